@@ -1,0 +1,82 @@
+# Functions that define hadal's targets with one set of flags.
+
+set(HADAL_WARNINGS -Wall -Wextra -Werror -Wno-unused-parameter
+  -Wno-missing-field-initializers)
+
+# hadal_add_runtime_library(name SOURCES... [DEPS...])
+# A static library that may not depend on LLVM.
+function(hadal_add_runtime_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS})
+  target_include_directories(${name} PUBLIC
+    ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/runtime/include ${CMAKE_BINARY_DIR})
+  target_compile_definitions(${name} PUBLIC FMT_HEADER_ONLY=1)
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS} Threads::Threads ${CMAKE_DL_LIBS})
+endfunction()
+
+# hadal_add_mlir_library(name SOURCES... [TABLEGEN targets...] [DEPS...])
+# A static library of the compiler, built with the shared precompiled header.
+# NO_PCH is for translation units that need headers the PCH must not carry.
+function(hadal_add_mlir_library name)
+  cmake_parse_arguments(ARG "NO_PCH" "" "SOURCES;TABLEGEN;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS} -O1)
+  target_link_libraries(${name} PUBLIC hadal_mlir_deps ${ARG_DEPS})
+  if(ARG_TABLEGEN)
+    add_dependencies(${name} ${ARG_TABLEGEN})
+  endif()
+  if(NOT ARG_NO_PCH)
+    target_precompile_headers(${name} REUSE_FROM hadal_pch)
+    target_compile_options(${name} PRIVATE -fpch-instantiate-templates)
+  endif()
+endfunction()
+
+# hadal_add_tool(name SOURCES... [DEPS...] [MLIR])
+function(hadal_add_tool name)
+  cmake_parse_arguments(ARG "MLIR" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+  if(ARG_MLIR)
+    target_compile_options(${name} PRIVATE -O1 -fpch-instantiate-templates)
+    target_precompile_headers(${name} REUSE_FROM hadal_pch)
+  endif()
+endfunction()
+
+# hadal_add_unittest(name SOURCES... [DEPS...] [MLIR])
+function(hadal_add_unittest name)
+  if(NOT HADAL_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "MLIR" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE
+    HADAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}" HADAL_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  set_target_properties(${name} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/unittests)
+  if(ARG_MLIR)
+    target_compile_options(${name} PRIVATE -O1 -fpch-instantiate-templates)
+    target_precompile_headers(${name} REUSE_FROM hadal_pch)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+endfunction()
+
+# hadal_tablegen_dialect(Dsv3 dsv3): ops, types, attrs, enums of
+# dialects/<Name>/IR/<Name>Ops.td into <Name>*.{h,cpp}.inc beside the binary dir.
+function(hadal_tablegen_dialect Name mnemonic)
+  set(LLVM_TARGET_DEFINITIONS ${Name}Ops.td)
+  mlir_tablegen(${Name}Dialect.h.inc -gen-dialect-decls -dialect=${mnemonic})
+  mlir_tablegen(${Name}Dialect.cpp.inc -gen-dialect-defs -dialect=${mnemonic})
+  mlir_tablegen(${Name}Ops.h.inc -gen-op-decls -dialect=${mnemonic})
+  mlir_tablegen(${Name}Ops.cpp.inc -gen-op-defs -dialect=${mnemonic})
+  mlir_tablegen(${Name}Types.h.inc -gen-typedef-decls -typedefs-dialect=${mnemonic})
+  mlir_tablegen(${Name}Types.cpp.inc -gen-typedef-defs -typedefs-dialect=${mnemonic})
+  mlir_tablegen(${Name}Attrs.h.inc -gen-attrdef-decls -attrdefs-dialect=${mnemonic})
+  mlir_tablegen(${Name}Attrs.cpp.inc -gen-attrdef-defs -attrdefs-dialect=${mnemonic})
+  mlir_tablegen(${Name}Enums.h.inc -gen-enum-decls)
+  mlir_tablegen(${Name}Enums.cpp.inc -gen-enum-defs)
+  add_public_tablegen_target(Hadal${Name}IncGen)
+endfunction()
