@@ -80,6 +80,12 @@ def Exec_InputAttr : Exec_EnumAttr<Exec_Input, "input_name">;
 def Exec_OutputAttr : Exec_EnumAttr<Exec_Output, "output_name">;
 def Exec_EntryKindAttr : Exec_EnumAttr<Exec_EntryKind, "entry_kind">;
 
+// Read as signed, so that a negative number in a file is seen as one.
+def Exec_I64 : TypedSignlessIntegerAttrBase<I64, "int64_t",
+    "64-bit signless integer attribute"> {
+  let convertFromStorage = "$_self.getInt()";
+}
+
 def Exec_RefType : TypeDef<Exec_Dialect, "Ref"> {
   let mnemonic = "ref";
   let summary = "An address that the runtime puts into one argument slot.";

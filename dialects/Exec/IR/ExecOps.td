@@ -30,7 +30,7 @@ def Exec_ParameterOp : Exec_Op<"parameter", [Symbol]> {
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Exec_ParameterKindAttr:$kind,
-    OptionalAttr<I64Attr>:$count, Exec_PlacementAttr:$place, TypeAttr:$dtype,
+    OptionalAttr<Exec_I64>:$count, Exec_PlacementAttr:$place, TypeAttr:$dtype,
     DenseI64ArrayAttr:$rows, DenseI64ArrayAttr:$inner, StrArrayAttr:$parts,
     TypeArrayAttr:$accepts, OptionalAttr<Exec_ValueCheckAttr>:$check);
   let assemblyFormat = [{
@@ -50,7 +50,7 @@ def Exec_RopeTableOp : Exec_Op<"rope_table", [Symbol]> {
     f32 [positions, pairs, 2]: cos, sin of float32(position * inv_freq[pair]),
     each multiplied by `scale`.
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$positions,
+  let arguments = (ins SymbolNameAttr:$sym_name, Exec_I64:$positions,
     DenseF32ArrayAttr:$inv_freq, F32Attr:$scale);
   let assemblyFormat = [{
     $sym_name `positions` $positions `inv_freq` $inv_freq `scale` $scale
@@ -72,8 +72,8 @@ def Exec_StateOp : Exec_Op<"state", [Symbol]> {
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Exec_StateKindAttr:$kind,
-    OptionalAttr<I64Attr>:$row, OptionalAttr<TypeAttr>:$dtype,
-    OptionalAttr<I64Attr>:$bytes);
+    OptionalAttr<Exec_I64>:$row, OptionalAttr<TypeAttr>:$dtype,
+    OptionalAttr<Exec_I64>:$bytes);
   let assemblyFormat = [{
     $sym_name $kind (`row` $row^ `of` $dtype)? (`bytes` $bytes^)? attr-dict
   }];
@@ -133,8 +133,8 @@ def Exec_BufferOp : Exec_Op<"buffer", [
     %norm.codes = exec.buffer "norm.codes" 28672 at 4096
     ```
   }];
-  let arguments = (ins StrAttr:$label, I64Attr:$bytes,
-                       OptionalAttr<I64Attr>:$offset);
+  let arguments = (ins StrAttr:$label, Exec_I64:$bytes,
+                       OptionalAttr<Exec_I64>:$offset);
   let results = (outs Exec_RefType:$ref);
   let assemblyFormat = "$label $bytes (`at` $offset^)? attr-dict";
   let hasVerifier = 1;
@@ -157,9 +157,9 @@ def Exec_LaunchOp : Exec_Op<"launch", [
     exec.launch @silu_mul_w2048 items 4 (%gate, 16, %up, 16, %y, 16, %sizes)
     ```
   }];
-  let arguments = (ins FlatSymbolRefAttr:$kernel, I64Attr:$items,
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Exec_I64:$items,
     Variadic<Exec_RefType>:$refs, DenseI64ArrayAttr:$scalars,
-    DefaultValuedAttr<I32Attr, "0">:$stream);
+    DefaultValuedAttr<Exec_I64, "0">:$stream);
   let assemblyFormat = [{
     $kernel `items` $items custom<Slots>($refs, type($refs), $scalars)
     (`stream` $stream^)? attr-dict
@@ -198,7 +198,7 @@ def Exec_RepeatOp : Exec_Op<"repeat", [AttrSizedOperandSegments,
       states (%hidden, %kv.3, %hidden, %kv.4)
     ```
   }];
-  let arguments = (ins I64Attr:$count, FlatSymbolRefAttr:$callee,
+  let arguments = (ins Exec_I64:$count, FlatSymbolRefAttr:$callee,
     Variadic<Exec_RefType>:$parameters, Variadic<Exec_RefType>:$states);
   let assemblyFormat = [{
     $count $callee custom<Refs>($parameters, type($parameters))
@@ -224,7 +224,7 @@ def Exec_FuncOp : Exec_Op<"func", [Symbol, IsolatedFromAbove, SingleBlock,
     exec.func @layer.decode_4(%norm, %q) states(%hidden, %kv) { ... }
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$num_parameters);
+  let arguments = (ins SymbolNameAttr:$sym_name, Exec_I64:$num_parameters);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
@@ -253,9 +253,9 @@ def Exec_EntryOp : Exec_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock,
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Exec_EntryKindAttr:$kind,
-    OptionalAttr<I64Attr>:$tokens, OptionalAttr<I64Attr>:$rows,
-    OptionalAttr<I64Attr>:$queries, OptionalAttr<StrAttr>:$attention,
-    OptionalAttr<I64Attr>:$logit_rows, OptionalAttr<I64Attr>:$arena);
+    OptionalAttr<Exec_I64>:$tokens, OptionalAttr<Exec_I64>:$rows,
+    OptionalAttr<Exec_I64>:$queries, OptionalAttr<StrAttr>:$attention,
+    OptionalAttr<Exec_I64>:$logit_rows, OptionalAttr<Exec_I64>:$arena);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
     $sym_name $kind (`tokens` $tokens^ `rows` $rows `queries` $queries)?
