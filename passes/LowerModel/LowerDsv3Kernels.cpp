@@ -33,10 +33,6 @@ HADAL_FOR_EACH_KERNEL(HADAL_OVERLOAD_BUILD)
 
 } // namespace
 
-Act actOf(Value value) {
-  return typeOf(value).getElementType().isF32() ? Act::f32 : Act::bf16;
-}
-
 Weight weightOf(Value value) {
   Type element = typeOf(value).getElementType();
   if (isa<Float8E4M3FNType>(element))
@@ -131,12 +127,12 @@ LogicalResult FunctionLowering::launch(Operation *op, const Spec &spec,
                                        ArrayRef<Operand> operands,
                                        int64_t capacity) {
   std::string name = kernelName(spec);
-  auto kernel = context.symbols.lookup<tile::KernelOp>(name);
+  auto kernel = context.kernelSymbols->lookup<tile::KernelOp>(name);
   if (!kernel) {
     kernel = buildKernel(context.kernels, op->getLoc(), name, spec);
     if (!kernel)
       return op->emitError("no kernel can be built for this operation");
-    context.symbols.insert(kernel);
+    context.kernelSymbols->insert(kernel);
     ++context.numKernels;
   }
   SmallVector<Value> refs;
@@ -189,7 +185,7 @@ LogicalResult FunctionLowering::launch(Operation *op, const Spec &spec,
 
 LogicalResult FunctionLowering::lower(dsv3::EmbedOp op) {
   EmbedSpec spec;
-  spec.act = actOf(op.getResult());
+  spec.act = context.act;
   spec.vocab = typeOf(op.getTable()).getDimSize(0);
   spec.hidden = columns(op.getTable());
   spec.table = weightOf(op.getTable());
@@ -201,7 +197,7 @@ LogicalResult FunctionLowering::lower(dsv3::EmbedOp op) {
 
 LogicalResult FunctionLowering::lower(dsv3::AddOp op) {
   AddSpec spec;
-  spec.act = actOf(op.getResult());
+  spec.act = context.act;
   spec.width = columns(op.getResult());
   return launch(op, spec,
                 {rowsOf(op.getLhs()), rowsOf(op.getRhs()),
@@ -211,7 +207,7 @@ LogicalResult FunctionLowering::lower(dsv3::AddOp op) {
 
 LogicalResult FunctionLowering::lower(dsv3::SiluMulOp op) {
   SiluMulSpec spec;
-  spec.act = actOf(op.getResult());
+  spec.act = context.act;
   spec.width = columns(op.getResult());
   return launch(op, spec,
                 {rowsOf(op.getGate()), rowsOf(op.getUp()),
@@ -221,7 +217,7 @@ LogicalResult FunctionLowering::lower(dsv3::SiluMulOp op) {
 
 LogicalResult FunctionLowering::lower(dsv3::QuantizeTilesOp op) {
   QuantizeSpec spec;
-  spec.act = actOf(op.getInput());
+  spec.act = context.act;
   spec.scaleFormat = formatOf(op.getResult());
   spec.width = columns(op.getInput());
   return launch(op, spec, {rowsOf(op.getInput()), define(op.getResult())},
@@ -230,7 +226,7 @@ LogicalResult FunctionLowering::lower(dsv3::QuantizeTilesOp op) {
 
 LogicalResult FunctionLowering::lower(dsv3::NormQuantOp op) {
   NormQuantSpec spec;
-  spec.act = actOf(op.getInput());
+  spec.act = context.act;
   spec.width = columns(op.getInput());
   spec.eps = op.getEps().convertToDouble();
   spec.delta = static_cast<bool>(op.getAddend());
@@ -290,10 +286,10 @@ LogicalResult FunctionLowering::lower(dsv3::LinearOp op) {
   describeGemm(spec, op.getInput(), op.getWeight(), op.getResult(),
                op.getBegin(), op.getSource(), bucket);
   context.quantizesActivations |= spec.quantizedInput;
-  // The router's and the head's f32 rows are not the activation type, which
-  // their input has.
-  spec.act = spec.quantizedInput ? actOf(op.getResult()) : actOf(op.getInput());
-  spec.f32Output = actOf(op.getResult()) == Act::f32 && spec.act == Act::bf16;
+  spec.act = context.act;
+  // The router and the head give f32 whatever the activations are.
+  spec.f32Output = spec.act == Act::bf16 &&
+                   typeOf(op.getResult()).getElementType().isF32();
   SmallVector<Operand> operands{rowsOf(op.getInput())};
   if (spec.gather)
     operands.push_back(rowsOf(op.getSource()));
@@ -321,9 +317,7 @@ LogicalResult FunctionLowering::lower(dsv3::GatedLinearOp op) {
   context.quantizesActivations |= spec.quantizedInput;
   bool quantizes = dsv3::isFP8(op.getResult().getType());
   spec.epilogue = quantizes ? Epilogue::swigluQuantize : Epilogue::swiglu;
-  spec.act = !spec.quantizedInput ? actOf(op.getInput())
-             : quantizes          ? act
-                                  : actOf(op.getResult());
+  spec.act = context.act;
   if (quantizes)
     spec.scaleFormat = formatOf(op.getResult());
   SmallVector<Operand> operands{rowsOf(op.getInput())};
@@ -342,7 +336,7 @@ LogicalResult FunctionLowering::lower(dsv3::GatedLinearOp op) {
 LogicalResult FunctionLowering::lower(dsv3::LatentNormRopeCacheOp op) {
   auto cache = cast<dsv3::CacheType>(op.getCache().getType());
   LatentNormRopeCacheSpec spec;
-  spec.act = actOf(op.getInput());
+  spec.act = context.act;
   spec.latent = cache.getLatent();
   spec.rope = cache.getRope();
   spec.qLora = op.getQWeight() ? columns(op.getQWeight()) : 0;
@@ -374,7 +368,7 @@ LogicalResult FunctionLowering::lower(dsv3::LatentNormRopeCacheOp op) {
 
 LogicalResult FunctionLowering::lower(dsv3::AbsorbQOp op) {
   AbsorbQSpec spec;
-  spec.act = actOf(op.getQuery());
+  spec.act = context.act;
   spec.heads = op.getHeads();
   spec.nope = op.getNope();
   spec.value = op.getValue();
@@ -390,7 +384,7 @@ LogicalResult FunctionLowering::lower(dsv3::AbsorbQOp op) {
 
 LogicalResult FunctionLowering::lower(dsv3::AbsorbVOp op) {
   AbsorbVSpec spec;
-  spec.act = actOf(op.getInput());
+  spec.act = context.act;
   spec.heads = op.getHeads();
   spec.nope = op.getNope();
   spec.value = op.getValue();
@@ -409,7 +403,7 @@ LogicalResult FunctionLowering::lower(dsv3::AbsorbVOp op) {
 LogicalResult FunctionLowering::lower(dsv3::MlaDecodeOp op) {
   auto cache = cast<dsv3::CacheType>(op.getCache().getType());
   MlaDecodeSpec spec;
-  spec.act = actOf(op.getQuery());
+  spec.act = context.act;
   spec.heads = op.getHeads();
   spec.latent = cache.getLatent();
   spec.rope = cache.getRope();
@@ -428,7 +422,7 @@ LogicalResult FunctionLowering::lower(dsv3::MlaDecodeOp op) {
 LogicalResult FunctionLowering::lower(dsv3::MlaPrefillOp op) {
   auto cache = cast<dsv3::CacheType>(op.getCache().getType());
   MlaPrefillSpec spec;
-  spec.act = actOf(op.getQuery());
+  spec.act = context.act;
   spec.heads = op.getHeads();
   spec.nope = op.getNope();
   spec.value = op.getValue();
@@ -457,7 +451,7 @@ LogicalResult FunctionLowering::lower(dsv3::MlaPrefillOp op) {
 
 LogicalResult FunctionLowering::lower(dsv3::GateTopkOp op) {
   GateTopkSpec spec;
-  spec.act = act;
+  spec.act = context.act;
   spec.experts = columns(op.getLogits());
   spec.topk = op.getTopK();
   spec.groups = op.getGroups();
@@ -477,7 +471,7 @@ LogicalResult FunctionLowering::lower(dsv3::GateTopkOp op) {
 
 LogicalResult FunctionLowering::lower(dsv3::MoePermuteOp op) {
   MoePermuteSpec spec;
-  spec.act = act;
+  spec.act = context.act;
   spec.experts = cast<dsv3::CountsType>(op.getCounts().getType()).getSize();
   spec.topk = columns(op.getIds());
   spec.tokens = bucket.getTokens();
@@ -490,7 +484,7 @@ LogicalResult FunctionLowering::lower(dsv3::MoePermuteOp op) {
 
 LogicalResult FunctionLowering::lower(dsv3::MoeCombineOp op) {
   MoeCombineSpec spec;
-  spec.act = actOf(op.getResult());
+  spec.act = context.act;
   spec.hidden = columns(op.getResult());
   spec.topk = columns(op.getPlace());
   spec.shared = static_cast<bool>(op.getShared());

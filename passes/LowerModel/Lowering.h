@@ -16,14 +16,18 @@ struct Storage {
 
 /// What all functions of the module share.
 struct ProgramContext {
-  explicit ProgramContext(mlir::ModuleOp module);
+  explicit ProgramContext(mlir::ModuleOp module)
+      : module(module), symbols(module), kernels(module), program(module) {}
 
   mlir::ModuleOp module;
   mlir::SymbolTable symbols;
+  /// Of the kernels built so far.
+  mlir::SymbolTable *kernelSymbols = nullptr;
   /// At the end of the kernels, and at the end of the module.
   mlir::OpBuilder kernels, program;
   // Facts of the model attribute.
-  int64_t topk, maxSeqLen, maxBatchSize, pageSize;
+  kernels::Act act = kernels::Act::bf16;
+  int64_t topk = 0, maxSeqLen = 0, maxBatchSize = 0, pageSize = 0;
   /// Rows of the state `hidden`: the largest bucket.
   int64_t hiddenRows = 0;
   /// Some linear reads quantised rows.
@@ -110,9 +114,6 @@ private:
   llvm::DenseMap<mlir::Value, Storage> storages;
   llvm::DenseMap<unsigned, mlir::Value> inputs;
 };
-
-/// Element type of stored activations in |value|'s type.
-kernels::Act actOf(mlir::Value value);
 
 /// The weight storage that |value| has in the checkpoint.
 kernels::Weight weightOf(mlir::Value value);
