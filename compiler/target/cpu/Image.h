@@ -18,6 +18,9 @@ namespace hadal::cpu {
 /// An ELF relocatable object in memory.
 using ObjectBytes = llvm::SmallVector<char, 0>;
 
+/// Translates a module of the LLVM dialect to bitcode.
+llvm::FailureOr<std::string> emitBitcode(mlir::ModuleOp llvmDialectModule);
+
 /// Runs the optimiser and the code generator of |variant| over one module given
 /// as bitcode. Thread-safe: owns its LLVMContext. The library functions of libc
 /// and libm are unknown to every pass.
