@@ -30,11 +30,12 @@ FailureOr<std::string> emitBitcode(ModuleOp module) {
 
 FailureOr<CpuImage> compileImage(ModuleOp llvmDialectModule,
                                  ArrayRef<StringRef> kernels,
-                                 Variant variant) {
+                                 Variant variant, bool scheduled) {
   FailureOr<std::string> bitcode = emitBitcode(llvmDialectModule);
   if (failed(bitcode))
     return failure();
-  llvm::Expected<ObjectBytes> object = compileObject(*bitcode, variant);
+  llvm::Expected<ObjectBytes> object =
+      compileObject(*bitcode, variant, scheduled);
   if (!object)
     return llvmDialectModule.emitError(llvm::toString(object.takeError()));
   std::vector<std::string> names;

@@ -23,9 +23,11 @@ llvm::FailureOr<std::string> emitBitcode(mlir::ModuleOp llvmDialectModule);
 
 /// Runs the optimiser and the code generator of |variant| over one module given
 /// as bitcode. Thread-safe: owns its LLVMContext. The library functions of libc
-/// and libm are unknown to every pass.
+/// and libm are unknown to every pass. |scheduled| code (the dot forms) is
+/// blocked and unrolled already: loops are left as they are.
 llvm::Expected<ObjectBytes> compileObject(llvm::StringRef bitcode,
-                                          Variant variant);
+                                          Variant variant,
+                                          bool scheduled = false);
 
 /// Lays the code and read-only data of |objects| out in one blob, in order, and
 /// resolves all their relocations against each other. Refuses (H3003) a
@@ -39,6 +41,7 @@ llvm::Expected<CpuImage> linkImage(llvm::ArrayRef<ObjectBytes> objects,
 /// tests and of small modules. |kernels| name the entries.
 llvm::FailureOr<CpuImage> compileImage(mlir::ModuleOp llvmDialectModule,
                                        llvm::ArrayRef<llvm::StringRef> kernels,
-                                       Variant variant);
+                                       Variant variant,
+                                       bool scheduled = false);
 
 } // namespace hadal::cpu

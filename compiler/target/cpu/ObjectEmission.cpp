@@ -97,7 +97,8 @@ void setAttributes(Module &module, Variant variant) {
 
 } // namespace
 
-Expected<ObjectBytes> compileObject(StringRef bitcode, Variant variant) {
+Expected<ObjectBytes> compileObject(StringRef bitcode, Variant variant,
+                                    bool scheduled) {
   LLVMContext context;
   Expected<std::unique_ptr<Module>> parsed =
       parseBitcodeFile(MemoryBufferRef(bitcode, "kernels"), context);
@@ -117,9 +118,10 @@ Expected<ObjectBytes> compileObject(StringRef bitcode, Variant variant) {
   noLibrary.disableAllFunctions();
 
   PipelineTuningOptions tuning;
-  tuning.LoopVectorization = true;
-  tuning.SLPVectorization = true;
-  tuning.LoopInterleaving = true;
+  tuning.LoopVectorization = !scheduled;
+  tuning.SLPVectorization = !scheduled;
+  tuning.LoopInterleaving = !scheduled;
+  tuning.LoopUnrolling = !scheduled;
   LoopAnalysisManager loops;
   FunctionAnalysisManager functions;
   CGSCCAnalysisManager sccs;

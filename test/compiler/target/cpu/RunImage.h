@@ -26,8 +26,10 @@ public:
   MappedImage &operator=(const MappedImage &) = delete;
 
   KernelFn kernel(size_t index) const {
-    return reinterpret_cast<KernelFn>(static_cast<char *>(base) +
-                                      offsets[index]);
+    return reinterpret_cast<KernelFn>(address(index));
+  }
+  void *address(size_t index) const {
+    return static_cast<char *>(base) + offsets[index];
   }
 
 private:
