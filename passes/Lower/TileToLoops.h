@@ -197,7 +197,7 @@ private:
   // Liveness and scratch.
   bool isLazy(Value tile);
   static bool isGenerator(Value tile);
-  mlir::Operation *lastUse(Value tile);
+  mlir::Operation *lastUse(mlir::Operation *def);
   void collectUses(Value tile, mlir::Block *block,
                    llvm::SmallVectorImpl<mlir::Operation *> &uses);
   bool canOverwrite(Value result, Value state);
@@ -205,17 +205,22 @@ private:
   bool reads(Value tile, Value state);
   int64_t allocate(int64_t bytes);
   void release(Range range);
+  /// |tile| in memory for as long as the results of |user| are in use.
+  TileBuffer persistentBuffer(Value tile, mlir::Operation *user);
   TileBuffer allocateBuffer(mlir::Type elementType,
                             llvm::ArrayRef<int64_t> shape, Range &range);
   // Tiles and memory (LowerTileToLoopsViews.cpp).
   void lowerLoad(tile::LoadOp op);
-  void lowerLoadScales(tile::LoadOp op);
   void lowerStore(tile::StoreOp op);
-  void lowerStoreScales(tile::StoreOp op, Value validRows, Value validCols);
+  void walkScale(const ViewInfo &info, llvm::ArrayRef<Value> origin,
+                 llvm::ArrayRef<Value> counts, mlir::ValueRange at,
+                 int64_t stepRows, int64_t stepCols,
+                 llvm::function_ref<void(Value)> present,
+                 llvm::function_ref<void()> absent);
   void lowerReduceInto(tile::ReduceIntoOp op);
   void lowerRead(tile::ReadOp op);
-  void lowerPaged(tile::PagedOp op);
-  void lowerRows(tile::RowsOp op);
+  mlir::LogicalResult lowerPaged(tile::PagedOp op);
+  mlir::LogicalResult lowerRows(tile::RowsOp op);
   void lowerSize(tile::SizeOp op);
   void lowerStoreSize(tile::StoreSizeOp op);
   // Elements (LowerTileToLoopsElements.cpp).
@@ -232,7 +237,18 @@ private:
   void lowerDequantize(tile::DequantizeOp op);
   void lowerConcat(tile::ConcatOp op);
   void lowerInterleave(tile::InterleaveOp op);
-  bool lowerAlias(mlir::Operation *op);
+  void lowerAlias(mlir::Operation *op);
+  TileBuffer accumulator(Value acc, Value result);
+  TileBuffer asFloat(Value tile, bool transpose);
+  Value toFloat(Value value, mlir::Type elementType);
+  void contractRows(
+      const TileBuffer &a, const TileBuffer &bTile, const TileBuffer &dest,
+      llvm::function_ref<void(Value row, llvm::ArrayRef<Value> columns,
+                              const TileBuffer &panel)>
+          body);
+  llvm::SmallVector<Value> sumOfProducts(const TileBuffer &a, Value row,
+                                         const TileBuffer &panel, Value lo,
+                                         Value hi, size_t count);
 
   tile::KernelOp kernel;
   const TileToLoopsOptions &options;
@@ -245,6 +261,7 @@ private:
   llvm::DenseMap<mlir::Operation *, llvm::SmallVector<Range, 2>> freeAfter;
   llvm::SmallVector<Range> temporaries, freeList;
   int64_t scratchBytes = 0;
+  bool failedEmission = false; // an element had no lowering (diagnosed)
 };
 
 /// Registers --hadal-lower-tile-to-loops and the pipeline
