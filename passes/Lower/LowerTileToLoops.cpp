@@ -77,6 +77,9 @@ FailureOr<func::FuncOp> TileLowering::run() {
   // Nothing else in the call refers to the worker's scratch.
   func.setArgAttr(3, LLVM::LLVMDialect::getNoAliasAttrName(), b.getUnitAttr());
   func.setArgAttr(0, LLVM::LLVMDialect::getReadonlyAttrName(), b.getUnitAttr());
+  // Loops over memory must not become calls of memcpy or memset.
+  func->setAttr("passthrough",
+                b.getStrArrayAttr({"no-builtins", "nounwind"}));
   Block *entry = func.addEntryBlock();
   b.setInsertionPointToStart(entry);
   argArray = entry->getArgument(0);
