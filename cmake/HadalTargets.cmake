@@ -41,6 +41,10 @@ function(hadal_add_tool name)
   if(ARG_MLIR)
     # The shared header was compiled -fPIC; -fPIE would not match it.
     target_compile_options(${name} PRIVATE -O1 -fPIC -fpch-instantiate-templates)
+    # The PCH is compiled with -fPIC; -fPIE would not match it.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name} PRIVATE -fPIC -O1
+      -fpch-instantiate-templates)
     target_precompile_headers(${name} REUSE_FROM hadal_pch)
   endif()
 endfunction()
@@ -61,6 +65,10 @@ function(hadal_add_unittest name)
   if(ARG_MLIR)
     # The shared header was compiled -fPIC; -fPIE would not match it.
     target_compile_options(${name} PRIVATE -O1 -fPIC -fpch-instantiate-templates)
+    # The PCH is compiled with -fPIC; -fPIE would not match it.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name} PRIVATE -fPIC -O1
+      -fpch-instantiate-templates)
     target_precompile_headers(${name} REUSE_FROM hadal_pch)
   endif()
   add_test(NAME ${name} COMMAND ${name})
