@@ -39,8 +39,6 @@ function(hadal_add_tool name)
   target_compile_options(${name} PRIVATE ${HADAL_WARNINGS})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
   if(ARG_MLIR)
-    # The shared header was compiled -fPIC; -fPIE would not match it.
-    target_compile_options(${name} PRIVATE -O1 -fPIC -fpch-instantiate-templates)
     # The PCH is compiled with -fPIC; -fPIE would not match it.
     set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
     target_compile_options(${name} PRIVATE -fPIC -O1
@@ -63,8 +61,6 @@ function(hadal_add_unittest name)
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/unittests)
   if(ARG_MLIR)
-    # The shared header was compiled -fPIC; -fPIE would not match it.
-    target_compile_options(${name} PRIVATE -O1 -fPIC -fpch-instantiate-templates)
     # The PCH is compiled with -fPIC; -fPIE would not match it.
     set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
     target_compile_options(${name} PRIVATE -fPIC -O1
