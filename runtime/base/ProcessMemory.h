@@ -19,4 +19,7 @@ struct ProcessMemory {
 
 StatusOr<ProcessMemory> readProcessMemory();
 
+/// Bytes that can be used without swapping (MemAvailable of /proc/meminfo).
+StatusOr<uint64_t> readAvailableMemory();
+
 } // namespace hadal

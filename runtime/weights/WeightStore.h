@@ -26,7 +26,8 @@ struct WeightStatistics {
 };
 
 struct WeightLoadOptions {
-  /// Asks the kernel to read the mapped ranges ahead, in their file order.
+  /// Asks the kernel to read the mapped ranges ahead, in their file order,
+  /// unless they exceed the memory that is available.
   bool prefetch = true;
   /// No progress on stderr.
   bool quiet = false;
