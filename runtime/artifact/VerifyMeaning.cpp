@@ -130,7 +130,7 @@ private:
       if (n.empty())
         return fail("{} {} has no name", what, i);
       if (!seen.insert(n).second)
-        return fail("two {}s are named '{}'", what, n);
+        return fail("the {} name '{}' is used twice", what, n);
     }
     return {};
   }
