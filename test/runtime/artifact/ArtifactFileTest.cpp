@@ -5,7 +5,7 @@
 
 #include "runtime/artifact/Artifact.h"
 #include "runtime/artifact/ArtifactFile.h"
-#include "test/runtime/toy/ToyArtifact.h"
+#include "runtime/cts/ToyArtifact.h"
 
 using namespace hadal;
 

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/artifact/Verify.h"
-#include "test/runtime/toy/ToyArtifact.h"
+#include "runtime/cts/ToyArtifact.h"
 
 using namespace hadal;
 using namespace hadal::schema;

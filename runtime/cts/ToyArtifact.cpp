@@ -1,4 +1,4 @@
-#include "test/runtime/toy/ToyArtifact.h"
+#include "runtime/cts/ToyArtifact.h"
 
 #include <cmath>
 #include <cstdio>
