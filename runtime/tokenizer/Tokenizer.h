@@ -14,6 +14,8 @@
 
 namespace hadal {
 
+struct TokenizerModel;
+
 /// Which added tokens (control tokens such as "<｜User｜>") the text itself may
 /// produce. DeepSeek marks its role tokens `special: false`, so only None keeps
 /// untrusted text from writing a dialogue turn.
@@ -71,9 +73,8 @@ public:
   bool addsBos() const;
 
 private:
-  struct Impl;
-  explicit Tokenizer(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Tokenizer(std::unique_ptr<TokenizerModel> model);
+  std::unique_ptr<TokenizerModel> model_;
 };
 
 /// Decodes a stream of ids: text is returned as soon as its characters are
