@@ -268,7 +268,7 @@ void writeFile(const std::string &path, std::span<const uint8_t> bytes) {
             static_cast<std::streamsize>(bytes.size()));
 }
 
-void writeWeights(const std::string &directory) {
+void writeWeights(const std::string &directory, float biasOf3) {
   std::vector<float> data;
   std::string header = "{";
   auto add = [&](const std::string &name, int count, auto value) {
@@ -283,7 +283,7 @@ void writeWeights(const std::string &directory) {
   };
   add("w.0", 8, [](int i) { return weight(0, i); });
   add("w.1", 8, [](int i) { return weight(1, i); });
-  add("bias", kVocab, [](int i) { return bias(i); });
+  add("bias", kVocab, [&](int i) { return i == 3 ? biasOf3 : bias(i); });
   header += "}";
   while (header.size() % 8)
     header += ' ';

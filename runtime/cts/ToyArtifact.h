@@ -32,6 +32,10 @@ enum Kernel : uint32_t {
   kNumKernels
 };
 
+/// Element |i| of parameter w.<layer>, and of the bias.
+float weight(int layer, int i);
+float bias(int v);
+
 /// The image, read from the build directory.
 std::vector<uint8_t> kernelImage();
 
@@ -53,8 +57,9 @@ assemble(const schema::ArtifactT &artifact,
 /// The same with the kernel image as the only blob.
 std::vector<uint8_t> assemble(const schema::ArtifactT &artifact);
 
-/// Writes the model's parameters as |directory|/model.safetensors.
-void writeWeights(const std::string &directory);
+/// Writes the model's parameters as |directory|/model.safetensors; |biasOf3|
+/// replaces element 3 of the bias.
+void writeWeights(const std::string &directory, float biasOf3 = bias(3));
 void writeFile(const std::string &path, std::span<const uint8_t> bytes);
 /// A fresh directory that is removed with the object.
 class TempDir {
@@ -67,10 +72,6 @@ public:
 private:
   std::string path_;
 };
-
-/// Element |i| of parameter w.<layer>, and of the bias.
-float weight(int layer, int i);
-float bias(int v);
 
 /// The logits after each position of |tokens|, by the definition.
 std::vector<std::vector<float>> referenceLogits(std::span<const int32_t> tokens);
