@@ -120,14 +120,14 @@ CONFIGS = {
         rope_scaling=YARN, quantization_config=FP8, qk_nope_head_dim=128,
         v_head_dim=128, num_attention_heads=2, num_key_value_heads=2,
         moe_intermediate_size=256), {}),
-    # FP8 with ragged K and N in every linear layer.
+    # FP8 with ragged K and N in every linear layer, and blocks of subnormal codes.
     "v3-odd-fp8": (v3(
         vocab_size=131, hidden_size=200, intermediate_size=328,
         moe_intermediate_size=136, num_attention_heads=3, num_key_value_heads=3,
         q_lora_rank=168, kv_lora_rank=144, qk_nope_head_dim=40,
         qk_rope_head_dim=16, v_head_dim=56, n_routed_experts=12, n_group=3,
         num_experts_per_tok=3, quantization_config=FP8,
-        rope_scaling=dict(YARN, mscale_all_dim=0.707)), {}),
+        rope_scaling=dict(YARN, mscale_all_dim=0.707)), {"subnormal": True}),
     # FP8 with power-of-two scales, of weights and of activations.
     "v3.1-fp8": (v3(
         quantization_config=dict(FP8, scale_fmt="ue8m0"), n_shared_experts=2), {}),
@@ -138,6 +138,17 @@ CONFIGS = {
         quantization_config=FP8,
         rope_scaling=dict(YARN, factor=32.0, beta_fast=1.0, beta_slow=1.0)), {
             "bias": (5.0, 0.001)}),
+    # One layer each: its input is the embedding, the same bits for everyone, so
+    # these are held to the bound of a layer with forced input.
+    "layer-dense-fp8": (v3(
+        num_hidden_layers=1, quantization_config=FP8, intermediate_size=320,
+        rope_scaling=YARN), {"embed": 0.5}),
+    "layer-moe-fp8": (v3(
+        num_hidden_layers=1, first_k_dense_replace=0, quantization_config=FP8,
+        moe_intermediate_size=200), {"embed": 0.5}),
+    "layer-ue8m0-fp8": (v3(
+        num_hidden_layers=1, first_k_dense_replace=0, q_lora_rank=None,
+        quantization_config=dict(FP8, scale_fmt="ue8m0")), {"embed": 0.5}),
 }
 
 
@@ -167,6 +178,12 @@ def make_tensors(name):
         grid = rng.uniform((-(-out // 128), -(-inner // 128)), 0.5, 1.5)
         wide = np.repeat(np.repeat(grid, 128, 0)[:out], 128, 1)[:, :inner]
         codes, scales = formats.quantize_blocks(weight * wide, ue8m0)
+        if make.get("subnormal"):
+            # The first block again with a scale 2^13 times as large: its codes
+            # are small steps of 2^-9, most of them subnormal.
+            block = np.s_[:128, :128]
+            scales[0, 0] *= 2.0**13
+            codes[block] = formats.to_e4m3((weight * wide)[block] / scales[0, 0])
         tensors[tensor] = ("F8_E4M3", codes)
         tensors[tensor + "_scale_inv"] = ("F32", scales)
 
@@ -192,14 +209,14 @@ def make_tensors(name):
         attn = at + "self_attn."
         small = make.get("latent", 1.0)
         if q_rank is None:
-            linear(attn + "q_proj.weight", heads * (nope + rope), hidden, 1.4)
+            linear(attn + "q_proj.weight", heads * (nope + rope), hidden, 0.8)
         else:
             linear(attn + "q_a_proj.weight", q_rank, hidden, small)
             norm(attn + "q_a_layernorm.weight", q_rank)
-            linear(attn + "q_b_proj.weight", heads * (nope + rope), q_rank, 1.4)
+            linear(attn + "q_b_proj.weight", heads * (nope + rope), q_rank, 0.8)
         linear(attn + "kv_a_proj_with_mqa.weight", latent + rope, hidden, small)
         norm(attn + "kv_a_layernorm.weight", latent)
-        linear(attn + "kv_b_proj.weight", heads * (nope + value), latent, 1.4)
+        linear(attn + "kv_b_proj.weight", heads * (nope + value), latent)
         linear(attn + "o_proj.weight", hidden, heads * value,
                make.get("branch", 1.0))
         norm(at + "post_attention_layernorm.weight", hidden)
@@ -226,10 +243,13 @@ def make_tensors(name):
     return tensors
 
 
-def prompt_ids(name, count):
-    """Returns `count` token ids for `name`; the first is BOS, none is EOS."""
+def prompt_ids(name, count, index=0):
+    """Returns `count` token ids for `name`, the `index`-th such prompt.
+
+    The first id is BOS, none is EOS.
+    """
     config, _ = CONFIGS[name]
-    rng = formats.Random(seed_of(name) ^ 0x5EED)
+    rng = formats.Random(seed_of(name) ^ 0x5EED ^ (index << 32))
     return [0] + rng.integers(count - 1, 2, config["vocab_size"])
 
 
