@@ -367,8 +367,12 @@ llvm::Expected<OwningOpRef<ModuleOp>> Importer::run() {
   forward->finish(residual);
   buildHead();
   setModelAttribute();
-  // Callees first: the reader meets a layer before its calls.
+  // For the reader: symbols, then the layers, then what calls them.
   forward->func->moveBefore(&module->getBody()->back());
+  Block *body = module->getBody();
+  auto functions = llvm::to_vector(body->getOps<func::FuncOp>());
+  for (func::FuncOp func : functions)
+    func->moveBefore(body, body->end());
   if (llvm::Error e = parameters.takeError())
     return e;
   return std::move(module);

@@ -6,10 +6,12 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "passes/Dsv3/Passes.h"
 
 void hadal::registerAll(mlir::DialectRegistry &registry) {
   registry.insert<dsv3::Dsv3Dialect, tile::TileDialect,
                   mlir::arith::ArithDialect, mlir::func::FuncDialect,
                   mlir::math::MathDialect, mlir::memref::MemRefDialect,
                   mlir::scf::SCFDialect>();
+  registerDsv3Passes();
 }

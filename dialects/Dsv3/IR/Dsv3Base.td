@@ -44,7 +44,6 @@ def Dsv3_Dialect : Dialect {
 class Dsv3_Enum<string name, string summary, list<I32EnumAttrCase> cases>
     : I32EnumAttr<name, summary, cases> {
   let cppNamespace = "::hadal::dsv3";
-  let genSpecializedAttr = 0;
 }
 
 def Dsv3_Extent : Dsv3_Enum<"Extent", "name of a dynamic extent", [
@@ -86,14 +85,6 @@ def Dsv3_ScoreFunction : Dsv3_Enum<"ScoreFunction", "activation of the router", 
 def Dsv3_GroupScore : Dsv3_Enum<"GroupScore", "score of an expert group", [
   I32EnumAttrCase<"Max", 0, "max">,           // its best expert (V2)
   I32EnumAttrCase<"Top2Sum", 1, "top2_sum">]>; // its two best (V3)
-
-class Dsv3_EnumAttr<EnumAttrInfo e, string mnemonic>
-    : EnumAttr<Dsv3_Dialect, e, mnemonic>;
-def Dsv3_PlacementAttr : Dsv3_EnumAttr<Dsv3_Placement, "place">;
-def Dsv3_ValueCheckAttr : Dsv3_EnumAttr<Dsv3_ValueCheck, "check">;
-def Dsv3_ScoreFunctionAttr : Dsv3_EnumAttr<Dsv3_ScoreFunction, "score">;
-def Dsv3_GroupScoreAttr : Dsv3_EnumAttr<Dsv3_GroupScore, "group_score">;
-def Dsv3_ScaleFormatAttr : Dsv3_EnumAttr<Dsv3_ScaleFormat, "scale_format">;
 
 //===----------------------------------------------------------------------===//
 // Attributes

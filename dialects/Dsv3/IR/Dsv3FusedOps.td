@@ -139,7 +139,7 @@ def Dsv3_MlaPrefillOp : Dsv3_Op<"mla_prefill"> {
   let arguments = (ins Dsv3_FloatTensor:$query, Dsv3_Tensor:$wkv_b,
     Dsv3_Cache<[MemRead]>:$cache, Dsv3_BatchType:$batch, I64Attr:$heads,
     I64Attr:$nope, I64Attr:$value, F64Attr:$scale,
-    OptionalAttr<Dsv3_ScaleFormatAttr>:$quantize_latent,
+    OptionalAttr<Dsv3_ScaleFormat>:$quantize_latent,
     OptionalAttr<F64Attr>:$floor);
   let results = (outs Dsv3_Tensor:$result);
   let assemblyFormat = [{

@@ -146,14 +146,13 @@ def Dsv3_AttentionFormsOp : Dsv3_Op<"attention_forms", [
     RecursiveMemoryEffects, NoRegionArguments, SingleBlock]> {
   let summary = "One attention in both of its forms; exactly one will stay.";
   let description = [{
-    Both regions compute the same value in exact arithmetic. `absorbed_flops`
-    and `expanded_flops` are what one query row costs over `keys` keys in either
-    form, without the part that does not depend on the number of query rows,
-    which is `expansion_flops` for the expanded form (2.6).
-    SelectAttentionForm inlines one region.
+    Both regions compute the same value in exact arithmetic. Per cached key, in
+    flops over all heads: one query row costs `absorbed_flops` or
+    `expanded_flops`; the expanded form adds `expansion_flops` once, whatever
+    the number of query rows (2.6). SelectAttentionForm inlines one region.
   }];
-  let arguments = (ins F64Attr:$absorbed_flops, F64Attr:$expanded_flops,
-                       F64Attr:$expansion_flops);
+  let arguments = (ins I64Attr:$absorbed_flops, I64Attr:$expanded_flops,
+                       I64Attr:$expansion_flops);
   let results = (outs Dsv3_FloatTensor:$result);
   let regions = (region SizedRegion<1>:$absorbed, SizedRegion<1>:$expanded);
   let assemblyFormat = [{
@@ -194,7 +193,7 @@ def Dsv3_GateTopkOp : Dsv3_Op<"gate_topk", [Pure]> {
   }];
   let arguments = (ins Dsv3_F32Tensor:$logits, Optional<Dsv3_F32Tensor>:$bias,
     I64Attr:$top_k, I64Attr:$groups, I64Attr:$top_groups,
-    Dsv3_ScoreFunctionAttr:$score, Dsv3_GroupScoreAttr:$group_score,
+    Dsv3_ScoreFunction:$score, Dsv3_GroupScore:$group_score,
     UnitAttr:$renormalize, F64Attr:$route_scale);
   let results = (outs Dsv3_IndexTensor:$ids, Dsv3_F32Tensor:$weights);
   let assemblyFormat = [{

@@ -109,7 +109,10 @@ LogicalResult ParameterOp::verify() {
                            << getParts().size() << " parts";
     int64_t sum = 0;
     for (auto [i, rows] : llvm::enumerate(getPartRows())) {
-      if (rows <= 0 || (i + 1 < getPartRows().size() && rows % kBlock))
+      // A mapped table has one entry per 128 rows; a copy is one array.
+      bool last = i + 1 == getPartRows().size();
+      if (rows <= 0 ||
+          (getPlace() == Placement::Map && !last && rows % kBlock))
         return emitOpError() << "rows of part " << i
                              << " must be a multiple of 128, got " << rows;
       sum += rows;

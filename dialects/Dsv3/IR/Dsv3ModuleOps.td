@@ -21,8 +21,8 @@ def Dsv3_ParameterOp : Dsv3_Op<"parameter", [Symbol]> {
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type,
     StrArrayAttr:$parts,
     DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$part_rows, TypeArrayAttr:$accepts,
-    Dsv3_PlacementAttr:$place,
-    DefaultValuedAttr<Dsv3_ValueCheckAttr, "::hadal::dsv3::ValueCheck::None">:$check,
+    Dsv3_Placement:$place,
+    DefaultValuedAttr<Dsv3_ValueCheck, "::hadal::dsv3::ValueCheck::None">:$check,
     OptionalAttr<FlatSymbolRefAttr>:$scale);
   let assemblyFormat = [{
     $sym_name `:` $type `from` $parts (`rows` $part_rows^)? `accepts` $accepts
