@@ -79,6 +79,10 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
   void runOnOperation() override {
     symbols.emplace(getOperation());
     entryOf.clear();
+    SmallVector<Attribute> remarks;
+    if (auto before =
+            getOperation()->getAttrOfType<ArrayAttr>(exec::kRemarksAttr))
+      remarks.assign(before.begin(), before.end());
     for (auto entry : getOperation().getOps<exec::EntryOp>()) {
       spanOf.clear();
       active.clear();
@@ -89,9 +93,14 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
       entry.setArenaAttr(builder.getI64IntegerAttr(*arena));
       shift(entry.getBodyBlock(), 0);
       peakBytes.updateMax(*arena);
-      entry.emitRemark() << "arena of entry '" << entry.getSymName()
-                         << "' peaks at " << *arena << " bytes";
+      std::string remark = llvm::formatv("arena of {0}: {1} bytes at its peak",
+                                         entry.getSymName(), *arena);
+      entry.emitRemark(remark);
+      remarks.push_back(StringAttr::get(&getContext(), remark));
     }
+    // For the provenance.
+    getOperation()->setAttr(exec::kRemarksAttr,
+                            ArrayAttr::get(&getContext(), remarks));
   }
 
   exec::FuncOp lookUp(Operation *call) {
