@@ -110,8 +110,9 @@ Row attend(const Row &scores, const std::vector<Row> &values) {
 static std::vector<int> ranking(const Row &values) {
   std::vector<int> order(values.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int a, int b) { return values[a] > values[b]; });
+  std::sort(order.begin(), order.end(), [&](int a, int b) {
+    return values[a] != values[b] ? values[a] > values[b] : a < b;
+  });
   return order;
 }
 
