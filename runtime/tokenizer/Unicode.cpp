@@ -79,7 +79,7 @@ void appendUtf8(std::string &text, uint32_t codePoint) {
     return;
   }
   int continuation = codePoint < 0x800 ? 1 : codePoint < 0x10000 ? 2 : 3;
-  uint8_t lead = static_cast<uint8_t>(0xF00 >> continuation);
+  uint8_t lead = static_cast<uint8_t>(0xFF00 >> (continuation + 1));
   text += static_cast<char>(lead | codePoint >> (6 * continuation));
   while (continuation-- > 0)
     text +=
