@@ -306,22 +306,27 @@ LogicalResult Sm90Emitter::emitShapeOp(Operation *op) {
     TileValue source = tiles.lookup(reshape.getSource());
     auto from = cast<RankedTensorType>(reshape.getSource().getType());
     auto to = cast<RankedTensorType>(reshape.getResult().getType());
-    auto isColumn = [](RankedTensorType t) {
-      return t.getRank() == 1 || t.getShape().back() == 1;
-    };
-    if (from.getNumElements() != to.getNumElements() ||
-        (from != to && !(isColumn(from) && isColumn(to)) &&
-         !(from.getRank() == 1 && to.getDimSize(0) == 1)))
-      return op->emitOpError("has no sm_90a lowering for this shape");
-    if (isColumn(from) && !isColumn(to)) { // [N] to [1, N]
+    if (source.kind == TileValue::fragment) {
+      bool columns = from.getShape().back() == 1 || from.getRank() == 1;
+      if (!columns || to.getRank() != 2 || to.getDimSize(1) != 1)
+        return op->emitOpError("has no sm_90a lowering: a reshape of "
+                               "registers keeps one column");
+      result = source;
+    } else if (source.kind == TileValue::function && from.getRank() <= 2 &&
+               to.getRank() <= 2) {
+      // By the row-major index; a rank-1 tile is indexed by its row.
+      int64_t fromCols = from.getRank() == 1 ? 1 : from.getDimSize(1);
+      int64_t toCols = to.getRank() == 1 ? 1 : to.getDimSize(1);
       ElementFn fn = source.fn;
-      if (source.kind != TileValue::function)
-        return op->emitOpError("has no sm_90a lowering for this shape");
-      result.fn = [this, fn](Value, Value col) {
-        return fn(col, builder->i64(0));
+      result.zero = source.zero;
+      result.fn = [this, fn, fromCols, toCols](Value row, Value col) {
+        PtxBuilder &b = *builder;
+        Value linear = b.add(b.mul(row, b.i64(toCols)), col);
+        return fn(b.udiv(linear, b.i64(fromCols)),
+                  b.urem(linear, b.i64(fromCols)));
       };
     } else {
-      result = source;
+      return op->emitOpError("has no sm_90a lowering for this shape");
     }
   } else {
     auto slice = cast<SliceOp>(op);
