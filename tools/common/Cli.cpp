@@ -37,6 +37,14 @@ const std::atomic<bool> &interruptFlag() {
   return interrupted;
 }
 
+CLI::Validator nonNegative() {
+  return CLI::Validator(
+      [](const std::string &text) -> std::string {
+        return text.starts_with('-') ? "Value " + text + " is negative" : "";
+      },
+      "NONNEGATIVE");
+}
+
 int run(CLI::App &app, int argc, char **argv,
         const std::function<Status()> &body) {
   try {

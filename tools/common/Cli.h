@@ -22,6 +22,9 @@ namespace hadal::cli {
 int run(CLI::App &app, int argc, char **argv,
         const std::function<Status()> &body);
 
+/// A check for unsigned options: CLI11 itself would wrap a negative number.
+CLI::Validator nonNegative();
+
 /// Becomes true at the first SIGINT or SIGTERM; a second one ends the process
 /// at once with exit status 130.
 const std::atomic<bool> &interruptFlag();

@@ -265,14 +265,18 @@ int main(int argc, char **argv) {
                "hadal-bench");
   flags.load.add(app);
   app.add_option("--prompt-len", flags.promptLength, "tokens of each prompt")
+      ->check(cli::nonNegative())
       ->capture_default_str();
   app.add_option("--gen-len", flags.generateLength, "decode steps")
+      ->check(cli::nonNegative())
       ->capture_default_str();
   app.add_option("--batch", flags.batches, "rows, e.g. 1,4")
+      ->check(cli::nonNegative())
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--prefill-chunk", flags.prefillChunk,
-                 "tokens of a prompt per call; default: the largest bucket");
+                 "tokens of a prompt per call; default: the largest bucket")
+      ->check(cli::nonNegative());
   app.add_option("--json", flags.json, "a file for all figures");
   app.add_flag("--profile", flags.profile, "time by kernel");
   return cli::run(app, argc, argv, [&] { return Bench(flags).run(); });

@@ -17,14 +17,12 @@ namespace {
 
 struct RunFlags {
   cli::LoadFlags load;
-  std::string prompt, promptsFile, inputIds, batchIdsFile;
+  std::string prompt, promptsFile, inputIds;
   std::string logits, output, expertLoad;
   uint64_t maxTokens = 64, seed = 1;
   float temperature = 0, topP = 1;
   uint32_t prefillChunk = 0;
-  bool ignoreEos = false, printIds = false;
-
-  bool hasText() const { return prompt.size() || promptsFile.size(); }
+  bool ignoreEos = false;
 };
 
 class Runner {
@@ -57,34 +55,29 @@ private:
 
   Status checkFlags() const {
     int sources = !flags.prompt.empty() + !flags.promptsFile.empty() +
-                  !flags.inputIds.empty() + !flags.batchIdsFile.empty();
+                  !flags.inputIds.empty();
     if (sources != 1)
-      return error(5011, "give exactly one of -p, --prompts, --input-ids and "
-                         "--batch-ids; found {}",
+      return error(5011,
+                   "give exactly one of -p, --prompts and --input-ids; found {}",
                    sources);
     if (flags.logits.empty() != flags.output.empty())
       return error(5011, "--logits and --output go together: the logits are "
                          "written to that file");
-    if (!flags.logits.empty() && flags.hasText())
-      return error(5011, "--logits takes --input-ids or --batch-ids, not text");
-    if (!flags.batchIdsFile.empty() && !flags.logits.empty() &&
-        flags.output.find("{row}") == std::string::npos)
-      return error(5011, "--batch-ids writes one file a row: --output needs "
-                         "{{row}} in its name, e.g. 'logits-{{row}}.npy'");
+    if (!flags.logits.empty() && flags.inputIds.empty())
+      return error(5011, "--logits takes --input-ids, not text");
     return {};
   }
 
   Status readInputs() {
     if (!flags.inputIds.empty()) {
-      HADAL_ASSIGN_OR_RETURN(std::vector<int32_t> ids,
-                             cli::parseIds(flags.inputIds));
-      rows.push_back(std::move(ids));
-    } else if (!flags.batchIdsFile.empty()) {
-      HADAL_ASSIGN_OR_RETURN(std::vector<std::string> lines,
-                             cli::readLines(flags.batchIdsFile));
-      for (const std::string &line : lines) {
-        HADAL_ASSIGN_OR_RETURN(std::vector<int32_t> ids, cli::parseIds(line));
+      for (size_t at = 0; at <= flags.inputIds.size();) {
+        size_t end = std::min(flags.inputIds.find(';', at),
+                              flags.inputIds.size());
+        HADAL_ASSIGN_OR_RETURN(
+            std::vector<int32_t> ids,
+            cli::parseIds(flags.inputIds.substr(at, end - at)));
         rows.push_back(std::move(ids));
+        at = end + 1;
       }
     } else if (!flags.promptsFile.empty()) {
       HADAL_ASSIGN_OR_RETURN(texts, cli::readLines(flags.promptsFile));
@@ -95,9 +88,7 @@ private:
   }
 
   Status encodePrompts() {
-    if (flags.printIds && texts.empty())
-      return {};
-    if (!flags.logits.empty())
+    if (texts.empty())
       return {};
     HADAL_ASSIGN_OR_RETURN(Tokenizer loaded,
                            Tokenizer::load(flags.load.weights));
@@ -128,44 +119,41 @@ private:
 
   // ---- logits
 
+  /// One file for all rows, one row's positions after the other's.
   Status writeLogits() {
-    const auto wanted =
-        flags.logits == "all" ? LogitsWanted::All : LogitsWanted::Last;
-    for (size_t first = 0; first < rows.size(); first += maxBatch()) {
-      size_t count = std::min<size_t>(rows.size() - first, maxBatch());
-      HADAL_RETURN_IF_ERROR(writeLogits(first, count, wanted));
-    }
-    return {};
+    HADAL_ASSIGN_OR_RETURN(
+        NpyWriter file,
+        NpyWriter::create(flags.output, model->description().vocab_size()));
+    for (size_t first = 0; first < rows.size(); first += maxBatch())
+      HADAL_RETURN_IF_ERROR(writeBatch(
+          first, std::min<size_t>(rows.size() - first, maxBatch()), file));
+    return file.commit();
   }
 
-  Status writeLogits(size_t first, size_t count, LogitsWanted wanted) {
+  Status writeBatch(size_t first, size_t count, NpyWriter &file) {
     std::vector<StepRow> steps;
-    std::vector<NpyWriter> files;
     for (size_t i = 0; i < count; ++i) {
       HADAL_ASSIGN_OR_RETURN(uint32_t row, session->addRow());
-      steps.push_back({row, rows[first + i], wanted});
-      HADAL_ASSIGN_OR_RETURN(
-          NpyWriter file, NpyWriter::create(outputName(first + i),
-                                            model->description().vocab_size()));
-      files.push_back(std::move(file));
+      steps.push_back({row, rows[first + i],
+                       flags.logits == "all" ? LogitsWanted::All
+                                             : LogitsWanted::Last});
     }
+    // The rows of a batch advance together: all but the first wait in memory.
+    std::vector<std::vector<float>> waiting(count);
     HADAL_RETURN_IF_ERROR(session->step(
-        steps, [&](size_t index, uint64_t, std::span<const float> logits) {
-          return files[index].append(logits);
+        steps,
+        [&](size_t row, uint64_t, std::span<const float> logits) -> Status {
+          if (row == 0)
+            return file.append(logits);
+          waiting[row].insert(waiting[row].end(), logits.begin(),
+                              logits.end());
+          return {};
         }));
-    for (NpyWriter &file : files)
-      HADAL_RETURN_IF_ERROR(file.commit());
+    for (size_t row = 1; row < count; ++row)
+      HADAL_RETURN_IF_ERROR(file.append(waiting[row]));
     for (const StepRow &step : steps)
       HADAL_RETURN_IF_ERROR(session->removeRow(step.row));
     return {};
-  }
-
-  std::string outputName(size_t row) const {
-    std::string name = flags.output;
-    if (size_t at = name.find("{row}");
-        at != std::string::npos && !flags.batchIdsFile.empty())
-      name.replace(at, 5, std::to_string(row));
-    return name;
   }
 
   // ---- generation
@@ -180,8 +168,7 @@ private:
       request.ignoreEos = flags.ignoreEos;
       requests.push_back(std::move(request));
     }
-    const bool many = rows.size() > 1 || !flags.promptsFile.empty() ||
-                      !flags.batchIdsFile.empty();
+    const bool many = rows.size() > 1 || !flags.promptsFile.empty();
     outputs.resize(rows.size());
     if (tokenizer)
       decoders.assign(rows.size(), IncrementalDecoder(*tokenizer));
@@ -198,19 +185,14 @@ private:
   }
 
   std::string textOf(size_t r, int32_t token, FinishReason reason) {
-    if (flags.printIds) {
-      std::string text = fmt::format("{}{}", separator(r), token);
-      return text;
-    }
+    if (!tokenizer)
+      return fmt::format("{}{}", outputs[r].empty() ? "" : ",", token);
     std::string text;
     if (reason != FinishReason::Eos)
       text = decoders[r].push(token);
     if (reason != FinishReason::None)
       text += decoders[r].finish();
     return text;
-  }
-  const char *separator(size_t r) const {
-    return outputs[r].empty() ? "" : ",";
   }
 
   Status stream(size_t r, int32_t token, FinishReason reason) {
@@ -301,28 +283,30 @@ int main(int argc, char **argv) {
   app.add_option("--prompts", flags.promptsFile,
                  "a file with one prompt a line, decoded as a batch; prints one "
                  "line each");
-  app.add_option("--input-ids", flags.inputIds, "token ids, e.g. 5,17,3");
-  app.add_option("--batch-ids", flags.batchIdsFile,
-                 "a file with one list of token ids a line, run as a batch");
+  app.add_option("--input-ids", flags.inputIds,
+                 "token ids, e.g. 5,17,3, or rows of them run as a batch, e.g. "
+                 "'5,17,3;9,4'; prints ids");
   app.add_option("-n,--max-tokens", flags.maxTokens, "tokens to generate")
+      ->check(cli::nonNegative())
       ->capture_default_str();
   app.add_option("--temp", flags.temperature, "temperature; 0: greedy")
       ->capture_default_str();
   app.add_option("--top-p", flags.topP, "nucleus of probability")
       ->capture_default_str();
   app.add_option("--seed", flags.seed, "of the random choice")
+      ->check(cli::nonNegative())
       ->capture_default_str();
   app.add_option("--prefill-chunk", flags.prefillChunk,
-                 "tokens of a prompt per call; default: the largest bucket");
+                 "tokens of a prompt per call; default: the largest bucket")
+      ->check(cli::nonNegative());
   app.add_option("--logits", flags.logits,
                  "write logits of all positions or the last one to --output")
       ->check(CLI::IsMember({"all", "last"}));
   app.add_option("--output", flags.output,
-                 "an .npy file, float32 [positions, vocab]");
+                 "an .npy file, float32 [positions, vocab], row after row");
   app.add_option("--expert-load", flags.expertLoad,
                  "a JSON file for the tokens routed to each expert");
   app.add_flag("--ignore-eos", flags.ignoreEos,
                "go on after an end-of-sequence token");
-  app.add_flag("--print-ids", flags.printIds, "print token ids, not text");
   return cli::run(app, argc, argv, [&] { return Runner(flags).run(); });
 }
