@@ -11,6 +11,12 @@
 using namespace hadal;
 using namespace hadal::test;
 
+/// The loader handles an allocation that fails; so must the sanitizer.
+extern "C" const char *__asan_default_options();
+extern "C" const char *__asan_default_options() {
+  return "allocator_may_return_null=1";
+}
+
 namespace {
 
 ParameterSpec tensorSpec(const std::string &name, DType dtype, uint64_t rows,
