@@ -203,31 +203,75 @@ TEST_F(TokenizerTest, encodesLongRunsInLinearTime) {
   EXPECT_LT(elapsed.count(), 120);
 }
 
+SplitRule parseRule(const std::string &pattern) {
+  std::optional<SplitRule> rule = parseSplitRule(pattern);
+  EXPECT_TRUE(rule.has_value()) << pattern;
+  return rule.value_or(SplitRule());
+}
+
+const std::string kWords =
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
 TEST(PreTokenizerTest, findsRulesWithEscapedOrLiteralLineEnds) {
-  std::string words =
-      R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-  EXPECT_EQ(findSplitRule(words), SplitRule::Words);
+  EXPECT_EQ(parseRule(kWords).kind, SplitRule::Kind::Words);
   std::string literal;
-  for (size_t i = 0; i < words.size(); ++i)
-    if (words.compare(i, 4, "\\r\\n") == 0) {
+  for (size_t i = 0; i < kWords.size(); ++i)
+    if (kWords.compare(i, 4, "\\r\\n") == 0) {
       literal += "\r\n";
       i += 3;
     } else {
-      literal += words[i];
+      literal += kWords[i];
     }
-  EXPECT_EQ(findSplitRule(literal), SplitRule::Words);
-  EXPECT_EQ(findSplitRule(R"(\p{N}{1,3})"), SplitRule::DigitGroups);
-  EXPECT_EQ(findSplitRule(R"(\p{N})"), std::nullopt);
+  EXPECT_EQ(parseRule(literal).kind, SplitRule::Kind::Words);
+  EXPECT_EQ(parseRule("[\r\n]").kind, SplitRule::Kind::LineEnd);
+  EXPECT_EQ(parseRule("\\p{N}{1,3}").kind, SplitRule::Kind::DigitGroups);
 }
 
-TEST(PreTokenizerTest, cutsIntoWords) {
-  PreTokenizer splitter(
-      {SplitRule::DigitGroups, SplitRule::CjkRuns, SplitRule::Words});
+TEST(PreTokenizerTest, parsesRunsOfAClass) {
+  SplitRule rule = parseRule("\\s?[b-dAc-fé]+");
+  EXPECT_EQ(rule.kind, SplitRule::Kind::ClassRun);
+  EXPECT_TRUE(rule.optionalSpace);
+  EXPECT_EQ(rule.ranges, (std::vector<SplitRule::Range>{
+                             {'A', 'A'}, {'b', 'f'}, {0xE9, 0xE9}}));
+  EXPECT_FALSE(parseRule("[a]+").optionalSpace);
+  for (const char *pattern :
+       {"", "[]+", "[a]", "[a]*", "[^a]+", "[a-]+", "[-a]+", "[z-a]+",
+        "[a&&b]+", "[a[b]]+", "[\\d]+", "[\\r]+", "\\S?[a]+", "[a]+|b",
+        "\\p{N}", "[a]+[b]+"})
+    EXPECT_EQ(parseSplitRule(pattern), std::nullopt) << pattern;
+}
+
+std::vector<std::string> cutBy(std::vector<SplitRule> rules,
+                               std::string_view text) {
+  std::vector<std::string> result;
+  PreTokenizer(std::move(rules)).split(text, [&](std::string_view piece) {
+    result.emplace_back(piece);
+  });
+  return result;
+}
+
+TEST(PreTokenizerTest, cutsIntoWordsOfV2) {
+  SplitRule digit;
+  digit.kind = SplitRule::Kind::Digit;
   auto pieces = [&](std::string_view text) {
-    std::vector<std::string> result;
-    splitter.split(text,
-                   [&](std::string_view piece) { result.emplace_back(piece); });
-    return result;
+    return cutBy({parseRule("[\r\n]"), parseRule("\\s?[A-Za-zé]+"),
+                  parseRule("\\s?[!-/:-~　-。]+"), parseRule("\\s+$"),
+                  parseRule("[一-龥]+"), digit},
+                 text);
+  };
+  using Pieces = std::vector<std::string>;
+  EXPECT_EQ(pieces("é a  b\r\n "),
+            (Pieces{"é", " a", " ", " b", "\r", "\n", " "}));
+  EXPECT_EQ(pieces("x 123 ..  中文  "),
+            (Pieces{"x", " ", "1", "2", "3", " ..", "  ", "中文", "  "}));
+  EXPECT_EQ(pieces("　a 　。"), (Pieces{"　a", " 　。"}));
+}
+
+TEST(PreTokenizerTest, cutsIntoWordsOfV3) {
+  auto pieces = [](std::string_view text) {
+    return cutBy({parseRule("\\p{N}{1,3}"),
+                  parseRule("[一-龥぀-ゟ゠-ヿ]+"), parseRule(kWords)},
+                 text);
   };
   using Pieces = std::vector<std::string>;
   EXPECT_EQ(pieces("it's 12345 x"),
@@ -322,6 +366,9 @@ TEST(TokenizerParserTest, refusesWhatItDoesNotImplement) {
       expectError(parsed.status(), 5009, {reason});
   }
   Json incomplete = Json::parse(definition);
+  for (const char *never : {"À", "Á", "õ", "ÿ"})
+    incomplete["model"]["vocab"].erase(never);
+  EXPECT_TRUE(Tokenizer::parse(incomplete.dump(), config, "m").ok());
   incomplete["model"]["vocab"].erase("Ā");
   expectError(Tokenizer::parse(incomplete.dump(), config, "m").status(), 5009,
               {"no token for byte 0x00"});

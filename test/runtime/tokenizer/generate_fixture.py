@@ -12,9 +12,12 @@ import sys
 
 try:
     from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models,
-                            pre_tokenizers, processors, trainers)
+                            pre_tokenizers, processors, trainers,
+                            __version__ as version)
 except ImportError:
-    print("SKIPPED: the Python package tokenizers is not installed")
+    version = "none"
+if not version.startswith("0.23."):
+    print(f"SKIPPED: needs the Python package tokenizers 0.23, found {version}")
     sys.exit(77)
 
 HERE = pathlib.Path(__file__).parent / "fixture"
