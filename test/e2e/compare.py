@@ -35,6 +35,7 @@ The bounds, and where each is from:
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -84,36 +85,51 @@ class Tools:
             extra = ["--fp8", fp8] if fp8 else []
             self.call(
                 "hadal-compile", self.model(name), "-o", path, "--target=cpu",
-                "--max-batch-size", 4, "--max-seq-len", 512,
+                "--max-batch-size", PROMPTS, "--max-seq-len", 512,
                 "--attention", attention, "--activations", activations, *extra)
             self.artifacts[key] = path
         return self.artifacts[key]
 
-    def logits(self, key, rows, chunk=None, threads=None):
+    def logits(self, key, rows, chunk=None, threads=None, loads=None):
         """Returns float32 logits [positions, vocab] of each row of ids.
 
-        Rows of one call are decoded as one batch.
+        Several rows are prefilled together, as one batch. `loads` names a file
+        for the tokens routed to each expert.
         """
-        path = os.path.join(self.work, "logits.npy")
         extra = ["--prefill-chunk", chunk] if chunk else []
+        extra += ["--expert-load", loads] if loads else []
+        if len(rows) == 1:
+            paths = [os.path.join(self.work, "logits.npy")]
+            extra += ["--input-ids", ",".join(map(str, rows[0])),
+                      "--output", paths[0]]
+        else:
+            paths = [os.path.join(self.work, f"logits-{i}.npy")
+                     for i in range(len(rows))]
+            listed = os.path.join(self.work, "batch.txt")
+            with open(listed, "w") as file:
+                file.writelines(",".join(map(str, row)) + "\n" for row in rows)
+            extra += ["--batch-ids", listed,
+                      "--output", os.path.join(self.work, "logits-{row}.npy")]
         self.call(
             "hadal-run", self.artifact(*key), "--weights", self.model(key[0]),
-            "--input-ids", ";".join(",".join(map(str, row)) for row in rows),
-            "--logits", "all", "--output", path,
-            "-t", threads or self.threads, *extra)
-        every = np.load(path)
-        os.remove(path)
-        if every.dtype != np.float32 or len(every) != sum(map(len, rows)):
-            raise ToolError(f"logits: expected float32 [{sum(map(len, rows))}, "
-                            f"vocab], found {every.dtype} {every.shape}")
-        return np.split(every, np.cumsum([len(row) for row in rows])[:-1])
+            "--logits", "all", "-t", threads or self.threads, *extra)
+        found = []
+        for row, path in zip(rows, paths):
+            logits = np.load(path)
+            os.remove(path)
+            vocab = make_configs.CONFIGS[key[0]][0]["vocab_size"]
+            if logits.dtype != np.float32 or logits.shape != (len(row), vocab):
+                raise ToolError(f"logits: expected float32 {(len(row), vocab)}, "
+                                f"found {logits.dtype} {logits.shape}")
+            found.append(logits)
+        return found
 
     def greedy(self, key, ids, count):
         """Returns `count` ids generated greedily after `ids`."""
         out = self.call(
             "hadal-run", self.artifact(*key), "--weights", self.model(key[0]),
             "--input-ids", ",".join(map(str, ids)), "-n", count, "--temp", 0,
-            "-t", self.threads)
+            "--print-ids", "-t", self.threads)
         return [int(t) for t in out.replace(",", " ").split()]
 
 
@@ -195,14 +211,11 @@ def check_greedy(tools, key):
 def over_prompts(tools, expected, key):
     """Returns (distances, margins) to the oracle over PROMPTS prompts."""
     name, attention, _, fp8 = key
-    distances, margins = [], []
-    for index in range(PROMPTS):
-        ids = make_configs.prompt_ids(name, PROMPT, index + 1)
-        want = expected.run(name, fp8, attention, ids)
-        got = tools.logits(key, [ids])[0]
-        distances.append(one_minus_cos(got, want["logits"]))
-        margins.append(want["margin"])
-    return np.concatenate(distances), np.concatenate(margins)
+    rows = [make_configs.prompt_ids(name, PROMPT, i + 1) for i in range(PROMPTS)]
+    want = [expected.run(name, fp8, attention, row) for row in rows]
+    got = tools.logits(key, rows)
+    distances = [one_minus_cos(g, w["logits"]) for g, w in zip(got, want)]
+    return np.concatenate(distances), np.concatenate([w["margin"] for w in want])
 
 
 def check_bf16(tools, expected, key):
@@ -248,6 +261,21 @@ def check_batch(tools, key):
     return worst < 1e-8, f"1-cos {worst:.1e}, rows of 5, 40, 1 and 23"
 
 
+def check_loads(tools, expected, key):
+    """Tokens routed to each expert; padding rows must not count."""
+    rows = [make_configs.prompt_ids(key[0], n, n) for n in (5, 40, 1, 23)]
+    want = [expected.run(key[0], key[3], key[1], row) for row in rows]
+    total = np.sum([w["loads"] for w in want], 0)
+    path = os.path.join(tools.work, "loads.json")
+    tools.logits(key, rows, loads=path)
+    with open(path) as file:
+        layers = json.load(file)["layers"]
+    got = np.array([layers[k] for k in sorted(layers, key=int)])
+    gap = min(w["margin"].min() for w in want)
+    return (got.shape == total.shape and (got == total).all(),
+            f"{int(total.sum())} choices counted, smallest margin {gap:.1e}")
+
+
 def check_threads(tools, key):
     ids = golden(key[0])["ids"].tolist()
     one, *rest = [tools.logits(key, [ids], threads=n)[0] for n in (1, 2, 3)]
@@ -286,6 +314,8 @@ def run(tools, report, quick):
                 report.row(f"{name} {attention} chunk {chunk}",
                            lambda k=key, c=chunk: check_chunks(tools, k, c))
             report.row(f"{name} {attention} batch", lambda k=key: check_batch(tools, k))
+        report.row(f"{name} expert loads", lambda k=key: check_loads(
+            tools, expected, k))
     for key in [("v3-odd", "absorbed", "f32", None),
                 ("v3-odd-fp8", "expanded", "f32", "w8a8")]:
         report.row(f"{key[0]} {key[1]} threads",
