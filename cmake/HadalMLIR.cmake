@@ -1,6 +1,9 @@
 # Finds MLIR/LLVM 22 (Debian packages, shared libraries) and TableGen.
-find_package(MLIR 22 REQUIRED CONFIG)
-find_package(LLVM 22 REQUIRED CONFIG)
+find_package(MLIR REQUIRED CONFIG)
+if(NOT LLVM_VERSION_MAJOR EQUAL 22)
+  message(FATAL_ERROR "hadal needs MLIR/LLVM 22, found ${LLVM_VERSION}; "
+    "tools/setup installs it")
+endif()
 list(APPEND CMAKE_MODULE_PATH ${MLIR_CMAKE_DIR} ${LLVM_CMAKE_DIR})
 set(LLVM_RUNTIME_OUTPUT_INTDIR ${CMAKE_BINARY_DIR}/bin)
 set(LLVM_LIBRARY_OUTPUT_INTDIR ${CMAKE_BINARY_DIR}/lib)

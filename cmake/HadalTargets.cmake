@@ -39,7 +39,10 @@ function(hadal_add_tool name)
   target_compile_options(${name} PRIVATE ${HADAL_WARNINGS})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
   if(ARG_MLIR)
-    target_compile_options(${name} PRIVATE -O1 -fpch-instantiate-templates)
+    # The PCH is compiled with -fPIC; -fPIE would not match it.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name} PRIVATE -fPIC -O1
+      -fpch-instantiate-templates)
     target_precompile_headers(${name} REUSE_FROM hadal_pch)
   endif()
 endfunction()
@@ -58,7 +61,10 @@ function(hadal_add_unittest name)
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/unittests)
   if(ARG_MLIR)
-    target_compile_options(${name} PRIVATE -O1 -fpch-instantiate-templates)
+    # The PCH is compiled with -fPIC; -fPIE would not match it.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name} PRIVATE -fPIC -O1
+      -fpch-instantiate-templates)
     target_precompile_headers(${name} REUSE_FROM hadal_pch)
   endif()
   add_test(NAME ${name} COMMAND ${name})
@@ -67,6 +73,9 @@ endfunction()
 # hadal_tablegen_dialect(Dsv3 dsv3): ops, types, attrs, enums of
 # dialects/<Name>/IR/<Name>Ops.td into <Name>*.{h,cpp}.inc beside the binary dir.
 function(hadal_tablegen_dialect Name mnemonic)
+  # mlir_tablegen reads the directory's include path.
+  include_directories(SYSTEM ${MLIR_INCLUDE_DIRS})
+  include_directories(${CMAKE_SOURCE_DIR})
   set(LLVM_TARGET_DEFINITIONS ${Name}Ops.td)
   mlir_tablegen(${Name}Dialect.h.inc -gen-dialect-decls -dialect=${mnemonic})
   mlir_tablegen(${Name}Dialect.cpp.inc -gen-dialect-defs -dialect=${mnemonic})
@@ -79,4 +88,12 @@ function(hadal_tablegen_dialect Name mnemonic)
   mlir_tablegen(${Name}Enums.h.inc -gen-enum-decls)
   mlir_tablegen(${Name}Enums.cpp.inc -gen-enum-defs)
   add_public_tablegen_target(Hadal${Name}IncGen)
+endfunction()
+
+# hadal_tablegen_passes(Tag): Passes.td of this directory into Passes.h.inc.
+function(hadal_tablegen_passes Tag)
+  include_directories(SYSTEM ${MLIR_INCLUDE_DIRS})
+  set(LLVM_TARGET_DEFINITIONS Passes.td)
+  mlir_tablegen(Passes.h.inc -gen-pass-decls -name Hadal${Tag})
+  add_public_tablegen_target(Hadal${Tag}PassIncGen)
 endfunction()

@@ -1,0 +1,181 @@
+#ifndef HADAL_TILE_BASE
+#define HADAL_TILE_BASE
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+def Tile_Dialect : Dialect {
+  let name = "tile";
+  let cppNamespace = "::hadal::tile";
+  let summary = "Kernels: one function per fused kernel, tiles as values.";
+  let description = [{
+    A kernel of this level is written once for every target. Values are builtin
+    `tensor`s of static shape; memory is a `!tile.view`; a loop whose state may
+    be split carries a `combine` region (`tile.fold`). Barriers, pipelines,
+    roles and register layouts never appear here; every tunable sits in the
+    kernel's `schedule`, and a kernel with another schedule computes the same
+    function. The definition of a kernel is executable:
+    `--hadal-lower-tile-to-loops` is the oracle of every other lowering.
+
+    Besides its own ops the level uses upstream `arith`, `math` (exp2, rsqrt,
+    absf and the like, elementwise on tensors) and `scf.if` on uniform scalar
+    conditions.
+  }];
+  let useDefaultTypePrinterParser = 1;
+  let useDefaultAttributePrinterParser = 1;
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::math::MathDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+//===----------------------------------------------------------------------===//
+// Enums
+//===----------------------------------------------------------------------===//
+
+def Tile_ViewKind : I32EnumAttr<"ViewKind", "how a view reaches its memory", [
+    I32EnumAttrCase<"Dense", 0, "dense">,
+    I32EnumAttrCase<"Stack", 1, "stack">,
+    I32EnumAttrCase<"Segments", 2, "segments">]> {
+  let cppNamespace = "::hadal::tile";
+}
+
+def Tile_Bound : I32EnumAttr<"Bound", "the true size that bounds a domain dimension", [
+    I32EnumAttrCase<"None", 0, "none">,
+    I32EnumAttrCase<"Tokens", 1, "tokens">,
+    I32EnumAttrCase<"Rows", 2, "rows">,
+    I32EnumAttrCase<"LogitRows", 3, "logit_rows">,
+    I32EnumAttrCase<"ExpertRows", 4, "expert_rows">]> {
+  let cppNamespace = "::hadal::tile";
+}
+
+def Tile_SizeName : I32EnumAttr<"SizeName", "an entry of the sizes buffer", [
+    I32EnumAttrCase<"Tokens", 0, "tokens">,
+    I32EnumAttrCase<"Rows", 1, "rows">,
+    I32EnumAttrCase<"LogitRows", 2, "logit_rows">,
+    I32EnumAttrCase<"ExpertBegin", 3, "expert_begin">]> {
+  let cppNamespace = "::hadal::tile";
+  let genSpecializedAttr = 0;
+}
+def Tile_SizeNameAttr : EnumAttr<Tile_Dialect, Tile_SizeName, "size_name"> {
+  let assemblyFormat = "$value";
+}
+
+def Tile_ReduceKind : I32EnumAttr<"ReduceKind", "a reduction", [
+    I32EnumAttrCase<"Add", 0, "add">,
+    I32EnumAttrCase<"Max", 1, "max">]> {
+  let cppNamespace = "::hadal::tile";
+  let genSpecializedAttr = 0;
+}
+def Tile_ReduceKindAttr : EnumAttr<Tile_Dialect, Tile_ReduceKind, "reduce_kind"> {
+  let assemblyFormat = "$value";
+}
+
+def Tile_ScaleFormat : I32EnumAttr<"ScaleFormat", "the number format of block scales", [
+    I32EnumAttrCase<"F32", 0, "f32">,
+    I32EnumAttrCase<"UE8M0", 1, "ue8m0">]> {
+  let cppNamespace = "::hadal::tile";
+  let genSpecializedAttr = 0;
+}
+def Tile_ScaleFormatAttr : EnumAttr<Tile_Dialect, Tile_ScaleFormat, "scale_format"> {
+  let assemblyFormat = "$value";
+}
+
+//===----------------------------------------------------------------------===//
+// Attributes
+//===----------------------------------------------------------------------===//
+
+def Tile_DomainDimAttr : AttrDef<Tile_Dialect, "DomainDim"> {
+  let mnemonic = "dim";
+  let summary = "One dimension of a kernel's domain of output tiles.";
+  let description = [{
+    `extent` elements in steps of `step`; -1 is the bucket's capacity, known to
+    the launch only, and allowed for the first dimension alone, so that a linear
+    work item splits into coordinates by constants. `bound` names the true size
+    (read from the sizes buffer) at or beyond which a coordinate has no work;
+    `expert_rows` is expert_begin[e+1] - expert_begin[e] for the coordinate e of
+    dimension `boundDim`.
+  }];
+  let parameters = (ins "int64_t":$extent, "int64_t":$step,
+                        EnumParameter<Tile_Bound>:$bound,
+                        "int64_t":$boundDim);
+  let assemblyFormat = "`<` $extent `by` $step `in` $bound `of` $boundDim `>`";
+}
+
+def Tile_ScheduleAttr : AttrDef<Tile_Dialect, "Schedule"> {
+  let mnemonic = "schedule";
+  let summary = "Every tunable of a kernel, in one place.";
+  let description = [{
+    A dictionary of words and numbers; the target reads what it knows. Words in
+    use: `bm`, `bn`, `bk` (tile sizes the body was built with), `form` ("gemv",
+    "panel", ...: a preference of the CPU), `stages`, `roles`, `cluster`,
+    `split`, `swap_ab`, `wg_split`.
+  }];
+  let parameters = (ins "::mlir::DictionaryAttr":$words);
+  let assemblyFormat = "`<` $words `>`";
+}
+
+//===----------------------------------------------------------------------===//
+// Types
+//===----------------------------------------------------------------------===//
+
+class Tile_Type<string name, string typeMnemonic>
+    : TypeDef<Tile_Dialect, name> {
+  let mnemonic = typeMnemonic;
+}
+
+def Tile_ViewType : Tile_Type<"View", "view"> {
+  let summary = "Typed memory: extents, element type, and the FP8 scale layout.";
+  let description = [{
+    Row-major memory. Extents are static, or `?` (one 8-byte launch argument
+    each). An `f8E4M3FN` view carries its scale layout `scale<RxC>`: an f32
+    view of [ceil(rows/R), ceil(cols/C)] over the two innermost dimensions
+    travels with it (its own pointer). Kinds: `dense`; `stack`: the outermost
+    dimension indexes a table of pointers (experts); `segments<N>`: a table
+    holds one pointer per N rows (tensors concatenated along rows at multiples
+    of N; the last block may be ragged).
+
+    ```mlir
+    !tile.view<?x7168xbf16>
+    !tile.view<?x7168xf8E4M3FN, scale<1x128>>
+    !tile.view<256x2048x7168xf8E4M3FN, stack, scale<128x128>>
+    !tile.view<2112x7168xf8E4M3FN, segments<128>, scale<128x128>>
+    ```
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$shape,
+                        "::mlir::Type":$elementType,
+                        "::hadal::tile::ViewKind":$kind,
+                        "int64_t":$segmentRows,
+                        "int64_t":$scaleRows, "int64_t":$scaleCols);
+  let builders = [
+    TypeBuilder<(ins "::llvm::ArrayRef<int64_t>":$shape,
+                     "::mlir::Type":$elementType), [{
+      return $_get($_ctxt, shape, elementType, ViewKind::Dense, 0, 0, 0);
+    }]>
+  ];
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    int64_t getRank() const { return getShape().size(); }
+    bool isScaled() const { return getScaleRows() != 0; }
+    bool isDynamic(int64_t dim) const { return getShape()[dim] < 0; }
+    int64_t getNumDynamic() const {
+      return ::llvm::count_if(getShape(), [](int64_t d) { return d < 0; });
+    }
+    /// Slots of the 8-byte argument array: data, scale, dynamic extents.
+    int64_t getNumSlots() const { return 1 + isScaled() + getNumDynamic(); }
+  }];
+}
+
+def Tile_SizesType : Tile_Type<"Sizes", "sizes"> {
+  let summary = "The device buffer of true sizes: i32 tokens, rows, logit_rows, expert_begin[E+1].";
+}
+
+def Tile_View : TypeConstraint<CPred<"::llvm::isa<::hadal::tile::ViewType>($_self)">, "a view">;
+def Tile_Tile : StaticShapeTensorOf<[AnyType]>;
+def Tile_FloatTile : StaticShapeTensorOf<[F32, BF16, F64]>;
+
+class Tile_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Tile_Dialect, mnemonic, traits>;
+
+#endif // HADAL_TILE_BASE

@@ -1,0 +1,135 @@
+#include "dialects/Tile/IR/TileDialect.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+#include "mlir/IR/DialectImplementation.h"
+
+using namespace mlir;
+using namespace hadal::tile;
+
+#include "dialects/Tile/IR/TileDialect.cpp.inc"
+#include "dialects/Tile/IR/TileEnums.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Tile/IR/TileAttrs.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Tile/IR/TileTypes.cpp.inc"
+
+void TileDialect::initialize() {
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/Tile/IR/TileOps.cpp.inc"
+      >();
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/Tile/IR/TileTypes.cpp.inc"
+      >();
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/Tile/IR/TileAttrs.cpp.inc"
+      >();
+}
+
+//===----------------------------------------------------------------------===//
+// ViewType
+//===----------------------------------------------------------------------===//
+
+// view ::= `<` dims elt (`,` `stack` | `,` `segments` `<` n `>`)?
+//          (`,` `scale` `<` r `x` c `>`)? `>`
+Type ViewType::parse(AsmParser &parser) {
+  SmallVector<int64_t> shape;
+  Type elementType;
+  ViewKind kind = ViewKind::Dense;
+  int64_t segmentRows = 0, scaleRows = 0, scaleCols = 0;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseLess() || parser.parseDimensionList(shape) ||
+      parser.parseType(elementType))
+    return {};
+  for (int64_t &dim : shape)
+    if (ShapedType::isDynamic(dim))
+      dim = -1;
+  while (succeeded(parser.parseOptionalComma())) {
+    StringRef word;
+    SMLoc wordLoc = parser.getCurrentLocation();
+    if (parser.parseKeyword(&word))
+      return {};
+    if (word == "stack") {
+      kind = ViewKind::Stack;
+    } else if (word == "segments") {
+      kind = ViewKind::Segments;
+      if (parser.parseLess() || parser.parseInteger(segmentRows) ||
+          parser.parseGreater())
+        return {};
+    } else if (word == "scale") {
+      SmallVector<int64_t> block;
+      if (parser.parseLess() ||
+          parser.parseDimensionList(block, /*allowDynamic=*/false,
+                                    /*withTrailingX=*/false) ||
+          parser.parseGreater())
+        return {};
+      if (block.size() != 2) {
+        parser.emitError(wordLoc, "expected a scale block of two extents, "
+                                  "e.g. scale<128x128>");
+        return {};
+      }
+      scaleRows = block[0];
+      scaleCols = block[1];
+    } else {
+      parser.emitError(wordLoc, "expected stack, segments<N> or scale<RxC>");
+      return {};
+    }
+  }
+  if (parser.parseGreater())
+    return {};
+  return parser.getChecked<ViewType>(loc, parser.getContext(), shape,
+                                     elementType, kind, segmentRows, scaleRows,
+                                     scaleCols);
+}
+
+void ViewType::print(AsmPrinter &printer) const {
+  printer << "<";
+  for (int64_t dim : getShape()) {
+    if (dim < 0)
+      printer << "?";
+    else
+      printer << dim;
+    printer << "x";
+  }
+  printer << getElementType();
+  if (getKind() == ViewKind::Stack)
+    printer << ", stack";
+  if (getKind() == ViewKind::Segments)
+    printer << ", segments<" << getSegmentRows() << ">";
+  if (isScaled())
+    printer << ", scale<" << getScaleRows() << "x" << getScaleCols() << ">";
+  printer << ">";
+}
+
+LogicalResult ViewType::verify(function_ref<InFlightDiagnostic()> emitError,
+                               ArrayRef<int64_t> shape, Type elementType,
+                               ViewKind kind, int64_t segmentRows,
+                               int64_t scaleRows, int64_t scaleCols) {
+  if (shape.empty())
+    return emitError() << "a view needs at least one dimension";
+  for (int64_t dim : shape)
+    if (dim == 0 || dim < -1)
+      return emitError() << "view extent " << dim << " is not positive or '?'";
+  if (!isa<FloatType, IntegerType>(elementType))
+    return emitError() << "view element type " << elementType
+                       << " is neither float nor integer";
+  bool isFp8 = isa<Float8E4M3FNType>(elementType);
+  if (isFp8 && (scaleRows <= 0 || scaleCols <= 0))
+    return emitError() << "an f8E4M3FN view needs its scale layout, e.g. "
+                          "scale<128x128>";
+  if (!isFp8 && (scaleRows != 0 || scaleCols != 0))
+    return emitError() << "only an f8E4M3FN view has a scale layout";
+  if (isFp8 && shape.size() < 2)
+    return emitError() << "an f8E4M3FN view needs two dimensions or more";
+  if (kind == ViewKind::Segments && (segmentRows <= 0 || shape.size() != 2))
+    return emitError() << "a segments view has two dimensions and a positive "
+                          "number of rows per segment";
+  if (kind == ViewKind::Segments && isFp8 && segmentRows % scaleRows != 0)
+    return emitError() << "segments of " << segmentRows
+                       << " rows cut scale blocks of " << scaleRows << " rows";
+  if (kind == ViewKind::Stack && shape.size() < 2)
+    return emitError() << "a stack view needs two dimensions or more";
+  return success();
+}

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Checks the direction of #includes between the folders of the tree.
+
+dialects <- passes <- compiler <- tools, runtime <- tools, frontend -> dialects,
+compiler -> runtime/schemas and the header-only runtime/artifact/ArtifactFile.h
+only; the runtime never includes LLVM or MLIR. Prints each violation and exits 1
+if there is one. With --self-test it checks itself on a planted violation.
+"""
+import pathlib
+import re
+import sys
+
+# folder -> what it may include, as path prefixes from the root.
+ALLOWED = {
+    "dialects": ["dialects/"],
+    "frontend": ["frontend/", "dialects/", "runtime/schemas/",
+                 "compiler/driver/CompileOptions.h"],
+    "passes": ["passes/", "dialects/", "frontend/", "compiler/kernels/",
+               "compiler/schedule/", "compiler/driver/CompileOptions.h",
+               "runtime/schemas/"],
+    "compiler": ["compiler/", "passes/", "dialects/", "frontend/",
+                 "runtime/schemas/", "runtime/artifact/ArtifactFile.h"],
+    "runtime": ["runtime/", "hadal/"],
+}
+OURS = ("dialects/", "frontend/", "passes/", "compiler/", "runtime/", "tools/",
+        "hadal/", "test/")
+FOREIGN_TO_RUNTIME = ("llvm/", "mlir/", "llvm-c/", "mlir-c/", "clang/")
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
+
+
+def violations(folder, path, text):
+    for include in INCLUDE.findall(text):
+        if folder == "runtime" and include.startswith(FOREIGN_TO_RUNTIME):
+            yield f"{path}: the runtime includes {include}"
+        elif include.startswith(OURS) and not include.startswith(
+                tuple(ALLOWED[folder])):
+            yield f"{path}: {folder}/ may not include {include}"
+
+
+def main():
+    root = pathlib.Path(__file__).resolve().parent.parent
+    if "--self-test" in sys.argv:
+        planted = list(violations("runtime", "x.cpp", '#include "mlir/IR/A.h"\n'))
+        planted += violations("dialects", "y.cpp", '#include "passes/P.h"\n')
+        clean = list(violations("passes", "z.cpp",
+                                '#include "dialects/Tile/IR/T.h"\n'))
+        return 0 if len(planted) == 2 and not clean else 1
+    found = []
+    files = 0
+    for folder in ALLOWED:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".h", ".cpp", ".c", ".td", ".def"):
+                files += 1
+                found += violations(folder, path.relative_to(root),
+                                    path.read_text())
+    print("\n".join(found))
+    print(f"check_dependencies: {files} files, {len(found)} violations")
+    return 1 if found or not files else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
