@@ -30,6 +30,8 @@ The bounds, and where each is from:
                to 1.7e-3, of eight 40-token prompts to 6e-5 at most.
   w8a8 bf16    median < 2e-2 (the oracle with bf16 storage: 3.7e-3 .. 7.8e-3):
                rounding to bf16 before quantising moves codes.
+  tiny         text equal to transformers'; 0.03 nats a token in the default
+               mode (the oracle with bf16 storage: 0.006).
   one layer    w8a8 and w8a16, median and 90 % < 1e-5: the input is the
                embedding (the perturbed oracle: 90 % < 1e-12).
 """
@@ -44,10 +46,11 @@ import tempfile
 
 import make_configs
 import numpy as np
-from metrics import one_minus_cos, relative_error
+from metrics import nats_per_token, one_minus_cos, relative_error
 from oracle import Oracle
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+TINY = os.path.join(HERE, "../../models/tiny")
 QUICK = ["v3-odd", "v2-groups", "v3-odd-fp8", "layer-ue8m0-fp8"]
 CROSS = ["v3", "v3-odd", "v2-groups"]  # chunks and batches
 PROMPTS, PROMPT = 8, 40  # of a w8a8 row
@@ -74,6 +77,8 @@ class Tools:
         return done.stdout.decode()
 
     def model(self, name):
+        if name == "tiny":
+            return TINY
         if name not in self.models:
             self.models[name] = make_configs.write(name, self.work)
         return self.models[name]
@@ -117,9 +122,10 @@ class Tools:
         for row, path in zip(rows, paths):
             logits = np.load(path)
             os.remove(path)
-            vocab = make_configs.CONFIGS[key[0]][0]["vocab_size"]
-            if logits.dtype != np.float32 or logits.shape != (len(row), vocab):
-                raise ToolError(f"logits: expected float32 {(len(row), vocab)}, "
+            with open(os.path.join(self.model(key[0]), "config.json")) as file:
+                shape = (len(row), json.load(file)["vocab_size"])
+            if logits.dtype != np.float32 or logits.shape != shape:
+                raise ToolError(f"logits: expected float32 {shape}, "
                                 f"found {logits.dtype} {logits.shape}")
             found.append(logits)
         return found
@@ -283,6 +289,47 @@ def check_threads(tools, key):
     return differ == 0, "bit-equal" if not differ else f"{differ} of 2 differ"
 
 
+def escaped(text):
+    """A text as `hadal-run --prompts` prints it: one line."""
+    for plain, shown in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r")):
+        text = text.replace(plain, shown)
+    return text
+
+
+def check_tiny_text(tools, attention, together):
+    """Greedy text of models/tiny, prompt by prompt or as one batch."""
+    with open(os.path.join(HERE, "golden", "tiny.json")) as file:
+        golden_file = json.load(file)
+    cases = golden_file["greedy"]
+    artifact = tools.artifact("tiny", attention, "f32", "w8a16")
+    tail = ["-n", golden_file["tokens"], "--temp", 0, "-t", tools.threads]
+    run = ["hadal-run", artifact, "--weights", TINY]
+    if together:
+        listed = os.path.join(tools.work, "prompts.txt")
+        with open(listed, "w") as file:
+            file.writelines(case["prompt"] + "\n" for case in cases)
+        found = tools.call(*run, "--prompts", listed, *tail).split("\n")[:-1]
+        wanted = [escaped(case["text"]) for case in cases]
+    else:
+        found = [tools.call(*run, "-p", case["prompt"], *tail) for case in cases]
+        wanted = [case["text"] + "\n" for case in cases]
+    same = sum(a == b for a, b in zip(found, wanted))
+    first = next((f"; first that differs: {a[:60]!r}, expected {b[:60]!r}"
+                  for a, b in zip(found, wanted) if a != b), "")
+    return (found == wanted, f"{same} of {len(wanted)} texts equal, smallest gap "
+            f"{min(case['gap'] for case in cases):.1e}{first}")
+
+
+def check_tiny_nats(tools, activations, fp8):
+    """Nats per token on a passage that training did not see."""
+    with open(os.path.join(HERE, "golden", "tiny.json")) as file:
+        held = json.load(file)["held_out"]
+    got = tools.logits(("tiny", "auto", activations, fp8), [held["ids"]])[0]
+    nats = nats_per_token(got.astype(np.float64), held["ids"])
+    return (abs(nats - held["nats"]) < 0.03,
+            f"{nats:.4f} nats a token, {held['nats']:.4f} in float32")
+
+
 def run(tools, report, quick):
     expected = Expected()
     for name in QUICK if quick else make_configs.CONFIGS:
@@ -316,6 +363,14 @@ def run(tools, report, quick):
             report.row(f"{name} {attention} batch", lambda k=key: check_batch(tools, k))
         report.row(f"{name} expert loads", lambda k=key: check_loads(
             tools, expected, k))
+    for attention in ("absorbed", "expanded"):
+        for together in (False, True):
+            if not quick or together != (attention == "expanded"):
+                report.row(
+                    f"tiny {attention} f32 w8a16 text" + " batch" * together,
+                    lambda a=attention, t=together: check_tiny_text(tools, a, t))
+    report.row("tiny bf16 w8a8 held out",
+               lambda: check_tiny_nats(tools, "bf16", "w8a8"))
     for key in [("v3-odd", "absorbed", "f32", None),
                 ("v3-odd-fp8", "expanded", "f32", "w8a8")]:
         report.row(f"{key[0]} {key[1]} threads",

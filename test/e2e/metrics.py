@@ -26,3 +26,11 @@ def relative_error(actual, expected):
     with np.errstate(all="ignore"):
         error = np.abs(actual - expected).max(-1) / np.abs(expected).max(-1)
     return np.where(np.isfinite(error), error, np.inf)
+
+
+def nats_per_token(logits, ids):
+    """Returns the mean of -log p(ids[i+1]) under logits[i]."""
+    top = logits.max(-1, keepdims=True)
+    total = top[:, 0] + np.log(np.exp(logits - top).sum(-1))
+    rows = np.arange(len(ids) - 1)
+    return (total[:-1] - logits[rows, ids[1:]]).mean()
