@@ -39,7 +39,10 @@ function(hadal_add_tool name)
   target_compile_options(${name} PRIVATE ${HADAL_WARNINGS})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
   if(ARG_MLIR)
-    target_compile_options(${name} PRIVATE -O1 -fpch-instantiate-templates)
+    # The PCH is compiled with -fPIC; -fPIE would not match it.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name} PRIVATE -fPIC -O1
+      -fpch-instantiate-templates)
     target_precompile_headers(${name} REUSE_FROM hadal_pch)
   endif()
 endfunction()
@@ -58,7 +61,10 @@ function(hadal_add_unittest name)
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/unittests)
   if(ARG_MLIR)
-    target_compile_options(${name} PRIVATE -O1 -fpch-instantiate-templates)
+    # The PCH is compiled with -fPIC; -fPIE would not match it.
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name} PRIVATE -fPIC -O1
+      -fpch-instantiate-templates)
     target_precompile_headers(${name} REUSE_FROM hadal_pch)
   endif()
   add_test(NAME ${name} COMMAND ${name})

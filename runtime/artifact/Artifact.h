@@ -1,0 +1,49 @@
+// An opened artifact: mapped, fully verified, read in place.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/artifact/Verify.h"
+#include "runtime/base/MappedFile.h"
+#include "runtime/base/Status.h"
+
+namespace hadal {
+
+/// A verified .hadal file. Everything reachable from root() has passed
+/// artifact::verifyFile, so indices and ranges in it need no further check.
+class Artifact {
+public:
+  /// Maps and verifies |path|. Errors: H5001, H4001 to H4005, H4007.
+  static StatusOr<Artifact> open(const std::string &path);
+
+  const std::string &path() const { return file_.path(); }
+  const schema::Artifact &root() const { return *root_; }
+  const schema::Model &model() const { return *root_->model(); }
+  std::string_view target() const {
+    return root_->provenance()->target()->string_view();
+  }
+  uint64_t fileBytes() const { return file_.size(); }
+
+  /// The stored bytes of blob |index|, in the mapping, page-aligned.
+  std::span<const uint8_t> blob(unsigned index) const;
+
+  /// The index of the image for |variant|, if there is one.
+  std::optional<unsigned> findImage(std::string_view variant) const;
+  /// The variants it holds, joined by ", ".
+  std::string imageVariants() const;
+  /// The index of the state |name|, if there is one.
+  std::optional<unsigned> findState(std::string_view name) const;
+
+private:
+  explicit Artifact(MappedFile file);
+
+  MappedFile file_;
+  const schema::Artifact *root_;
+};
+
+} // namespace hadal

@@ -1,0 +1,79 @@
+// A tiny artifact whose kernels are real machine code and whose model can be
+// recomputed by hand: what tests of the artifact reader, the drivers, the
+// session and the tools run.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/schemas/artifact_generated.h"
+
+namespace hadal::toy {
+
+inline constexpr int kVocab = 64;
+inline constexpr int kExperts = 4;
+inline constexpr int kLayers = 2;
+inline constexpr int kPageSize = 4;
+inline constexpr int kMaxSeqLen = 62;
+inline constexpr int kMaxBatch = 4;
+inline constexpr uint64_t kScratchBytes = 192;
+
+enum Kernel : uint32_t {
+  kEmbed,
+  kAppend,
+  kAttend,
+  kRoute,
+  kMove,
+  kHead,
+  kScratch,
+  kMxcsr,
+  kNumKernels
+};
+
+/// Element |i| of parameter w.<layer>, and of the bias.
+float weight(int layer, int i);
+float bias(int v);
+
+/// The image, read from the build directory.
+std::vector<uint8_t> kernelImage();
+
+schema::ArgT arg(schema::ArgKind kind, uint32_t index = 0, uint64_t value = 0);
+schema::CommandT launch(uint32_t kernel, uint64_t items,
+                        std::vector<schema::ArgT> args);
+
+/// Everything but entries and functions: provenance, model, kernels, one `v3`
+/// image in blob 0, states and parameters.
+schema::ArtifactT skeleton();
+/// The whole toy model: decode buckets 1 and 4, prefill buckets 8 and 16 for 4
+/// rows, head entries of 1 and 4 rows.
+schema::ArtifactT model();
+
+/// The file of |artifact| with |blobs|.
+std::vector<uint8_t>
+assemble(const schema::ArtifactT &artifact,
+         const std::vector<std::vector<uint8_t>> &blobs);
+/// The same with the kernel image as the only blob.
+std::vector<uint8_t> assemble(const schema::ArtifactT &artifact);
+
+/// Writes the model's parameters as |directory|/model.safetensors; |biasOf3|
+/// replaces element 3 of the bias.
+void writeWeights(const std::string &directory, float biasOf3 = bias(3));
+void writeFile(const std::string &path, std::span<const uint8_t> bytes);
+/// A fresh directory that is removed with the object.
+class TempDir {
+public:
+  TempDir();
+  ~TempDir();
+  const std::string &path() const { return path_; }
+  std::string file(const std::string &name) const { return path_ + "/" + name; }
+
+private:
+  std::string path_;
+};
+
+/// The logits after each position of |tokens|, by the definition.
+std::vector<std::vector<float>> referenceLogits(std::span<const int32_t> tokens);
+
+} // namespace hadal::toy

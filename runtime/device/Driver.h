@@ -1,0 +1,118 @@
+// What the session needs of a device. Implementations: runtime/drivers/*; all
+// pass the suite in runtime/cts.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "runtime/artifact/Artifact.h"
+#include "runtime/base/Status.h"
+#include "runtime/device/Program.h"
+
+namespace hadal {
+
+/// Time spent in one kernel since profiling was switched on.
+struct KernelTime {
+  uint64_t launches = 0;
+  double seconds = 0;
+};
+
+/// One entry, unrolled and bound to addresses: running it allocates nothing.
+class PreparedEntry {
+public:
+  virtual ~PreparedEntry() = default;
+  /// Runs every launch in order and returns when all have finished.
+  virtual Status run() = 0;
+};
+
+/// The kernels of one artifact, loaded.
+class Executable {
+public:
+  virtual ~Executable() = default;
+  /// The image in use, e.g. "v4+bf16+vbmi".
+  virtual std::string_view variant() const = 0;
+  /// Binds entry |index| of the artifact.
+  virtual StatusOr<std::unique_ptr<PreparedEntry>>
+  prepare(unsigned index, const Bindings &bindings) = 0;
+  /// Starts (and clears) or stops timing of each kernel.
+  virtual void setProfiling(bool enabled) = 0;
+  /// By kernel index; empty before profiling was switched on.
+  virtual std::span<const KernelTime> profile() const = 0;
+};
+
+/// How memory is used: `Sparse` memory is committed when it is touched (a cache
+/// of which most pages stay unused).
+enum class MemoryUse : uint8_t { Dense, Sparse };
+
+class Driver {
+public:
+  virtual ~Driver() = default;
+
+  /// "cpu", "cuda", "sim": the name `--device` takes.
+  virtual std::string_view name() const = 0;
+  /// For people, e.g. "cpu, 2 threads".
+  virtual std::string description() const = 0;
+  /// The target whose artifacts it runs.
+  virtual std::string_view target() const = 0;
+  /// True if host pointers are device addresses, so that weights are used where
+  /// they are mapped.
+  virtual bool sharesHostMemory() const = 0;
+
+  /// |bytes| of zeroed memory, 64-byte aligned, at least one byte. H5006.
+  virtual StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use) = 0;
+  virtual void release(DeviceAddress address, uint64_t bytes) = 0;
+  /// Copies between the host and the device; both return when it is done.
+  virtual Status write(DeviceAddress to, const void *from, uint64_t bytes) = 0;
+  virtual Status read(void *to, DeviceAddress from, uint64_t bytes) = 0;
+
+  /// Loads the kernels of |artifact|, which must outlive the result. H4007 if
+  /// it was built for another target, H5007 if it holds no image that this
+  /// device runs.
+  virtual StatusOr<std::unique_ptr<Executable>>
+  load(const Artifact &artifact) = 0;
+};
+
+/// Device memory that is released with its owner.
+class DeviceBuffer {
+public:
+  DeviceBuffer() = default;
+  DeviceBuffer(DeviceBuffer &&other) noexcept { swap(other); }
+  DeviceBuffer &operator=(DeviceBuffer &&other) noexcept {
+    DeviceBuffer(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~DeviceBuffer() {
+    if (driver_)
+      driver_->release(address_, bytes_);
+  }
+
+  static StatusOr<DeviceBuffer> create(Driver &driver, uint64_t bytes,
+                                       MemoryUse use = MemoryUse::Dense) {
+    DeviceBuffer buffer;
+    HADAL_ASSIGN_OR_RETURN(buffer.address_, driver.allocate(bytes, use));
+    buffer.driver_ = &driver;
+    buffer.bytes_ = bytes;
+    return buffer;
+  }
+
+  DeviceAddress address() const { return address_; }
+  uint64_t bytes() const { return bytes_; }
+
+private:
+  void swap(DeviceBuffer &other) noexcept {
+    std::swap(driver_, other.driver_);
+    std::swap(address_, other.address_);
+    std::swap(bytes_, other.bytes_);
+  }
+
+  Driver *driver_ = nullptr;
+  DeviceAddress address_ = 0;
+  uint64_t bytes_ = 0;
+};
+
+} // namespace hadal

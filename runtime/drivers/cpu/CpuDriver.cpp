@@ -1,0 +1,225 @@
+#include "runtime/drivers/cpu/CpuDriver.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <sched.h>
+#include <sys/mman.h>
+
+#include "runtime/base/Checked.h"
+#include "runtime/drivers/cpu/CpuVariant.h"
+#include "runtime/drivers/cpu/ThreadPool.h"
+
+namespace hadal::cpu {
+
+namespace {
+
+using KernelFunction = void (*)(const uint64_t *args, uint64_t begin,
+                                uint64_t end, uint8_t *scratch);
+
+/// Memory this large is worth huge pages where it is all used.
+constexpr uint64_t kHugePageBytes = uint64_t(2) << 20;
+
+unsigned usableThreads() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0)
+    return std::max(1, CPU_COUNT(&set));
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+/// What a launch hands to the pool.
+struct LaunchContext {
+  KernelFunction function;
+  const uint64_t *args;
+  uint8_t *scratch;
+  uint64_t scratchStride;
+};
+
+void runItems(void *context, uint64_t begin, uint64_t end, unsigned thread) {
+  const auto &launch = *static_cast<const LaunchContext *>(context);
+  launch.function(launch.args, begin, end,
+                  launch.scratch + thread * launch.scratchStride);
+}
+
+class CpuExecutable final : public Executable {
+public:
+  CpuExecutable(const Artifact &artifact, ThreadPool &pool,
+                std::string_view variant)
+      : artifact(artifact), pool(pool), variant_(variant) {}
+
+  Status initialize(Driver &driver, unsigned image) {
+    const schema::Image &table = *artifact.root().images()->Get(image);
+    std::span<const uint8_t> code = artifact.blob(table.blob());
+    // The verified mapping itself becomes executable: the bytes that run are
+    // the bytes that were hashed.
+    if (mprotect(const_cast<uint8_t *>(code.data()), code.size(),
+                 PROT_READ | PROT_EXEC) != 0)
+      return error(5001,
+                   "cannot map code of '{}' as executable: {}; put the "
+                   "artifact on a file system that is not mounted noexec",
+                   artifact.path(), std::strerror(errno));
+    uint64_t scratch = 0;
+    for (unsigned k = 0; k < artifact.root().kernels()->size(); ++k) {
+      functions.push_back(reinterpret_cast<KernelFunction>(
+          reinterpret_cast<uintptr_t>(code.data()) +
+          table.entry_offsets()->Get(k)));
+      scratch = std::max(scratch,
+                         artifact.root().kernels()->Get(k)->scratch_bytes());
+    }
+    scratchStride = *checkedAlignUp(std::max<uint64_t>(scratch, 1), 4096);
+    HADAL_ASSIGN_OR_RETURN(
+        scratch_, DeviceBuffer::create(driver, scratchStride * pool.threads()));
+    return {};
+  }
+
+  std::string_view variant() const override { return variant_; }
+
+  StatusOr<std::unique_ptr<PreparedEntry>>
+  prepare(unsigned index, const Bindings &bindings) override;
+
+  void setProfiling(bool enabled) override {
+    profiling = enabled;
+    if (enabled)
+      times.assign(functions.size(), {});
+  }
+  std::span<const KernelTime> profile() const override { return times; }
+
+  void run(const LaunchList &list) {
+    LaunchContext context;
+    context.scratch = reinterpret_cast<uint8_t *>(scratch_.address());
+    context.scratchStride = scratchStride;
+    for (const Launch &launch : list.launches) {
+      context.function = functions[launch.kernel];
+      context.args = list.args.data() + launch.firstArg;
+      if (!profiling) {
+        pool.parallelFor(launch.items, runItems, &context);
+        continue;
+      }
+      auto begin = std::chrono::steady_clock::now();
+      pool.parallelFor(launch.items, runItems, &context);
+      std::chrono::duration<double> spent =
+          std::chrono::steady_clock::now() - begin;
+      times[launch.kernel].launches += 1;
+      times[launch.kernel].seconds += spent.count();
+    }
+  }
+
+private:
+  const Artifact &artifact;
+  ThreadPool &pool;
+  std::string_view variant_;
+  std::vector<KernelFunction> functions;
+  DeviceBuffer scratch_;
+  uint64_t scratchStride = 0;
+  bool profiling = false;
+  std::vector<KernelTime> times;
+};
+
+class CpuPreparedEntry final : public PreparedEntry {
+public:
+  CpuPreparedEntry(CpuExecutable &executable, LaunchList list)
+      : executable(executable), list(std::move(list)) {}
+  Status run() override {
+    executable.run(list);
+    return {};
+  }
+
+private:
+  CpuExecutable &executable;
+  LaunchList list;
+};
+
+StatusOr<std::unique_ptr<PreparedEntry>>
+CpuExecutable::prepare(unsigned index, const Bindings &bindings) {
+  const schema::Entry &entry = *artifact.root().entries()->Get(index);
+  return std::unique_ptr<PreparedEntry>(std::make_unique<CpuPreparedEntry>(
+      *this, flatten(artifact.root(), entry, bindings)));
+}
+
+class CpuDriver final : public Driver {
+public:
+  CpuDriver(std::unique_ptr<ThreadPool> pool,
+            std::vector<std::string_view> variants)
+      : pool(std::move(pool)), variants(std::move(variants)) {}
+
+  std::string_view name() const override { return "cpu"; }
+  std::string description() const override {
+    return fmt::format("cpu, {} thread{}, {}", pool->threads(),
+                       pool->threads() == 1 ? "" : "s", variants.back());
+  }
+  std::string_view target() const override { return "cpu"; }
+  bool sharesHostMemory() const override { return true; }
+
+  StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use) override {
+    // Pages of an anonymous mapping are zero and committed on first touch.
+    void *memory = mmap(nullptr, std::max<uint64_t>(bytes, 1),
+                        PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+      return error(5006, "cannot allocate {} bytes: {}; use a smaller batch or "
+                         "sequence length",
+                   bytes, std::strerror(errno));
+    if (use == MemoryUse::Dense && bytes >= kHugePageBytes)
+      madvise(memory, bytes, MADV_HUGEPAGE); // advice: a refusal is no error
+    return reinterpret_cast<DeviceAddress>(memory);
+  }
+  void release(DeviceAddress address, uint64_t bytes) override {
+    munmap(reinterpret_cast<void *>(address), std::max<uint64_t>(bytes, 1));
+  }
+  Status write(DeviceAddress to, const void *from, uint64_t bytes) override {
+    std::memcpy(reinterpret_cast<void *>(to), from, bytes);
+    return {};
+  }
+  Status read(void *to, DeviceAddress from, uint64_t bytes) override {
+    std::memcpy(to, reinterpret_cast<const void *>(from), bytes);
+    return {};
+  }
+
+  StatusOr<std::unique_ptr<Executable>> load(const Artifact &artifact) override {
+    if (artifact.target() != target())
+      return error(4007,
+                   "artifact '{}' was built for target '{}', device 'cpu' runs "
+                   "'cpu'; compile with --target=cpu",
+                   artifact.path(), artifact.target());
+    for (auto v = variants.rbegin(); v != variants.rend(); ++v)
+      if (std::optional<unsigned> image = artifact.findImage(*v)) {
+        auto executable = std::make_unique<CpuExecutable>(artifact, *pool, *v);
+        HADAL_RETURN_IF_ERROR(executable->initialize(*this, *image));
+        return std::unique_ptr<Executable>(std::move(executable));
+      }
+    return error(5007,
+                 "artifact '{}' holds images for {}, this CPU runs {}; compile "
+                 "again for this CPU",
+                 artifact.path(), artifact.imageVariants(),
+                 fmt::join(variants, ", "));
+  }
+
+  std::unique_ptr<ThreadPool> pool;
+
+private:
+  std::vector<std::string_view> variants;
+};
+
+} // namespace
+
+StatusOr<std::unique_ptr<Driver>> createCpuDriver(const CpuOptions &options) {
+  std::string limit = options.variant;
+  if (const char *env = std::getenv("HADAL_CPU_VARIANT"); env && limit.empty())
+    limit = env;
+  HADAL_ASSIGN_OR_RETURN(std::vector<std::string_view> variants,
+                         usableVariants(readCpuid(), limit));
+  HADAL_ASSIGN_OR_RETURN(
+      std::unique_ptr<ThreadPool> pool,
+      ThreadPool::create(options.threads ? options.threads : usableThreads()));
+  return std::unique_ptr<Driver>(
+      std::make_unique<CpuDriver>(std::move(pool), std::move(variants)));
+}
+
+void parallelFor(Driver &driver, uint64_t items, ThreadPool::Body body,
+                 void *context) {
+  static_cast<CpuDriver &>(driver).pool->parallelFor(items, body, context);
+}
+
+} // namespace hadal::cpu

@@ -1,0 +1,188 @@
+// Creation of a session: memory, entries, rows and their pages.
+#include <algorithm>
+#include <limits>
+#include <tuple>
+
+#include "runtime/base/Checked.h"
+#include "runtime/session/Session.h"
+
+namespace hadal {
+
+StatusOr<std::unique_ptr<Session>>
+Session::create(Model &model, const SessionOptions &options) {
+  std::unique_ptr<Session> session(new Session(model, options));
+  HADAL_RETURN_IF_ERROR(session->initialize());
+  return session;
+}
+
+Status Session::initialize() {
+  const schema::Model &m = model_.description();
+  if (options_.maxRows > m.max_batch_size())
+    return error(5005,
+                 "{} rows asked for, the artifact was compiled for at most {}; "
+                 "compile with a larger --max-batch-size",
+                 options_.maxRows, m.max_batch_size());
+  if (!options_.maxRows)
+    options_.maxRows = m.max_batch_size();
+  pagesPerRow_ = artifact::pagesPerRow(m);
+  if (!options_.cachePages)
+    options_.cachePages = pagesPerRow_ * options_.maxRows;
+  if (options_.cachePages > std::numeric_limits<int32_t>::max())
+    return error(5005, "a cache of {} pages is too large; at most {}",
+                 options_.cachePages, std::numeric_limits<int32_t>::max());
+  rows_.resize(options_.maxRows);
+  // Descending, so that page 0 is taken first.
+  for (uint64_t page = options_.cachePages; page-- > 0;)
+    freePages_.push_back(static_cast<int32_t>(page));
+  HADAL_RETURN_IF_ERROR(allocateStates());
+  return prepareEntries();
+}
+
+Status Session::allocateStates() {
+  Driver &driver = model_.driver();
+  const schema::Model &m = model_.description();
+  for (const schema::State *state : *model_.artifact().root().states()) {
+    uint64_t bytes = state->bytes();
+    MemoryUse use = MemoryUse::Dense;
+    if (state->kind() == schema::StateKind::paged_cache) {
+      std::optional<uint64_t> product =
+          checkedMul(options_.cachePages * m.page_size(),
+                     state->row_elements() *
+                         artifact::dtypeBytes(state->dtype()));
+      if (!product)
+        return error(5006, "a cache of {} pages does not fit in memory; use "
+                           "fewer rows",
+                     options_.cachePages);
+      bytes = *product;
+      use = MemoryUse::Sparse;
+      cacheBytes_ += bytes;
+    }
+    HADAL_ASSIGN_OR_RETURN(DeviceBuffer buffer,
+                           DeviceBuffer::create(driver, bytes, use));
+    states_.push_back(std::move(buffer));
+  }
+  return {};
+}
+
+Status Session::prepareEntries() {
+  Driver &driver = model_.driver();
+  const schema::Model &m = model_.description();
+  const auto &entries = *model_.artifact().root().entries();
+  std::array<uint64_t, artifact::kNumInputs> inputBytes = {};
+  uint64_t logitBytes = 0, arenaBytes = 0;
+  for (unsigned i = 0; i < entries.size(); ++i) {
+    const schema::Entry &e = *entries.Get(i);
+    for (unsigned in = 0; in < artifact::kNumInputs; ++in)
+      inputBytes[in] = std::max(
+          inputBytes[in],
+          artifact::inputBytes(m, e, static_cast<schema::Input>(in)));
+    logitBytes = std::max(
+        logitBytes, artifact::outputBytes(m, e, schema::Output::logits));
+    arenaBytes = std::max(arenaBytes, e.arena_bytes());
+    if (e.kind() == schema::EntryKind::head)
+      heads_.push_back({i, e.logit_rows()});
+    else
+      bodies_.push_back({i, e.tokens(), e.rows(), e.max_queries_per_row()});
+  }
+  std::sort(bodies_.begin(), bodies_.end(),
+            [](const BodyEntry &a, const BodyEntry &b) {
+              return std::tie(a.tokens, a.rows, a.queries, a.index) <
+                     std::tie(b.tokens, b.rows, b.queries, b.index);
+            });
+  std::sort(heads_.begin(), heads_.end(),
+            [](const HeadEntry &a, const HeadEntry &b) {
+              return std::tie(a.rows, a.index) < std::tie(b.rows, b.index);
+            });
+
+  Bindings bindings;
+  bindings.parameters.assign(model_.parameters().begin(),
+                             model_.parameters().end());
+  for (const DeviceBuffer &state : states_)
+    bindings.states.push_back(state.address());
+  for (unsigned in = 0; in < artifact::kNumInputs; ++in) {
+    HADAL_ASSIGN_OR_RETURN(inputs_[in],
+                           DeviceBuffer::create(driver, inputBytes[in]));
+    bindings.inputs[in] = inputs_[in].address();
+  }
+  HADAL_ASSIGN_OR_RETURN(logits_, DeviceBuffer::create(driver, logitBytes));
+  bindings.outputs[0] = logits_.address();
+  HADAL_ASSIGN_OR_RETURN(arena_, DeviceBuffer::create(driver, arenaBytes));
+  bindings.arena = arena_.address();
+  for (unsigned i = 0; i < entries.size(); ++i) {
+    HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> entry,
+                           model_.executable().prepare(i, bindings));
+    entries_.push_back(std::move(entry));
+  }
+  return {};
+}
+
+StatusOr<uint32_t> Session::addRow() {
+  for (uint32_t i = 0; i < rows_.size(); ++i)
+    if (!rows_[i].live) {
+      rows_[i].live = true;
+      return i;
+    }
+  return error(5005, "all {} rows are in use; remove one first", rows_.size());
+}
+
+Status Session::truncateRow(uint32_t row, uint64_t length) {
+  if (row >= rows_.size() || !rows_[row].live)
+    return error(5005, "row {} does not live", row);
+  Row &r = rows_[row];
+  if (length > r.length)
+    return error(5005, "row {} has {} tokens, it cannot be cut to {}", row,
+                 r.length, length);
+  r.length = length;
+  while (r.pages.size() > pagesFor(length)) {
+    freePages_.push_back(r.pages.back());
+    r.pages.pop_back();
+  }
+  return {};
+}
+
+Status Session::removeRow(uint32_t row) {
+  HADAL_RETURN_IF_ERROR(truncateRow(row, 0));
+  rows_[row].live = false;
+  return {};
+}
+
+uint64_t Session::length(uint32_t row) const {
+  return row < rows_.size() && rows_[row].live ? rows_[row].length : 0;
+}
+
+uint64_t Session::pagesFor(uint64_t length) const {
+  const uint64_t pageSize = model_.description().page_size();
+  return (length + pageSize - 1) / pageSize;
+}
+
+StatusOr<std::vector<Session::ExpertLoad>> Session::expertLoad() const {
+  constexpr std::string_view prefix = "expert_load.";
+  std::vector<ExpertLoad> loads;
+  const auto &states = *model_.artifact().root().states();
+  for (unsigned i = 0; i < states.size(); ++i) {
+    std::string_view name = states.Get(i)->name()->string_view();
+    if (!name.starts_with(prefix))
+      continue;
+    ExpertLoad load;
+    load.layer = name.substr(prefix.size());
+    load.tokens.resize(states_[i].bytes() / sizeof(int32_t));
+    HADAL_RETURN_IF_ERROR(model_.driver().read(
+        load.tokens.data(), states_[i].address(), states_[i].bytes()));
+    loads.push_back(std::move(load));
+  }
+  return loads;
+}
+
+Status Session::resetExpertLoad() {
+  const auto &states = *model_.artifact().root().states();
+  for (unsigned i = 0; i < states.size(); ++i) {
+    if (!states.Get(i)->name()->string_view().starts_with("expert_load."))
+      continue;
+    std::vector<uint8_t> zeros(states_[i].bytes());
+    HADAL_RETURN_IF_ERROR(model_.driver().write(states_[i].address(),
+                                                zeros.data(), zeros.size()));
+  }
+  return {};
+}
+
+} // namespace hadal

@@ -1,0 +1,252 @@
+// One step of a session: checks, choice of buckets, calls.
+#include <algorithm>
+#include <bit>
+
+#include "runtime/artifact/ArtifactFile.h"
+#include "runtime/session/Session.h"
+
+namespace hadal {
+
+namespace {
+
+/// True if no value is infinite or NaN. Written on the bits, so that it holds
+/// whatever floating-point options it is compiled with.
+bool allFinite(std::span<const float> values) {
+  uint32_t bad = 0;
+  for (float v : values)
+    bad |= (std::bit_cast<uint32_t>(v) & 0x7f800000u) == 0x7f800000u;
+  return !bad;
+}
+
+} // namespace
+
+Status Session::checkStep(std::span<const StepRow> rows) const {
+  const schema::Model &m = model_.description();
+  uint64_t newPages = 0;
+  if (rows.empty())
+    return error(5005, "a step without rows");
+  if (rows.size() > rows_.size())
+    return error(5005, "a step of {} rows, the session has {}", rows.size(),
+                 rows_.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const StepRow &s = rows[i];
+    if (s.row >= rows_.size() || !rows_[s.row].live)
+      return error(5005, "row {} does not live", s.row);
+    for (size_t j = 0; j < i; ++j)
+      if (rows[j].row == s.row)
+        return error(5005, "row {} is named twice in a step", s.row);
+    if (s.tokens.empty())
+      return error(5005, "row {} has no new tokens", s.row);
+    const Row &row = rows_[s.row];
+    if (s.tokens.size() > m.max_seq_len() - row.length)
+      return error(5005,
+                   "row {} would have {} tokens, max-seq-len is {}; shorten "
+                   "the input or compile with a larger --max-seq-len",
+                   s.row, row.length + s.tokens.size(), m.max_seq_len());
+    for (size_t t = 0; t < s.tokens.size(); ++t)
+      if (s.tokens[t] < 0 || uint64_t(s.tokens[t]) >= m.vocab_size())
+        return error(5005,
+                     "token {} of row {} is {}; the vocabulary has ids 0 to {}",
+                     t, s.row, s.tokens[t], m.vocab_size() - 1);
+    newPages += pagesFor(row.length + s.tokens.size()) - row.pages.size();
+  }
+  if (newPages > freePages_.size())
+    return error(5013,
+                 "the step needs {} more cache pages, {} of {} are free; "
+                 "remove rows or give the session more pages",
+                 newPages, freePages_.size(), options_.cachePages);
+  return {};
+}
+
+void Session::reservePages(Row &row, uint64_t length) {
+  for (uint64_t pages = pagesFor(length); row.pages.size() < pages;) {
+    row.pages.push_back(freePages_.back());
+    freePages_.pop_back();
+  }
+}
+
+const Session::BodyEntry &Session::plan(std::span<const StepRow> rows,
+                                        std::vector<Pending> &pending,
+                                        size_t &used) const {
+  uint64_t tokens = 0;
+  uint32_t queries = 0;
+  for (Pending &p : pending) {
+    uint64_t left = rows[p.index].tokens.size() - p.done;
+    if (options_.prefillChunk)
+      left = std::min<uint64_t>(left, options_.prefillChunk);
+    p.take = static_cast<uint32_t>(left);
+    tokens += left;
+    queries = std::max(queries, p.take);
+  }
+  auto smallest = [&](uint64_t t, uint64_t r, uint32_t s) -> const BodyEntry * {
+    for (const BodyEntry &e : bodies_)
+      if (e.tokens >= t && e.rows >= r && e.queries >= s)
+        return &e;
+    return nullptr;
+  };
+  used = pending.size();
+  if (const BodyEntry *e = smallest(tokens, used, queries))
+    return *e;
+  // No bucket holds all: fill the largest one, rows in order. Where every row
+  // has one token left, that is the one with the most rows.
+  const BodyEntry &largest = *std::max_element(
+      bodies_.begin(), bodies_.end(),
+      [&](const BodyEntry &a, const BodyEntry &b) {
+        auto key = [&](const BodyEntry &e) {
+          return queries == 1 ? std::min(e.rows, e.tokens)
+                              : e.queries == 1 ? 1u : e.tokens;
+        };
+        return key(a) < key(b);
+      });
+  uint32_t room = largest.tokens, most = 0;
+  used = 0;
+  tokens = 0;
+  for (Pending &p : pending) {
+    if (used == largest.rows || !room)
+      break;
+    p.take = std::min({p.take, largest.queries, room});
+    room -= p.take;
+    tokens += p.take;
+    most = std::max(most, p.take);
+    ++used;
+  }
+  return *smallest(tokens, used, most);
+}
+
+template <typename T>
+Status Session::writeInput(schema::Input input, const std::vector<T> &values) {
+  const DeviceBuffer &buffer = inputs_[static_cast<unsigned>(input)];
+  return model_.driver().write(buffer.address(), values.data(),
+                               values.size() * sizeof(T));
+}
+
+Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
+                        std::span<Pending> pending,
+                        std::vector<WantedLogits> &wanted) {
+  const uint64_t pageSize = model_.description().page_size();
+  tokens_.assign(entry.tokens, 0);
+  positions_.assign(entry.tokens, 0);
+  slots_.assign(entry.tokens, -1);
+  qStart_.assign(entry.rows + 1, 0);
+  kvLen_.assign(entry.rows, 0);
+  pageTable_.assign(entry.rows * pagesPerRow_, 0);
+  wanted.clear();
+
+  int32_t t = 0;
+  for (size_t r = 0; r < pending.size(); ++r) {
+    Pending &p = pending[r];
+    const StepRow &step = rows[p.index];
+    Row &row = rows_[step.row];
+    reservePages(row, row.length + p.take);
+    for (uint32_t i = 0; i < p.take; ++i, ++t) {
+      uint64_t position = row.length + i;
+      tokens_[t] = step.tokens[p.done + i];
+      positions_[t] = static_cast<int32_t>(position);
+      slots_[t] = int64_t(row.pages[position / pageSize]) * int64_t(pageSize) +
+                  int64_t(position % pageSize);
+      bool last = p.done + i + 1 == step.tokens.size();
+      if (step.logits == LogitsWanted::All ||
+          (step.logits == LogitsWanted::Last && last))
+        wanted.push_back({p.index, position, t});
+    }
+    qStart_[r + 1] = t;
+    kvLen_[r] = static_cast<int32_t>(row.length + p.take);
+    std::copy(row.pages.begin(), row.pages.end(),
+              pageTable_.begin() + static_cast<ptrdiff_t>(r * pagesPerRow_));
+  }
+  std::fill(qStart_.begin() + static_cast<ptrdiff_t>(pending.size()) + 1,
+            qStart_.end(), t);
+  sizes_.assign({t, static_cast<int32_t>(pending.size()), 0});
+
+  using schema::Input;
+  HADAL_RETURN_IF_ERROR(writeInput(Input::tokens, tokens_));
+  HADAL_RETURN_IF_ERROR(writeInput(Input::positions, positions_));
+  HADAL_RETURN_IF_ERROR(writeInput(Input::q_start, qStart_));
+  HADAL_RETURN_IF_ERROR(writeInput(Input::kv_len, kvLen_));
+  HADAL_RETURN_IF_ERROR(writeInput(Input::page_table, pageTable_));
+  HADAL_RETURN_IF_ERROR(writeInput(Input::slot, slots_));
+  HADAL_RETURN_IF_ERROR(writeInput(Input::sizes, sizes_));
+  HADAL_RETURN_IF_ERROR(entries_[entry.index]->run());
+  counters_.bodyCalls += 1;
+  counters_.tokens += static_cast<uint64_t>(t);
+  for (Pending &p : pending) {
+    rows_[rows[p.index].row].length += p.take;
+    p.done += p.take;
+  }
+  return {};
+}
+
+Status Session::runHead(std::span<const StepRow> rows,
+                        std::span<const WantedLogits> wanted,
+                        std::array<int32_t, 2> tokensAndRows,
+                        const LogitsSink &sink) {
+  using schema::Input;
+  Driver &driver = model_.driver();
+  const uint64_t vocab = model_.description().vocab_size();
+  while (!wanted.empty()) {
+    auto fits = std::find_if(
+        heads_.begin(), heads_.end(),
+        [&](const HeadEntry &e) { return e.rows >= wanted.size(); });
+    const HeadEntry &head = fits == heads_.end() ? heads_.back() : *fits;
+    const size_t count = std::min<size_t>(wanted.size(), head.rows);
+    logitRows_.assign(head.rows, 0);
+    for (size_t i = 0; i < count; ++i)
+      logitRows_[i] = wanted[i].token;
+    sizes_.assign({tokensAndRows[0], tokensAndRows[1],
+                   static_cast<int32_t>(count)});
+    HADAL_RETURN_IF_ERROR(writeInput(Input::logit_rows, logitRows_));
+    HADAL_RETURN_IF_ERROR(writeInput(Input::sizes, sizes_));
+    HADAL_RETURN_IF_ERROR(entries_[head.index]->run());
+    counters_.headCalls += 1;
+
+    const float *values = reinterpret_cast<const float *>(logits_.address());
+    if (!driver.sharesHostMemory()) {
+      hostLogits_.resize(count * vocab);
+      HADAL_RETURN_IF_ERROR(driver.read(hostLogits_.data(), logits_.address(),
+                                        count * vocab * sizeof(float)));
+      values = hostLogits_.data();
+    }
+    for (size_t i = 0; i < count; ++i) {
+      std::span<const float> row(values + i * vocab, vocab);
+      if (!allFinite(row))
+        return error(5008,
+                     "the logits of row {} after position {} are not finite; "
+                     "check the weights, or compile with --activations f32",
+                     rows[wanted[i].index].row, wanted[i].position);
+      HADAL_RETURN_IF_ERROR(sink(wanted[i].index, wanted[i].position, row));
+    }
+    wanted = wanted.subspan(count);
+  }
+  return {};
+}
+
+Status Session::step(std::span<const StepRow> rows, const LogitsSink &sink) {
+  HADAL_RETURN_IF_ERROR(checkStep(rows));
+  uint64_t total = 0, done = 0;
+  pending_.clear();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    pending_.push_back({i});
+    total += rows[i].tokens.size();
+  }
+  while (!pending_.empty()) {
+    if (options_.interrupt && options_.interrupt->load())
+      return error(5016, "interrupted after {} of {} tokens of a step", done,
+                   total);
+    size_t used = 0;
+    const BodyEntry &entry = plan(rows, pending_, used);
+    HADAL_RETURN_IF_ERROR(
+        runBody(entry, rows, std::span(pending_).first(used), wanted_));
+    const int32_t tokens = qStart_.back();
+    HADAL_RETURN_IF_ERROR(
+        runHead(rows, wanted_, {tokens, static_cast<int32_t>(used)}, sink));
+    done += static_cast<uint64_t>(tokens);
+    if (options_.progress)
+      options_.progress(done, total);
+    std::erase_if(pending_, [&](const Pending &p) {
+      return p.done == rows[p.index].tokens.size();
+    });
+  }
+  return {};
+}
+
+} // namespace hadal

@@ -1,0 +1,100 @@
+// Byte-level BPE from a Hugging Face tokenizer.json, for the pre-tokenizer of
+// DeepSeek-V3.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/Status.h"
+
+namespace hadal {
+
+struct TokenizerModel;
+
+/// Which added tokens (control tokens such as "<｜User｜>") the text itself may
+/// produce. DeepSeek marks its role tokens `special: false`, so only None keeps
+/// untrusted text from writing a dialogue turn.
+enum class AddedTokens : uint8_t {
+  None,       // all text is ordinary text
+  NonSpecial, // those with `special: false`
+  All,        // every added token: text from a chat template
+};
+
+struct EncodeOptions {
+  AddedTokens addedTokens = AddedTokens::None;
+  /// Put the BOS token first; unset: as tokenizer_config.json says.
+  std::optional<bool> addBos;
+};
+
+/// Immutable after loading; const members may be called from many threads.
+class Tokenizer {
+public:
+  Tokenizer(Tokenizer &&) noexcept;
+  Tokenizer &operator=(Tokenizer &&) noexcept;
+  ~Tokenizer();
+
+  /// Reads tokenizer.json and, where present, tokenizer_config.json of
+  /// |directory|. H5009 for what is malformed or not supported, by name.
+  static StatusOr<Tokenizer> load(const std::string &directory);
+
+  /// The same from texts; |configJson| may be empty. |name| stands for the
+  /// directory in messages.
+  static StatusOr<Tokenizer> parse(std::string_view tokenizerJson,
+                                   std::string_view configJson,
+                                   const std::string &name);
+
+  /// H5010 if |text| is not UTF-8, naming the byte.
+  StatusOr<std::vector<int32_t>>
+  encode(std::string_view text, const EncodeOptions &options = {}) const;
+
+  /// The text of |ids|; bytes that form no UTF-8 become U+FFFD. H5005 for an id
+  /// outside the vocabulary.
+  StatusOr<std::string> decode(std::span<const int32_t> ids,
+                               bool skipSpecial = true) const;
+
+  /// The raw bytes of |id|, which may be part of a character; empty for an id
+  /// that has no token.
+  std::string_view tokenBytes(int32_t id) const;
+  bool isSpecial(int32_t id) const;
+  bool hasToken(int32_t id) const;
+  /// The id of a token as tokenizer.json spells it (added or base).
+  std::optional<int32_t> idOf(std::string_view token) const;
+
+  /// One more than the largest id. Models pad their vocabulary beyond it.
+  int32_t vocabSize() const;
+  /// From tokenizer_config.json.
+  std::optional<int32_t> bosId() const;
+  std::optional<int32_t> eosId() const;
+  bool addsBos() const;
+
+private:
+  explicit Tokenizer(std::unique_ptr<TokenizerModel> model);
+  std::unique_ptr<TokenizerModel> model_;
+};
+
+/// Decodes a stream of ids: text is returned as soon as its characters are
+/// complete; the bytes of an incomplete one are held back. For every way to cut
+/// a sequence the pieces add up to Tokenizer::decode of the whole.
+class IncrementalDecoder {
+public:
+  explicit IncrementalDecoder(const Tokenizer &tokenizer,
+                              bool skipSpecial = true)
+      : tokenizer_(&tokenizer), skipSpecial_(skipSpecial) {}
+
+  /// The text that |id| completes; an id without a token adds nothing.
+  std::string push(int32_t id);
+  /// What is held back, as U+FFFD.
+  std::string finish();
+
+private:
+  const Tokenizer *tokenizer_;
+  bool skipSpecial_;
+  std::string pending_;
+};
+
+} // namespace hadal

@@ -1,0 +1,36 @@
+// What the artifact says about a parameter, without flatbuffers: a mirror of
+// table Parameter in runtime/schemas/artifact.fbs, with equal enum values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/base/DType.h"
+
+namespace hadal {
+
+enum class ParameterKind : uint8_t { tensor, stack, segments, generated };
+enum class Placement : uint8_t { map, copy };
+enum class Generator : uint8_t { none, ropeCosSin };
+
+struct ParameterSpec {
+  std::string name;
+  ParameterKind kind = ParameterKind::tensor;
+  Placement place = Placement::map;
+  DType dtype = DType::none;
+  std::vector<DType> fileDtypes;
+  std::vector<std::string> parts; // stack: one pattern with `{e}`
+  uint32_t count = 0;             // stack
+  std::vector<uint64_t> rows;     // leading extent of each part
+  std::vector<uint64_t> inner;    // the other extents
+  uint32_t segmentRows = 0;       // segments
+  bool isScale = false;
+  bool isFinite = false;
+  Generator generator = Generator::none;
+  std::vector<float> invFreq; // ropeCosSin
+  uint64_t positions = 0;     // ropeCosSin
+  float scale = 1.0f;         // ropeCosSin
+};
+
+} // namespace hadal

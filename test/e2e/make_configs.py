@@ -1,0 +1,287 @@
+"""Writes the random checkpoints that the end-to-end numerics are tested with.
+
+    make_configs.py --out DIR [NAME ...]     one directory each under DIR
+    make_configs.py --list
+
+Each directory holds config.json and model.safetensors. Needs numpy alone; the
+bytes are the same on every machine (formats.Random). Weights are scaled so that
+activations stay of order 1 and router logits have a standard deviation of about
+3; unquantised weights are stored in bf16, so that every reader sees the same
+values. Rows 0 and 1 of the head (BOS, EOS) are zero: never the largest logit.
+
+Names ending in `-fp8` hold 128x128 block-scaled weights, which transformers
+reads only after reference.py has dequantised them.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+
+import numpy as np
+
+sys.path.insert(
+    0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../models"))
+import formats
+
+YARN = dict(type="yarn", factor=40, original_max_position_embeddings=64,
+            beta_fast=32, beta_slow=1, mscale=1.0, mscale_all_dim=1.0)
+FP8 = dict(activation_scheme="dynamic", fmt="e4m3", quant_method="fp8",
+           weight_block_size=[128, 128])
+
+
+def v3(**changes):
+    """Returns a small DeepSeek-V3 configuration with `changes` applied."""
+    config = dict(
+        architectures=["DeepseekV3ForCausalLM"], model_type="deepseek_v3",
+        vocab_size=128, hidden_size=256, intermediate_size=256,
+        moe_intermediate_size=128, num_hidden_layers=3, first_k_dense_replace=1,
+        num_attention_heads=4, num_key_value_heads=4, q_lora_rank=128,
+        kv_lora_rank=128, qk_nope_head_dim=64, qk_rope_head_dim=32, v_head_dim=64,
+        n_routed_experts=16, n_shared_experts=1, num_experts_per_tok=4, n_group=4,
+        topk_group=2, topk_method="noaux_tc", scoring_func="sigmoid",
+        norm_topk_prob=True, routed_scaling_factor=2.5, moe_layer_freq=1,
+        rms_norm_eps=1e-6, rope_theta=10000, rope_scaling=None,
+        max_position_embeddings=4096, hidden_act="silu", attention_bias=False,
+        attention_dropout=0.0, tie_word_embeddings=False, bos_token_id=0,
+        eos_token_id=1, num_nextn_predict_layers=0, torch_dtype="bfloat16",
+        use_cache=True,
+    )
+    config.update(changes)
+    return config
+
+
+def v2(**changes):
+    """Returns a small DeepSeek-V2 configuration with `changes` applied."""
+    base = dict(
+        architectures=["DeepseekV2ForCausalLM"], model_type="deepseek_v2",
+        scoring_func="softmax", norm_topk_prob=False, n_shared_experts=2,
+        topk_method="group_limited_greedy", routed_scaling_factor=4.0)
+    base.update(changes)
+    config = v3(**base)
+    del config["num_nextn_predict_layers"]
+    return config
+
+
+# What each configuration is there for, beside what its name says. `make` holds
+# what shapes the weights: bias = (lowest, step), latent = gain of the latent
+# projections, embed = scale of the embedding.
+CONFIGS = {
+    # The shape of V3 itself: every width a multiple of 64 or 128.
+    "v3": (v3(rope_scaling=YARN), {}),
+    # No width is a multiple of 16; one rotary pair more than a power of two;
+    # mscale differs from mscale_all_dim, so cos and sin are scaled as well.
+    "v3-odd": (v3(
+        vocab_size=131, hidden_size=200, intermediate_size=136,
+        moe_intermediate_size=56, num_attention_heads=3, num_key_value_heads=3,
+        q_lora_rank=72, kv_lora_rank=40, qk_nope_head_dim=24, qk_rope_head_dim=10,
+        v_head_dim=20, n_routed_experts=12, n_group=3, num_experts_per_tok=3,
+        rope_scaling=dict(YARN, factor=8, mscale=1.0, mscale_all_dim=0.707)), {}),
+    # Negative biases: an implementation that masks excluded experts with zero
+    # picks them. As many experts as the kept groups hold, and three dense layers.
+    "v3-negative-bias": (v3(
+        num_hidden_layers=4, first_k_dense_replace=3, num_experts_per_tok=8), {
+            "bias": (-3.2, 0.01)}),
+    # Kimi-K2: one group, hard YaRN step, eps 1e-5 (the inner norms keep 1e-6),
+    # biases near 5 a thousandth apart: bf16 cannot hold their order.
+    "kimi": (v3(
+        model_type="kimi_k2", n_group=1, topk_group=1, n_routed_experts=24,
+        num_experts_per_tok=4, routed_scaling_factor=2.827, rms_norm_eps=1e-5,
+        rope_theta=50000.0, num_attention_heads=2, num_key_value_heads=2,
+        rope_scaling=dict(YARN, factor=32.0, beta_fast=1.0, beta_slow=1.0)), {
+            "bias": (5.0, 0.001)}),
+    # eps 1e-5 and signals so small that it matters where which eps is used.
+    "v3-eps": (v3(
+        rms_norm_eps=1e-5, hidden_size=192, num_hidden_layers=2), {
+            "embed": 0.004, "latent": 0.004, "branch": 0.01}),
+    # V2-Lite: no q_lora, greedy selection, two shared experts.
+    "v2-lite": (v2(
+        q_lora_rank=None, topk_method="greedy", n_group=1, topk_group=1,
+        routed_scaling_factor=1.0, num_experts_per_tok=6, num_attention_heads=2,
+        num_key_value_heads=2,
+        rope_scaling=dict(YARN, mscale=0.707, mscale_all_dim=0.707)), {}),
+    # V2: groups by their maximum, weights not renormalised, eight groups of two.
+    "v2-groups": (v2(
+        n_group=8, topk_group=3, num_experts_per_tok=6, qk_nope_head_dim=32,
+        qk_rope_head_dim=16, v_head_dim=48), {}),
+    # No MoE layer at all, no q_lora, YaRN by factor alone.
+    "dense": (v3(
+        num_hidden_layers=2, first_k_dense_replace=2, q_lora_rank=None,
+        intermediate_size=320,
+        rope_scaling=dict(type="yarn", factor=4,
+                          original_max_position_embeddings=64)), {}),
+    # No dense layer at all, two shared experts, as many groups as V3 has.
+    "v3-shared2": (v3(
+        n_shared_experts=2, n_group=8, topk_group=4, n_routed_experts=32,
+        num_experts_per_tok=8, first_k_dense_replace=0, num_hidden_layers=2), {}),
+    # FP8, all widths multiples of 128 but the rotary rows, as in V3.
+    "v3-fp8": (v3(
+        rope_scaling=YARN, quantization_config=FP8, qk_nope_head_dim=128,
+        v_head_dim=128, num_attention_heads=2, num_key_value_heads=2,
+        moe_intermediate_size=256), {}),
+    # FP8 with ragged K and N in every linear layer, and blocks of subnormal codes.
+    "v3-odd-fp8": (v3(
+        vocab_size=131, hidden_size=200, intermediate_size=328,
+        moe_intermediate_size=136, num_attention_heads=3, num_key_value_heads=3,
+        q_lora_rank=168, kv_lora_rank=144, qk_nope_head_dim=40,
+        qk_rope_head_dim=16, v_head_dim=56, n_routed_experts=12, n_group=3,
+        num_experts_per_tok=3, quantization_config=FP8,
+        rope_scaling=dict(YARN, mscale_all_dim=0.707)), {"subnormal": True}),
+    # FP8 with power-of-two scales, of weights and of activations.
+    "v3.1-fp8": (v3(
+        quantization_config=dict(FP8, scale_fmt="ue8m0"), n_shared_experts=2), {}),
+    # FP8, Kimi's router, no q_lora.
+    "kimi-fp8": (v3(
+        model_type="kimi_k2", n_group=1, topk_group=1, q_lora_rank=None,
+        rms_norm_eps=1e-5, routed_scaling_factor=2.827, rope_theta=50000.0,
+        quantization_config=FP8,
+        rope_scaling=dict(YARN, factor=32.0, beta_fast=1.0, beta_slow=1.0)), {
+            "bias": (5.0, 0.001)}),
+    # One layer each: its input is the embedding, the same bits for everyone, so
+    # these are held to the bound of a layer with forced input.
+    "layer-dense-fp8": (v3(
+        num_hidden_layers=1, quantization_config=FP8, intermediate_size=320,
+        rope_scaling=YARN), {"embed": 0.5}),
+    "layer-moe-fp8": (v3(
+        num_hidden_layers=1, first_k_dense_replace=0, quantization_config=FP8,
+        moe_intermediate_size=200), {"embed": 0.5}),
+    "layer-ue8m0-fp8": (v3(
+        num_hidden_layers=1, first_k_dense_replace=0, q_lora_rank=None,
+        quantization_config=dict(FP8, scale_fmt="ue8m0")), {"embed": 0.5}),
+}
+
+
+def seed_of(name):
+    """Returns the seed of a configuration: a hash of its name that is fixed."""
+    value = 2166136261
+    for byte in name.encode():
+        value = (value ^ byte) * 16777619 % 2**32
+    return value
+
+
+def make_tensors(name):
+    """Returns {tensor: (dtype, array)} of configuration `name`."""
+    config, make = CONFIGS[name]
+    rng = formats.Random(seed_of(name))
+    fp8 = config.get("quantization_config")
+    ue8m0 = bool(fp8) and fp8.get("scale_fmt") == "ue8m0"
+    tensors = {}
+
+    def linear(tensor, out, inner, gain=1.0):
+        weight = rng.normal((out, inner), gain / math.sqrt(inner))
+        if not fp8:
+            tensors[tensor] = ("BF16", formats.to_bf16(weight))
+            return
+        # Blocks of unlike magnitude, or a reader that mixes up the scales of
+        # two blocks would pass.
+        grid = rng.uniform((-(-out // 128), -(-inner // 128)), 0.5, 1.5)
+        wide = np.repeat(np.repeat(grid, 128, 0)[:out], 128, 1)[:, :inner]
+        codes, scales = formats.quantize_blocks(weight * wide, ue8m0)
+        if make.get("subnormal"):
+            # The first block again with a scale 2^13 times as large: its codes
+            # are small steps of 2^-9, most of them subnormal.
+            block = np.s_[:128, :128]
+            scales[0, 0] *= 2.0**13
+            codes[block] = formats.to_e4m3((weight * wide)[block] / scales[0, 0])
+        tensors[tensor] = ("F8_E4M3", codes)
+        tensors[tensor + "_scale_inv"] = ("F32", scales)
+
+    def norm(tensor, width):
+        values = rng.uniform((width,), 0.7, 1.3)
+        tensors[tensor] = ("BF16", formats.to_bf16(values))
+
+    def mlp(stem, width):
+        branch = make.get("branch", 1.0)
+        linear(stem + ".gate_proj.weight", width, hidden, 1.5)
+        linear(stem + ".up_proj.weight", width, hidden)
+        linear(stem + ".down_proj.weight", hidden, width, branch)
+
+    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+    latent, rope = config["kv_lora_rank"], config["qk_rope_head_dim"]
+    nope, value = config["qk_nope_head_dim"], config["v_head_dim"]
+    vocab, q_rank = config["vocab_size"], config["q_lora_rank"]
+    embed = rng.normal((vocab, hidden), make.get("embed", 1.0))
+    tensors["model.embed_tokens.weight"] = ("BF16", formats.to_bf16(embed))
+    for layer in range(config["num_hidden_layers"]):
+        at = f"model.layers.{layer}."
+        norm(at + "input_layernorm.weight", hidden)
+        attn = at + "self_attn."
+        small = make.get("latent", 1.0)
+        if q_rank is None:
+            linear(attn + "q_proj.weight", heads * (nope + rope), hidden, 0.8)
+        else:
+            linear(attn + "q_a_proj.weight", q_rank, hidden, small)
+            norm(attn + "q_a_layernorm.weight", q_rank)
+            linear(attn + "q_b_proj.weight", heads * (nope + rope), q_rank, 0.8)
+        linear(attn + "kv_a_proj_with_mqa.weight", latent + rope, hidden, small)
+        norm(attn + "kv_a_layernorm.weight", latent)
+        linear(attn + "kv_b_proj.weight", heads * (nope + value), latent)
+        linear(attn + "o_proj.weight", hidden, heads * value,
+               make.get("branch", 1.0))
+        norm(at + "post_attention_layernorm.weight", hidden)
+        every = config.get("moe_layer_freq", 1)
+        if layer < config["first_k_dense_replace"] or layer % every:
+            mlp(at + "mlp", config["intermediate_size"])
+            continue
+        experts = config["n_routed_experts"]
+        router = rng.normal((experts, hidden), 3.0 / math.sqrt(hidden))
+        tensors[at + "mlp.gate.weight"] = ("BF16", formats.to_bf16(router))
+        if config["topk_method"] == "noaux_tc":
+            low, step = make.get("bias", (2.0, 0.02))
+            order = np.argsort(rng.uniform((experts,)), kind="stable")
+            bias = (low + step * order).astype(np.float32)
+            tensors[at + "mlp.gate.e_score_correction_bias"] = ("F32", bias)
+        width = config["moe_intermediate_size"]
+        for expert in range(experts):
+            mlp(f"{at}mlp.experts.{expert}", width)
+        mlp(at + "mlp.shared_experts", width * config["n_shared_experts"])
+    norm("model.norm.weight", hidden)
+    head = rng.normal((vocab, hidden), 2.0 / math.sqrt(hidden))
+    head[:2] = 0
+    tensors["lm_head.weight"] = ("BF16", formats.to_bf16(head))
+    return tensors
+
+
+def prompt_ids(name, count, index=0):
+    """Returns `count` token ids for `name`, the `index`-th such prompt.
+
+    The first id is BOS, none is EOS.
+    """
+    config, _ = CONFIGS[name]
+    rng = formats.Random(seed_of(name) ^ 0x5EED ^ (index << 32))
+    return [0] + rng.integers(count - 1, 2, config["vocab_size"])
+
+
+def write(name, out):
+    """Writes the checkpoint `name` to out/name; returns that directory."""
+    directory = os.path.join(out, name)
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, "config.json"), "w") as file:
+        json.dump(CONFIGS[name][0], file, indent=2)
+        file.write("\n")
+    formats.write_safetensors(
+        os.path.join(directory, "model.safetensors"), make_tensors(name))
+    return directory
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    unknown = set(args.names) - set(CONFIGS)
+    if unknown:
+        parser.error(f"unknown: {sorted(unknown)}; see --list")
+    if args.list:
+        print("\n".join(CONFIGS))
+        return
+    if not args.out:
+        parser.error("--out is needed")
+    for name in args.names or CONFIGS:
+        print(write(name, args.out))
+
+
+if __name__ == "__main__":
+    main()
