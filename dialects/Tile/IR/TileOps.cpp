@@ -410,6 +410,17 @@ LogicalResult DotOp::verify() {
   return success();
 }
 
+// AllTypesMatch would count operands without regard to the optional one.
+LogicalResult DotScaledOp::inferReturnTypes(
+    MLIRContext *context, std::optional<Location> loc, ValueRange operands,
+    DictionaryAttr attributes, OpaqueProperties properties, RegionRange regions,
+    SmallVectorImpl<Type> &results) {
+  if (operands.size() < 4)
+    return failure();
+  results.push_back(operands.back().getType());
+  return success();
+}
+
 LogicalResult DotScaledOp::verify() {
   ArrayRef<int64_t> a = shapeOf(getA()), b = shapeOf(getB()),
                     sb = shapeOf(getSb()), c = shapeOf(getAcc());

@@ -5,10 +5,12 @@ using namespace hadal::test;
 
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(Modes, LoopsTest, ::testing::Values(false, true),
+class TileToLoops : public LoopsTest {};
+
+INSTANTIATE_TEST_SUITE_P(Modes, TileToLoops, ::testing::Values(false, true),
                          [](auto &info) { return info.param ? "f64" : "f32"; });
 
-TEST_P(LoopsTest, RaggedRowsAndColumnsPadAndDrop) {
+TEST_P(TileToLoops, RaggedRowsAndColumnsPadAndDrop) {
   // 6x5 in tiles of 4x8: the pad (2) shows in the row sums.
   std::vector<float> x(30), y(31, -1.0f), sum(6, -1.0f);
   for (int i = 0; i < 30; ++i)
@@ -35,7 +37,7 @@ TEST_P(LoopsTest, RaggedRowsAndColumnsPadAndDrop) {
     EXPECT_EQ(sum[r], 25 * r + 10 + 3 * 2);
 }
 
-TEST_P(LoopsTest, PointsBeyondTheTrueSizeDoNothing) {
+TEST_P(TileToLoops, PointsBeyondTheTrueSizeDoNothing) {
   std::vector<float> x(12, 1.0f), y(12, -1.0f);
   int32_t sizes[3] = {5, 0, 0};
   run(R"(
@@ -51,7 +53,7 @@ TEST_P(LoopsTest, PointsBeyondTheTrueSizeDoNothing) {
     EXPECT_EQ(y[i], i < 10 ? 1.0f : -1.0f) << i;
 }
 
-TEST_P(LoopsTest, AnyPartitionOfTheItemsGivesTheSame) {
+TEST_P(TileToLoops, AnyPartitionOfTheItemsGivesTheSame) {
   const char *text = R"(
     tile.kernel @k(%x: !tile.view<?x3xf32>, %y: !tile.view<?x3xf32>)
         domain(%m = ? by 2, %n = 3 by 1) {
@@ -72,7 +74,7 @@ TEST_P(LoopsTest, AnyPartitionOfTheItemsGivesTheSame) {
   EXPECT_EQ(whole, parts);
 }
 
-TEST_P(LoopsTest, RowsBelowDropsRows) {
+TEST_P(TileToLoops, RowsBelowDropsRows) {
   std::vector<float> y(8, -1.0f);
   run(R"(
     tile.kernel @k(%y: !tile.view<8x1xf32>) domain(%m = 8 by 8) {
@@ -86,7 +88,7 @@ TEST_P(LoopsTest, RowsBelowDropsRows) {
     EXPECT_EQ(y[i], i < 3 ? 1.0f : -1.0f);
 }
 
-TEST_P(LoopsTest, LeadingIndexOfAHigherRankView) {
+TEST_P(TileToLoops, LeadingIndexOfAHigherRankView) {
   // [2, 3, 4]: the tile is one row of plane 1, then of plane 2 (outside).
   std::vector<float> x(24), y(8, -1.0f);
   for (int i = 0; i < 24; ++i)
@@ -105,7 +107,7 @@ TEST_P(LoopsTest, LeadingIndexOfAHigherRankView) {
     EXPECT_EQ(y[i], i < 4 ? 20 + i : 9);
 }
 
-TEST_P(LoopsTest, PagedRowsFollowTheTable) {
+TEST_P(TileToLoops, PagedRowsFollowTheTable) {
   // 3 pages of 4 rows of 3; sequence 1 has 7 rows on pages 2, 0.
   std::vector<uint16_t> pool(36), y(24, 0xffff);
   for (int i = 0; i < 36; ++i)
@@ -131,7 +133,7 @@ TEST_P(LoopsTest, PagedRowsFollowTheTable) {
     }
 }
 
-TEST_P(LoopsTest, GatherAndScatterRows) {
+TEST_P(TileToLoops, GatherAndScatterRows) {
   // Row -1 reads as padding and drops its write; row 9 is beyond the view.
   std::vector<float> x(10), y(12, -1.0f);
   for (int i = 0; i < 10; ++i)
@@ -157,7 +159,7 @@ TEST_P(LoopsTest, GatherAndScatterRows) {
   EXPECT_EQ(y, want);
 }
 
-TEST_P(LoopsTest, StackAndSegmentsReadThroughTables) {
+TEST_P(TileToLoops, StackAndSegmentsReadThroughTables) {
   // A stack of 2 experts [3, 200] and segments of 2 rows, with FP8 scales.
   std::vector<uint8_t> a = randomCodes(600, 1), b = randomCodes(600, 2);
   std::vector<float> sa{1, 2, 3, 4}, sb{5, 6, 7, 8};
@@ -198,7 +200,7 @@ TEST_P(LoopsTest, StackAndSegmentsReadThroughTables) {
     }
 }
 
-TEST_P(LoopsTest, ExpertRowsSizesAndScalars) {
+TEST_P(TileToLoops, ExpertRowsSizesAndScalars) {
   // expert_begin 0, 3, 3, 5: each expert's rows get 10 * expert.
   int32_t sizes[] = {0, 7, 4, 0, 3, 3, 5};
   std::vector<float> y(6, -1.0f);
@@ -235,7 +237,7 @@ TEST_P(LoopsTest, ExpertRowsSizesAndScalars) {
   EXPECT_EQ(facts, (std::vector<int32_t>{7, 4, 6, 0}));
 }
 
-TEST_P(LoopsTest, StoreSizeReduceIntoAndRead) {
+TEST_P(TileToLoops, StoreSizeReduceIntoAndRead) {
   int32_t sizes[6] = {}, load[3] = {10, 20, 30}, at[] = {4, 2};
   float sum[2] = {0.5f, 0.25f};
   run(R"(
@@ -264,7 +266,7 @@ TEST_P(LoopsTest, StoreSizeReduceIntoAndRead) {
 // Fold and if
 //===----------------------------------------------------------------------===//
 
-TEST_P(LoopsTest, FoldSwapsStatesAndCarriesScalars) {
+TEST_P(TileToLoops, FoldSwapsStatesAndCarriesScalars) {
   // (a, b, n) <- (b, a + b, n + 1): Fibonacci; the states cross.
   std::vector<float> y(6);
   run(R"(
@@ -294,7 +296,7 @@ TEST_P(LoopsTest, FoldSwapsStatesAndCarriesScalars) {
   EXPECT_EQ(y, (std::vector<float>{21, 42, 34, 68, 8, 8}));
 }
 
-TEST_P(LoopsTest, FoldUpdatesAnAccumulatorInPlace) {
+TEST_P(TileToLoops, FoldUpdatesAnAccumulatorInPlace) {
   // acc <- acc * 0.5 + a_k . b_k, and the running maximum beside it, whose old
   // value is read after the new one exists (as in online softmax).
   auto x = randomFloats(3 * 8, 3), w = randomFloats(5 * 8, 4);
@@ -343,7 +345,7 @@ TEST_P(LoopsTest, FoldUpdatesAnAccumulatorInPlace) {
   EXPECT_LE(scratch, f64() ? 1024 : 768);
 }
 
-TEST_P(LoopsTest, EmptyFoldYieldsItsInits) {
+TEST_P(TileToLoops, EmptyFoldYieldsItsInits) {
   std::vector<float> y(2);
   run(R"(
     tile.kernel @k(%y: !tile.view<2xf32>) domain(%m = 1 by 1) {
@@ -364,7 +366,7 @@ TEST_P(LoopsTest, EmptyFoldYieldsItsInits) {
   EXPECT_EQ(y, (std::vector<float>{3, 3}));
 }
 
-TEST_P(LoopsTest, NestedFolds) {
+TEST_P(TileToLoops, NestedFolds) {
   // sum over i < 3, j < 4 of (i + j), through a nested state.
   std::vector<float> y(2);
   run(R"(
@@ -399,7 +401,7 @@ TEST_P(LoopsTest, NestedFolds) {
   EXPECT_EQ(y, (std::vector<float>{30, 30}));
 }
 
-TEST_P(LoopsTest, IfYieldsTilesAndScalars) {
+TEST_P(TileToLoops, IfYieldsTilesAndScalars) {
   std::vector<float> y(4);
   run(R"(
     tile.kernel @k(%y: !tile.view<2x2xf32>) domain(%m = 2 by 1) {
