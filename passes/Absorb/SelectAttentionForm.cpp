@@ -62,14 +62,14 @@ struct SelectAttentionFormPass
     auto expansion = static_cast<double>(op.getExpansionFlops());
     auto s = static_cast<double>(bucket.getQueries());
     bool cheaper = s * absorbed <= s * expanded + expansion;
-    std::string crossover = "never";
+    std::string crossover = "expanding never pays";
     if (absorbed > expanded)
-      crossover =
-          llvm::formatv("above {0:F1}", expansion / (absorbed - expanded));
+      crossover = llvm::formatv("expanding pays above {0:F1} rows",
+                                expansion / (absorbed - expanded));
     bool result = attention == "auto" ? cheaper : attention == "absorbed";
     std::string remark = llvm::formatv(
         "{0}: {1} attention{2}: {3} query rows per sequence cost {4:F0} flops "
-        "per key absorbed, {5:F0} expanded; expanding pays {6} rows",
+        "per key absorbed, {5:F0} expanded; {6}",
         getBucketName(bucket), result ? "absorbed" : "expanded",
         attention == "auto" ? "" : " (as asked)", bucket.getQueries(),
         s * absorbed, s * expanded + expansion, crossover);

@@ -184,21 +184,25 @@ def Dsv3_Tensor : Type<
 def Dsv3_FloatTensor : Type<
     And<[Dsv3_Tensor.predicate,
          CPred<"::hadal::dsv3::isFloatTensor($_self)">]>,
-    "dsv3 tensor of f32 or bf16", "::mlir::RankedTensorType">;
+    "tensor of f32 or bf16 whose dynamic extents #dsv3.layout names",
+    "::mlir::RankedTensorType">;
 
 def Dsv3_F32Tensor : Type<
     And<[Dsv3_Tensor.predicate, CPred<
       "::llvm::cast<::mlir::RankedTensorType>($_self).getElementType().isF32()">]>,
-    "dsv3 tensor of f32", "::mlir::RankedTensorType">;
+    "tensor of f32 whose dynamic extents #dsv3.layout names",
+    "::mlir::RankedTensorType">;
 
 def Dsv3_FP8Tensor : Type<
     And<[Dsv3_Tensor.predicate, CPred<"::hadal::dsv3::isFP8($_self)">]>,
-    "dsv3 tensor of f8E4M3FN with scales", "::mlir::RankedTensorType">;
+    "tensor of f8E4M3FN whose scales and dynamic extents #dsv3.layout gives",
+    "::mlir::RankedTensorType">;
 
 def Dsv3_IndexTensor : Type<
     And<[Dsv3_Tensor.predicate, CPred<
       "::llvm::cast<::mlir::RankedTensorType>($_self).getElementType()"
       ".isInteger(32)">]>,
-    "dsv3 tensor of i32", "::mlir::RankedTensorType">;
+    "tensor of i32 whose dynamic extents #dsv3.layout names",
+    "::mlir::RankedTensorType">;
 
 #endif // HADAL_DSV3_BASE_TD
