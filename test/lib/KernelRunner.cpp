@@ -133,6 +133,7 @@ KernelRunner::fromModule(ModuleOp original, bool f64, std::string &error) {
   auto jit = llvm::orc::LLJITBuilder()
                  .setJITTargetMachineBuilder(*host)
                  .setLinkProcessSymbolsByDefault(false)
+                 .setPlatformSetUp(llvm::orc::setUpInactivePlatform)
                  .create();
   if (!jit) {
     error = llvm::toString(jit.takeError());
