@@ -410,15 +410,14 @@ LogicalResult DotOp::verify() {
   return success();
 }
 
-// AllTypesMatch would look the accumulator up at a fixed place among the
-// operands; without scales of a it lies one earlier.
+// AllTypesMatch would count operands without regard to the optional one.
 LogicalResult DotScaledOp::inferReturnTypes(
-    MLIRContext *, std::optional<Location>, ValueRange operands,
-    DictionaryAttr, OpaqueProperties, RegionRange,
-    SmallVectorImpl<Type> &inferred) {
-  if (operands.empty())
+    MLIRContext *context, std::optional<Location> loc, ValueRange operands,
+    DictionaryAttr attributes, OpaqueProperties properties, RegionRange regions,
+    SmallVectorImpl<Type> &results) {
+  if (operands.size() < 4)
     return failure();
-  inferred.push_back(operands.back().getType());
+  results.push_back(operands.back().getType());
   return success();
 }
 
