@@ -410,6 +410,18 @@ LogicalResult DotOp::verify() {
   return success();
 }
 
+// AllTypesMatch would look the accumulator up at a fixed place among the
+// operands; without scales of a it lies one earlier.
+LogicalResult DotScaledOp::inferReturnTypes(
+    MLIRContext *, std::optional<Location>, ValueRange operands,
+    DictionaryAttr, OpaqueProperties, RegionRange,
+    SmallVectorImpl<Type> &inferred) {
+  if (operands.empty())
+    return failure();
+  inferred.push_back(operands.back().getType());
+  return success();
+}
+
 LogicalResult DotScaledOp::verify() {
   ArrayRef<int64_t> a = shapeOf(getA()), b = shapeOf(getB()),
                     sb = shapeOf(getSb()), c = shapeOf(getAcc());

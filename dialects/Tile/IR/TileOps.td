@@ -254,7 +254,7 @@ def Tile_DotOp : Tile_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {
 }
 
 def Tile_DotScaledOp : Tile_Op<"dot_scaled", [Pure,
-    AllTypesMatch<["acc", "result"]>]> {
+    DeclareOpInterfaceMethods<InferTypeOpInterface>]> {
   let summary = "acc + sum over blocks of K of (a . b over the block) * sa * sb.";
   let description = [{
     For each block kb of `k` elements of K:
