@@ -74,7 +74,7 @@ private:
   Value attention(Layer &layer, int64_t index, Value x);
   Value moe(Layer &layer, int64_t index, Value x);
   void buildLayer(int64_t index);
-  void buildHead();
+  func::FuncOp buildHead();
   void setModelAttribute();
 
   const ModelConfig &c;
@@ -283,7 +283,7 @@ void Importer::buildLayer(int64_t index) {
   residual = call.getResult(0);
 }
 
-void Importer::buildHead() {
+func::FuncOp Importer::buildHead() {
   FunctionBuilder fn(b, "head", /*isPrivate=*/false);
   Value hidden = fn.argument("hidden", residual.getType());
   Type i32 = b.getI32Type();
@@ -312,6 +312,7 @@ void Importer::buildHead() {
                        getRowsType(Extent::Logits, c.vocab, b.getF32Type()), x,
                        head);
   fn.finish(x);
+  return fn.func;
 }
 
 void Importer::setModelAttribute() {
@@ -365,12 +366,15 @@ llvm::Expected<OwningOpRef<ModuleOp>> Importer::run() {
   for (int64_t i = 0; i < c.layers; ++i)
     buildLayer(i);
   forward->finish(residual);
-  buildHead();
+  func::FuncOp head = buildHead();
   setModelAttribute();
   // For the reader: symbols, then the layers, then what calls them.
-  forward->func->moveBefore(&module->getBody()->back());
   Block *body = module->getBody();
-  auto functions = llvm::to_vector(body->getOps<func::FuncOp>());
+  SmallVector<func::FuncOp> functions;
+  for (func::FuncOp func : body->getOps<func::FuncOp>())
+    if (func.isPrivate())
+      functions.push_back(func);
+  functions.append({forward->func, head});
   for (func::FuncOp func : functions)
     func->moveBefore(body, body->end());
   if (llvm::Error e = parameters.takeError())
