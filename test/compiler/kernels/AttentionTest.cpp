@@ -8,6 +8,13 @@ namespace {
 
 constexpr Mode kModes[] = {Mode::loops, Mode::loopsF64};
 
+double dot(const Row &a, const Row &b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    sum += a[i] * b[i];
+  return sum;
+}
+
 struct Shape {
   int64_t heads, nope, rope, value, latent, pageSize;
   int64_t width() const { return latent + rope; }
@@ -23,7 +30,7 @@ struct Batch {
   Random random;
   std::vector<int64_t> lengths, queries;
   int64_t tokens = 0, capacity;
-  std::vector<Buffer> caches; ///< contiguous, one per sequence
+  std::vector<std::vector<Row>> caches; ///< of each sequence, its rows
   Buffer pool, table, qStart, kvLen, positions, q, w;
   std::vector<int32_t> sizes;
 
@@ -51,8 +58,10 @@ struct Batch {
       free.push_back(p);
     for (int64_t r = 0; r < rows; ++r) {
       int64_t length = this->lengths[r];
-      caches.push_back(random.matrix(formatOf(act), length, shape.width()));
+      Buffer cached = random.matrix(formatOf(act), length, shape.width());
+      caches.emplace_back();
       for (int64_t t = 0; t < length; ++t) {
+        caches[r].push_back(rowOf(cached, t, 0, shape.width()));
         if (t % shape.pageSize == 0) {
           size_t pick = random.below(free.size());
           table.set(r, t / shape.pageSize, free[pick]);
@@ -62,7 +71,7 @@ struct Batch {
                           shape.pageSize +
                       t % shape.pageSize;
         for (int64_t c = 0; c < shape.width(); ++c)
-          pool.set(row, c, caches[r].at(t, c));
+          pool.set(row, c, cached.at(t, c));
       }
       qStart.set(r, 0, tokens);
       kvLen.set(r, 0, length);
@@ -164,8 +173,9 @@ void checkDecode(Shape s, Act act, std::vector<int64_t> lengths,
           Row qRow = rowOf(query, m * s.heads + h, 0, s.width()), scores;
           std::vector<Row> values;
           for (int64_t t = 0; t < batch.visible(r, m); ++t) {
-            scores.push_back(dotRow(qRow, batch.caches[r], t) * scale);
-            values.push_back(rowOf(batch.caches[r], t, 0, s.latent));
+            const Row &key = batch.caches[r][t];
+            scores.push_back(dot(qRow, key) * scale);
+            values.emplace_back(key.begin(), key.begin() + s.latent);
           }
           Row expected = attend(scores, values);
           for (int64_t c = 0; c < s.latent; ++c)
@@ -226,7 +236,8 @@ std::vector<Row> expandedReference(const Batch &batch, double scale,
   for (int64_t r = 0; r < batch.rows(); ++r) {
     std::vector<Row> latents;
     for (int64_t t = 0; t < batch.lengths[r]; ++t) {
-      Row latent = rowOf(batch.caches[r], t, 0, s.latent);
+      Row latent(batch.caches[r][t].begin(),
+                 batch.caches[r][t].begin() + s.latent);
       latents.push_back(quantizeLatent
                             ? quantizeDequantize(latent, ScaleFormat::f32)
                             : latent);
@@ -234,18 +245,16 @@ std::vector<Row> expandedReference(const Batch &batch, double scale,
     int64_t first = m;
     result.resize(first + batch.queries[r]);
     for (int64_t h = 0; h < s.heads; ++h) {
-      std::vector<Row> keys, values;
+      std::vector<Row> keys, values, weights;
+      for (int64_t d = 0; d < s.headRows(); ++d)
+        weights.push_back(rowOf(batch.w, h * s.headRows() + d, 0, s.latent));
       for (int64_t t = 0; t < batch.lengths[r]; ++t) {
         Row key, value;
-        for (int64_t d = 0; d < s.nope; ++d)
-          key.push_back(roundToAct(
-              batch.act, dotRow(latents[t], batch.w, h * s.headRows() + d)));
-        for (int64_t d = 0; d < s.rope; ++d)
-          key.push_back(batch.caches[r].at(t, s.latent + d));
-        for (int64_t d = 0; d < s.value; ++d)
-          value.push_back(
-              roundToAct(batch.act, dotRow(latents[t], batch.w,
-                                           h * s.headRows() + s.nope + d)));
+        for (int64_t d = 0; d < s.headRows(); ++d)
+          (d < s.nope ? key : value)
+              .push_back(roundToAct(batch.act, dot(latents[t], weights[d])));
+        key.insert(key.end(), batch.caches[r][t].begin() + s.latent,
+                   batch.caches[r][t].end());
         keys.push_back(key);
         values.push_back(value);
       }
@@ -253,12 +262,8 @@ std::vector<Row> expandedReference(const Batch &batch, double scale,
         Row query = rowOf(batch.q, first + i, h * s.head(), (h + 1) * s.head());
         Row scores;
         int64_t visible = batch.visible(r, first + i);
-        for (int64_t t = 0; t < visible; ++t) {
-          double sum = 0;
-          for (int64_t d = 0; d < s.head(); ++d)
-            sum += query[d] * keys[t][d];
-          scores.push_back(sum * scale);
-        }
+        for (int64_t t = 0; t < visible; ++t)
+          scores.push_back(dot(query, keys[t]) * scale);
         Row o = attend(scores, std::vector<Row>(values.begin(),
                                                 values.begin() + visible));
         result[first + i].insert(result[first + i].end(), o.begin(), o.end());
