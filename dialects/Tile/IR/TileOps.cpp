@@ -410,14 +410,15 @@ LogicalResult DotOp::verify() {
   return success();
 }
 
-// AllTypesMatch would count operands without regard to the optional one.
+// AllTypesMatch would look the accumulator up at a fixed place among the
+// operands; without scales of a it lies one earlier.
 LogicalResult DotScaledOp::inferReturnTypes(
-    MLIRContext *context, std::optional<Location> loc, ValueRange operands,
-    DictionaryAttr attributes, OpaqueProperties properties, RegionRange regions,
-    SmallVectorImpl<Type> &results) {
-  if (operands.size() < 4)
+    MLIRContext *, std::optional<Location>, ValueRange operands,
+    DictionaryAttr, OpaqueProperties, RegionRange,
+    SmallVectorImpl<Type> &inferred) {
+  if (operands.empty())
     return failure();
-  results.push_back(operands.back().getType());
+  inferred.push_back(operands.back().getType());
   return success();
 }
 
