@@ -41,6 +41,8 @@ public:
           return report(d);
         }) {
     context.loadAllAvailableDialects();
+    // The op of a message can be a whole entry.
+    context.printOpOnDiagnostic(false);
   }
 
   llvm::Error run();
@@ -210,8 +212,7 @@ llvm::Error CompileRun::dump(Phase phase) {
                      request.dumpDir, ec.message());
   llvm::SmallString<128> path(request.dumpDir);
   llvm::sys::path::append(
-      path, llvm::formatv("{0}-{1}.mlir",
-                          llvm::format_decimal(static_cast<int>(phase) + 1, 1),
+      path, llvm::formatv("{0}-{1}.mlir", static_cast<int>(phase) + 1,
                           phaseWord(phase))
                 .str());
   return writeText(path, print(*module));

@@ -97,7 +97,7 @@ struct InstantiateBucketsPass
     if (chosen.empty())
       return getOperation().emitError()
              << "H2002: no decode bucket holds --max-batch-size "
-             << maxBatchSize << "; the largest is " << decodeSizes.back();
+             << maxBatchSize.getValue() << "; the largest is " << decodeSizes.back();
     for (int64_t n : chosen)
       buckets.push_back(
           BucketAttr::get(ctx, BucketKind::Decode, n, n, 1, 0));

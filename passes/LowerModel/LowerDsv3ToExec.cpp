@@ -182,14 +182,45 @@ class LowerDsv3ToExecPass
     }
   }
 
+  static func::CallOp findFirstCall(func::FuncOp func) {
+    for (auto caller : func->getParentOfType<ModuleOp>().getOps<func::FuncOp>())
+      for (auto call : caller.getOps<func::CallOp>())
+        if (call.getCallee() == func.getSymName())
+          return call;
+    return {};
+  }
+
+  /// What a dump calls |arg|: the symbol that the first caller binds to it,
+  /// without its layer.
+  static std::string nameOf(BlockArgument arg, func::CallOp call) {
+    StringRef symbol;
+    if (call) {
+      Value operand = call.getOperand(arg.getArgNumber());
+      if (auto get = operand.getDefiningOp<dsv3::GetParameterOp>())
+        symbol = get.getParameter();
+      else if (auto get = operand.getDefiningOp<dsv3::GetStateOp>())
+        symbol = get.getState();
+    }
+    if (symbol.consume_front("layers."))
+      symbol = symbol.split('.').second;
+    else if (isa<dsv3::CacheType, dsv3::CountsType>(arg.getType()))
+      symbol = symbol.split('.').first;
+    return symbol.empty() ? lower::kHidden.str() : symbol.str();
+  }
+
   LogicalResult lowerLayer(ProgramContext &context, func::FuncOp func) {
     OpBuilder &b = context.program;
-    auto target = exec::FuncOp::create(b, func.getLoc(), func.getSymName(), 0);
+    auto target = exec::FuncOp::create(b, func.getLoc(), func.getSymName(), 0,
+                                       b.getArrayAttr({}));
     Block *body = &target.getBody().emplaceBlock();
     auto bucket = func->getAttrOfType<dsv3::BucketAttr>(dsv3::kBucketAttr);
     FunctionLowering lowering(context, func, bucket, body);
-    auto addRef = [&](Location loc) {
-      return body->addArgument(exec::RefType::get(b.getContext()), loc);
+    func::CallOp firstCall = findFirstCall(func);
+    SmallVector<std::string> names;
+    auto addRef = [&](BlockArgument arg, StringRef suffix = "") {
+      names.push_back(nameOf(arg, firstCall) + suffix.str());
+      return body->addArgument(exec::RefType::get(b.getContext()),
+                               arg.getLoc());
     };
     auto isState = [](BlockArgument arg) {
       auto type = dyn_cast<RankedTensorType>(arg.getType());
@@ -199,15 +230,17 @@ class LowerDsv3ToExecPass
     // Parameters, then states: the order of operands at the calls.
     for (BlockArgument arg : func.getArguments())
       if (!isState(arg) && !isa<dsv3::BatchType>(arg.getType())) {
-        Storage storage{addRef(arg.getLoc()), {}};
+        Storage storage{addRef(arg), {}};
         if (dsv3::isFP8(arg.getType()))
-          storage.scale = addRef(arg.getLoc());
+          storage.scale = addRef(arg, ".scale");
         lowering.bind(arg, storage);
       }
     target.setNumParameters(body->getNumArguments());
     for (BlockArgument arg : func.getArguments())
       if (isState(arg))
-        lowering.bind(arg, {addRef(arg.getLoc()), {}});
+        lowering.bind(arg, {addRef(arg), {}});
+    target.setArgNamesAttr(
+        b.getStrArrayAttr(SmallVector<StringRef>(names.begin(), names.end())));
     return lowering.run();
   }
 

@@ -66,7 +66,7 @@ cl::opt<std::string> compileFrom(
 cl::opt<bool> planOnly("plan-only",
                        cl::desc("print the memory plan and stop"),
                        cl::cat(category));
-cl::opt<unsigned> threads("threads",
+cl::opt<unsigned> threads("codegen-threads",
                           cl::desc("code generation threads (one per core)"),
                           cl::init(0), cl::cat(category));
 
@@ -74,8 +74,7 @@ cl::opt<unsigned> threads("threads",
 std::string phaseHelp() {
   std::string text = "\nPHASES (of --compile-to and --compile-from):\n\n";
   for (const PhaseInfo &info : allPhases())
-    text += "  " + llvm::left_justify(info.word, 12).str() +
-            info.sentence.str() + "\n";
+    text += llvm::formatv("  {0,-12}{1}\n", info.word, info.sentence);
   return text;
 }
 
@@ -152,9 +151,11 @@ int main(int argc, char **argv) {
     return usage("no output given: -o FILE");
   if (request.resumed) {
     // The IR file holds the options it was made with.
-    const cl::Option *fixed[] = {&target,      &maxBatchSize,  &maxSeqLen,
-                                 &attention,   &activations,   &fp8,
-                                 &decodeBuckets, &prefillBuckets};
+    // A cl::list overloads the address operator.
+    const cl::Option *fixed[] = {
+        &target,      &maxBatchSize, &maxSeqLen,
+        &attention,   &activations,  &fp8,
+        std::addressof(decodeBuckets), std::addressof(prefillBuckets)};
     for (const cl::Option *option : fixed)
       if (option->getNumOccurrences())
         return usage("--" + option->ArgStr +

@@ -14,8 +14,6 @@
 
 #include "dialects/Exec/IR/ExecDialect.h.inc"
 #include "dialects/Exec/IR/ExecEnums.h.inc"
-#define GET_ATTRDEF_CLASSES
-#include "dialects/Exec/IR/ExecAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
 #include "dialects/Exec/IR/ExecTypes.h.inc"
 

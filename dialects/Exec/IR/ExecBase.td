@@ -26,18 +26,12 @@ def Exec_Dialect : Dialect {
     bytes) and `exec.remarks` (the choices that passes made, as sentences).
   }];
   let useDefaultTypePrinterParser = 1;
-  let useDefaultAttributePrinterParser = 1;
   let hasOperationAttrVerify = 1;
 }
 
 class Exec_Enum<string name, string summary, list<I32EnumAttrCase> cases>
     : I32EnumAttr<name, summary, cases> {
   let cppNamespace = "::hadal::exec";
-  let genSpecializedAttr = 0;
-}
-class Exec_EnumAttr<EnumAttrInfo e, string mnemonic>
-    : EnumAttr<Exec_Dialect, e, mnemonic> {
-  let assemblyFormat = "$value";
 }
 
 // The numbers of these enums are those of runtime/schemas/artifact.fbs; the
@@ -72,13 +66,6 @@ def Exec_EntryKind : Exec_Enum<"EntryKind", "what an entry computes", [
   I32EnumAttrCase<"Prefill", 1, "prefill">,
   I32EnumAttrCase<"Head", 2, "head">]>;
 
-def Exec_ParameterKindAttr : Exec_EnumAttr<Exec_ParameterKind, "parameter_kind">;
-def Exec_PlacementAttr : Exec_EnumAttr<Exec_Placement, "placement">;
-def Exec_ValueCheckAttr : Exec_EnumAttr<Exec_ValueCheck, "value_check">;
-def Exec_StateKindAttr : Exec_EnumAttr<Exec_StateKind, "state_kind">;
-def Exec_InputAttr : Exec_EnumAttr<Exec_Input, "input_name">;
-def Exec_OutputAttr : Exec_EnumAttr<Exec_Output, "output_name">;
-def Exec_EntryKindAttr : Exec_EnumAttr<Exec_EntryKind, "entry_kind">;
 
 // Read as signed, so that a negative number in a file is seen as one.
 def Exec_I64 : TypedSignlessIntegerAttrBase<I64, "int64_t",

@@ -8,8 +8,6 @@ using namespace hadal::exec;
 
 #include "dialects/Exec/IR/ExecDialect.cpp.inc"
 #include "dialects/Exec/IR/ExecEnums.cpp.inc"
-#define GET_ATTRDEF_CLASSES
-#include "dialects/Exec/IR/ExecAttrs.cpp.inc"
 #define GET_TYPEDEF_CLASSES
 #include "dialects/Exec/IR/ExecTypes.cpp.inc"
 
@@ -21,10 +19,6 @@ void ExecDialect::initialize() {
   addTypes<
 #define GET_TYPEDEF_LIST
 #include "dialects/Exec/IR/ExecTypes.cpp.inc"
-      >();
-  addAttributes<
-#define GET_ATTRDEF_LIST
-#include "dialects/Exec/IR/ExecAttrs.cpp.inc"
       >();
 }
 

@@ -291,6 +291,11 @@ ParseResult FuncOp::parse(OpAsmParser &parser, OperationState &result) {
   result.addAttribute("num_parameters",
                       parser.getBuilder().getI64IntegerAttr(args.size()));
   args.append(states.begin(), states.end());
+  SmallVector<StringRef> names;
+  for (const OpAsmParser::Argument &arg : args)
+    names.push_back(arg.ssaName.name.drop_front());
+  result.addAttribute("arg_names",
+                      parser.getBuilder().getStrArrayAttr(names));
   for (OpAsmParser::Argument &arg : args)
     arg.type = RefType::get(parser.getContext());
   return failure(
@@ -311,12 +316,23 @@ void FuncOp::print(OpAsmPrinter &p) {
   p << " states";
   printArgs(getStates());
   p.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
-                                     {"sym_name", "num_parameters"});
+                                     {"sym_name", "num_parameters", "arg_names"});
   p << " ";
   p.printRegion(getBody(), /*printEntryBlockArgs=*/false);
 }
 
+void FuncOp::getAsmBlockArgumentNames(Region &region,
+                                      OpAsmSetValueNameFn setName) {
+  for (auto [arg, name] :
+       llvm::zip(region.getArguments(), getArgNames().getAsRange<StringAttr>()))
+    setName(arg, name);
+}
+
 LogicalResult FuncOp::verify() {
+  if (getArgNames().size() != getBody().getNumArguments())
+    return emitOpError("has ")
+           << getArgNames().size() << " names for "
+           << getBody().getNumArguments() << " arguments";
   if (getNumParameters() < 0 ||
       getNumParameters() > getBody().getNumArguments())
     return emitOpError("has ")

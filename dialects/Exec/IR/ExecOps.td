@@ -30,10 +30,10 @@ def Exec_ParameterOp : Exec_Op<"parameter", [Symbol]> {
       from ["model.layers.3.mlp.experts.{e}.gate_proj.weight"] accepts [f8E4M3FN]
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Exec_ParameterKindAttr:$kind,
-    OptionalAttr<Exec_I64>:$count, Exec_PlacementAttr:$place, TypeAttr:$dtype,
+  let arguments = (ins SymbolNameAttr:$sym_name, Exec_ParameterKind:$kind,
+    OptionalAttr<Exec_I64>:$count, Exec_Placement:$place, TypeAttr:$dtype,
     DenseI64ArrayAttr:$rows, DenseI64ArrayAttr:$inner, StrArrayAttr:$parts,
-    TypeArrayAttr:$accepts, OptionalAttr<Exec_ValueCheckAttr>:$check);
+    TypeArrayAttr:$accepts, OptionalAttr<Exec_ValueCheck>:$check);
   let assemblyFormat = [{
     $sym_name $kind (`of` $count^)? $place $dtype `rows` $rows `inner` $inner
     `from` $parts `accepts` $accepts (`check` $check^)? attr-dict
@@ -72,7 +72,7 @@ def Exec_StateOp : Exec_Op<"state", [Symbol]> {
     exec.state @hidden buffer bytes 7340032
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Exec_StateKindAttr:$kind,
+  let arguments = (ins SymbolNameAttr:$sym_name, Exec_StateKind:$kind,
     OptionalAttr<Exec_I64>:$row, OptionalAttr<TypeAttr>:$dtype,
     OptionalAttr<Exec_I64>:$bytes);
   let assemblyFormat = [{
@@ -111,13 +111,13 @@ def Exec_GetStateOp : Exec_RefOp<"get_state",
 
 def Exec_InputOp : Exec_RefOp<"input"> {
   let summary = "An input of the entry; shapes in docs/artifact.md.";
-  let arguments = (ins Exec_InputAttr:$name);
+  let arguments = (ins Exec_Input:$name);
   let assemblyFormat = "$name attr-dict";
 }
 
 def Exec_OutputOp : Exec_RefOp<"output"> {
   let summary = "An output of the entry.";
-  let arguments = (ins Exec_OutputAttr:$name);
+  let arguments = (ins Exec_Output:$name);
   let assemblyFormat = "$name attr-dict";
 }
 
@@ -214,18 +214,20 @@ def Exec_RepeatOp : Exec_Op<"repeat", [AttrSizedOperandSegments,
 
 
 def Exec_FuncOp : Exec_Op<"func", [Symbol, IsolatedFromAbove, SingleBlock,
-    NoTerminator]> {
+    NoTerminator,
+    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmBlockArgumentNames"]>]> {
   let summary = "Commands shared by equal layers of one entry.";
   let description = [{
     Arguments are `num_parameters` parameters, then the states. A function is
     reached from one entry only, because its buffers have absolute offsets in
-    that entry's arena; no recursion.
+    that entry's arena; no recursion. `arg_names` are for the reader.
 
     ```mlir
     exec.func @layer.decode_4(%norm, %q) states(%hidden, %kv) { ... }
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Exec_I64:$num_parameters);
+  let arguments = (ins SymbolNameAttr:$sym_name, Exec_I64:$num_parameters,
+                       StrArrayAttr:$arg_names);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
@@ -253,7 +255,7 @@ def Exec_EntryOp : Exec_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock,
     exec.entry @head_16 head logit_rows 16 { ... }
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Exec_EntryKindAttr:$kind,
+  let arguments = (ins SymbolNameAttr:$sym_name, Exec_EntryKind:$kind,
     OptionalAttr<Exec_I64>:$tokens, OptionalAttr<Exec_I64>:$rows,
     OptionalAttr<Exec_I64>:$queries, OptionalAttr<StrAttr>:$attention,
     OptionalAttr<Exec_I64>:$logit_rows, OptionalAttr<Exec_I64>:$arena);
