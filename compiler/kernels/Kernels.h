@@ -35,7 +35,7 @@ struct EmbedSpec : Common {
 };
 
 /// y = RMSNorm(x [+ delta]) * w; the sum and the norm in f32 (the norm sees the
-/// unrounded sum). Arguments: x act[?,width], [delta act[?,width]], w f32[width],
+/// unrounded sum, the quantisation the unrounded norm). Arguments: x act[?,width], [delta act[?,width]], w f32[width],
 /// [sum act[?,width] if delta], [y act[?,width] if emitAct],
 /// [q e4m3fn[?,width] with scale<1x128> if quantize], sizes. |gather| reads row
 /// logit_rows[i] of x for output row i (argument rows i32[?] after x; bound
@@ -73,10 +73,11 @@ enum class Epilogue {
 /// [cos_sin f32[P, ropeDim] (cos, sin per pair), positions i32[?] if rope],
 /// [residual act[?,N]], y (act or f32 [?,N], or e4m3fn[?,N] scale<1x128>), sizes.
 /// Grouped (experts > 0): routed row r of expert e is expert_begin[e] + r; x row
-/// is row_token[r] if gather, else r.
+/// is row_token[r] if gather, else r. The first dimension of a grouped GEMM's
+/// domain runs over the rows of one expert: launch it with capacity |rows|.
 struct GemmSpec : Common {
   int64_t n, k;
-  int64_t rows;               // capacity of rows of the bucket: picks the tile sizes
+  int64_t rows;               // most rows (grouped: of one expert, so tokens)
   Weight weight = Weight::fp8;
   bool quantizedInput = false; // W8A8
   bool f32Output = false;
@@ -154,9 +155,10 @@ struct GateTopkSpec : Common {
   double routeScale = 1.0;
 };
 
-/// Stable permutation by expert. Arguments: ids i32[?,k], row_token i32[?]
-/// (of routed row: its token), pos i32[?,k] (routed row of assignment (t,j)),
-/// expert_load i32[E] (adds counts), sizes (writes expert_begin). One work item.
+/// Stable permutation by expert. Arguments: ids i32[?,k], row_token i32[?,1]
+/// (of routed row: its token), pos i32[?,k] (routed row of assignment (t,j); -1
+/// where the id names no expert), expert_load i32[E] (adds counts), sizes
+/// (writes expert_begin). One work item.
 struct MoePermuteSpec : Common {
   int64_t experts, topk, tokens; // tokens: the bucket's capacity
 };
@@ -191,7 +193,8 @@ struct SiluMulSpec : Common {
   X(SiluMul)
 
 /// tile::KernelOp build<Kernel>(builder, loc, name, spec), and a name that two
-/// specs share iff they describe the same kernel (a valid symbol).
+/// specs share iff they describe the same kernel (a valid symbol). A spec that
+/// the kernel cannot serve is reported at loc; the result is then null.
 #define HADAL_DECLARE_KERNEL(K)                                                \
   tile::KernelOp build##K(mlir::OpBuilder &builder, mlir::Location loc,        \
                           llvm::StringRef name, const K##Spec &spec);          \

@@ -182,6 +182,9 @@ public:
   /// The largest value that an index can take, where provable.
   std::optional<int64_t> upperBound(Value index);
 
+  /// The buffer of |result|, holding |acc|: where a contraction adds.
+  TileBuffer accumulator(Value acc, Value result);
+
 private:
   struct Range {
     int64_t offset, bytes;
@@ -238,7 +241,6 @@ private:
   void lowerConcat(tile::ConcatOp op);
   void lowerInterleave(tile::InterleaveOp op);
   void lowerAlias(mlir::Operation *op);
-  TileBuffer accumulator(Value acc, Value result);
   TileBuffer asFloat(Value tile, bool transpose);
   Value toFloat(Value value, mlir::Type elementType);
   void contractRows(

@@ -7,18 +7,68 @@ namespace hadal {
 
 namespace {
 
+using Kind = SplitRule::Kind;
+
 /// As in tokenizer.json, with escaped line ends.
 constexpr struct {
   std::string_view pattern;
-  SplitRule rule;
+  Kind kind;
 } kPatterns[] = {
-    {R"(\p{N}{1,3})", SplitRule::DigitGroups},
-    {"[一-龥぀-ゟ゠-ヿ]+", SplitRule::CjkRuns},
+    {R"(\p{N}{1,3})", Kind::DigitGroups},
+    {R"([\r\n])", Kind::LineEnd},
+    {R"(\s+$)", Kind::TrailingSpace},
     {R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+)"
      R"(|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
      R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     SplitRule::Words},
+     Kind::Words},
 };
+
+/// Parses `[...]+` or `\s?[...]+` with literal characters and ranges of them.
+std::optional<SplitRule> parseClassRun(std::string_view pattern) {
+  SplitRule rule;
+  rule.kind = Kind::ClassRun;
+  if (pattern.starts_with("\\s?")) {
+    rule.optionalSpace = true;
+    pattern.remove_prefix(3);
+  }
+  if (pattern.size() < 4 || !pattern.starts_with('[') ||
+      !pattern.ends_with("]+"))
+    return std::nullopt;
+  pattern = pattern.substr(1, pattern.size() - 3);
+  // Characters with a meaning of their own in a class have no business here.
+  auto takeLiteral = [&]() -> std::optional<uint32_t> {
+    if (pattern.empty())
+      return std::nullopt;
+    Utf8Character c = decodeUtf8(pattern);
+    if (c.state != Utf8Character::Valid ||
+        (c.codePoint < 0x80 &&
+         std::string_view("[]\\^&-").find(static_cast<char>(c.codePoint)) !=
+             std::string_view::npos))
+      return std::nullopt;
+    pattern.remove_prefix(c.bytes);
+    return c.codePoint;
+  };
+  while (!pattern.empty()) {
+    std::optional<uint32_t> first = takeLiteral(), last = first;
+    if (first && pattern.starts_with('-')) {
+      pattern.remove_prefix(1);
+      last = takeLiteral();
+    }
+    if (!first || !last || *last < *first)
+      return std::nullopt;
+    rule.ranges.emplace_back(*first, *last);
+  }
+  std::sort(rule.ranges.begin(), rule.ranges.end());
+  std::vector<SplitRule::Range> merged;
+  for (const SplitRule::Range &range : rule.ranges) {
+    if (!merged.empty() && range.first <= merged.back().second)
+      merged.back().second = std::max(merged.back().second, range.second);
+    else
+      merged.push_back(range);
+  }
+  rule.ranges = std::move(merged);
+  return rule;
+}
 
 /// One character of the text.
 struct Character {
@@ -39,8 +89,12 @@ bool isAsciiPunctuation(uint32_t c) {
   return c >= 0x21 && c <= 0x7E && !isAsciiLetter(c) && !(c >= '0' && c <= '9');
 }
 bool isLineEnd(uint32_t c) { return c == '\r' || c == '\n'; }
-bool isCjk(uint32_t c) {
-  return (c >= 0x4E00 && c <= 0x9FA5) || (c >= 0x3040 && c <= 0x30FF);
+bool contains(const std::vector<SplitRule::Range> &ranges, uint32_t c) {
+  auto after = std::upper_bound(ranges.begin(), ranges.end(), c,
+                                [](uint32_t value, const SplitRule::Range &r) {
+                                  return value < r.first;
+                                });
+  return after != ranges.begin() && c <= std::prev(after)->second;
 }
 
 /// Finds matches in the characters [begin, end) of |text|. Every find runs in
@@ -50,7 +104,13 @@ public:
   explicit Matcher(const std::vector<Character> &text) : text_(text) {}
 
   /// The leftmost match at or after |from|; empty at |end| if there is none.
-  Match find(SplitRule rule, size_t from, size_t end) const {
+  Match find(const SplitRule &rule, size_t from, size_t end) const {
+    if (rule.kind == Kind::TrailingSpace) {
+      size_t begin = end;
+      while (begin > from && isSpace(text_[begin - 1]))
+        --begin;
+      return {begin, end};
+    }
     for (size_t at = from; at < end; ++at) {
       size_t matchEnd = matchAt(rule, at, end);
       if (matchEnd > at)
@@ -60,17 +120,38 @@ public:
   }
 
 private:
-  size_t matchAt(SplitRule rule, size_t at, size_t end) const {
-    switch (rule) {
-    case SplitRule::DigitGroups:
-      return skip(at, std::min(end, at + 3), [](const Character &c) {
-        return c.kind == CharClass::Number;
+  static bool isSpace(const Character &c) { return c.kind == CharClass::Space; }
+  static bool isNumber(const Character &c) {
+    return c.kind == CharClass::Number;
+  }
+  /// The reference takes the step Digits from a newer Unicode (17) than its
+  /// regular expressions (16): these numbers were added in between.
+  static bool isDigit(const Character &c) {
+    return isNumber(c) || (c.codePoint >= 0x11DE0 && c.codePoint <= 0x11DE9) ||
+           (c.codePoint >= 0x16FF4 && c.codePoint <= 0x16FF6);
+  }
+
+  /// The end of the match at |at|, or |at|.
+  size_t matchAt(const SplitRule &rule, size_t at, size_t end) const {
+    switch (rule.kind) {
+    case Kind::DigitGroups:
+      return skip(at, std::min(end, at + 3), isNumber);
+    case Kind::Digit:
+      return skip(at, at + 1, isDigit);
+    case Kind::LineEnd:
+      return isLineEnd(text_[at].codePoint) ? at + 1 : at;
+    case Kind::ClassRun: {
+      size_t from = at + (rule.optionalSpace && isSpace(text_[at]) &&
+                          !contains(rule.ranges, text_[at].codePoint));
+      size_t to = skip(from, end, [&](const Character &c) {
+        return contains(rule.ranges, c.codePoint);
       });
-    case SplitRule::CjkRuns:
-      return skip(at, end,
-                  [](const Character &c) { return isCjk(c.codePoint); });
-    case SplitRule::Words:
+      return to > from ? to : at;
+    }
+    case Kind::Words:
       return matchWord(at, end);
+    case Kind::TrailingSpace:
+      break;
     }
     return at;
   }
@@ -133,7 +214,7 @@ private:
 
 } // namespace
 
-std::optional<SplitRule> findSplitRule(std::string_view pattern) {
+std::optional<SplitRule> parseSplitRule(std::string_view pattern) {
   std::string escaped;
   for (char c : pattern) {
     if (c == '\r')
@@ -144,9 +225,12 @@ std::optional<SplitRule> findSplitRule(std::string_view pattern) {
       escaped += c;
   }
   for (const auto &known : kPatterns)
-    if (escaped == known.pattern)
-      return known.rule;
-  return std::nullopt;
+    if (escaped == known.pattern) {
+      SplitRule rule;
+      rule.kind = known.kind;
+      return rule;
+    }
+  return parseClassRun(escaped);
 }
 
 void PreTokenizer::split(

@@ -1,4 +1,5 @@
-// Cuts text into the words that BPE works on. Each supported regular expression
+// Cuts text into the words that BPE works on: for the pre-tokenizers of
+// DeepSeek-V3 (and V2). Each supported regular expression
 // of tokenizer.json has a hand-written matcher with the same matches: they need
 // a look-ahead, which engines without backtracking lack, and run on text from
 // outside, where an engine with backtracking could be made slow.
@@ -9,23 +10,37 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runtime/tokenizer/Unicode.h"
 
 namespace hadal {
 
-/// One `Split` step with behavior Isolated: matches and what lies between them
-/// become pieces of their own.
-enum class SplitRule : uint8_t {
-  DigitGroups, // \p{N}{1,3}
-  CjkRuns,     // [一-龥぀-ゟ゠-ヿ]+
-  Words,       // the long alternation of DeepSeek-V3
+/// One step with behavior Isolated: matches and what lies between them become
+/// pieces of their own.
+struct SplitRule {
+  enum class Kind : uint8_t {
+    DigitGroups,   // \p{N}{1,3}
+    Digit,         // the step Digits with individual_digits
+    LineEnd,       // [\r\n]
+    TrailingSpace, // \s+$
+    ClassRun,      // [ranges]+, or \s?[ranges]+ with optionalSpace
+    Words,         // the long alternation of DeepSeek-V3
+  };
+  /// First and last code point.
+  using Range = std::pair<uint32_t, uint32_t>;
+
+  Kind kind = Kind::Words;
+  bool optionalSpace = false;
+  std::vector<Range> ranges; // ascending and disjoint
+
+  bool operator==(const SplitRule &) const = default;
 };
 
-/// The rule of a regular expression, or nullopt. Escaped and literal line ends
-/// are the same.
-std::optional<SplitRule> findSplitRule(std::string_view pattern);
+/// The rule of a regular expression, or nullopt if there is no matcher for it.
+/// Escaped and literal line ends are the same.
+std::optional<SplitRule> parseSplitRule(std::string_view pattern);
 
 class PreTokenizer {
 public:

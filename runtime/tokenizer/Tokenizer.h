@@ -1,5 +1,5 @@
-// Byte-level BPE from a Hugging Face tokenizer.json, for the pre-tokenizer of
-// DeepSeek-V3.
+// Byte-level BPE from a Hugging Face tokenizer.json, for the pre-tokenizers of
+// DeepSeek-V3 and V2.
 #pragma once
 
 #include <cstdint>

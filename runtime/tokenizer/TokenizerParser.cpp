@@ -84,6 +84,13 @@ private:
     std::vector<SplitRule> rules;
     for (size_t i = 0; i + 1 < steps->size(); ++i) {
       const Json &step = steps->get_ref<const Json::array_t &>()[i];
+      if (typeOf(step) == "Digits" &&
+          asBool(findMember(step, "individual_digits")) == true) {
+        SplitRule rule;
+        rule.kind = SplitRule::Kind::Digit;
+        rules.push_back(rule);
+        continue;
+      }
       const Json *pattern = findMember(step, "pattern");
       const std::string *regex =
           pattern ? asString(findMember(*pattern, "Regex")) : nullptr;
@@ -93,12 +100,12 @@ private:
         return fail("unsupported pre-tokenizer step {}: {}; expected Split by "
                     "a Regex, Isolated, not inverted",
                     i, show(step));
-      std::optional<SplitRule> rule = findSplitRule(*regex);
+      std::optional<SplitRule> rule = parseSplitRule(*regex);
       if (!rule)
         return fail("unsupported pre-tokenizer pattern in step {}: {}; "
-                    "expected those of DeepSeek-V3",
+                    "expected those of DeepSeek-V3 or V2",
                     i, show(*findMember(*pattern, "Regex")));
-      rules.push_back(*rule);
+      rules.push_back(std::move(*rule));
     }
     const Json &last = steps->get_ref<const Json::array_t &>().back();
     if (typeOf(last) != "ByteLevel" ||
@@ -196,9 +203,11 @@ private:
       std::string spelling;
       appendUtf8(spelling, byteLevelCharacter(static_cast<uint8_t>(byte)));
       std::optional<int32_t> id = model_.idOf(spelling);
-      if (!id)
+      // UTF-8 has no bytes C0, C1 and F5 to FF; DeepSeek-V2 has none either.
+      bool occurs = byte != 0xC0 && byte != 0xC1 && byte < 0xF5;
+      if (!id && occurs)
         return fail("model.vocab has no token for byte {:#04x}", byte);
-      byteIds[byte] = *id;
+      byteIds[byte] = id.value_or(-1);
     }
     const auto &list = merges->get_ref<const Json::array_t &>();
     model_.encoder = BytePairEncoder(byteIds, list.size());

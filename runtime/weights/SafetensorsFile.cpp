@@ -31,9 +31,6 @@ StatusOr<SafetensorsTensor> parseTensor(const Json &value,
                  "{}: expected an object with dtype, shape and "
                  "data_offsets, found {}",
                  where, value.type_name());
-  for (const auto &[key, member] : value.get_ref<const Json::object_t &>())
-    if (key != "dtype" && key != "shape" && key != "data_offsets")
-      return error(5002, "{}: unknown member \"{}\"", where, key);
 
   SafetensorsTensor tensor;
   const std::string *dtype = asString(findMember(value, "dtype"));

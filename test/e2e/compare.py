@@ -30,11 +30,14 @@ The bounds, and where each is from:
                to 1.7e-3, of eight 40-token prompts to 6e-5 at most.
   w8a8 bf16    median < 2e-2 (the oracle with bf16 storage: 3.7e-3 .. 7.8e-3):
                rounding to bf16 before quantising moves codes.
+  tiny         text equal to transformers'; 0.03 nats a token in the default
+               mode (the oracle with bf16 storage: 0.006).
   one layer    w8a8 and w8a16, median and 90 % < 1e-5: the input is the
                embedding (the perturbed oracle: 90 % < 1e-12).
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -43,10 +46,11 @@ import tempfile
 
 import make_configs
 import numpy as np
-from metrics import one_minus_cos, relative_error
+from metrics import nats_per_token, one_minus_cos, relative_error
 from oracle import Oracle
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+TINY = os.path.join(HERE, "../../models/tiny")
 QUICK = ["v3-odd", "v2-groups", "v3-odd-fp8", "layer-ue8m0-fp8"]
 CROSS = ["v3", "v3-odd", "v2-groups"]  # chunks and batches
 PROMPTS, PROMPT = 8, 40  # of a w8a8 row
@@ -73,6 +77,8 @@ class Tools:
         return done.stdout.decode()
 
     def model(self, name):
+        if name == "tiny":
+            return TINY
         if name not in self.models:
             self.models[name] = make_configs.write(name, self.work)
         return self.models[name]
@@ -84,36 +90,52 @@ class Tools:
             extra = ["--fp8", fp8] if fp8 else []
             self.call(
                 "hadal-compile", self.model(name), "-o", path, "--target=cpu",
-                "--max-batch-size", 4, "--max-seq-len", 512,
+                "--max-batch-size", PROMPTS, "--max-seq-len", 512,
                 "--attention", attention, "--activations", activations, *extra)
             self.artifacts[key] = path
         return self.artifacts[key]
 
-    def logits(self, key, rows, chunk=None, threads=None):
+    def logits(self, key, rows, chunk=None, threads=None, loads=None):
         """Returns float32 logits [positions, vocab] of each row of ids.
 
-        Rows of one call are decoded as one batch.
+        Several rows are prefilled together, as one batch. `loads` names a file
+        for the tokens routed to each expert.
         """
-        path = os.path.join(self.work, "logits.npy")
         extra = ["--prefill-chunk", chunk] if chunk else []
+        extra += ["--expert-load", loads] if loads else []
+        if len(rows) == 1:
+            paths = [os.path.join(self.work, "logits.npy")]
+            extra += ["--input-ids", ",".join(map(str, rows[0])),
+                      "--output", paths[0]]
+        else:
+            paths = [os.path.join(self.work, f"logits-{i}.npy")
+                     for i in range(len(rows))]
+            listed = os.path.join(self.work, "batch.txt")
+            with open(listed, "w") as file:
+                file.writelines(",".join(map(str, row)) + "\n" for row in rows)
+            extra += ["--batch-ids", listed,
+                      "--output", os.path.join(self.work, "logits-{row}.npy")]
         self.call(
             "hadal-run", self.artifact(*key), "--weights", self.model(key[0]),
-            "--input-ids", ";".join(",".join(map(str, row)) for row in rows),
-            "--logits", "all", "--output", path,
-            "-t", threads or self.threads, *extra)
-        every = np.load(path)
-        os.remove(path)
-        if every.dtype != np.float32 or len(every) != sum(map(len, rows)):
-            raise ToolError(f"logits: expected float32 [{sum(map(len, rows))}, "
-                            f"vocab], found {every.dtype} {every.shape}")
-        return np.split(every, np.cumsum([len(row) for row in rows])[:-1])
+            "--logits", "all", "-t", threads or self.threads, *extra)
+        found = []
+        for row, path in zip(rows, paths):
+            logits = np.load(path)
+            os.remove(path)
+            with open(os.path.join(self.model(key[0]), "config.json")) as file:
+                shape = (len(row), json.load(file)["vocab_size"])
+            if logits.dtype != np.float32 or logits.shape != shape:
+                raise ToolError(f"logits: expected float32 {shape}, "
+                                f"found {logits.dtype} {logits.shape}")
+            found.append(logits)
+        return found
 
     def greedy(self, key, ids, count):
         """Returns `count` ids generated greedily after `ids`."""
         out = self.call(
             "hadal-run", self.artifact(*key), "--weights", self.model(key[0]),
             "--input-ids", ",".join(map(str, ids)), "-n", count, "--temp", 0,
-            "-t", self.threads)
+            "--print-ids", "-t", self.threads)
         return [int(t) for t in out.replace(",", " ").split()]
 
 
@@ -195,14 +217,11 @@ def check_greedy(tools, key):
 def over_prompts(tools, expected, key):
     """Returns (distances, margins) to the oracle over PROMPTS prompts."""
     name, attention, _, fp8 = key
-    distances, margins = [], []
-    for index in range(PROMPTS):
-        ids = make_configs.prompt_ids(name, PROMPT, index + 1)
-        want = expected.run(name, fp8, attention, ids)
-        got = tools.logits(key, [ids])[0]
-        distances.append(one_minus_cos(got, want["logits"]))
-        margins.append(want["margin"])
-    return np.concatenate(distances), np.concatenate(margins)
+    rows = [make_configs.prompt_ids(name, PROMPT, i + 1) for i in range(PROMPTS)]
+    want = [expected.run(name, fp8, attention, row) for row in rows]
+    got = tools.logits(key, rows)
+    distances = [one_minus_cos(g, w["logits"]) for g, w in zip(got, want)]
+    return np.concatenate(distances), np.concatenate([w["margin"] for w in want])
 
 
 def check_bf16(tools, expected, key):
@@ -248,11 +267,67 @@ def check_batch(tools, key):
     return worst < 1e-8, f"1-cos {worst:.1e}, rows of 5, 40, 1 and 23"
 
 
+def check_loads(tools, expected, key):
+    """Tokens routed to each expert; padding rows must not count."""
+    rows = [make_configs.prompt_ids(key[0], n, n) for n in (5, 40, 1, 23)]
+    want = [expected.run(key[0], key[3], key[1], row) for row in rows]
+    total = np.sum([w["loads"] for w in want], 0)
+    path = os.path.join(tools.work, "loads.json")
+    tools.logits(key, rows, loads=path)
+    with open(path) as file:
+        layers = json.load(file)["layers"]
+    got = np.array([layers[k] for k in sorted(layers, key=int)])
+    gap = min(w["margin"].min() for w in want)
+    return (got.shape == total.shape and (got == total).all(),
+            f"{int(total.sum())} choices counted, smallest margin {gap:.1e}")
+
+
 def check_threads(tools, key):
     ids = golden(key[0])["ids"].tolist()
     one, *rest = [tools.logits(key, [ids], threads=n)[0] for n in (1, 2, 3)]
     differ = sum(not np.array_equal(one, other) for other in rest)
     return differ == 0, "bit-equal" if not differ else f"{differ} of 2 differ"
+
+
+def escaped(text):
+    """A text as `hadal-run --prompts` prints it: one line."""
+    for plain, shown in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r")):
+        text = text.replace(plain, shown)
+    return text
+
+
+def check_tiny_text(tools, attention, together):
+    """Greedy text of models/tiny, prompt by prompt or as one batch."""
+    with open(os.path.join(HERE, "golden", "tiny.json")) as file:
+        golden_file = json.load(file)
+    cases = golden_file["greedy"]
+    artifact = tools.artifact("tiny", attention, "f32", "w8a16")
+    tail = ["-n", golden_file["tokens"], "--temp", 0, "-t", tools.threads]
+    run = ["hadal-run", artifact, "--weights", TINY]
+    if together:
+        listed = os.path.join(tools.work, "prompts.txt")
+        with open(listed, "w") as file:
+            file.writelines(case["prompt"] + "\n" for case in cases)
+        found = tools.call(*run, "--prompts", listed, *tail).split("\n")[:-1]
+        wanted = [escaped(case["text"]) for case in cases]
+    else:
+        found = [tools.call(*run, "-p", case["prompt"], *tail) for case in cases]
+        wanted = [case["text"] + "\n" for case in cases]
+    same = sum(a == b for a, b in zip(found, wanted))
+    first = next((f"; first that differs: {a[:60]!r}, expected {b[:60]!r}"
+                  for a, b in zip(found, wanted) if a != b), "")
+    return (found == wanted, f"{same} of {len(wanted)} texts equal, smallest gap "
+            f"{min(case['gap'] for case in cases):.1e}{first}")
+
+
+def check_tiny_nats(tools, activations, fp8):
+    """Nats per token on a passage that training did not see."""
+    with open(os.path.join(HERE, "golden", "tiny.json")) as file:
+        held = json.load(file)["held_out"]
+    got = tools.logits(("tiny", "auto", activations, fp8), [held["ids"]])[0]
+    nats = nats_per_token(got.astype(np.float64), held["ids"])
+    return (abs(nats - held["nats"]) < 0.03,
+            f"{nats:.4f} nats a token, {held['nats']:.4f} in float32")
 
 
 def run(tools, report, quick):
@@ -286,6 +361,16 @@ def run(tools, report, quick):
                 report.row(f"{name} {attention} chunk {chunk}",
                            lambda k=key, c=chunk: check_chunks(tools, k, c))
             report.row(f"{name} {attention} batch", lambda k=key: check_batch(tools, k))
+        report.row(f"{name} expert loads", lambda k=key: check_loads(
+            tools, expected, k))
+    for attention in ("absorbed", "expanded"):
+        for together in (False, True):
+            if not quick or together != (attention == "expanded"):
+                report.row(
+                    f"tiny {attention} f32 w8a16 text" + " batch" * together,
+                    lambda a=attention, t=together: check_tiny_text(tools, a, t))
+    report.row("tiny bf16 w8a8 held out",
+               lambda: check_tiny_nats(tools, "bf16", "w8a8"))
     for key in [("v3-odd", "absorbed", "f32", None),
                 ("v3-odd-fp8", "expanded", "f32", "w8a8")]:
         report.row(f"{key[0]} {key[1]} threads",

@@ -138,6 +138,11 @@ CONFIGS = {
         quantization_config=FP8,
         rope_scaling=dict(YARN, factor=32.0, beta_fast=1.0, beta_slow=1.0)), {
             "bias": (5.0, 0.001)}),
+    # FP8 with the embedding as head. BOS has a row of zeros there, so the first
+    # row of every prompt is zero up to its logits: no group may turn into NaN.
+    "tied-fp8": (v3(
+        tie_word_embeddings=True, num_hidden_layers=2, first_k_dense_replace=0,
+        quantization_config=FP8, rope_scaling=YARN), {"embed": 0.1}),
     # One layer each: its input is the embedding, the same bits for everyone, so
     # these are held to the bound of a layer with forced input.
     "layer-dense-fp8": (v3(
@@ -202,6 +207,8 @@ def make_tensors(name):
     nope, value = config["qk_nope_head_dim"], config["v_head_dim"]
     vocab, q_rank = config["vocab_size"], config["q_lora_rank"]
     embed = rng.normal((vocab, hidden), make.get("embed", 1.0))
+    if config["tie_word_embeddings"]:
+        embed[:2] = 0
     tensors["model.embed_tokens.weight"] = ("BF16", formats.to_bf16(embed))
     for layer in range(config["num_hidden_layers"]):
         at = f"model.layers.{layer}."
@@ -237,9 +244,10 @@ def make_tensors(name):
             mlp(f"{at}mlp.experts.{expert}", width)
         mlp(at + "mlp.shared_experts", width * config["n_shared_experts"])
     norm("model.norm.weight", hidden)
-    head = rng.normal((vocab, hidden), 2.0 / math.sqrt(hidden))
-    head[:2] = 0
-    tensors["lm_head.weight"] = ("BF16", formats.to_bf16(head))
+    if not config["tie_word_embeddings"]:
+        head = rng.normal((vocab, hidden), 2.0 / math.sqrt(hidden))
+        head[:2] = 0
+        tensors["lm_head.weight"] = ("BF16", formats.to_bf16(head))
     return tensors
 
 

@@ -307,7 +307,9 @@ class Oracle:
         hidden.append(h)
         x = self.store(self.norm(
             "model.norm.weight", h, self.config["rms_norm_eps"]))
-        logits = x @ self.tensor("lm_head.weight").T
+        tied = self.config.get("tie_word_embeddings")
+        head = "model.embed_tokens.weight" if tied else "lm_head.weight"
+        logits = x @ self.tensor(head).T
         return dict(logits=logits, hidden=hidden, margin=margin,
                     loads=self.loads, past=caches)
 

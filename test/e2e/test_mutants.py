@@ -24,7 +24,7 @@ Oracle, route, rope_tables = oracle.Oracle, oracle.route, oracle.rope_tables
 class OracleTools:
     """Stands for the built tools in compare's checks; runs the oracle."""
 
-    def logits(self, key, rows, chunk=None, threads=None):
+    def logits(self, key, rows, chunk=None, threads=None, loads=None):
         name, attention, activations, fp8 = key
         model = Oracle(
             make_configs.CONFIGS[name][0], make_configs.make_tensors(name),
@@ -66,7 +66,7 @@ class Unchanged(unittest.TestCase):
 
     def test_half_the_rows_of_a_batch_swapped_is_seen(self):
         class Swapped(OracleTools):
-            def logits(self, key, rows, chunk=None, threads=None):
+            def logits(self, key, rows, chunk=None, threads=None, loads=None):
                 found = super().logits(key, rows)
                 return found if len(rows) == 1 else [
                     np.roll(r, 1, 0) for r in found]

@@ -1,0 +1,469 @@
+#include "compiler/artifact/Writer.h"
+
+#include "dialects/Exec/IR/Exec.h"
+#include "dialects/Tile/IR/TileDialect.h"
+#include "frontend/Error.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/raw_ostream.h"
+#include "passes/Memory/KernelSlots.h"
+#include "runtime/artifact/ArtifactFile.h"
+
+using namespace mlir;
+
+namespace hadal {
+
+namespace {
+
+namespace fb = flatbuffers;
+
+// exec's enums are the schema's, number for number.
+static_assert(static_cast<int>(exec::Input::Sizes) ==
+                  static_cast<int>(schema::Input::sizes) &&
+              static_cast<int>(exec::Input::Tokens) ==
+                  static_cast<int>(schema::Input::tokens));
+static_assert(static_cast<int>(exec::ParameterKind::Segments) ==
+              static_cast<int>(schema::ParameterKind::segments));
+static_assert(static_cast<int>(exec::Placement::Copy) ==
+              static_cast<int>(schema::Placement::copy));
+static_assert(static_cast<int>(exec::StateKind::Buffer) ==
+              static_cast<int>(schema::StateKind::buffer));
+static_assert(static_cast<int>(exec::EntryKind::Head) ==
+              static_cast<int>(schema::EntryKind::head));
+
+schema::DType dtypeOf(Type type) {
+  if (type.isF32())
+    return schema::DType::f32;
+  if (type.isBF16())
+    return schema::DType::bf16;
+  if (isa<Float8E4M3FNType>(type))
+    return schema::DType::f8e4m3fn;
+  if (isa<Float8E8M0FNUType>(type))
+    return schema::DType::f8e8m0fnu;
+  if (type.isInteger(32))
+    return schema::DType::i32;
+  if (type.isInteger(64))
+    return schema::DType::i64;
+  return type.isInteger(8) ? schema::DType::u8 : schema::DType::none;
+}
+
+std::string printed(Attribute attribute) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  if (auto string = dyn_cast<StringAttr>(attribute))
+    os << string.getValue();
+  else if (auto number = dyn_cast<IntegerAttr>(attribute))
+    os << number.getInt();
+  else
+    attribute.print(os, /*elideType=*/true);
+  return text;
+}
+
+/// Weight bytes that one launch of |kernel| reads at full grid: its static
+/// matrices (an embedding and a rotary table, of which it reads rows, left out).
+uint64_t weightBytes(tile::KernelOp kernel) {
+  uint64_t bytes = 0;
+  for (auto [arg, name] :
+       llvm::zip(kernel.getKernelArguments(), kernel.getArgNames())) {
+    auto view = dyn_cast<tile::ViewType>(arg.getType());
+    StringRef text = cast<StringAttr>(name).getValue();
+    if (!view || view.getNumDynamic() || view.getRank() < 2 ||
+        !(text == "w" || text == "w_up" || text == "wkv_b"))
+      continue;
+    uint64_t elements = 1, scales = view.isScaled() ? 4 : 0;
+    for (auto [d, extent] : llvm::enumerate(view.getShape())) {
+      elements *= extent;
+      int64_t fromEnd = view.getRank() - 1 - d;
+      int64_t block = fromEnd == 0   ? view.getScaleCols()
+                      : fromEnd == 1 ? view.getScaleRows()
+                                     : 1;
+      scales *= llvm::divideCeil(extent, std::max<int64_t>(block, 1));
+    }
+    bytes += elements *
+                 llvm::divideCeil(view.getElementType().getIntOrFloatBitWidth(),
+                                  8) +
+             scales;
+  }
+  return bytes;
+}
+
+class Serializer {
+public:
+  Serializer(ModuleOp module, const TargetCode &code)
+      : module(module), code(code), symbols(module) {}
+
+  llvm::Expected<std::vector<uint8_t>> run() {
+    model = module->getAttrOfType<DictionaryAttr>(exec::kModelAttr);
+    if (!model)
+      return makeError(2001, "the module has no '{0}'", exec::kModelAttr);
+    auto parameters = serializeParameters();
+    auto states = serializeStates();
+    auto kernels = serializeKernels();
+    if (!kernels)
+      return kernels.takeError();
+    auto images = serializeImages();
+    std::vector<fb::Offset<schema::Entry>> entries;
+    for (auto func : module.getOps<exec::FuncOp>())
+      emitFunction(func);
+    for (auto entry : module.getOps<exec::EntryOp>())
+      entries.push_back(serializeEntry(entry));
+    std::vector<fb::Offset<schema::Blob>> blobs;
+    std::vector<artifact::BlobContent> contents;
+    for (const KernelImage &image : code.images) {
+      blobs.push_back(artifact::createBlobPlaceholder(b));
+      contents.push_back(artifact::plainBlob(image.bytes));
+    }
+    auto provenance = serializeProvenance();
+    auto modelTable = serializeModel();
+    if (!error.empty())
+      return makeError(2001, "{0}", error);
+    b.Finish(schema::CreateArtifact(
+                 b, provenance, modelTable, b.CreateVector(parameters),
+                 b.CreateVector(states), b.CreateVector(*kernels),
+                 b.CreateVector(images), b.CreateVector(functions),
+                 b.CreateVector(entries), b.CreateVector(blobs)),
+             artifact::kIdentifier);
+    std::vector<uint8_t> manifest(b.GetBufferPointer(),
+                                  b.GetBufferPointer() + b.GetSize());
+    auto file = artifact::assembleArtifact(std::move(manifest), contents);
+    if (!file)
+      return makeError(2001, "the manifest and its blobs disagree");
+    return std::move(*file);
+  }
+
+private:
+  using Strings = fb::Offset<fb::Vector<fb::Offset<fb::String>>>;
+
+  fb::Offset<fb::String> string(StringRef text) {
+    return b.CreateString(text.data(), text.size());
+  }
+  Strings strings(ArrayAttr attributes) {
+    std::vector<fb::Offset<fb::String>> out;
+    if (attributes)
+      for (auto text : attributes.getAsRange<StringAttr>())
+        out.push_back(string(text));
+    return b.CreateVector(out);
+  }
+  fb::Offset<fb::Vector<uint64_t>> numbers(ArrayRef<int64_t> values) {
+    return b.CreateVector(std::vector<uint64_t>(values.begin(), values.end()));
+  }
+
+  /// Keeps the first message.
+  void fail(const Twine &message) {
+    if (error.empty())
+      error = message.str();
+  }
+
+  //===--- Model and provenance ------------------------------------------===//
+
+  int64_t number(StringRef key) {
+    if (auto value = model.getAs<IntegerAttr>(key))
+      return value.getInt();
+    fail("'" + exec::kModelAttr + "' lacks the number '" + key + "'");
+    return 0;
+  }
+  StringRef text(StringRef key) {
+    if (auto value = model.getAs<StringAttr>(key))
+      return value;
+    fail("'" + exec::kModelAttr + "' lacks the text '" + key + "'");
+    return "";
+  }
+
+  fb::Offset<schema::Model> serializeModel() {
+    auto modelType = string(text("model_type"));
+    auto fp8 = string(text("fp8_mode"));
+    std::vector<int32_t> eos;
+    if (auto ids = model.getAs<DenseI64ArrayAttr>("eos_token_ids"))
+      eos.assign(ids.asArrayRef().begin(), ids.asArrayRef().end());
+    auto eosIds = b.CreateVector(eos);
+    return schema::CreateModel(
+        b, modelType, number("vocab_size"), number("hidden_size"),
+        number("num_layers"), number("num_experts"),
+        number("num_experts_per_token"), number("num_moe_layers"),
+        number("max_seq_len"), number("max_batch_size"), number("page_size"),
+        number("bos_token_id"), eosIds,
+        text("activations") == "f32" ? schema::DType::f32
+                                     : schema::DType::bf16,
+        fp8, number("hidden_buffer_bytes"));
+  }
+
+  fb::Offset<schema::Provenance> serializeProvenance() {
+    std::vector<fb::Offset<schema::KeyValue>> options;
+    StringRef target = "cpu";
+    if (auto given = module->getAttrOfType<DictionaryAttr>(exec::kOptionsAttr))
+      for (NamedAttribute option : given) {
+        auto key = string(option.getName());
+        options.push_back(schema::CreateKeyValue(
+            b, key, string(printed(option.getValue()))));
+        if (option.getName() == "target")
+          target = cast<StringAttr>(option.getValue());
+      }
+    auto version = string(HADAL_VERSION), llvmVersion = string(LLVM_VERSION_STRING);
+    auto targetName = string(target), digest = string("");
+    auto optionTable = b.CreateVector(options);
+    return schema::CreateProvenance(
+        b, version, llvmVersion, targetName, optionTable, digest,
+        strings(module->getAttrOfType<ArrayAttr>(exec::kRemarksAttr)));
+  }
+
+  //===--- Manifest ------------------------------------------------------===//
+
+  std::vector<fb::Offset<schema::Parameter>> serializeParameters() {
+    std::vector<fb::Offset<schema::Parameter>> out;
+    for (Operation &op : *module.getBody()) {
+      if (auto parameter = dyn_cast<exec::ParameterOp>(op)) {
+        parameterIndex[parameter.getSymName()] = out.size();
+        out.push_back(serialize(parameter));
+      } else if (auto table = dyn_cast<exec::RopeTableOp>(op)) {
+        parameterIndex[table.getSymName()] = out.size();
+        out.push_back(serialize(table));
+      }
+    }
+    return out;
+  }
+
+  fb::Offset<schema::Parameter> serialize(exec::ParameterOp op) {
+    std::vector<schema::DType> accepts;
+    for (Type type : op.getAccepts().getAsValueRange<TypeAttr>())
+      accepts.push_back(dtypeOf(type));
+    bool isStack = op.getKind() == exec::ParameterKind::Stack;
+    bool isSegments = op.getKind() == exec::ParameterKind::Segments;
+    auto name = string(op.getSymName());
+    auto acceptsTable = b.CreateVector(accepts);
+    auto parts = strings(op.getParts());
+    auto rows = numbers(op.getRows()), inner = numbers(op.getInner());
+    schema::ParameterBuilder p(b);
+    p.add_name(name);
+    p.add_kind(static_cast<schema::ParameterKind>(op.getKind()));
+    p.add_place(static_cast<schema::Placement>(op.getPlace()));
+    p.add_dtype(dtypeOf(op.getDtype()));
+    p.add_file_dtypes(acceptsTable);
+    p.add_parts(parts);
+    if (isStack)
+      p.add_count(*op.getCount());
+    p.add_rows(rows);
+    p.add_inner(inner);
+    if (isSegments)
+      p.add_segment_rows(*op.getCount());
+    p.add_is_scale(op.getCheck() == exec::ValueCheck::Positive);
+    p.add_is_finite(op.getCheck() == exec::ValueCheck::Finite);
+    return p.Finish();
+  }
+
+  fb::Offset<schema::Parameter> serialize(exec::RopeTableOp op) {
+    auto name = string(op.getSymName());
+    auto none = b.CreateVector(std::vector<schema::DType>());
+    auto parts = strings({});
+    auto rows = numbers({}), inner = numbers({});
+    auto frequencies = b.CreateVector(op.getInvFreq().vec());
+    schema::ParameterBuilder p(b);
+    p.add_name(name);
+    p.add_kind(schema::ParameterKind::generated);
+    p.add_place(schema::Placement::copy);
+    p.add_dtype(schema::DType::f32);
+    p.add_file_dtypes(none);
+    p.add_parts(parts);
+    p.add_rows(rows);
+    p.add_inner(inner);
+    p.add_generator(schema::Generator::rope_cos_sin);
+    p.add_inv_freq(frequencies);
+    p.add_positions(op.getPositions());
+    p.add_scale(op.getScale().convertToFloat());
+    return p.Finish();
+  }
+
+  std::vector<fb::Offset<schema::State>> serializeStates() {
+    std::vector<fb::Offset<schema::State>> out;
+    for (auto op : module.getOps<exec::StateOp>()) {
+      stateIndex[op.getSymName()] = out.size();
+      out.push_back(schema::CreateState(
+          b, string(op.getSymName()),
+          static_cast<schema::StateKind>(op.getKind()),
+          op.getDtype() ? dtypeOf(*op.getDtype()) : schema::DType::none,
+          op.getRow().value_or(0), op.getBytes().value_or(0)));
+    }
+    return out;
+  }
+
+  //===--- Kernels -------------------------------------------------------===//
+
+  llvm::Expected<std::vector<fb::Offset<schema::Kernel>>> serializeKernels() {
+    std::vector<fb::Offset<schema::Kernel>> out;
+    for (auto kernel : module.getOps<tile::KernelOp>()) {
+      size_t index = out.size();
+      if (index >= code.kernels.size() ||
+          code.kernels[index].name != kernel.getSymName())
+        return makeError(2001, "the target has no code for kernel '{0}'",
+                         kernel.getSymName());
+      const KernelFacts &facts = code.kernels[index];
+      kernelIndex[kernel.getSymName()] = index;
+      std::vector<fb::Offset<fb::String>> argNames;
+      for (const KernelSlot &slot : getKernelSlots(kernel))
+        argNames.push_back(string(slot.name));
+      std::vector<fb::Offset<schema::KernelFact>> factTable;
+      for (const auto &[key, value] : facts.facts) {
+        auto keyText = string(key);
+        factTable.push_back(schema::CreateKernelFact(b, keyText, string(value)));
+      }
+      auto name = string(kernel.getSymName());
+      auto args = b.CreateVector(argNames);
+      auto schedule = string(printed(kernel.getSchedule().getWords()));
+      auto factVector = b.CreateVector(factTable);
+      out.push_back(schema::CreateKernel(b, name, argNames.size(), args,
+                                         facts.scratchBytes, schedule,
+                                         factVector, weightBytes(kernel)));
+    }
+    if (out.size() != code.kernels.size())
+      return makeError(2001, "the target has code for {0} kernels, the module "
+                             "has {1}",
+                       code.kernels.size(), out.size());
+    return out;
+  }
+
+  std::vector<fb::Offset<schema::Image>> serializeImages() {
+    std::vector<fb::Offset<schema::Image>> out;
+    for (auto [index, image] : llvm::enumerate(code.images)) {
+      auto variant = string(image.variant);
+      auto offsets = b.CreateVector(image.entryOffsets);
+      out.push_back(schema::CreateImage(b, variant, index, offsets,
+                                        strings({})));
+    }
+    return out;
+  }
+
+  //===--- Program -------------------------------------------------------===//
+
+  /// Serialises |func| after its callees and returns its index.
+  uint32_t emitFunction(exec::FuncOp func) {
+    auto it = functionIndex.find(func);
+    if (it != functionIndex.end())
+      return it->second;
+    auto commands = serializeCommands(func.getBodyBlock());
+    auto name = string(func.getSymName());
+    functions.push_back(schema::CreateFunction(
+        b, name, func.getParameters().size(), func.getStates().size(),
+        b.CreateVector(commands)));
+    return functionIndex[func] = functions.size() - 1;
+  }
+
+  fb::Offset<schema::Entry> serializeEntry(exec::EntryOp entry) {
+    auto commands = serializeCommands(entry.getBodyBlock());
+    auto functionName = string(entry.getSymName());
+    functions.push_back(schema::CreateFunction(
+        b, functionName, parameterIndex.size(), stateIndex.size(),
+        b.CreateVector(commands)));
+    if (!entry.getArena())
+      fail("entry '" + entry.getSymName() + "' has no arena");
+    auto name = string(entry.getSymName());
+    auto attention = string(entry.getAttention().value_or(""));
+    return schema::CreateEntry(
+        b, name, static_cast<schema::EntryKind>(entry.getKind()),
+        entry.getTokens().value_or(0), entry.getRows().value_or(0),
+        entry.getQueries().value_or(0), entry.getLogitRows().value_or(0),
+        entry.getArena().value_or(0), functions.size() - 1, attention);
+  }
+
+  std::vector<fb::Offset<schema::Command>> serializeCommands(Block &block) {
+    std::vector<fb::Offset<schema::Command>> out;
+    for (Operation &op : block) {
+      if (auto launch = dyn_cast<exec::LaunchOp>(op))
+        out.push_back(serialize(launch));
+      else if (auto call = dyn_cast<exec::CallOp>(op))
+        out.push_back(serializeCall(schema::CommandKind::call,
+                                    call.getCallee(), 0, call.getParameters(),
+                                    call.getStates()));
+      else if (auto repeat = dyn_cast<exec::RepeatOp>(op))
+        out.push_back(serializeCall(
+            schema::CommandKind::repeat, repeat.getCallee(), repeat.getCount(),
+            repeat.getParameters(), repeat.getStates()));
+    }
+    return out;
+  }
+
+  /// Kind and slot of what |ref| refers to, in its function.
+  std::pair<schema::ArgKind, uint32_t> slotOf(Value ref) {
+    if (auto arg = dyn_cast<BlockArgument>(ref)) {
+      auto func = cast<exec::FuncOp>(arg.getOwner()->getParentOp());
+      uint32_t parameters = func.getParameters().size();
+      if (arg.getArgNumber() < parameters)
+        return {schema::ArgKind::parameter, arg.getArgNumber()};
+      return {schema::ArgKind::state, arg.getArgNumber() - parameters};
+    }
+    using Slot = std::pair<schema::ArgKind, uint32_t>;
+    return llvm::TypeSwitch<Operation *, Slot>(ref.getDefiningOp())
+        .Case([&](exec::GetParameterOp op) {
+          return Slot{schema::ArgKind::parameter,
+                      parameterIndex.lookup(op.getParameter())};
+        })
+        .Case([&](exec::GetStateOp op) {
+          return Slot{schema::ArgKind::state,
+                      stateIndex.lookup(op.getState())};
+        })
+        .Case([&](exec::InputOp op) {
+          return Slot{schema::ArgKind::input,
+                      static_cast<uint32_t>(op.getName())};
+        })
+        .Case([&](exec::OutputOp op) {
+          return Slot{schema::ArgKind::output,
+                      static_cast<uint32_t>(op.getName())};
+        })
+        .Default([](Operation *) { return Slot{schema::ArgKind::arena, 0}; });
+  }
+
+  fb::Offset<schema::Command> serialize(exec::LaunchOp op) {
+    std::vector<fb::Offset<schema::Arg>> args;
+    for (unsigned slot = 0; slot < op.getNumSlots(); ++slot) {
+      Value ref = op.getRef(slot);
+      if (!ref) {
+        args.push_back(schema::CreateArg(b, schema::ArgKind::scalar, 0,
+                                         op.getScalars()[slot]));
+        continue;
+      }
+      auto [kind, index] = slotOf(ref);
+      uint64_t offset = 0;
+      if (auto buffer = ref.getDefiningOp<exec::BufferOp>())
+        offset = buffer.getOffset().value_or(0);
+      args.push_back(schema::CreateArg(b, kind, index, offset));
+    }
+    auto argTable = b.CreateVector(args);
+    auto none = b.CreateVector(std::vector<uint32_t>());
+    return schema::CreateCommand(
+        b, schema::CommandKind::launch, op.getStream(),
+        kernelIndex.lookup(op.getKernel()), op.getItems(), argTable, 0, 0,
+        none, none);
+  }
+
+  fb::Offset<schema::Command>
+  serializeCall(schema::CommandKind kind, StringRef callee, int64_t count,
+                OperandRange parameters, OperandRange states) {
+    uint32_t index = emitFunction(symbols.lookup<exec::FuncOp>(callee));
+    auto slots = [&](OperandRange refs) {
+      std::vector<uint32_t> out;
+      for (Value ref : refs)
+        out.push_back(slotOf(ref).second);
+      return b.CreateVector(out);
+    };
+    auto parameterSlots = slots(parameters), stateSlots = slots(states);
+    auto noArgs = b.CreateVector(std::vector<fb::Offset<schema::Arg>>());
+    return schema::CreateCommand(b, kind, 0, 0, 0, noArgs, index, count,
+                                 parameterSlots, stateSlots);
+  }
+
+  ModuleOp module;
+  const TargetCode &code;
+  SymbolTable symbols;
+  DictionaryAttr model;
+  fb::FlatBufferBuilder b;
+  llvm::StringMap<uint32_t> parameterIndex, stateIndex, kernelIndex;
+  DenseMap<Operation *, uint32_t> functionIndex;
+  std::vector<fb::Offset<schema::Function>> functions;
+  std::string error;
+};
+
+} // namespace
+
+llvm::Expected<std::vector<uint8_t>> serializeArtifact(ModuleOp module,
+                                                       const TargetCode &code) {
+  return Serializer(module, code).run();
+}
+
+} // namespace hadal

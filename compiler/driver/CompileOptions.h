@@ -1,0 +1,27 @@
+// What a user may choose about a compilation. One struct: the command line
+// fills it, passes take their part of it, the artifact's provenance records it.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hadal {
+
+/// Form of the attention (model-spec 2.5, 2.6).
+enum class AttentionChoice { Auto, Absorbed, Expanded };
+
+struct CompileOptions {
+  std::string target = "cpu";
+  int64_t maxBatchSize = 16;
+  int64_t maxSeqLen = 4096;
+  int64_t pageSize = 64; ///< tokens per page of the latent cache
+  AttentionChoice attention = AttentionChoice::Auto;
+  bool f32Activations = false; ///< --activations f32, else bf16
+  bool w8a16 = false;          ///< --fp8 w8a16, else w8a8
+  /// Batch sizes; only those up to the first that holds |maxBatchSize| are used.
+  std::vector<int64_t> decodeBuckets = {1, 4, 16, 64};
+  std::vector<int64_t> prefillBuckets = {64, 512};
+  std::vector<int64_t> headBuckets = {1, 16, 64};
+};
+
+} // namespace hadal

@@ -1,0 +1,284 @@
+#include "compiler/driver/Compiler.h"
+
+#include "compiler/artifact/FileWriter.h"
+#include "compiler/artifact/Writer.h"
+#include "compiler/driver/MemoryReport.h"
+#include "compiler/driver/Register.h"
+#include "compiler/target/cpu/CpuKernels.h"
+#include "dialects/Exec/IR/Exec.h"
+#include "frontend/Error.h"
+#include "frontend/Import.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Timer.h"
+#include "mlir/IR/Verifier.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassInstrumentation.h"
+#include "mlir/Pass/PassManager.h"
+
+using namespace mlir;
+
+namespace hadal {
+
+namespace {
+
+/// Remembers which pass failed, for the message.
+struct FailedPass : PassInstrumentation {
+  explicit FailedPass(std::string &name) : name(name) {}
+  void runAfterPassFailed(Pass *pass, Operation *) override {
+    if (name.empty())
+      name = pass->getArgument();
+  }
+  std::string &name;
+};
+
+/// One compilation; prints errors and remarks of passes as they come.
+class CompileRun {
+public:
+  CompileRun(const CompileRequest &request, raw_ostream &log)
+      : request(request), log(log), registry(makeRegistry()),
+        context(registry), diagnostics(&context, [&](Diagnostic &d) {
+          return report(d);
+        }) {
+    context.loadAllAvailableDialects();
+    // The op of a message can be a whole entry.
+    context.printOpOnDiagnostic(false);
+  }
+
+  llvm::Error run();
+
+private:
+  static DialectRegistry makeRegistry() {
+    DialectRegistry registry;
+    registerAll(registry);
+    return registry;
+  }
+
+  LogicalResult report(Diagnostic &diagnostic) {
+    std::lock_guard<std::mutex> lock(mutex);
+    StringRef severity;
+    switch (diagnostic.getSeverity()) {
+    case DiagnosticSeverity::Error:
+      severity = "error: ";
+      break;
+    case DiagnosticSeverity::Warning:
+      severity = "warning: ";
+      break;
+    case DiagnosticSeverity::Note:
+    case DiagnosticSeverity::Remark:
+      severity = "";
+      break;
+    }
+    log << "hadal-compile: " << severity << diagnostic.str() << "\n";
+    for (Diagnostic &note : diagnostic.getNotes())
+      log << "hadal-compile:   " << note.str() << "\n";
+    return success();
+  }
+
+  void progress(Phase phase) {
+    log << llvm::formatv("hadal-compile: [{0}/{1}] {2}: {3}\n",
+                         static_cast<int>(phase) + 1, allPhases().size(),
+                         phaseWord(phase),
+                         allPhases()[static_cast<size_t>(phase)].sentence);
+  }
+
+  llvm::Error import();
+  llvm::Error resume();
+  llvm::Error runPhase(Phase phase);
+  llvm::Error generate();
+  llvm::Error dump(Phase phase);
+  llvm::Error failure(Phase phase, StringRef pass, ModuleOp before);
+  static std::string print(ModuleOp module) {
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    module.print(os);
+    os << "\n";
+    return text;
+  }
+  static llvm::Error writeText(StringRef path, const std::string &text) {
+    return writeFileAtomically(
+        path, ArrayRef(reinterpret_cast<const uint8_t *>(text.data()),
+                       text.size()));
+  }
+
+  const CompileRequest &request;
+  raw_ostream &log;
+  DialectRegistry registry;
+  MLIRContext context;
+  std::mutex mutex;
+  ScopedDiagnosticHandler diagnostics;
+  CompileOptions options;
+  OwningOpRef<ModuleOp> module;
+};
+
+llvm::Error CompileRun::import() {
+  options = request.options;
+  if (llvm::Error error = validateOptions(options))
+    return error;
+  progress(Phase::Import);
+  auto config = loadModelConfig(request.input);
+  if (!config)
+    return config.takeError();
+  for (const std::string &warning : config->warnings)
+    log << "hadal-compile: warning: " << warning << "\n";
+  std::optional<Checkpoint> checkpoint;
+  if (llvm::sys::fs::is_directory(request.input)) {
+    auto read = readCheckpoint(request.input);
+    if (!read)
+      return read.takeError();
+    checkpoint = std::move(*read);
+  }
+  ImportOptions importOptions;
+  importOptions.f32Activations = options.f32Activations;
+  importOptions.maxSeqLen = options.maxSeqLen;
+  importOptions.maxBatchSize = options.maxBatchSize;
+  importOptions.pageSize = options.pageSize;
+  auto imported = importModel(&context, *config, importOptions,
+                              checkpoint ? &*checkpoint : nullptr);
+  if (!imported)
+    return imported.takeError();
+  module = std::move(*imported);
+  if (checkpoint) {
+    std::string skipped;
+    if (auto error = checkCheckpoint(*module, *config, *checkpoint, skipped))
+      return error;
+    if (!skipped.empty())
+      log << "hadal-compile: " << skipped << "\n";
+  }
+  storeOptions(*module, options);
+  if (failed(verify(*module)))
+    return makeError(2001, "the imported module does not verify");
+  return dump(Phase::Import);
+}
+
+llvm::Error CompileRun::resume() {
+  module = parseSourceFile<ModuleOp>(request.input, &context);
+  if (!module)
+    return makeError(2005, "{0}: is not a valid IR file of phase '{1}'",
+                     request.input, phaseWord(*request.resumed));
+  auto loaded = loadOptions(*module);
+  if (!loaded)
+    return loaded.takeError();
+  options = *loaded;
+  // A file of a later phase would pass through the early passes unseen.
+  bool hasProgram = !module->getOps<exec::EntryOp>().empty();
+  if (hasProgram != (*request.resumed >= Phase::Lower))
+    return makeError(2005, "{0}: holds {1}, which is not what phase '{2}' "
+                           "leaves; name the phase that wrote it",
+                     request.input,
+                     hasProgram ? "an exec program" : "no exec program",
+                     phaseWord(*request.resumed));
+  return llvm::Error::success();
+}
+
+llvm::Error CompileRun::failure(Phase phase, StringRef pass, ModuleOp before) {
+  std::string base = request.output.empty() || request.output == "-"
+                         ? "hadal-compile"
+                         : request.output;
+  std::string path = base + ".failed-" + phaseWord(phase).str() + ".mlir";
+  std::string rerun;
+  if (llvm::Error error = writeText(path, print(before))) {
+    llvm::consumeError(std::move(error));
+    rerun = "add --dump-phases-to DIR to see its input";
+  } else {
+    Phase previous = static_cast<Phase>(static_cast<int>(phase) - 1);
+    rerun = llvm::formatv("its input is kept; to repeat it alone: "
+                          "hadal-compile {0} --compile-from={1} "
+                          "--compile-to={2}",
+                          path, phaseWord(previous), phaseWord(phase));
+  }
+  return makeError(2004, "phase '{0}' failed in pass '{1}'; {2}",
+                   phaseWord(phase), pass.empty() ? "(verifier)" : pass, rerun);
+}
+
+llvm::Error CompileRun::runPhase(Phase phase) {
+  progress(phase);
+  OwningOpRef<ModuleOp> before(cast<ModuleOp>((*module)->clone()));
+  PassManager pm(&context);
+  pm.enableVerifier(true);
+  std::string failedPass;
+  pm.addInstrumentation(std::make_unique<FailedPass>(failedPass));
+  buildPhase(phase, pm, options);
+  if (failed(pm.run(*module)))
+    return failure(phase, failedPass, *before);
+  return dump(phase);
+}
+
+llvm::Error CompileRun::dump(Phase phase) {
+  if (request.dumpDir.empty())
+    return llvm::Error::success();
+  if (std::error_code ec = llvm::sys::fs::create_directories(request.dumpDir))
+    return makeError(4006, "{0}: cannot create the directory: {1}",
+                     request.dumpDir, ec.message());
+  llvm::SmallString<128> path(request.dumpDir);
+  llvm::sys::path::append(
+      path, llvm::formatv("{0}-{1}.mlir", static_cast<int>(phase) + 1,
+                          phaseWord(phase))
+                .str());
+  return writeText(path, print(*module));
+}
+
+llvm::Error CompileRun::generate() {
+  progress(Phase::Artifact);
+  OwningOpRef<ModuleOp> before(cast<ModuleOp>((*module)->clone()));
+  cpu::CpuOptions cpuOptions;
+  cpuOptions.threads = request.threads;
+  cpu::CpuKernels kernels;
+  if (failed(cpu::compileCpuKernels(*module, cpuOptions, kernels)))
+    return failure(Phase::Artifact, "code generation", *before);
+  TargetCode code;
+  uint64_t scratch = 0;
+  for (cpu::CpuKernel &kernel : kernels.kernels) {
+    scratch = std::max(scratch, kernel.scratchBytes);
+    code.kernels.push_back({std::move(kernel.name), kernel.scratchBytes,
+                            std::move(kernel.facts)});
+  }
+  for (cpu::CpuImage &image : kernels.images)
+    code.images.push_back({std::move(image.variant), std::move(image.bytes),
+                           std::move(image.entryOffsets)});
+  auto bytes = serializeArtifact(*module, code);
+  if (!bytes)
+    return bytes.takeError();
+  if (llvm::Error error = writeFileAtomically(request.output, *bytes))
+    return error;
+  printMemoryReport(*module, scratch, log);
+  log << llvm::formatv("hadal-compile: wrote {0}: {1} kernels, {2} images, "
+                       "{3:F2} MiB\n",
+                       request.output, code.kernels.size(), code.images.size(),
+                       bytes->size() / 1048576.0);
+  return llvm::Error::success();
+}
+
+llvm::Error CompileRun::run() {
+  if (llvm::Error error = request.resumed ? resume() : import())
+    return error;
+  Phase last = request.planOnly ? Phase::Plan : request.last;
+  Phase done = request.resumed.value_or(Phase::Import);
+  for (const PhaseInfo &info : allPhases()) {
+    if (info.phase <= done || info.phase > last ||
+        info.phase == Phase::Artifact)
+      continue;
+    if (llvm::Error error = runPhase(info.phase))
+      return error;
+  }
+  if (request.planOnly) {
+    printMemoryReport(*module, 0, llvm::outs());
+    return llvm::Error::success();
+  }
+  if (last == Phase::Artifact)
+    return generate();
+  std::string text = print(*module);
+  if (request.output.empty() || request.output == "-") {
+    llvm::outs() << text;
+    return llvm::Error::success();
+  }
+  return writeText(request.output, text);
+}
+
+} // namespace
+
+llvm::Error compile(const CompileRequest &request, raw_ostream &log) {
+  return CompileRun(request, log).run();
+}
+
+} // namespace hadal

@@ -1,0 +1,30 @@
+// The compiler as a library: from a model directory or an IR file to an
+// artifact, phase by phase.
+#pragma once
+
+#include <string>
+
+#include "compiler/driver/Phases.h"
+#include "llvm/Support/raw_ostream.h"
+
+namespace hadal {
+
+/// One run of the compiler.
+struct CompileRequest {
+  /// A model directory, a config file, or (|resumed|) an IR file.
+  std::string input;
+  /// The artifact; for a run that stops earlier the IR file, "" or "-": stdout.
+  std::string output;
+  CompileOptions options; // of a resumed run: those of the IR file
+  /// The phase that |input| has been through; set: start after it.
+  std::optional<Phase> resumed;
+  Phase last = Phase::Artifact;
+  bool planOnly = false;  // stop after Plan and print the memory plan
+  std::string dumpDir;    // IR after each phase, numbered files
+  unsigned threads = 0;   // of code generation; 0: one per core
+};
+
+/// Runs |request|. Progress, remarks and warnings go to |log|.
+llvm::Error compile(const CompileRequest &request, llvm::raw_ostream &log);
+
+} // namespace hadal

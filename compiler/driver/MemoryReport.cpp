@@ -1,0 +1,81 @@
+#include "compiler/driver/MemoryReport.h"
+
+#include "dialects/Exec/IR/Exec.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/Support/Format.h"
+
+using namespace mlir;
+
+namespace hadal {
+
+/// Right-aligned, in the unit that keeps three digits and more.
+static void line(raw_ostream &os, const Twine &what, uint64_t bytes) {
+  static const char *const units[] = {"B  ", "KiB", "MiB", "GiB", "TiB"};
+  double value = bytes;
+  unsigned unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(units)) {
+    value /= 1024;
+    ++unit;
+  }
+  std::string label = what.str();
+  os << "  " << llvm::left_justify(label, 34)
+     << llvm::format("%10.2f ", value) << units[unit] << "  ("
+     << bytes << " bytes)\n";
+}
+
+void printMemoryReport(ModuleOp module, uint64_t scratchBytes,
+                       raw_ostream &os) {
+  auto model = module->getAttrOfType<DictionaryAttr>(exec::kModelAttr);
+  auto number = [&](StringRef key) -> uint64_t {
+    auto value = model ? model.getAs<IntegerAttr>(key) : IntegerAttr();
+    return value ? value.getInt() : 0;
+  };
+  uint64_t total = 0;
+  os << "memory plan:\n";
+  for (exec::Placement place : {exec::Placement::Map, exec::Placement::Copy}) {
+    llvm::MapVector<Type, uint64_t> byType;
+    for (auto op : module.getOps<exec::ParameterOp>())
+      if (op.getPlace() == place)
+        byType[op.getDtype()] += op.getBytes();
+    if (place == exec::Placement::Copy)
+      for (auto op : module.getOps<exec::RopeTableOp>())
+        byType[Float32Type::get(module.getContext())] +=
+            op.getPositions() * op.getInvFreq().size() * 8;
+    for (auto [type, bytes] : byType) {
+      std::string text;
+      llvm::raw_string_ostream(text) << type;
+      line(os, "weights " + text +
+                   (place == exec::Placement::Map ? ", mapped" : ", copied"),
+           bytes);
+      total += bytes;
+    }
+  }
+  uint64_t pageSize = std::max<uint64_t>(number("page_size"), 1);
+  uint64_t pages = number("max_batch_size") *
+                   llvm::divideCeil(number("max_seq_len"), pageSize);
+  uint64_t cache = 0, states = 0;
+  for (auto op : module.getOps<exec::StateOp>()) {
+    if (op.getKind() == exec::StateKind::PagedCache)
+      cache += pages * pageSize * *op.getRow() *
+               llvm::divideCeil(op.getDtype()->getIntOrFloatBitWidth(), 8);
+    else
+      states += *op.getBytes();
+  }
+  line(os, "latent cache, " + Twine(number("max_batch_size")) + " x " +
+               Twine(number("max_seq_len")) + " tokens",
+       cache);
+  line(os, "states", states);
+  uint64_t arena = 0;
+  for (auto entry : module.getOps<exec::EntryOp>()) {
+    uint64_t bytes = entry.getArena().value_or(0);
+    line(os, "arena of " + entry.getSymName(), bytes);
+    arena = std::max(arena, bytes);
+  }
+  if (scratchBytes)
+    line(os, "scratch, each thread", scratchBytes);
+  // Entries run one at a time and share the largest arena.
+  line(os, "total (one arena, one thread)",
+       total + cache + states + arena + scratchBytes);
+}
+
+} // namespace hadal

@@ -1,0 +1,15 @@
+// "Will it fit?": what an artifact needs at run time, from its plan.
+#pragma once
+
+#include "llvm/Support/raw_ostream.h"
+#include "mlir/IR/BuiltinOps.h"
+
+namespace hadal {
+
+/// Prints weights by dtype (mapped and copied), the latent cache at full batch
+/// and length, the states and the arena of each entry of |module| (after phase
+/// plan). |scratchBytes| is per worker thread; 0 if not known yet.
+void printMemoryReport(mlir::ModuleOp module, uint64_t scratchBytes,
+                       llvm::raw_ostream &os);
+
+} // namespace hadal

@@ -1,0 +1,217 @@
+#include "compiler/driver/Phases.h"
+
+#include "dialects/Exec/IR/Exec.h"
+#include "frontend/Error.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "passes/Dsv3/Passes.h"
+#include "passes/LowerModel/Passes.h"
+#include "passes/Memory/Passes.h"
+
+using namespace mlir;
+
+namespace hadal {
+
+llvm::ArrayRef<PhaseInfo> allPhases() {
+  static const PhaseInfo phases[] = {
+#define HADAL_PHASE(Name, word, sentence) {Phase::Name, word, sentence},
+      HADAL_FOR_EACH_PHASE(HADAL_PHASE)
+#undef HADAL_PHASE
+  };
+  return phases;
+}
+
+llvm::StringRef phaseWord(Phase phase) {
+  return allPhases()[static_cast<size_t>(phase)].word;
+}
+
+std::optional<Phase> parsePhase(llvm::StringRef word) {
+  for (const PhaseInfo &info : allPhases())
+    if (info.word == word)
+      return info.phase;
+  return std::nullopt;
+}
+
+static StringRef wordOf(AttentionChoice choice) {
+  switch (choice) {
+  case AttentionChoice::Auto:
+    return "auto";
+  case AttentionChoice::Absorbed:
+    return "absorbed";
+  case AttentionChoice::Expanded:
+    return "expanded";
+  }
+  llvm_unreachable("all choices are named");
+}
+
+void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
+  switch (phase) {
+  case Phase::Import:
+  case Phase::Artifact:
+    return;
+  case Phase::Layers:
+    pm.addPass(createVerifyDsv3({.stage = "model"}));
+    pm.addPass(createDeduplicateLayers());
+    return;
+  case Phase::Buckets: {
+    InstantiateBucketsOptions buckets;
+    buckets.maxBatchSize = options.maxBatchSize;
+    buckets.decode.assign(options.decodeBuckets.begin(),
+                          options.decodeBuckets.end());
+    buckets.prefill.assign(options.prefillBuckets.begin(),
+                           options.prefillBuckets.end());
+    buckets.head.assign(options.headBuckets.begin(),
+                        options.headBuckets.end());
+    pm.addPass(createInstantiateBuckets(buckets));
+    return;
+  }
+  case Phase::Attention:
+    pm.addPass(createAbsorbWkvB());
+    pm.addPass(
+        createSelectAttentionForm({.attention = wordOf(options.attention).str()}));
+    return;
+  case Phase::Quantize:
+    pm.addPass(createMaterializeTileQuantization(
+        {.fp8 = options.w8a16 ? "w8a16" : "w8a8"}));
+    pm.nest<func::FuncOp>().addPass(createElideRequantize());
+    return;
+  case Phase::Fuse: {
+    OpPassManager &func = pm.nest<func::FuncOp>();
+    func.addPass(createFuseLatentCache());
+    func.addPass(createFuseNormQuant());
+    func.addPass(createFuseGatedLinear());
+    func.addPass(createFuseMoeCombine());
+    func.addPass(createFuseLinearEpilogue());
+    func.addPass(createFuseAttentionQuant());
+    pm.addPass(createVerifyDsv3({.stage = "fused"}));
+    return;
+  }
+  case Phase::Lower:
+    pm.addPass(createLowerDsv3ToExec());
+    return;
+  case Phase::Plan:
+    pm.addPass(createPlanBuffers());
+    pm.addPass(createVerifyExec());
+    return;
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Options in the IR
+//===----------------------------------------------------------------------===//
+
+void storeOptions(ModuleOp module, const CompileOptions &options) {
+  Builder b(module);
+  auto list = [&](const std::vector<int64_t> &values) {
+    return b.getDenseI64ArrayAttr(values);
+  };
+  NamedAttribute attributes[] = {
+      b.getNamedAttr("activations",
+                     b.getStringAttr(options.f32Activations ? "f32" : "bf16")),
+      b.getNamedAttr("attention", b.getStringAttr(wordOf(options.attention))),
+      b.getNamedAttr("decode_buckets", list(options.decodeBuckets)),
+      b.getNamedAttr("fp8", b.getStringAttr(options.w8a16 ? "w8a16" : "w8a8")),
+      b.getNamedAttr("head_buckets", list(options.headBuckets)),
+      b.getNamedAttr("max_batch_size",
+                     b.getI64IntegerAttr(options.maxBatchSize)),
+      b.getNamedAttr("max_seq_len", b.getI64IntegerAttr(options.maxSeqLen)),
+      b.getNamedAttr("page_size", b.getI64IntegerAttr(options.pageSize)),
+      b.getNamedAttr("prefill_buckets", list(options.prefillBuckets)),
+      b.getNamedAttr("target", b.getStringAttr(options.target)),
+  };
+  module->setAttr(exec::kOptionsAttr, b.getDictionaryAttr(attributes));
+}
+
+llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
+  auto dictionary = module->getAttrOfType<DictionaryAttr>(exec::kOptionsAttr);
+  if (!dictionary)
+    return makeError(2005, "the module has no '{0}', expected an IR file that "
+                           "hadal-compile wrote",
+                     exec::kOptionsAttr);
+  CompileOptions options;
+  std::string missing;
+  auto number = [&](StringRef key, int64_t &value) {
+    if (auto attribute = dictionary.getAs<IntegerAttr>(key))
+      value = attribute.getInt();
+    else
+      missing = key;
+  };
+  auto text = [&](StringRef key) -> StringRef {
+    if (auto attribute = dictionary.getAs<StringAttr>(key))
+      return attribute;
+    missing = key;
+    return "";
+  };
+  auto list = [&](StringRef key, std::vector<int64_t> &values) {
+    if (auto attribute = dictionary.getAs<DenseI64ArrayAttr>(key))
+      values = attribute.asArrayRef().vec();
+    else
+      missing = key;
+  };
+  number("max_batch_size", options.maxBatchSize);
+  number("max_seq_len", options.maxSeqLen);
+  number("page_size", options.pageSize);
+  list("decode_buckets", options.decodeBuckets);
+  list("prefill_buckets", options.prefillBuckets);
+  list("head_buckets", options.headBuckets);
+  options.target = text("target");
+  options.f32Activations = text("activations") == "f32";
+  options.w8a16 = text("fp8") == "w8a16";
+  StringRef attention = text("attention");
+  options.attention = attention == "absorbed"   ? AttentionChoice::Absorbed
+                      : attention == "expanded" ? AttentionChoice::Expanded
+                                                : AttentionChoice::Auto;
+  if (!missing.empty())
+    return makeError(2005, "'{0}' of the module lacks '{1}'",
+                     exec::kOptionsAttr, missing);
+  if (llvm::Error error = validateOptions(options))
+    return std::move(error);
+  return options;
+}
+
+llvm::Error validateOptions(const CompileOptions &options) {
+  if (options.target != "cpu")
+    return makeError(3001, "--target={0} is unknown; known: cpu",
+                     options.target);
+  auto inRange = [](StringRef flag, int64_t value,
+                    int64_t max) -> llvm::Error {
+    if (value >= 1 && value <= max)
+      return llvm::Error::success();
+    return makeError(2002, "{0} takes a number from 1 to {1}, found {2}", flag,
+                     max, value);
+  };
+  if (llvm::Error e =
+          inRange("--max-batch-size", options.maxBatchSize, 4096))
+    return e;
+  if (llvm::Error e =
+          inRange("--max-seq-len", options.maxSeqLen, int64_t(1) << 24))
+    return e;
+  auto ascending = [&](StringRef flag,
+                       const std::vector<int64_t> &sizes) -> llvm::Error {
+    if (sizes.empty())
+      return makeError(2002, "{0} needs at least one size", flag);
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      if (llvm::Error e = inRange(flag, sizes[i], 65536))
+        return e;
+      if (i && sizes[i] <= sizes[i - 1])
+        return makeError(2002, "{0} must ascend, found {1} after {2}", flag,
+                         sizes[i], sizes[i - 1]);
+    }
+    return llvm::Error::success();
+  };
+  if (llvm::Error e = ascending("--decode-buckets", options.decodeBuckets))
+    return e;
+  if (llvm::Error e = ascending("--prefill-buckets", options.prefillBuckets))
+    return e;
+  if (options.decodeBuckets.back() < options.maxBatchSize)
+    return makeError(2002, "--max-batch-size {0} exceeds the largest of "
+                           "--decode-buckets, {1}; add a bucket that holds it",
+                     options.maxBatchSize, options.decodeBuckets.back());
+  // A prefill bucket holds a token of every sequence at least.
+  if (options.prefillBuckets.front() < options.maxBatchSize)
+    return makeError(2002, "--prefill-buckets {0} is smaller than "
+                           "--max-batch-size {1}",
+                     options.prefillBuckets.front(), options.maxBatchSize);
+  return llvm::Error::success();
+}
+
+} // namespace hadal

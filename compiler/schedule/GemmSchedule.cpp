@@ -1,0 +1,51 @@
+#include "compiler/schedule/GemmSchedule.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "compiler/kernels/Kernels.h"
+
+namespace hadal::schedule {
+
+using kernels::Epilogue;
+
+int64_t pickRowTile(int64_t rows, bool dense) {
+  if (rows <= 1)
+    return 1;
+  if (rows <= 4)
+    return 4;
+  if (rows <= 8)
+    return 8;
+  if (rows <= 16)
+    return 16;
+  if (!dense)
+    // An expert gets a fraction of the bucket's rows.
+    return rows < 256 ? 16 : 64;
+  return rows <= 64 ? 64 : rows <= 128 ? 128 : 256;
+}
+
+GemmSchedule pickGemmSchedule(const kernels::GemmSpec &spec) {
+  GemmSchedule schedule;
+  schedule.bm = pickRowTile(spec.rows, spec.experts == 0);
+  schedule.bk = 128;
+  schedule.form = schedule.bm == 1 ? "gemv" : "panel";
+  if (spec.epilogue == Epilogue::rope) {
+    schedule.bn = spec.headDim;
+    return schedule;
+  }
+  if (spec.epilogue == Epilogue::swigluQuantize) {
+    schedule.bn = 128;
+    return schedule;
+  }
+  if (schedule.bm == 1)
+    // Enough items to balance the threads, each one run of consecutive rows.
+    schedule.bn = spec.n <= 4096 ? 32 : spec.n <= 16384 ? 64 : 128;
+  else
+    schedule.bn = spec.n <= 512 ? 64 : 128;
+  schedule.bn = std::min(schedule.bn, (spec.n + 15) / 16 * 16);
+  if (spec.segmentRows > 0)
+    schedule.bn = std::gcd(schedule.bn, spec.segmentRows);
+  return schedule;
+}
+
+} // namespace hadal::schedule

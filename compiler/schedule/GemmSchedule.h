@@ -1,0 +1,31 @@
+// Tile sizes of a GEMM, picked in one place.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace hadal::kernels {
+struct GemmSpec;
+}
+
+namespace hadal::schedule {
+
+/// The tunables of a GEMM's tile form: output tile bm x bn, step bk along K,
+/// and the form that the CPU should prefer ("gemv": one row at a time straight
+/// from the weight's layout; "panel": decode a weight panel once for many rows).
+struct GemmSchedule {
+  int64_t bm, bn, bk;
+  std::string form;
+};
+
+/// The schedule of |spec|, from its shapes and its capacity of rows. Always
+/// legal: bn divides the segments of a segmented weight, is one head for the
+/// RoPE epilogue and one scale group (128) for the quantising epilogue.
+GemmSchedule pickGemmSchedule(const kernels::GemmSpec &spec);
+
+/// Rows per tile for a bucket of |rows| rows: 1; 4 or 8; then 16, 64 and, where
+/// |dense|, 256. Few rows per tile cost repeated decoding of the weight; many
+/// cost work on rows that do not exist.
+int64_t pickRowTile(int64_t rows, bool dense);
+
+} // namespace hadal::schedule

@@ -1,0 +1,67 @@
+// From tile kernels to machine code images for the CPU.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace hadal::cpu {
+
+/// The three images of an artifact (docs/artifact.md, "Kernel call on the
+/// CPU"), in ascending order of preference.
+enum class Variant {
+  v3,         // AVX2, FMA, F16C, BMI: f32 arithmetic, 8 lanes
+  v4,         // AVX-512 F/BW/CD/DQ/VL: f32 arithmetic, 16 lanes
+  v4Bf16Vbmi, // and AVX512-BF16, VBMI: byte-table FP8, vdpbf16ps
+};
+
+/// "v3", "v4", "v4+bf16+vbmi": the names of the artifact.
+llvm::StringRef variantName(Variant variant);
+
+/// One flat blob of code and its read-only constants: position independent,
+/// relocated, free of references to anything outside itself. To be mapped
+/// read+execute at an address that is a multiple of 64.
+struct CpuImage {
+  std::string variant;
+  std::vector<uint8_t> bytes;
+  /// Byte offset of each kernel's entry, in kernel order.
+  std::vector<uint64_t> entryOffsets;
+};
+
+/// What the artifact says about one kernel beside its code.
+struct CpuKernel {
+  std::string name;
+  /// Bytes of scratch per worker, 64-byte aligned.
+  uint64_t scratchBytes = 0;
+  /// 8-byte slots of the argument array.
+  uint64_t numArgs = 0;
+  /// Facts for reports: {"form", "gemv"}, ...
+  std::vector<std::pair<std::string, std::string>> facts;
+};
+
+struct CpuKernels {
+  std::vector<CpuKernel> kernels; // in the order of the module
+  std::vector<CpuImage> images;   // in the order of the options' variants
+};
+
+struct CpuOptions {
+  std::vector<Variant> variants = {Variant::v3, Variant::v4,
+                                   Variant::v4Bf16Vbmi};
+  /// Compiler threads; 0: one per core. The bytes do not depend on it.
+  unsigned threads = 0;
+  /// Contractions take their specialised forms (gemv, rows, panel, dot); off:
+  /// everything is the scalar loops of the oracle.
+  bool fastForms = true;
+};
+
+/// Compiles every tile.kernel of |tileModule| (which is left unchanged) for
+/// every variant of |options|. Errors are diagnostics at the kernel, with code
+/// H3002 (code generation) or H3003 (a reference to an external symbol).
+llvm::LogicalResult compileCpuKernels(mlir::ModuleOp tileModule,
+                                      const CpuOptions &options,
+                                      CpuKernels &out);
+
+} // namespace hadal::cpu

@@ -1,0 +1,78 @@
+// The dsv3 dialect (see Dsv3Base.td) and helpers over its types.
+#pragma once
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/RegionKindInterface.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/IR/TensorEncoding.h"
+#include "mlir/Interfaces/ControlFlowInterfaces.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialects/Dsv3/IR/Dsv3Enums.h.inc"
+
+#include "dialects/Dsv3/IR/Dsv3Dialect.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Dsv3/IR/Dsv3Attrs.h.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Dsv3/IR/Dsv3Types.h.inc"
+
+namespace hadal::dsv3 {
+
+/// Side of a weight's scale block and width of an activation's group.
+inline constexpr int64_t kBlock = 128;
+
+/// Names of the discardable attributes of the dialect.
+/// On functions: the bucket, and the chosen attention form ("absorbed",
+/// "expanded", absent where the function has none).
+inline constexpr llvm::StringLiteral kBucketAttr = "dsv3.bucket";
+inline constexpr llvm::StringLiteral kAttentionAttr = "dsv3.attention";
+/// On the module: facts of the model and of the compilation (a dictionary) and
+/// the choices made by passes, as sentences for the provenance.
+inline constexpr llvm::StringLiteral kModelAttr = "dsv3.model";
+inline constexpr llvm::StringLiteral kRemarksAttr = "dsv3.remarks";
+
+/// The layout of a tensor type; null if it has none of ours.
+LayoutAttr getLayout(mlir::Type type);
+
+/// True for a ranked tensor whose dynamic extents are named and whose FP8
+/// codes have a scale layout.
+bool hasValidLayout(mlir::Type type);
+
+/// True for a tensor of bf16 or f32.
+bool isFloatTensor(mlir::Type type);
+
+/// True for a tensor of f8E4M3FN codes that has a scale layout.
+bool isFP8(mlir::Type type);
+
+/// |type| with the element type and the scale layout replaced; extents and
+/// storage are kept. A null |scale| removes the scale layout.
+mlir::RankedTensorType withElement(mlir::RankedTensorType type,
+                                   mlir::Type element, ScaleAttr scale);
+
+/// |type| with its last extent replaced.
+mlir::RankedTensorType withColumns(mlir::RankedTensorType type, int64_t columns);
+
+/// The FP8 type of the activation |type|: 1x128 scales of |format|.
+mlir::RankedTensorType getQuantizedType(mlir::RankedTensorType type,
+                                        ScaleFormat format);
+
+/// A tensor type with dynamic first extent named |extent|.
+mlir::RankedTensorType getRowsType(Extent extent,
+                                   llvm::ArrayRef<int64_t> inner,
+                                   mlir::Type element);
+
+/// The shape of the scale matrix of an FP8 |type|: leading extents as they
+/// are, the last two divided by the block, rounded up.
+llvm::SmallVector<int64_t> getScaleShape(mlir::RankedTensorType type);
+
+} // namespace hadal::dsv3
+
+#define GET_OP_CLASSES
+#include "dialects/Dsv3/IR/Dsv3Ops.h.inc"

@@ -1,0 +1,409 @@
+// Registration, aliases, and the custom syntax of attributes and types.
+#include "dialects/Dsv3/IR/Dsv3.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+
+using namespace mlir;
+using namespace hadal::dsv3;
+
+#include "dialects/Dsv3/IR/Dsv3Enums.cpp.inc"
+
+#include "dialects/Dsv3/IR/Dsv3Dialect.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Dsv3/IR/Dsv3Attrs.cpp.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Dsv3/IR/Dsv3Types.cpp.inc"
+
+namespace {
+
+/// Short names for the layouts, so that a dump reads
+/// `tensor<?x7168xf8E4M3FN, #fp8_tokens>`.
+struct Dsv3AsmInterface : OpAsmDialectInterface {
+  using OpAsmDialectInterface::OpAsmDialectInterface;
+
+  AliasResult getAlias(Attribute attr, raw_ostream &os) const override {
+    auto layout = dyn_cast<LayoutAttr>(attr);
+    if (!layout)
+      return AliasResult::NoAlias;
+    ScaleAttr scale = layout.getScale();
+    if (scale)
+      os << (scale.getFormat() == ScaleFormat::UE8M0 ? "ue8m0_" : "fp8_");
+    if (!layout.getExtents().empty())
+      llvm::interleave(
+          layout.getExtents(), os, [&](Extent e) { os << stringifyExtent(e); },
+          "_");
+    else if (layout.getStorage() != Storage::Whole)
+      os << stringifyStorage(layout.getStorage());
+    else
+      os << "block";
+    return AliasResult::OverridableAlias;
+  }
+};
+
+} // namespace
+
+void Dsv3Dialect::initialize() {
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/Dsv3/IR/Dsv3Ops.cpp.inc"
+      >();
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/Dsv3/IR/Dsv3Attrs.cpp.inc"
+      >();
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/Dsv3/IR/Dsv3Types.cpp.inc"
+      >();
+  addInterfaces<Dsv3AsmInterface>();
+}
+
+LogicalResult Dsv3Dialect::verifyOperationAttribute(Operation *op,
+                                                    NamedAttribute attr) {
+  StringRef name = attr.getName();
+  if (name == kBucketAttr) {
+    if (!isa<BucketAttr>(attr.getValue()))
+      return op->emitOpError() << "'" << name << "' must be a #dsv3.bucket";
+    if (!isa<FunctionOpInterface>(op))
+      return op->emitOpError() << "'" << name << "' belongs on a function";
+    return success();
+  }
+  if (name == kAttentionAttr) {
+    auto form = dyn_cast<StringAttr>(attr.getValue());
+    if (!form || (form != "absorbed" && form != "expanded"))
+      return op->emitOpError()
+             << "'" << name << "' must be \"absorbed\" or \"expanded\"";
+    return success();
+  }
+  if (name == kModelAttr) {
+    if (!isa<DictionaryAttr>(attr.getValue()) || !isa<ModuleOp>(op))
+      return op->emitOpError()
+             << "'" << name << "' must be a dictionary on a module";
+    return success();
+  }
+  if (name == kRemarksAttr) {
+    if (!isa<ArrayAttr>(attr.getValue()) || !isa<ModuleOp>(op))
+      return op->emitOpError() << "'" << name << "' must be an array on a module";
+    return success();
+  }
+  return op->emitOpError() << "unknown dsv3 attribute '" << name << "'";
+}
+
+//===----------------------------------------------------------------------===//
+// #dsv3.scale
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Parses a keyword that |symbolize| knows.
+template <typename E>
+FailureOr<E> parseEnum(AsmParser &p, std::optional<E> (*symbolize)(StringRef),
+                       StringRef what) {
+  StringRef word;
+  SMLoc loc = p.getCurrentLocation();
+  if (p.parseKeyword(&word))
+    return failure();
+  if (std::optional<E> value = symbolize(word))
+    return *value;
+  return p.emitError(loc) << "'" << word << "' is not " << what;
+}
+
+/// `1x128, f32, k` without the brackets.
+ScaleAttr parseScaleBody(AsmParser &p) {
+  SMLoc loc = p.getCurrentLocation();
+  SmallVector<int64_t, 2> block;
+  if (p.parseDimensionList(block, /*allowDynamic=*/false,
+                           /*withTrailingX=*/false) ||
+      p.parseComma())
+    return {};
+  if (block.size() != 2)
+    return p.emitError(loc, "a scale block has two extents"), ScaleAttr();
+  auto format = parseEnum<ScaleFormat>(p, symbolizeScaleFormat,
+                                       "a scale format (f32, ue8m0)");
+  if (failed(format) || p.parseComma())
+    return {};
+  auto major =
+      parseEnum<ScaleMajor>(p, symbolizeScaleMajor, "a scale order (k, mn)");
+  if (failed(major))
+    return {};
+  return ScaleAttr::getChecked([&] { return p.emitError(loc); }, p.getContext(),
+                               block[0], block[1], *format, *major);
+}
+
+void printScaleBody(AsmPrinter &p, ScaleAttr scale) {
+  p << scale.getRows() << "x" << scale.getCols() << ", "
+    << stringifyScaleFormat(scale.getFormat()) << ", "
+    << stringifyScaleMajor(scale.getMajor());
+}
+
+} // namespace
+
+Attribute ScaleAttr::parse(AsmParser &p, Type) {
+  if (p.parseLess())
+    return {};
+  ScaleAttr scale = parseScaleBody(p);
+  if (!scale || p.parseGreater())
+    return {};
+  return scale;
+}
+
+void ScaleAttr::print(AsmPrinter &p) const {
+  p << "<";
+  printScaleBody(p, *this);
+  p << ">";
+}
+
+LogicalResult ScaleAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                int64_t rows, int64_t cols, ScaleFormat,
+                                ScaleMajor) {
+  if (rows <= 0 || cols <= 0)
+    return emitError() << "scale block must be positive, got " << rows << "x"
+                       << cols;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// #dsv3.layout
+//===----------------------------------------------------------------------===//
+
+// layout ::= `<` item (`,` item)* `>`
+// item ::= `[` extent (`,` extent)* `]` | `stack` | `segments`
+//        | `scale` `=` `<` scale `>`
+Attribute LayoutAttr::parse(AsmParser &p, Type) {
+  SmallVector<Extent> extents;
+  Storage storage = Storage::Whole;
+  ScaleAttr scale;
+  auto parseExtent = [&]() -> ParseResult {
+    auto extent = parseEnum<Extent>(p, symbolizeExtent,
+                                    "an extent (tokens, routed, logits)");
+    if (failed(extent))
+      return failure();
+    extents.push_back(*extent);
+    return success();
+  };
+  auto parseItem = [&]() -> ParseResult {
+    if (succeeded(p.parseOptionalLSquare())) {
+      if (p.parseCommaSeparatedList(parseExtent) || p.parseRSquare())
+        return failure();
+      return success();
+    }
+    SMLoc loc = p.getCurrentLocation();
+    StringRef word;
+    if (p.parseKeyword(&word))
+      return failure();
+    if (word == "scale") {
+      if (p.parseEqual() || p.parseLess() || !(scale = parseScaleBody(p)) ||
+          p.parseGreater())
+        return failure();
+      return success();
+    }
+    if (word == "stack" || word == "segments") {
+      storage = *symbolizeStorage(word);
+      return success();
+    }
+    return p.emitError(loc) << "expected '[', 'stack', 'segments' or 'scale', "
+                               "got '"
+                            << word << "'";
+  };
+  if (p.parseCommaSeparatedList(AsmParser::Delimiter::LessGreater, parseItem))
+    return {};
+  return LayoutAttr::get(p.getContext(), extents, storage, scale);
+}
+
+void LayoutAttr::print(AsmPrinter &p) const {
+  p << "<";
+  bool first = true;
+  auto item = [&] { p << (std::exchange(first, false) ? "" : ", "); };
+  if (!getExtents().empty()) {
+    item();
+    p << "[";
+    llvm::interleaveComma(getExtents(), p,
+                          [&](Extent e) { p << stringifyExtent(e); });
+    p << "]";
+  }
+  if (getStorage() != Storage::Whole) {
+    item();
+    p << stringifyStorage(getStorage());
+  }
+  if (ScaleAttr scale = getScale()) {
+    item();
+    p << "scale = <";
+    printScaleBody(p, scale);
+    p << ">";
+  }
+  p << ">";
+}
+
+LogicalResult LayoutAttr::verifyEncoding(
+    ArrayRef<int64_t> shape, Type elementType,
+    function_ref<InFlightDiagnostic()> emitError) const {
+  size_t dynamic = llvm::count_if(shape, ShapedType::isDynamic);
+  if (dynamic != getExtents().size())
+    return emitError() << "layout names " << getExtents().size()
+                       << " dynamic extents but the shape has " << dynamic;
+  bool fp8 = isa<Float8E4M3FNType>(elementType);
+  if (fp8 && !getScale())
+    return emitError() << "FP8 tensor needs a scale layout";
+  if (!fp8 && getScale())
+    return emitError() << "scale layout on a tensor of " << elementType
+                       << ", which is not f8E4M3FN";
+  if (fp8 && shape.size() < 2)
+    return emitError() << "FP8 tensor needs at least two dimensions, has "
+                       << shape.size();
+  if (getStorage() == Storage::Stack && shape.size() != 3)
+    return emitError() << "a stack has rank 3 (count, rows, columns), got rank "
+                       << shape.size();
+  if (getStorage() == Storage::Segments && shape.size() != 2)
+    return emitError() << "segments have rank 2, got rank " << shape.size();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// #dsv3.bucket and types
+//===----------------------------------------------------------------------===//
+
+// bucket ::= `<` (`decode`|`prefill`) `tokens` n `rows` n `queries` n `>`
+//          | `<` `head` `logits` n `>`
+Attribute BucketAttr::parse(AsmParser &p, Type) {
+  SMLoc loc = p.getCurrentLocation();
+  if (p.parseLess())
+    return {};
+  auto kind = parseEnum<BucketKind>(p, symbolizeBucketKind,
+                                    "a bucket (decode, prefill, head)");
+  if (failed(kind))
+    return {};
+  int64_t tokens = 0, rows = 0, queries = 0, logits = 0;
+  if (*kind == BucketKind::Head) {
+    if (p.parseKeyword("logits") || p.parseInteger(logits))
+      return {};
+  } else if (p.parseKeyword("tokens") || p.parseInteger(tokens) ||
+             p.parseKeyword("rows") || p.parseInteger(rows) ||
+             p.parseKeyword("queries") || p.parseInteger(queries)) {
+    return {};
+  }
+  if (p.parseGreater())
+    return {};
+  return BucketAttr::getChecked([&] { return p.emitError(loc); },
+                                p.getContext(), *kind, tokens, rows, queries,
+                                logits);
+}
+
+void BucketAttr::print(AsmPrinter &p) const {
+  p << "<" << stringifyBucketKind(getKind());
+  if (getKind() == BucketKind::Head)
+    p << " logits " << getLogits();
+  else
+    p << " tokens " << getTokens() << " rows " << getRows() << " queries "
+      << getQueries();
+  p << ">";
+}
+
+LogicalResult BucketAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 BucketKind kind, int64_t tokens, int64_t rows,
+                                 int64_t queries, int64_t logits) {
+  if (kind == BucketKind::Head) {
+    if (logits <= 0)
+      return emitError() << "a head bucket needs at least one row of logits";
+    return success();
+  }
+  if (tokens <= 0 || rows <= 0 || queries <= 0)
+    return emitError() << "bucket sizes must be positive";
+  if (queries > tokens)
+    return emitError() << "a row may not have more queries (" << queries
+                       << ") than the bucket has tokens (" << tokens << ")";
+  return success();
+}
+
+LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError,
+                                int64_t latent, int64_t rope, Type element) {
+  if (latent <= 0 || rope <= 0 || rope % 2)
+    return emitError() << "a cache row needs a positive latent width and a "
+                          "positive even rotary width, got "
+                       << latent << " + " << rope;
+  if (!element.isF32() && !element.isBF16())
+    return emitError() << "a cache holds f32 or bf16, got " << element;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Helpers
+//===----------------------------------------------------------------------===//
+
+LayoutAttr hadal::dsv3::getLayout(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor ? dyn_cast_or_null<LayoutAttr>(tensor.getEncoding())
+                : LayoutAttr();
+}
+
+bool hadal::dsv3::hasValidLayout(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor)
+    return false;
+  // With a layout, verifyEncoding has checked it against the shape.
+  if (getLayout(type))
+    return true;
+  return !tensor.getEncoding() && tensor.hasStaticShape() && !isFP8(type);
+}
+
+bool hadal::dsv3::isFloatTensor(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && isa<Float32Type, BFloat16Type>(tensor.getElementType());
+}
+
+bool hadal::dsv3::isFP8(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && isa<Float8E4M3FNType>(tensor.getElementType());
+}
+
+RankedTensorType hadal::dsv3::withElement(RankedTensorType type, Type element,
+                                          ScaleAttr scale) {
+  LayoutAttr old = getLayout(type);
+  ArrayRef<Extent> extents = old ? old.getExtents() : ArrayRef<Extent>();
+  Storage storage = old ? old.getStorage() : Storage::Whole;
+  Attribute layout;
+  if (!extents.empty() || storage != Storage::Whole || scale)
+    layout = LayoutAttr::get(type.getContext(), extents, storage, scale);
+  return RankedTensorType::get(type.getShape(), element, layout);
+}
+
+RankedTensorType hadal::dsv3::withColumns(RankedTensorType type,
+                                          int64_t columns) {
+  SmallVector<int64_t> shape(type.getShape());
+  shape.back() = columns;
+  return RankedTensorType::get(shape, type.getElementType(),
+                               type.getEncoding());
+}
+
+RankedTensorType hadal::dsv3::getQuantizedType(RankedTensorType type,
+                                               ScaleFormat format) {
+  MLIRContext *ctx = type.getContext();
+  return withElement(type, Float8E4M3FNType::get(ctx),
+                     ScaleAttr::get(ctx, 1, kBlock, format, ScaleMajor::K));
+}
+
+RankedTensorType hadal::dsv3::getRowsType(Extent extent,
+                                          ArrayRef<int64_t> inner,
+                                          Type element) {
+  SmallVector<int64_t> shape{ShapedType::kDynamic};
+  llvm::append_range(shape, inner);
+  return RankedTensorType::get(shape, element,
+                               LayoutAttr::get(element.getContext(), extent,
+                                               Storage::Whole, ScaleAttr()));
+}
+
+SmallVector<int64_t> hadal::dsv3::getScaleShape(RankedTensorType type) {
+  SmallVector<int64_t> shape(type.getShape());
+  LayoutAttr layout = getLayout(type);
+  assert(layout && layout.getScale() && "not an FP8 tensor");
+  ScaleAttr scale = layout.getScale();
+  auto divide = [](int64_t &extent, int64_t block) {
+    if (!ShapedType::isDynamic(extent))
+      extent = (extent + block - 1) / block;
+  };
+  divide(shape[shape.size() - 2], scale.getRows());
+  divide(shape.back(), scale.getCols());
+  return shape;
+}

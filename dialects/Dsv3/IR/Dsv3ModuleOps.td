@@ -1,0 +1,76 @@
+// Symbols of a dsv3 module: parameters and states, and their use.
+
+def Dsv3_ParameterOp : Dsv3_Op<"parameter", [Symbol]> {
+  let summary = "Declares a weight by the checkpoint tensors it consists of.";
+  let description = [{
+    The type is what kernels read; its storage (`#dsv3.layout`) is the kind of
+    the parameter. `parts` are tensor names: one for a whole tensor, one pattern
+    with `{e}` (0 .. E-1) for a stack, several cut along rows for segments,
+    with `part_rows` rows each. `accepts` lists the dtypes allowed in the file;
+    `place map` uses the file's bytes and needs the file's dtype to equal the
+    element type, `place copy` converts at load. `scale` names the parameter
+    that holds the scales of an FP8 weight: float32, one row per 128 rows.
+    `check` is what the loader verifies of the values.
+
+    ```mlir
+    dsv3.parameter @layers.0.self_attn.o_proj : tensor<7168x16384xf8E4M3FN, #fp8_block>
+      from ["model.layers.0.self_attn.o_proj.weight"] accepts [f8E4M3FN]
+      place map scale @layers.0.self_attn.o_proj.scale
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type,
+    StrArrayAttr:$parts,
+    DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$part_rows, TypeArrayAttr:$accepts,
+    Dsv3_Placement:$place,
+    DefaultValuedAttr<Dsv3_ValueCheck, "::hadal::dsv3::ValueCheck::None">:$check,
+    OptionalAttr<FlatSymbolRefAttr>:$scale);
+  let assemblyFormat = [{
+    $sym_name `:` $type `from` $parts (`rows` $part_rows^)? `accepts` $accepts
+    `place` $place (`check` $check^)? (`scale` $scale^)? attr-dict
+  }];
+  let extraClassDeclaration = [{
+    /// The declared type, always a ranked tensor.
+    ::mlir::RankedTensorType getTensorType() {
+      return ::llvm::cast<::mlir::RankedTensorType>(getType());
+    }
+  }];
+  let hasVerifier = 1;
+}
+
+def Dsv3_RopeTableOp : Dsv3_Op<"rope_table", [Symbol]> {
+  let summary = "Declares the rotary table, computed when weights are loaded.";
+  let description = [{
+    float32 [positions, R/2, 2]: cos and sin of float32(position *
+    inv_freq[pair]), each multiplied by `scale` (2.7; YaRN is already in
+    `inv_freq`, 2.8). Positions stay float32: a bf16 table is wrong beyond a few
+    hundred tokens.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type,
+    DenseF32ArrayAttr:$inv_freq, F32Attr:$scale);
+  let assemblyFormat =
+    "$sym_name `:` $type `inv_freq` $inv_freq `scale` $scale attr-dict";
+  let hasVerifier = 1;
+}
+
+def Dsv3_StateOp : Dsv3_Op<"state", [Symbol]> {
+  let summary = "Declares memory that outlives a call: a latent cache or counts.";
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type);
+  let assemblyFormat = "$sym_name `:` $type attr-dict";
+  let hasVerifier = 1;
+}
+
+def Dsv3_GetParameterOp : Dsv3_Op<"get_parameter", [Pure,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "The value of a parameter or of the rotary table.";
+  let arguments = (ins FlatSymbolRefAttr:$parameter);
+  let results = (outs Dsv3_Tensor:$value);
+  let assemblyFormat = "$parameter attr-dict `:` type($value)";
+}
+
+def Dsv3_GetStateOp : Dsv3_Op<"get_state", [Pure,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "A reference to a state.";
+  let arguments = (ins FlatSymbolRefAttr:$state);
+  let results = (outs Dsv3_State:$value);
+  let assemblyFormat = "$state attr-dict `:` type($value)";
+}

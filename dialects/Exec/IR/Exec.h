@@ -1,0 +1,33 @@
+// The exec dialect: the program that the runtime executes.
+#pragma once
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/RegionKindInterface.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include "dialects/Exec/IR/ExecDialect.h.inc"
+#include "dialects/Exec/IR/ExecEnums.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/Exec/IR/ExecTypes.h.inc"
+
+namespace hadal::exec {
+
+/// Attributes of the module (see the dialect's description).
+inline constexpr llvm::StringLiteral kModelAttr = "exec.model";
+inline constexpr llvm::StringLiteral kOptionsAttr = "exec.options";
+inline constexpr llvm::StringLiteral kRemarksAttr = "exec.remarks";
+
+/// Alignment of a buffer's offset and of an arena's size, in bytes.
+inline constexpr int64_t kBufferAlign = 64;
+
+} // namespace hadal::exec
+
+#define GET_OP_CLASSES
+#include "dialects/Exec/IR/ExecOps.h.inc"

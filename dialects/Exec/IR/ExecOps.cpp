@@ -1,0 +1,373 @@
+#include "dialects/Exec/IR/Exec.h"
+
+#include "mlir/IR/OpImplementation.h"
+
+using namespace mlir;
+using namespace hadal::exec;
+
+//===----------------------------------------------------------------------===//
+// Assembly of operand lists
+//===----------------------------------------------------------------------===//
+
+// Every operand is an !exec.ref, so the types are left out.
+
+static ParseResult
+parseRefs(OpAsmParser &parser,
+          SmallVectorImpl<OpAsmParser::UnresolvedOperand> &refs,
+          SmallVectorImpl<Type> &types) {
+  if (parser.parseOperandList(refs, OpAsmParser::Delimiter::Paren))
+    return failure();
+  types.assign(refs.size(), RefType::get(parser.getContext()));
+  return success();
+}
+
+static void printRefs(OpAsmPrinter &printer, Operation *, OperandRange refs,
+                      TypeRange) {
+  printer << "(" << refs << ")";
+}
+
+// slots ::= `(` (ssa-use | integer) % `,` `)`
+static ParseResult
+parseSlots(OpAsmParser &parser,
+           SmallVectorImpl<OpAsmParser::UnresolvedOperand> &refs,
+           SmallVectorImpl<Type> &types, DenseI64ArrayAttr &scalars) {
+  SmallVector<int64_t> values;
+  auto parseSlot = [&]() -> ParseResult {
+    OpAsmParser::UnresolvedOperand ref;
+    OptionalParseResult isRef = parser.parseOptionalOperand(ref);
+    if (isRef.has_value()) {
+      refs.push_back(ref);
+      values.push_back(LaunchOp::kRef);
+      return *isRef;
+    }
+    return parser.parseInteger(values.emplace_back());
+  };
+  if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren, parseSlot))
+    return failure();
+  types.assign(refs.size(), RefType::get(parser.getContext()));
+  scalars = DenseI64ArrayAttr::get(parser.getContext(), values);
+  return success();
+}
+
+static void printSlots(OpAsmPrinter &printer, LaunchOp op, OperandRange refs,
+                       TypeRange, DenseI64ArrayAttr scalars) {
+  unsigned next = 0;
+  printer << "(";
+  llvm::interleaveComma(scalars.asArrayRef(), printer, [&](int64_t value) {
+    if (value == LaunchOp::kRef)
+      printer << refs[next++];
+    else
+      printer << value;
+  });
+  printer << ")";
+}
+
+#define GET_OP_CLASSES
+#include "dialects/Exec/IR/ExecOps.cpp.inc"
+
+//===----------------------------------------------------------------------===//
+// ParameterOp, RopeTableOp, StateOp
+//===----------------------------------------------------------------------===//
+
+LogicalResult ParameterOp::verify() {
+  if (getParts().empty() || getRows().size() != getParts().size())
+    return emitOpError("has ")
+           << getParts().size() << " parts and " << getRows().size()
+           << " row counts";
+  for (int64_t extent : llvm::concat<const int64_t>(getRows(), getInner()))
+    if (extent <= 0)
+      return emitOpError("has an extent of ") << extent;
+  if (getKind() == ParameterKind::Tensor && getCount())
+    return emitOpError("of kind tensor takes no count");
+  if (getKind() != ParameterKind::Tensor && getCount().value_or(0) <= 0)
+    return emitOpError("of kind ")
+           << stringifyParameterKind(getKind()) << " needs a positive count";
+  if (getKind() != ParameterKind::Segments && getParts().size() != 1)
+    return emitOpError("of kind ")
+           << stringifyParameterKind(getKind()) << " takes one part, found "
+           << getParts().size();
+  if (getKind() == ParameterKind::Stack &&
+      !cast<StringAttr>(getParts()[0]).getValue().contains("{e}"))
+    return emitOpError("of kind stack needs a name pattern with {e}");
+  if (getKind() == ParameterKind::Segments)
+    for (int64_t rows : getRows().drop_back())
+      if (rows % *getCount())
+        return emitOpError("has a part of ")
+               << rows << " rows, not a multiple of " << *getCount();
+  if (!getDtype().isIntOrFloat())
+    return emitOpError("element type ") << getDtype() << " is not a number";
+  if (getAccepts().empty())
+    return emitOpError("accepts no dtype of the file");
+  if (getPlace() == Placement::Map &&
+      !llvm::is_contained(getAccepts().getAsValueRange<TypeAttr>(), getDtype()))
+    return emitOpError("is mapped and must accept its own element type ")
+           << getDtype();
+  return success();
+}
+
+int64_t ParameterOp::getBytes() {
+  int64_t elements = 0;
+  for (int64_t rows : getRows())
+    elements += rows;
+  for (int64_t extent : getInner())
+    elements *= extent;
+  if (getKind() == ParameterKind::Stack)
+    elements *= *getCount();
+  return elements * llvm::divideCeil(getDtype().getIntOrFloatBitWidth(), 8);
+}
+
+LogicalResult RopeTableOp::verify() {
+  if (getPositions() <= 0)
+    return emitOpError("has ") << getPositions() << " positions";
+  if (getInvFreq().empty())
+    return emitOpError("has no frequency");
+  for (float f : getInvFreq())
+    if (!std::isfinite(f))
+      return emitOpError("has a frequency that is not finite");
+  if (!getScale().isFinite())
+    return emitOpError("has a scale that is not finite");
+  return success();
+}
+
+LogicalResult StateOp::verify() {
+  if (getKind() == StateKind::PagedCache) {
+    if (getRow().value_or(0) <= 0 || !getDtype() || getBytes())
+      return emitOpError("paged_cache takes the elements of a row and their "
+                         "type, e.g. row 576 of bf16");
+    return success();
+  }
+  if (getBytes().value_or(0) <= 0 || getRow() || getDtype())
+    return emitOpError("buffer takes a positive number of bytes");
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// References
+//===----------------------------------------------------------------------===//
+
+void GetParameterOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  setName(getRef(), getParameter());
+}
+
+LogicalResult
+GetParameterOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  Operation *symbol = symbols.lookupNearestSymbolFrom(*this, getParameterAttr());
+  if (!isa_and_nonnull<ParameterOp, RopeTableOp>(symbol))
+    return emitOpError("'") << getParameter() << "' is not a parameter";
+  if (!isa<EntryOp>((*this)->getParentOp()))
+    return emitOpError("belongs in an entry; a function takes its parameters "
+                       "as arguments");
+  return success();
+}
+
+void GetStateOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  setName(getRef(), getState());
+}
+
+LogicalResult GetStateOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (!symbols.lookupNearestSymbolFrom<StateOp>(*this, getStateAttr()))
+    return emitOpError("'") << getState() << "' is not a state";
+  if (!isa<EntryOp>((*this)->getParentOp()))
+    return emitOpError("belongs in an entry; a function takes its states as "
+                       "arguments");
+  return success();
+}
+
+void InputOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  setName(getRef(), stringifyInput(getName()));
+}
+
+void OutputOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  setName(getRef(), stringifyOutput(getName()));
+}
+
+void BufferOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
+  setName(getRef(), getLabel());
+}
+
+LogicalResult BufferOp::verify() {
+  if (getBytes() <= 0)
+    return emitOpError("has ") << getBytes() << " bytes";
+  if (int64_t offset = getOffset().value_or(0);
+      offset < 0 || offset % kBufferAlign)
+    return emitOpError("offset ")
+           << offset << " is not a multiple of " << kBufferAlign;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Commands
+//===----------------------------------------------------------------------===//
+
+LogicalResult LaunchOp::verify() {
+  if (getItems() <= 0)
+    return emitOpError("has ") << getItems() << " work items";
+  if (getStream() < 0)
+    return emitOpError("names stream ") << getStream();
+  if (static_cast<size_t>(llvm::count(getScalars(), kRef)) != getRefs().size())
+    return emitOpError("has ") << getRefs().size() << " references for "
+                               << llvm::count(getScalars(), kRef) << " slots";
+  return success();
+}
+
+Value LaunchOp::getRef(unsigned slot) {
+  ArrayRef<int64_t> scalars = getScalars();
+  if (scalars[slot] != kRef)
+    return {};
+  return getRefs()[llvm::count(scalars.take_front(slot), kRef)];
+}
+
+LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  Operation *symbol = symbols.lookupNearestSymbolFrom(*this, getKernelAttr());
+  // By name: the dialect does not depend on tile.
+  if (!symbol || symbol->getName().getStringRef() != "tile.kernel")
+    return emitOpError("'") << getKernel() << "' is not a tile.kernel";
+  return success();
+}
+
+/// Checks that |callee| names a function and that each of |count| iterations
+/// gets as many parameters and states as it has.
+static LogicalResult verifyCallee(Operation *op, SymbolTableCollection &symbols,
+                                  FlatSymbolRefAttr callee, int64_t count,
+                                  size_t parameters, size_t states) {
+  auto func = symbols.lookupNearestSymbolFrom<FuncOp>(op, callee);
+  if (!func)
+    return op->emitOpError("'") << callee.getValue() << "' is not an exec.func";
+  auto check = [&](size_t given, size_t taken, StringRef what) {
+    if (given == count * taken)
+      return success();
+    InFlightDiagnostic diag = op->emitOpError("gives ")
+                              << given << " " << what << ", '"
+                              << callee.getValue() << "' takes " << taken;
+    if (count != 1)
+      diag << " in each of " << count << " iterations";
+    return LogicalResult(diag);
+  };
+  return success(
+      succeeded(check(parameters, func.getParameters().size(), "parameters")) &&
+      succeeded(check(states, func.getStates().size(), "states")));
+}
+
+LogicalResult CallOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyCallee(*this, symbols, getCalleeAttr(), 1,
+                      getParameters().size(), getStates().size());
+}
+
+LogicalResult RepeatOp::verify() {
+  if (getCount() <= 0)
+    return emitOpError("has a count of ") << getCount();
+  return success();
+}
+
+LogicalResult RepeatOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyCallee(*this, symbols, getCalleeAttr(), getCount(),
+                      getParameters().size(), getStates().size());
+}
+
+//===----------------------------------------------------------------------===//
+// FuncOp, EntryOp
+//===----------------------------------------------------------------------===//
+
+/// The ops that may stand in a function or an entry.
+static LogicalResult verifyBody(Operation *op, Block &block) {
+  for (Operation &inner : block)
+    if (!isa<GetParameterOp, GetStateOp, InputOp, OutputOp, BufferOp, LaunchOp,
+             CallOp, RepeatOp>(inner))
+      return inner.emitError("'")
+             << inner.getName() << "' is not a command of the program";
+  return success();
+}
+
+// exec.func @name(%params...) states(%states...) { body }
+ParseResult FuncOp::parse(OpAsmParser &parser, OperationState &result) {
+  StringAttr name;
+  SmallVector<OpAsmParser::Argument> args, states;
+  if (parser.parseSymbolName(name, SymbolTable::getSymbolAttrName(),
+                             result.attributes) ||
+      parser.parseArgumentList(args, OpAsmParser::Delimiter::Paren) ||
+      parser.parseKeyword("states") ||
+      parser.parseArgumentList(states, OpAsmParser::Delimiter::Paren))
+    return failure();
+  result.addAttribute("num_parameters",
+                      parser.getBuilder().getI64IntegerAttr(args.size()));
+  args.append(states.begin(), states.end());
+  SmallVector<StringRef> names;
+  for (const OpAsmParser::Argument &arg : args)
+    names.push_back(arg.ssaName.name.drop_front());
+  result.addAttribute("arg_names",
+                      parser.getBuilder().getStrArrayAttr(names));
+  for (OpAsmParser::Argument &arg : args)
+    arg.type = RefType::get(parser.getContext());
+  return failure(
+      parser.parseOptionalAttrDictWithKeyword(result.attributes) ||
+      parser.parseRegion(*result.addRegion(), args));
+}
+
+void FuncOp::print(OpAsmPrinter &p) {
+  p << " ";
+  p.printSymbolName(getSymName());
+  auto printArgs = [&](Block::BlockArgListType args) {
+    p << "(";
+    llvm::interleaveComma(args, p,
+                          [&](BlockArgument arg) { p.printOperand(arg); });
+    p << ")";
+  };
+  printArgs(getParameters());
+  p << " states";
+  printArgs(getStates());
+  p.printOptionalAttrDictWithKeyword((*this)->getAttrs(),
+                                     {"sym_name", "num_parameters", "arg_names"});
+  p << " ";
+  p.printRegion(getBody(), /*printEntryBlockArgs=*/false);
+}
+
+void FuncOp::getAsmBlockArgumentNames(Region &region,
+                                      OpAsmSetValueNameFn setName) {
+  for (auto [arg, name] :
+       llvm::zip(region.getArguments(), getArgNames().getAsRange<StringAttr>()))
+    setName(arg, name);
+}
+
+LogicalResult FuncOp::verify() {
+  if (getArgNames().size() != getBody().getNumArguments())
+    return emitOpError("has ")
+           << getArgNames().size() << " names for "
+           << getBody().getNumArguments() << " arguments";
+  if (getNumParameters() < 0 ||
+      getNumParameters() > getBody().getNumArguments())
+    return emitOpError("has ")
+           << getNumParameters() << " parameters among "
+           << getBody().getNumArguments() << " arguments";
+  if (!llvm::all_of(getBody().getArgumentTypes(), llvm::IsaPred<RefType>))
+    return emitOpError("takes !exec.ref arguments only");
+  return verifyBody(*this, getBodyBlock());
+}
+
+LogicalResult EntryOp::verify() {
+  bool isHead = getKind() == EntryKind::Head;
+  if (isHead != getLogitRows().has_value() || isHead == getTokens().has_value())
+    return emitOpError(isHead ? "of a head takes logit_rows alone"
+                              : "takes tokens, rows and queries");
+  if (isHead) {
+    if (*getLogitRows() <= 0)
+      return emitOpError("has ") << *getLogitRows() << " logit rows";
+    if (getAttention())
+      return emitOpError("of a head has no attention form");
+  } else {
+    if (*getRows() <= 0 || *getTokens() < *getRows() || *getQueries() <= 0 ||
+        *getQueries() > *getTokens())
+      return emitOpError("has an impossible bucket: ")
+             << *getTokens() << " tokens, " << *getRows() << " rows, "
+             << *getQueries() << " queries per row";
+    if (getKind() == EntryKind::Decode && *getQueries() != 1)
+      return emitOpError("of decode has ") << *getQueries()
+                                           << " queries per row, expected 1";
+    if (getAttention() != "absorbed" && getAttention() != "expanded")
+      return emitOpError("needs its attention form, absorbed or expanded");
+  }
+  if (int64_t arena = getArena().value_or(0);
+      arena < 0 || arena % kBufferAlign)
+    return emitOpError("arena of ")
+           << arena << " bytes is not a multiple of " << kBufferAlign;
+  return verifyBody(*this, getBodyBlock());
+}

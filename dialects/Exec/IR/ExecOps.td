@@ -1,0 +1,274 @@
+#ifndef HADAL_EXEC_OPS
+#define HADAL_EXEC_OPS
+
+include "ExecBase.td"
+include "mlir/IR/OpAsmInterface.td"
+include "mlir/IR/RegionKindInterface.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+//===----------------------------------------------------------------------===//
+// What outlives a call
+//===----------------------------------------------------------------------===//
+
+def Exec_ParameterOp : Exec_Op<"parameter", [Symbol]> {
+  let summary = "An entry of the weight manifest; never the data.";
+  let description = [{
+    `tensor`: one part. `stack of E`: E arrays of equal shape, the one part is a
+    name pattern with `{e}`. `segments of N`: parts joined along rows, read
+    through a table of N-row blocks, so every part but the last has a multiple
+    of N rows. `rows` is the leading extent of each part, `inner` the others,
+    equal for all. `map` uses the file's bytes in place and so needs the element
+    type among `accepts`; `copy` converts at load. Block scales of an FP8 weight
+    are a parameter of their own.
+
+    ```mlir
+    exec.parameter @l0.o_proj tensor map f8E4M3FN rows [7168] inner [16384]
+      from ["model.layers.0.self_attn.o_proj.weight"] accepts [f8E4M3FN]
+    exec.parameter @l3.gate stack of 256 map f8E4M3FN rows [2048] inner [7168]
+      from ["model.layers.3.mlp.experts.{e}.gate_proj.weight"] accepts [f8E4M3FN]
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Exec_ParameterKind:$kind,
+    OptionalAttr<Exec_I64>:$count, Exec_Placement:$place, TypeAttr:$dtype,
+    DenseI64ArrayAttr:$rows, DenseI64ArrayAttr:$inner, StrArrayAttr:$parts,
+    TypeArrayAttr:$accepts, OptionalAttr<Exec_ValueCheck>:$check);
+  let assemblyFormat = [{
+    $sym_name $kind (`of` $count^)? $place $dtype `rows` $rows `inner` $inner
+    `from` $parts `accepts` $accepts (`check` $check^)? attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Bytes of all parts.
+    int64_t getBytes();
+  }];
+}
+
+def Exec_RopeTableOp : Exec_Op<"rope_table", [Symbol]> {
+  let summary = "A parameter computed at load: cos and sin per position and pair.";
+  let description = [{
+    f32 [positions, pairs, 2]: cos, sin of float32(position * inv_freq[pair]),
+    each multiplied by `scale`.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Exec_I64:$positions,
+    DenseF32ArrayAttr:$inv_freq, F32Attr:$scale);
+  let assemblyFormat = [{
+    $sym_name `positions` $positions `inv_freq` $inv_freq `scale` $scale
+    attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+def Exec_StateOp : Exec_Op<"state", [Symbol]> {
+  let summary = "Memory that outlives a call.";
+  let description = [{
+    `paged_cache`: pages of rows of the latent cache, [pages, page_size, row];
+    the host decides how many. `buffer`: so many bytes. Names have a meaning
+    (docs/artifact.md): `kv.<layer>`, `hidden`, `expert_load.<layer>`.
+
+    ```mlir
+    exec.state @kv.3 paged_cache row 576 of bf16
+    exec.state @hidden buffer bytes 7340032
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Exec_StateKind:$kind,
+    OptionalAttr<Exec_I64>:$row, OptionalAttr<TypeAttr>:$dtype,
+    OptionalAttr<Exec_I64>:$bytes);
+  let assemblyFormat = [{
+    $sym_name $kind (`row` $row^ `of` $dtype)? (`bytes` $bytes^)? attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// References
+//===----------------------------------------------------------------------===//
+
+class Exec_RefOp<string mnemonic, list<Trait> traits = []>
+    : Exec_Op<mnemonic, traits # [Pure,
+        DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
+  let results = (outs Exec_RefType:$ref);
+}
+
+def Exec_GetParameterOp : Exec_RefOp<"get_parameter",
+    [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "A parameter, in an entry.";
+  let description = [{
+    A function is shared by layers and gets its parameters from its callers;
+    only an entry names them.
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$parameter);
+  let assemblyFormat = "$parameter attr-dict";
+}
+
+def Exec_GetStateOp : Exec_RefOp<"get_state",
+    [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "A state, in an entry.";
+  let arguments = (ins FlatSymbolRefAttr:$state);
+  let assemblyFormat = "$state attr-dict";
+}
+
+def Exec_InputOp : Exec_RefOp<"input"> {
+  let summary = "An input of the entry; shapes in docs/artifact.md.";
+  let arguments = (ins Exec_Input:$name);
+  let assemblyFormat = "$name attr-dict";
+}
+
+def Exec_OutputOp : Exec_RefOp<"output"> {
+  let summary = "An output of the entry.";
+  let arguments = (ins Exec_Output:$name);
+  let assemblyFormat = "$name attr-dict";
+}
+
+def Exec_BufferOp : Exec_Op<"buffer", [
+    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
+  let summary = "Bytes of the entry's arena, live from first to last use.";
+  let description = [{
+    `at` is the absolute offset in the arena of the one entry that reaches this
+    function, a multiple of 64; `hadal-plan-buffers` chooses it. `label` is what
+    the value is called in dumps.
+
+    ```mlir
+    %norm.codes = exec.buffer "norm.codes" 28672
+    %norm.codes = exec.buffer "norm.codes" 28672 at 4096
+    ```
+  }];
+  let arguments = (ins StrAttr:$label, Exec_I64:$bytes,
+                       OptionalAttr<Exec_I64>:$offset);
+  let results = (outs Exec_RefType:$ref);
+  let assemblyFormat = "$label $bytes (`at` $offset^)? attr-dict";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Commands
+//===----------------------------------------------------------------------===//
+
+def Exec_LaunchOp : Exec_Op<"launch", [
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "Runs a kernel over work items [0, items).";
+  let description = [{
+    `args` are the kernel's 8-byte slots in order: of a view its data, its
+    scales if it is FP8, then each dynamic extent (a number); `!tile.sizes` is
+    one slot. Commands of one stream run in order; commands of different streams
+    of one function are concurrent, a call waits for all of them.
+
+    ```mlir
+    exec.launch @silu_mul_w2048 items 4 (%gate, 16, %up, 16, %y, 16, %sizes)
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Exec_I64:$items,
+    Variadic<Exec_RefType>:$refs, DenseI64ArrayAttr:$scalars,
+    DefaultValuedAttr<Exec_I64, "0">:$stream);
+  let assemblyFormat = [{
+    $kernel `items` $items custom<Slots>($refs, type($refs), $scalars)
+    (`stream` $stream^)? attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// Marks a slot that takes the next of `refs` in `scalars`.
+    static constexpr int64_t kRef = ::mlir::ShapedType::kDynamic;
+    /// 8-byte slots.
+    unsigned getNumSlots() { return getScalars().size(); }
+    /// The reference in |slot|, or null for a number.
+    ::mlir::Value getRef(unsigned slot);
+  }];
+}
+
+def Exec_CallOp : Exec_Op<"call", [AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "Runs another function with parameters and states.";
+  let arguments = (ins FlatSymbolRefAttr:$callee,
+    Variadic<Exec_RefType>:$parameters, Variadic<Exec_RefType>:$states);
+  let assemblyFormat = [{
+    $callee custom<Refs>($parameters, type($parameters))
+    `states` custom<Refs>($states, type($states)) attr-dict
+  }];
+}
+
+def Exec_RepeatOp : Exec_Op<"repeat", [AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "Runs a function `count` times, each time with the next parameters and states.";
+  let description = [{
+    Iteration i takes the i-th of `count` equal parts of `parameters` and
+    `states`: the layers of a model, one function.
+
+    ```mlir
+    exec.repeat 2 @moe_layer (%l3.norm, %l3.q, %l4.norm, %l4.q)
+      states (%hidden, %kv.3, %hidden, %kv.4)
+    ```
+  }];
+  let arguments = (ins Exec_I64:$count, FlatSymbolRefAttr:$callee,
+    Variadic<Exec_RefType>:$parameters, Variadic<Exec_RefType>:$states);
+  let assemblyFormat = [{
+    $count $callee custom<Refs>($parameters, type($parameters))
+    `states` custom<Refs>($states, type($states)) attr-dict
+  }];
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Functions and entries
+//===----------------------------------------------------------------------===//
+
+
+def Exec_FuncOp : Exec_Op<"func", [Symbol, IsolatedFromAbove, SingleBlock,
+    NoTerminator,
+    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmBlockArgumentNames"]>]> {
+  let summary = "Commands shared by equal layers of one entry.";
+  let description = [{
+    Arguments are `num_parameters` parameters, then the states. A function is
+    reached from one entry only, because its buffers have absolute offsets in
+    that entry's arena; no recursion. `arg_names` are for the reader.
+
+    ```mlir
+    exec.func @layer.decode_4(%norm, %q) states(%hidden, %kv) { ... }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Exec_I64:$num_parameters,
+                       StrArrayAttr:$arg_names);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::Block &getBodyBlock() { return getBody().front(); }
+    ::mlir::Block::BlockArgListType getParameters() {
+      return getBody().getArguments().take_front(getNumParameters());
+    }
+    ::mlir::Block::BlockArgListType getStates() {
+      return getBody().getArguments().drop_front(getNumParameters());
+    }
+  }];
+}
+
+def Exec_EntryOp : Exec_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock,
+    NoTerminator, NoRegionArguments]> {
+  let summary = "One bucket: what the host calls.";
+  let description = [{
+    At most `tokens` rows of `rows` sequences, at most `queries` of one
+    sequence; a head entry takes `logit_rows` rows of the hidden state. `arena`
+    is the size of the activation arena, known after `hadal-plan-buffers`.
+
+    ```mlir
+    exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena 8192 { ... }
+    exec.entry @head_16 head logit_rows 16 { ... }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Exec_EntryKind:$kind,
+    OptionalAttr<Exec_I64>:$tokens, OptionalAttr<Exec_I64>:$rows,
+    OptionalAttr<Exec_I64>:$queries, OptionalAttr<StrAttr>:$attention,
+    OptionalAttr<Exec_I64>:$logit_rows, OptionalAttr<Exec_I64>:$arena);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $sym_name $kind (`tokens` $tokens^ `rows` $rows `queries` $queries)?
+    (`attention` $attention^)? (`logit_rows` $logit_rows^)? (`arena` $arena^)?
+    $body attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::Block &getBodyBlock() { return getBody().front(); }
+  }];
+}
+
+#endif // HADAL_EXEC_OPS

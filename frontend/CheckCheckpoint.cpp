@@ -1,0 +1,145 @@
+// Checkpoint tensors against the parameters of a module.
+#include "dialects/Dsv3/IR/Dsv3.h"
+#include "frontend/Error.h"
+#include "frontend/Import.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace hadal;
+using namespace hadal::dsv3;
+using namespace mlir;
+
+namespace {
+
+std::string shapeText(ArrayRef<int64_t> shape) {
+  std::string text = "[";
+  for (auto [i, n] : llvm::enumerate(shape))
+    text += (i ? ", " : "") + std::to_string(n);
+  return text + "]";
+}
+
+StringRef dtypeText(Type type) {
+  if (type.isF32())
+    return "F32";
+  if (type.isBF16())
+    return "BF16";
+  if (isa<Float8E4M3FNType>(type))
+    return "F8_E4M3";
+  return "F8_E8M0";
+}
+
+/// True for a tensor that the configuration announces and this graph leaves
+/// out.
+bool isSkipped(StringRef name, const ModelConfig &config, bool &isMtp) {
+  isMtp = false;
+  if (name.ends_with(".rotary_emb.inv_freq"))
+    return true;
+  StringRef rest = name;
+  int64_t layer = 0;
+  if (!rest.consume_front("model.layers.") || rest.consumeInteger(10, layer))
+    return false;
+  isMtp = layer >= config.layers && layer < config.layers + config.mtpLayers;
+  return isMtp;
+}
+
+/// Checks one tensor and marks it as used.
+llvm::Error checkTensor(ParameterOp parameter, StringRef name,
+                        ArrayRef<int64_t> shape, const Checkpoint &checkpoint,
+                        llvm::StringSet<> &used) {
+  used.insert(name);
+  const TensorInfo *info = checkpoint.find(name);
+  if (!info) {
+    if (parameter.getCheck() == ValueCheck::Positive)
+      return makeError(1011, "{0}: FP8 tensor '{1}' has no scale tensor '{2}', "
+                             "expected {3}",
+                       checkpoint.directory,
+                       name.drop_back(StringRef("_scale_inv").size()), name,
+                       shapeText(shape));
+    return makeError(1007, "{0}: tensor '{1}' is missing, expected {2}",
+                     checkpoint.directory, name, shapeText(shape));
+  }
+  if (ArrayRef(info->shape) != shape)
+    return makeError(1009, "{0}: tensor '{1}' has shape {2}, expected {3}",
+                     info->file, name, shapeText(info->shape),
+                     shapeText(shape));
+  std::string accepted;
+  for (Type type : parameter.getAccepts().getAsValueRange<TypeAttr>()) {
+    if (dtypeText(type) == info->dtype)
+      return llvm::Error::success();
+    accepted += (accepted.empty() ? "" : " or ") + dtypeText(type).str();
+  }
+  return makeError(1010, "{0}: tensor '{1}' has dtype {2}, expected {3}",
+                   info->file, name, info->dtype, accepted);
+}
+
+llvm::Error checkParameter(ParameterOp parameter, const Checkpoint &checkpoint,
+                           llvm::StringSet<> &used) {
+  RankedTensorType type = parameter.getTensorType();
+  LayoutAttr layout = getLayout(type);
+  Storage storage = layout ? layout.getStorage() : Storage::Whole;
+  if (storage == Storage::Stack) {
+    StringRef pattern =
+        cast<StringAttr>(parameter.getParts()[0]).getValue();
+    auto [before, after] = pattern.split("{e}");
+    for (int64_t e = 0; e < type.getDimSize(0); ++e) {
+      std::string name = (before + llvm::Twine(e) + after).str();
+      if (llvm::Error error = checkTensor(parameter, name,
+                                          type.getShape().drop_front(),
+                                          checkpoint, used))
+        return error;
+    }
+    return llvm::Error::success();
+  }
+  for (auto [i, part] :
+       llvm::enumerate(parameter.getParts().getAsValueRange<StringAttr>())) {
+    SmallVector<int64_t> shape(type.getShape());
+    if (storage == Storage::Segments)
+      shape[0] = parameter.getPartRows()[i];
+    if (llvm::Error error =
+            checkTensor(parameter, part, shape, checkpoint, used))
+      return error;
+  }
+  return llvm::Error::success();
+}
+
+} // namespace
+
+llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
+                                   const Checkpoint &checkpoint,
+                                   std::string &skipped) {
+  llvm::StringSet<> used;
+  for (ParameterOp parameter : module.getOps<ParameterOp>())
+    if (llvm::Error error = checkParameter(parameter, checkpoint, used))
+      return error;
+
+  std::vector<StringRef> extra;
+  int64_t mtp = 0, rotary = 0;
+  for (const auto &entry : checkpoint.tensors) {
+    StringRef name = entry.getKey();
+    bool isMtp = false;
+    if (used.contains(name))
+      continue;
+    if (isSkipped(name, config, isMtp))
+      ++(isMtp ? mtp : rotary);
+    // A tied head may be stored all the same.
+    else if (!(config.tiedEmbeddings && name == "lm_head.weight"))
+      extra.push_back(name);
+  }
+  if (!extra.empty()) {
+    llvm::sort(extra);
+    return makeError(1008, "{0}: tensor '{1}' is not part of the configured "
+                           "model{2}; the configuration may be of another "
+                           "checkpoint",
+                     checkpoint.find(extra.front())->file, extra.front(),
+                     extra.size() == 1
+                         ? std::string()
+                         : llvm::formatv(" (nor are {0} more)",
+                                         extra.size() - 1)
+                               .str());
+  }
+  if (mtp + rotary)
+    skipped = llvm::formatv("left out {0} tensors: {1} of multi-token "
+                            "prediction layers, {2} rotary tables",
+                            mtp + rotary, mtp, rotary)
+                  .str();
+  return llvm::Error::success();
+}

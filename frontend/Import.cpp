@@ -1,0 +1,386 @@
+// Builds the dsv3 module of a model.
+#include "frontend/Import.h"
+#include "frontend/Error.h"
+#include "frontend/ParameterBuilder.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+using namespace hadal;
+using namespace hadal::dsv3;
+using namespace mlir;
+
+namespace {
+
+/// Builds one function. Arguments are appended as they are needed.
+class FunctionBuilder {
+public:
+  FunctionBuilder(OpBuilder &module, StringRef name, bool isPrivate)
+      : b(module.getContext()) {
+    func = func::FuncOp::create(module, loc(name), name,
+                                module.getFunctionType({}, {}));
+    if (isPrivate)
+      func.setPrivate();
+    b.setInsertionPointToStart(func.addEntryBlock());
+  }
+
+  Location loc(StringRef name) { return NameLoc::get(b.getStringAttr(name)); }
+  Value argument(StringRef name, Type type) {
+    return func.front().addArgument(type, loc(name));
+  }
+  void finish(Value result) {
+    func::ReturnOp::create(b, loc("return"), result);
+    func.setFunctionType(b.getFunctionType(func.front().getArgumentTypes(),
+                                           result.getType()));
+  }
+
+  OpBuilder b;
+  func::FuncOp func;
+};
+
+/// A layer's function and the operands of its call in @forward.
+struct Layer {
+  FunctionBuilder fn;
+  std::string prefix; // of its tensors, "model.layers.3."
+  SmallVector<Value> operands;
+  Value batch, table;
+};
+
+class Importer {
+public:
+  Importer(MLIRContext *context, const ModelConfig &c, const ImportOptions &o,
+           const Checkpoint *checkpoint)
+      : c(c), o(o), module(ModuleOp::create(UnknownLoc::get(context))),
+        b(OpBuilder::atBlockEnd(module->getBody())),
+        act(o.f32Activations ? Type(b.getF32Type()) : b.getBF16Type()),
+        parameters(*module, c, checkpoint) {}
+
+  llvm::Expected<OwningOpRef<ModuleOp>> run();
+
+private:
+  RankedTensorType tokens(int64_t columns) {
+    return getRowsType(Extent::Tokens, columns, act);
+  }
+  RankedTensorType routed(int64_t columns) {
+    return getRowsType(Extent::Routed, columns, act);
+  }
+  /// A new argument of |layer|, bound to |parameter| at the call.
+  Value use(Layer &layer, StringRef name, ParameterOp parameter);
+  /// A new argument of |layer|, bound to a new state |symbol| at the call.
+  Value useState(Layer &layer, StringRef name, std::string symbol, Type type);
+  Value linear(Layer &layer, StringRef name, Value x, ParameterOp w);
+  Value norm(Layer &layer, StringRef name, Value x, int64_t width, double eps);
+  Value slice(Layer &layer, StringRef name, Value x, int64_t from, int64_t n);
+  Value add(Layer &layer, StringRef name, Value lhs, Value rhs);
+  Value mlp(Layer &layer, StringRef name, Value x, int64_t width);
+  Value attention(Layer &layer, int64_t index, Value x);
+  Value moe(Layer &layer, int64_t index, Value x);
+  void buildLayer(int64_t index);
+  void buildHead();
+  void setModelAttribute();
+
+  const ModelConfig &c;
+  const ImportOptions &o;
+  OwningOpRef<ModuleOp> module;
+  OpBuilder b; // at the end of the module
+  Type act;
+  ParameterBuilder parameters;
+  // @forward: its builder and the values that every layer takes.
+  std::optional<FunctionBuilder> forward;
+  Value residual, batch, table;
+};
+
+} // namespace
+
+Value Importer::use(Layer &layer, StringRef name, ParameterOp parameter) {
+  Type type = parameter.getType();
+  layer.operands.push_back(GetParameterOp::create(
+      forward->b, forward->loc(parameter.getSymName()), type,
+      parameter.getSymName()));
+  return layer.fn.argument(name, type);
+}
+
+Value Importer::useState(Layer &layer, StringRef name, std::string symbol,
+                         Type type) {
+  StateOp::create(parameters.getBuilder(), forward->loc(symbol), symbol, type);
+  layer.operands.push_back(
+      GetStateOp::create(forward->b, forward->loc(symbol), type, symbol));
+  return layer.fn.argument(name, type);
+}
+
+Value Importer::linear(Layer &layer, StringRef name, Value x, ParameterOp w) {
+  Value weight = use(layer, ("w_" + name).str(), w);
+  return LinearOp::create(layer.fn.b, layer.fn.loc(name),
+                          tokens(w.getTensorType().getDimSize(0)), x, weight);
+}
+
+Value Importer::norm(Layer &layer, StringRef name, Value x, int64_t width,
+                     double eps) {
+  ParameterOp w = parameters.vector(layer.prefix + name.str() + ".weight",
+                                    width, ValueCheck::None);
+  StringRef local = name.rsplit('.').second;
+  local = local.empty() ? name : local;
+  Value weight = use(layer, ("w_" + local).str(), w);
+  return RmsNormOp::create(layer.fn.b, layer.fn.loc(local), x.getType(), x,
+                           weight, llvm::APFloat(eps));
+}
+
+Value Importer::slice(Layer &layer, StringRef name, Value x, int64_t from,
+                      int64_t n) {
+  return layer.fn.b.createOrFold<SliceOp>(layer.fn.loc(name), tokens(n), x,
+                                          static_cast<uint64_t>(from));
+}
+
+Value Importer::add(Layer &layer, StringRef name, Value lhs, Value rhs) {
+  return AddOp::create(layer.fn.b, layer.fn.loc(name), lhs.getType(), lhs, rhs);
+}
+
+Value Importer::mlp(Layer &layer, StringRef name, Value x, int64_t width) {
+  std::string p = layer.prefix + name.str() + ".";
+  Value gate = linear(layer, "gate_proj", x,
+                      parameters.matrix(p + "gate_proj", width, c.hidden));
+  Value up = linear(layer, "up_proj", x,
+                    parameters.matrix(p + "up_proj", width, c.hidden));
+  Value h = SiluMulOp::create(layer.fn.b, layer.fn.loc("silu_mul"),
+                              gate.getType(), gate, up);
+  return linear(layer, "down_proj", h,
+                parameters.matrix(p + "down_proj", c.hidden, width));
+}
+
+Value Importer::attention(Layer &layer, int64_t index, Value x) {
+  OpBuilder &fb = layer.fn.b;
+  std::string p = layer.prefix + "self_attn.";
+  auto cacheType = CacheType::get(fb.getContext(), c.kvLoraRank, c.rope, act);
+  Value cache = useState(layer, "cache", "kv." + std::to_string(index),
+                         cacheType);
+  int64_t kvWidth = c.kvLoraRank + c.rope, qLora = c.qLoraRank;
+  std::string qA = p + "q_a_proj", kvA = p + "kv_a_proj_with_mqa";
+
+  // q_a and kv_a read the same rows: one GEMM where the scale blocks of the
+  // second start at a block of the whole.
+  Value q = x, kv;
+  int64_t at = 0;
+  if (qLora > 0 && qLora % kBlock == 0 &&
+      parameters.elementOf(qA) == parameters.elementOf(kvA)) {
+    ParameterOp w = parameters.segments(symbolOf(p + "q_a_kv_a"), {qA, kvA},
+                                        {qLora, kvWidth}, c.hidden);
+    kv = linear(layer, "q_a_kv_a", x, w);
+    q = slice(layer, "q_a", kv, 0, qLora);
+    at = qLora;
+  } else {
+    if (qLora > 0)
+      q = linear(layer, "q_a", x, parameters.matrix(qA, qLora, c.hidden));
+    kv = linear(layer, "kv_a", x, parameters.matrix(kvA, kvWidth, c.hidden));
+  }
+  if (qLora > 0) {
+    q = norm(layer, "self_attn.q_a_layernorm", q, qLora, c.innerNormEps);
+    q = linear(layer, "q_b", q,
+               parameters.matrix(p + "q_b_proj", c.heads * c.headWidth(),
+                                 qLora));
+  } else {
+    q = linear(layer, "q", q,
+               parameters.matrix(p + "q_proj", c.heads * c.headWidth(),
+                                 c.hidden));
+  }
+  q = RopeOp::create(fb, layer.fn.loc("q_rope"), q.getType(), q, layer.table,
+                     layer.batch, c.heads, c.rope);
+
+  Value latent = slice(layer, "latent", kv, at, c.kvLoraRank);
+  latent = norm(layer, "self_attn.kv_a_layernorm", latent, c.kvLoraRank,
+                c.innerNormEps);
+  Value kPe = slice(layer, "k_pe", kv, at + c.kvLoraRank, c.rope);
+  kPe = RopeOp::create(fb, layer.fn.loc("k_rope"), kPe.getType(), kPe,
+                       layer.table, layer.batch, 1, c.rope);
+  AppendLatentOp::create(fb, layer.fn.loc("append"), latent, kPe, layer.batch,
+                         cache);
+
+  Value wkvB = use(layer, "w_kv_b",
+                   parameters.matrix(p + "kv_b_proj",
+                                     c.heads * (c.nope + c.value),
+                                     c.kvLoraRank));
+  Value out = MlaOp::create(fb, layer.fn.loc("mla"),
+                            tokens(c.heads * c.value), q, wkvB, cache,
+                            layer.batch, c.heads, c.nope, c.value,
+                            llvm::APFloat(c.softmaxScale()));
+  return linear(layer, "o_proj", out,
+                parameters.matrix(p + "o_proj", c.hidden, c.heads * c.value));
+}
+
+Value Importer::moe(Layer &layer, int64_t index, Value x) {
+  OpBuilder &fb = layer.fn.b;
+  std::string p = layer.prefix + "mlp.";
+  Value gateWeight = use(layer, "w_gate",
+                         parameters.matrix(p + "gate", c.experts, c.hidden,
+                                           /*quantizable=*/false));
+  Value logits = LinearOp::create(
+      fb, layer.fn.loc("router"),
+      getRowsType(Extent::Tokens, c.experts, fb.getF32Type()), x, gateWeight);
+  Value bias;
+  if (c.routerBias)
+    bias = use(layer, "bias",
+               parameters.vector(p + "gate.e_score_correction_bias", c.experts,
+                                 ValueCheck::Finite));
+  Type i32 = fb.getI32Type();
+  Type idsType = getRowsType(Extent::Tokens, c.topK, i32);
+  auto gate = GateTopkOp::create(
+      fb, layer.fn.loc("gate"), idsType,
+      getRowsType(Extent::Tokens, c.topK, fb.getF32Type()), logits, bias,
+      c.topK, c.groups, c.topGroups,
+      c.sigmoid ? ScoreFunction::Sigmoid : ScoreFunction::Softmax,
+      c.groupTop2 ? GroupScore::Top2Sum : GroupScore::Max, c.renormalize,
+      llvm::APFloat(c.routeScale));
+  Value counts = useState(layer, "load", "expert_load." + std::to_string(index),
+                          CountsType::get(fb.getContext(), c.experts));
+  auto permute = MoePermuteOp::create(
+      fb, layer.fn.loc("permute"), getRowsType(Extent::Routed, {}, i32),
+      idsType, RankedTensorType::get(c.experts + 1, i32), gate.getIds(),
+      layer.batch, counts);
+
+  auto expert = [&](StringRef name, int64_t rows, int64_t columns) {
+    return use(layer, ("w_experts_" + name).str(),
+               parameters.stack(symbolOf(p + "experts." + name.str()),
+                                p + "experts.{e}." + name.str(), c.experts,
+                                rows, columns));
+  };
+  int64_t width = c.moeIntermediate;
+  auto grouped = [&](StringRef name, Value in, int64_t rows, int64_t columns,
+                     Value source) -> Value {
+    return LinearOp::create(fb, layer.fn.loc(("experts_" + name).str()),
+                            routed(rows), in, expert(name, rows, columns),
+                            permute.getBegin(), source);
+  };
+  Value up, h;
+  h = grouped("gate_proj", x, width, c.hidden, permute.getSource());
+  up = grouped("up_proj", x, width, c.hidden, permute.getSource());
+  h = SiluMulOp::create(fb, layer.fn.loc("experts_silu_mul"), h.getType(), h,
+                        up);
+  h = grouped("down_proj", h, c.hidden, width, Value());
+  h = MoeCombineOp::create(fb, layer.fn.loc("combine"), tokens(c.hidden), h,
+                           permute.getPlace(), gate.getWeights());
+  if (c.sharedExperts > 0)
+    h = add(layer, "add_shared", h,
+            mlp(layer, "mlp.shared_experts", x, c.sharedExperts * width));
+  return h;
+}
+
+void Importer::buildLayer(int64_t index) {
+  std::string n = std::to_string(index);
+  Layer layer{FunctionBuilder(b, "layer_" + n, /*isPrivate=*/true),
+              "model.layers." + n + ".", {}, {}, {}};
+  Value x = layer.fn.argument("x", residual.getType());
+  layer.batch = layer.fn.argument("batch", batch.getType());
+  layer.table = layer.fn.argument("rope_table", table.getType());
+  layer.operands = {residual, batch, table};
+
+  Value h = norm(layer, "input_layernorm", x, c.hidden, c.normEps);
+  x = add(layer, "attn_residual", x, attention(layer, index, h));
+  h = norm(layer, "post_attention_layernorm", x, c.hidden, c.normEps);
+  h = c.isMoe(index) ? moe(layer, index, h) : mlp(layer, "mlp", h,
+                                                  c.intermediate);
+  x = add(layer, "ffn_residual", x, h);
+  layer.fn.finish(x);
+
+  auto call = func::CallOp::create(forward->b, forward->loc("layer_" + n),
+                                   layer.fn.func, layer.operands);
+  residual = call.getResult(0);
+}
+
+void Importer::buildHead() {
+  FunctionBuilder fn(b, "head", /*isPrivate=*/false);
+  Value hidden = fn.argument("hidden", residual.getType());
+  Type i32 = b.getI32Type();
+  Value rows =
+      fn.argument("logit_rows", getRowsType(Extent::Logits, {}, i32));
+  auto get = [&](ParameterOp p) -> Value {
+    return GetParameterOp::create(fn.b, fn.loc(p.getSymName()), p.getType(),
+                                  p.getSymName());
+  };
+  Value x = GatherRowsOp::create(fn.b, fn.loc("gather"),
+                                 getRowsType(Extent::Logits, c.hidden, act),
+                                 hidden, rows);
+  Value w = get(parameters.vector("model.norm.weight", c.hidden,
+                                  ValueCheck::None));
+  x = RmsNormOp::create(fn.b, fn.loc("norm"), x.getType(), x, w,
+                        llvm::APFloat(c.normEps));
+  Value head;
+  if (c.tiedEmbeddings) {
+    auto embed = module->lookupSymbol<ParameterOp>("embed_tokens");
+    head = get(embed);
+  } else {
+    head = get(parameters.matrix("lm_head", c.vocab, c.hidden,
+                                 /*quantizable=*/false));
+  }
+  x = LinearOp::create(fn.b, fn.loc("logits"),
+                       getRowsType(Extent::Logits, c.vocab, b.getF32Type()), x,
+                       head);
+  fn.finish(x);
+}
+
+void Importer::setModelAttribute() {
+  SmallVector<NamedAttribute> facts;
+  auto integer = [&](StringRef key, int64_t value) {
+    facts.push_back(b.getNamedAttr(key, b.getI64IntegerAttr(value)));
+  };
+  auto string = [&](StringRef key, StringRef value) {
+    facts.push_back(b.getNamedAttr(key, b.getStringAttr(value)));
+  };
+  string("model_type", c.modelType);
+  integer("vocab_size", c.vocab);
+  integer("hidden_size", c.hidden);
+  integer("num_layers", c.layers);
+  integer("num_experts", c.experts);
+  integer("num_experts_per_token", c.topK);
+  integer("num_moe_layers", c.numMoeLayers());
+  integer("max_seq_len", o.maxSeqLen);
+  integer("max_batch_size", o.maxBatchSize);
+  integer("page_size", o.pageSize);
+  integer("bos_token_id", c.bosToken);
+  facts.push_back(
+      b.getNamedAttr("eos_token_ids", b.getDenseI64ArrayAttr(c.eosTokens)));
+  string("activations", o.f32Activations ? "f32" : "bf16");
+  string("activation_scale_format", c.ue8m0Activations ? "ue8m0" : "f32");
+  (*module)->setAttr(kModelAttr, b.getDictionaryAttr(facts));
+}
+
+llvm::Expected<OwningOpRef<ModuleOp>> Importer::run() {
+  OpBuilder &pb = parameters.getBuilder();
+  std::vector<float> invFreq = c.invFreq();
+  auto tableType = RankedTensorType::get(
+      {o.maxSeqLen, static_cast<int64_t>(invFreq.size()), 2}, b.getF32Type());
+  auto tableOp = RopeTableOp::create(
+      pb, NameLoc::get(b.getStringAttr("rope_table")), "rope_table", tableType,
+      invFreq, llvm::APFloat(static_cast<float>(c.ropeScale())));
+
+  forward.emplace(b, "forward", /*isPrivate=*/false);
+  Type ids = getRowsType(Extent::Tokens, {}, b.getI32Type());
+  Value tokenIds = forward->argument("tokens", ids);
+  batch = forward->argument("batch", BatchType::get(b.getContext()));
+  table = GetParameterOp::create(forward->b, forward->loc("rope_table"),
+                                 tableType, tableOp.getSymName());
+  ParameterOp embed = parameters.matrix("model.embed_tokens", c.vocab,
+                                        c.hidden, /*quantizable=*/false);
+  Value embedding = GetParameterOp::create(
+      forward->b, forward->loc("embed_tokens"), embed.getType(),
+      embed.getSymName());
+  residual = EmbedOp::create(forward->b, forward->loc("embed"),
+                             tokens(c.hidden), tokenIds, embedding);
+  for (int64_t i = 0; i < c.layers; ++i)
+    buildLayer(i);
+  forward->finish(residual);
+  buildHead();
+  setModelAttribute();
+  // For the reader: symbols, then the layers, then what calls them.
+  forward->func->moveBefore(&module->getBody()->back());
+  Block *body = module->getBody();
+  auto functions = llvm::to_vector(body->getOps<func::FuncOp>());
+  for (func::FuncOp func : functions)
+    func->moveBefore(body, body->end());
+  if (llvm::Error e = parameters.takeError())
+    return e;
+  return std::move(module);
+}
+
+llvm::Expected<OwningOpRef<ModuleOp>>
+hadal::importModel(MLIRContext *context, const ModelConfig &config,
+                   const ImportOptions &options,
+                   const Checkpoint *checkpoint) {
+  return Importer(context, config, options, checkpoint).run();
+}

@@ -1,0 +1,132 @@
+#include "frontend/ParameterBuilder.h"
+#include "frontend/Error.h"
+
+using namespace hadal;
+using namespace hadal::dsv3;
+using namespace mlir;
+
+std::string hadal::symbolOf(StringRef tensor) {
+  tensor.consume_front("model.");
+  tensor.consume_back(".weight");
+  return tensor.str();
+}
+
+ParameterBuilder::ParameterBuilder(ModuleOp module, const ModelConfig &config,
+                                   const Checkpoint *checkpoint)
+    : b(module.getContext()), config(config), checkpoint(checkpoint) {
+  b.setInsertionPointToStart(module.getBody());
+}
+
+Type ParameterBuilder::elementOf(StringRef name, bool quantizable) {
+  // Of a stack, expert 0 decides; the others are compared with it later.
+  std::string tensor = name.str() + ".weight";
+  if (size_t at = tensor.find("{e}"); at != std::string::npos)
+    tensor.replace(at, 3, "0");
+  const TensorInfo *info = checkpoint ? checkpoint->find(tensor) : nullptr;
+  if (info) {
+    if (info->dtype == "BF16")
+      return b.getBF16Type();
+    if (info->dtype == "F32")
+      return b.getF32Type();
+    if (info->dtype == "F8_E4M3" && quantizable)
+      return b.getType<Float8E4M3FNType>();
+    if (!error)
+      error = makeError(1010, "{0}: tensor '{1}' has dtype {2}, expected {3}",
+                        info->file, tensor, info->dtype,
+                        quantizable ? "BF16, F32 or F8_E4M3" : "BF16 or F32");
+  }
+  switch (config.weights) {
+  case WeightFormat::F32:
+    return b.getF32Type();
+  case WeightFormat::BF16:
+    return b.getBF16Type();
+  case WeightFormat::FP8:
+    break;
+  }
+  return quantizable ? Type(b.getType<Float8E4M3FNType>())
+                     : Type(b.getBF16Type());
+}
+
+ParameterOp ParameterBuilder::declare(StringRef symbol, StringRef scaleSymbol,
+                                      ArrayRef<int64_t> shape, Type element,
+                                      Storage storage,
+                                      ArrayRef<std::string> names,
+                                      ArrayRef<int64_t> rows) {
+  MLIRContext *ctx = b.getContext();
+  auto partsOf = [&](StringRef suffix) {
+    SmallVector<Attribute> parts;
+    for (const std::string &name : names)
+      parts.push_back(b.getStringAttr(name + suffix));
+    return b.getArrayAttr(parts);
+  };
+  auto layoutOf = [&](ScaleAttr scale) -> Attribute {
+    if (storage == Storage::Whole && !scale)
+      return {};
+    return LayoutAttr::get(ctx, {}, storage, scale);
+  };
+  Location loc = NameLoc::get(b.getStringAttr(symbol));
+  FlatSymbolRefAttr scaleRef;
+  ScaleAttr scale;
+  if (isa<Float8E4M3FNType>(element)) {
+    // Weight scales are float32 multipliers; the values of a ue8m0 checkpoint
+    // are powers of two, which needs no other treatment.
+    scale = ScaleAttr::get(ctx, kBlock, kBlock, ScaleFormat::F32, ScaleMajor::K);
+    RankedTensorType type =
+        RankedTensorType::get(shape, element, layoutOf(scale));
+    SmallVector<int64_t> scaleRows;
+    for (int64_t r : rows)
+      scaleRows.push_back((r + kBlock - 1) / kBlock);
+    // Whatever the storage of the codes, scales are small and are copied into
+    // one array.
+    Type accepts[] = {b.getF32Type(), b.getBF16Type(),
+                      b.getType<Float8E8M0FNUType>()};
+    auto op = ParameterOp::create(
+        b, loc, scaleSymbol,
+        RankedTensorType::get(getScaleShape(type), b.getF32Type(),
+                              layoutOf(ScaleAttr())),
+        partsOf(".weight_scale_inv"), scaleRows, b.getTypeArrayAttr(accepts),
+        Placement::Copy, ValueCheck::Positive, FlatSymbolRefAttr());
+    scaleRef = FlatSymbolRefAttr::get(op.getSymNameAttr());
+  }
+  return ParameterOp::create(
+      b, loc, symbol, RankedTensorType::get(shape, element, layoutOf(scale)),
+      partsOf(".weight"), rows, b.getTypeArrayAttr(element), Placement::Map,
+      ValueCheck::None, scaleRef);
+}
+
+ParameterOp ParameterBuilder::matrix(StringRef name, int64_t rows,
+                                     int64_t columns, bool quantizable) {
+  std::string symbol = symbolOf(name);
+  return declare(symbol, symbol + ".scale", {rows, columns},
+                 elementOf(name, quantizable), Storage::Whole, name.str(), {});
+}
+
+ParameterOp ParameterBuilder::stack(StringRef symbol, StringRef pattern,
+                                    int64_t count, int64_t rows,
+                                    int64_t columns) {
+  return declare(symbol, symbol.str() + ".scale", {count, rows, columns},
+                 elementOf(pattern), Storage::Stack, pattern.str(), {});
+}
+
+ParameterOp ParameterBuilder::segments(StringRef symbol,
+                                       ArrayRef<std::string> names,
+                                       ArrayRef<int64_t> rows,
+                                       int64_t columns) {
+  int64_t sum = 0;
+  for (int64_t r : rows)
+    sum += r;
+  return declare(symbol, symbol.str() + ".scale", {sum, columns},
+                 elementOf(names.front()), Storage::Segments, names, rows);
+}
+
+ParameterOp ParameterBuilder::vector(StringRef tensor, int64_t size,
+                                     ValueCheck check) {
+  std::string symbol = symbolOf(tensor);
+  Type accepts[] = {b.getF32Type(), b.getBF16Type()};
+  return ParameterOp::create(
+      b, NameLoc::get(b.getStringAttr(symbol)), symbol,
+      RankedTensorType::get(size, b.getF32Type()),
+      b.getStrArrayAttr(tensor), ArrayRef<int64_t>(),
+      b.getTypeArrayAttr(accepts), Placement::Copy, check,
+      FlatSymbolRefAttr());
+}

@@ -1,0 +1,86 @@
+#include "passes/Dsv3/Passes.h"
+
+namespace hadal {
+#define GEN_PASS_DEF_ABSORBWKVB
+#include "passes/Dsv3/Passes.h.inc"
+} // namespace hadal
+
+using namespace hadal;
+using namespace hadal::dsv3;
+using namespace mlir;
+
+namespace {
+
+struct AbsorbWkvBPass : hadal::impl::AbsorbWkvBBase<AbsorbWkvBPass> {
+  void runOnOperation() override {
+    SmallVector<MlaOp> ops;
+    getOperation().walk([&](MlaOp op) { ops.push_back(op); });
+    for (MlaOp op : ops)
+      materialize(op);
+  }
+
+  /// True if each head's W_UK and W_UV are whole scale blocks of an FP8 wkv_b.
+  /// Says so once per shape.
+  bool proveWholeBlocks(MlaOp op) {
+    if (!isFP8(op.getWkvB().getType()))
+      return false;
+    uint64_t nope = op.getNope(), value = op.getValue();
+    bool whole = nope % kBlock == 0 && value % kBlock == 0;
+    if (!reported.insert(op.getWkvB().getType()).second)
+      return whole;
+    if (whole)
+      emitRemark(op.getLoc()) << "W_UK (" << nope << " rows) and W_UV (" << value
+                      << " rows) of each of " << op.getHeads()
+                      << " heads are whole 128x128 scale blocks of wkv_b: the "
+                         "split is lossless";
+    else
+      emitRemark(op.getLoc()) << "W_UK (" << nope << " rows) and W_UV (" << value
+                      << " rows) of a head are not multiples of 128: a scale "
+                         "block spans both, so the scale is looked up at the "
+                         "absolute row and column of wkv_b";
+    return whole;
+  }
+
+  void materialize(MlaOp op) {
+    OpBuilder b(op);
+    Location loc = op.getLoc();
+    CacheType cache = op.getCache().getType();
+    int64_t heads = op.getHeads(), nope = op.getNope(), value = op.getValue();
+    int64_t latent = cache.getLatent(), rope = cache.getRope();
+    bool whole = proveWholeBlocks(op);
+    auto type = cast<RankedTensorType>(op.getResult().getType());
+
+    // Per query row and key, over all heads; two flops per product (2.6).
+    int64_t absorbed = 2 * heads * (latent + rope + latent);
+    int64_t expanded = 2 * heads * (nope + rope + value);
+    int64_t expansion = 2 * heads * latent * (nope + value);
+    auto forms = AttentionFormsOp::create(b, loc, type, absorbed, expanded,
+                                          expansion);
+
+    b.setInsertionPointToStart(&forms.getAbsorbed().emplaceBlock());
+    Value q = AbsorbQOp::create(b, loc,
+                                withColumns(type, heads * (latent + rope)),
+                                op.getQuery(), op.getWkvB(), heads, nope,
+                                value, whole);
+    Value o = MlaDecodeOp::create(b, loc, withColumns(type, heads * latent), q,
+                                  op.getCache(), op.getBatch(), heads,
+                                  op.getScale());
+    o = AbsorbVOp::create(b, loc, type, o, op.getWkvB(), heads, nope, value,
+                          whole, /*floor=*/FloatAttr());
+    YieldOp::create(b, loc, o);
+
+    b.setInsertionPointToStart(&forms.getExpanded().emplaceBlock());
+    o = MlaPrefillOp::create(b, loc, type, op.getQuery(), op.getWkvB(),
+                             op.getCache(), op.getBatch(), op.getHeadsAttr(),
+                             op.getNopeAttr(), op.getValueAttr(),
+                             op.getScaleAttr(), ScaleFormatAttr(),
+                             /*floor=*/FloatAttr());
+    YieldOp::create(b, loc, o);
+    op.getResult().replaceAllUsesWith(forms.getResult());
+    op.erase();
+  }
+
+  llvm::DenseSet<Type> reported;
+};
+
+} // namespace

@@ -1,0 +1,96 @@
+#include "passes/Dsv3/Passes.h"
+#include "llvm/Support/FormatVariadic.h"
+#include <cmath>
+
+namespace hadal {
+#define GEN_PASS_DEF_SELECTATTENTIONFORM
+#include "passes/Dsv3/Passes.h.inc"
+} // namespace hadal
+
+using namespace hadal;
+using namespace hadal::dsv3;
+using namespace mlir;
+
+namespace {
+
+struct SelectAttentionFormPass
+    : hadal::impl::SelectAttentionFormBase<SelectAttentionFormPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    if (failed(run()))
+      signalPassFailure();
+  }
+
+  LogicalResult run() {
+    ModuleOp module = getOperation();
+    if (attention != "auto" && attention != "absorbed" &&
+        attention != "expanded")
+      return module.emitError() << "H2002: attention must be auto, absorbed or "
+                                   "expanded, got '"
+                                << attention << "'";
+    llvm::MapVector<BucketAttr, StringAttr> forms;
+    SmallVector<AttentionFormsOp> ops;
+    module.walk([&](AttentionFormsOp op) { ops.push_back(op); });
+    for (AttentionFormsOp op : ops) {
+      BucketAttr bucket = getBucket(op->getParentOfType<func::FuncOp>());
+      if (!bucket)
+        return op.emitOpError("H2001: lies in a function without a bucket");
+      bool absorbed = choose(op, bucket);
+      forms[bucket] =
+          StringAttr::get(&getContext(), absorbed ? "absorbed" : "expanded");
+      inlineForm(op, absorbed ? op.getAbsorbed() : op.getExpanded());
+    }
+    for (func::FuncOp func : module.getOps<func::FuncOp>())
+      if (auto it = forms.find(getBucket(func)); it != forms.end())
+        func->setAttr(kAttentionAttr, it->second);
+    if (!remarks.empty()) {
+      SmallVector<Attribute> all;
+      if (auto old = module->getAttrOfType<ArrayAttr>(kRemarksAttr))
+        llvm::append_range(all, old);
+      for (const std::string &remark : remarks)
+        all.push_back(StringAttr::get(&getContext(), remark));
+      module->setAttr(kRemarksAttr, ArrayAttr::get(&getContext(), all));
+    }
+    return success();
+  }
+
+  /// True for the absorbed form. Explains itself once per bucket.
+  bool choose(AttentionFormsOp op, BucketAttr bucket) {
+    auto absorbed = static_cast<double>(op.getAbsorbedFlops());
+    auto expanded = static_cast<double>(op.getExpandedFlops());
+    auto expansion = static_cast<double>(op.getExpansionFlops());
+    auto s = static_cast<double>(bucket.getQueries());
+    bool cheaper = s * absorbed <= s * expanded + expansion;
+    std::string crossover = "expanding never pays";
+    if (absorbed > expanded)
+      crossover = llvm::formatv("expanding pays above {0:F1} rows",
+                                expansion / (absorbed - expanded));
+    bool result = attention == "auto" ? cheaper : attention == "absorbed";
+    std::string remark = llvm::formatv(
+        "{0}: {1} attention{2}: {3} query rows per sequence cost {4:F0} flops "
+        "per key absorbed, {5:F0} expanded; {6}",
+        getBucketName(bucket), result ? "absorbed" : "expanded",
+        attention == "auto" ? "" : " (as asked)", bucket.getQueries(),
+        s * absorbed, s * expanded + expansion, crossover);
+    if (!llvm::is_contained(remarks, remark)) {
+      emitRemark(op.getLoc(), remark);
+      remarks.push_back(std::move(remark));
+    }
+    return result;
+  }
+
+  static void inlineForm(AttentionFormsOp op, Region &region) {
+    Block &block = region.front();
+    auto yield = cast<YieldOp>(block.getTerminator());
+    op.getResult().replaceAllUsesWith(yield.getValue());
+    yield.erase();
+    op->getBlock()->getOperations().splice(op->getIterator(),
+                                           block.getOperations());
+    op.erase();
+  }
+
+  SmallVector<std::string> remarks;
+};
+
+} // namespace

@@ -1,0 +1,52 @@
+// Passes over the dsv3 level and their pipeline.
+#pragma once
+#include "dialects/Dsv3/IR/Dsv3.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+
+namespace hadal {
+
+#define GEN_PASS_DECL
+#include "passes/Dsv3/Passes.h.inc"
+
+/// The bucket of |func|; null if it has none.
+dsv3::BucketAttr getBucket(mlir::Operation *func);
+
+/// "decode_4", "prefill_512", "head_16": the suffix of a bucket's functions.
+std::string getBucketName(dsv3::BucketAttr bucket);
+
+/// Buckets of decode for |maxBatchSize| among |sizes|: up to the first that
+/// holds it. Empty if none does.
+llvm::SmallVector<int64_t> selectDecodeSizes(llvm::ArrayRef<int64_t> sizes,
+                                             int64_t maxBatchSize);
+
+/// What the dsv3 pipeline depends on.
+struct Dsv3PipelineOptions
+    : public mlir::PassPipelineOptions<Dsv3PipelineOptions> {
+  Option<int64_t> maxBatchSize{*this, "max-batch-size",
+                               llvm::cl::desc("sequences in flight"),
+                               llvm::cl::init(16)};
+  ListOption<int64_t> decode{*this, "decode",
+                             llvm::cl::desc("batch sizes of decode buckets")};
+  ListOption<int64_t> prefill{*this, "prefill",
+                              llvm::cl::desc("tokens of prefill buckets")};
+  ListOption<int64_t> head{*this, "head",
+                           llvm::cl::desc("logit rows of head buckets")};
+  Option<std::string> attention{*this, "attention",
+                                llvm::cl::desc("auto, absorbed or expanded"),
+                                llvm::cl::init("auto")};
+  Option<std::string> fp8{*this, "fp8", llvm::cl::desc("w8a8 or w8a16"),
+                          llvm::cl::init("w8a8")};
+};
+
+/// frontend's dsv3 -> fused dsv3: layers merged, buckets, attention form,
+/// quantisation, fusions; ends with VerifyDsv3.
+void buildDsv3Pipeline(mlir::OpPassManager &pm,
+                       const Dsv3PipelineOptions &options);
+
+/// Registers the passes and `hadal-dsv3-pipeline`.
+void registerDsv3Passes();
+
+} // namespace hadal

@@ -1,0 +1,42 @@
+// The order of the passes over dsv3.
+#include "passes/Dsv3/Passes.h"
+#include "mlir/Pass/PassRegistry.h"
+
+using namespace hadal;
+using namespace mlir;
+
+namespace hadal {
+#define GEN_PASS_REGISTRATION
+#include "passes/Dsv3/Passes.h.inc"
+} // namespace hadal
+
+void hadal::buildDsv3Pipeline(OpPassManager &pm,
+                              const Dsv3PipelineOptions &options) {
+  pm.addPass(createVerifyDsv3({.stage = "model"}));
+  pm.addPass(createDeduplicateLayers());
+  InstantiateBucketsOptions buckets;
+  buckets.maxBatchSize = options.maxBatchSize;
+  buckets.decode.assign(options.decode.begin(), options.decode.end());
+  buckets.prefill.assign(options.prefill.begin(), options.prefill.end());
+  buckets.head.assign(options.head.begin(), options.head.end());
+  pm.addPass(createInstantiateBuckets(buckets));
+  pm.addPass(createAbsorbWkvB());
+  pm.addPass(createSelectAttentionForm({.attention = options.attention}));
+  pm.addPass(createMaterializeTileQuantization({.fp8 = options.fp8}));
+  OpPassManager &func = pm.nest<func::FuncOp>();
+  func.addPass(createElideRequantize());
+  func.addPass(createFuseLatentCache());
+  func.addPass(createFuseNormQuant());
+  func.addPass(createFuseGatedLinear());
+  func.addPass(createFuseMoeCombine());
+  func.addPass(createFuseLinearEpilogue());
+  func.addPass(createFuseAttentionQuant());
+  pm.addPass(createVerifyDsv3({.stage = "fused"}));
+}
+
+void hadal::registerDsv3Passes() {
+  registerHadalDsv3Passes();
+  PassPipelineRegistration<Dsv3PipelineOptions>(
+      "hadal-dsv3-pipeline", "frontend's dsv3 -> fused dsv3",
+      buildDsv3Pipeline);
+}

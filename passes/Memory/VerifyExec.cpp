@@ -1,0 +1,351 @@
+#include "passes/Memory/Passes.h"
+
+#include <map>
+
+#include "dialects/Exec/IR/Exec.h"
+#include "passes/Memory/KernelSlots.h"
+
+using namespace mlir;
+
+namespace hadal {
+
+#define GEN_PASS_DEF_VERIFYEXEC
+#include "passes/Memory/Passes.h.inc"
+
+namespace {
+
+/// A range of bytes that one slot of a launch touches. Memory outside the arena
+/// is one range of its own per object.
+struct Access {
+  Value root; // the op result of entry or function that names the memory
+  bool inArena = false;
+  int64_t begin = 0, end = 0;
+  bool reads = false, writes = false;
+  Operation *launch = nullptr;
+  StringRef slot;
+
+  bool overlaps(const Access &other) const {
+    if (inArena != other.inArena)
+      return false;
+    if (!inArena)
+      return root == other.root;
+    return begin < other.end && other.begin < end;
+  }
+};
+
+/// Which buffer wrote each byte of the arena last.
+class ArenaContents {
+public:
+  void write(int64_t begin, int64_t end, Operation *buffer) {
+    cut(begin);
+    cut(end);
+    pieces.erase(pieces.lower_bound(begin), pieces.lower_bound(end));
+    pieces[begin] = {end, buffer};
+  }
+
+  /// Calls |fn|(begin, end, owner) for the pieces of [begin, end) in order, with
+  /// a null owner for bytes that nothing wrote.
+  template <typename Fn> void forEach(int64_t begin, int64_t end, Fn fn) {
+    cut(begin);
+    cut(end);
+    int64_t cursor = begin;
+    for (auto it = pieces.lower_bound(begin);
+         it != pieces.end() && it->first < end; ++it) {
+      if (it->first > cursor)
+        fn(cursor, it->first, static_cast<Operation *>(nullptr));
+      fn(it->first, it->second.end, it->second.owner);
+      cursor = it->second.end;
+    }
+    if (cursor < end)
+      fn(cursor, end, static_cast<Operation *>(nullptr));
+  }
+
+private:
+  struct Piece {
+    int64_t end;
+    Operation *owner;
+  };
+
+  /// Makes |at| a boundary between pieces.
+  void cut(int64_t at) {
+    auto it = pieces.upper_bound(at);
+    if (it == pieces.begin())
+      return;
+    --it;
+    if (it->first < at && it->second.end > at) {
+      pieces[at] = it->second;
+      it->second.end = at;
+    }
+  }
+
+  std::map<int64_t, Piece> pieces; // begin ->
+};
+
+std::string describe(Value root) {
+  Operation *op = root.getDefiningOp();
+  return llvm::TypeSwitch<Operation *, std::string>(op)
+      .Case([](exec::BufferOp b) {
+        return ("buffer '" + b.getLabel() + "'").str();
+      })
+      .Case([](exec::GetParameterOp p) {
+        return ("parameter '" + p.getParameter() + "'").str();
+      })
+      .Case([](exec::GetStateOp s) {
+        return ("state '" + s.getState() + "'").str();
+      })
+      .Case([](exec::InputOp i) {
+        return ("input '" + exec::stringifyInput(i.getName()) + "'").str();
+      })
+      .Default([](Operation *o) {
+        return ("output '" +
+                exec::stringifyOutput(cast<exec::OutputOp>(o).getName()) + "'")
+            .str();
+      });
+}
+
+/// Runs one entry symbolically.
+class EntryVerifier {
+public:
+  EntryVerifier(exec::EntryOp entry, SymbolTable &symbols,
+                DenseMap<Operation *, exec::EntryOp> &ownerOf)
+      : entry(entry), symbols(symbols), ownerOf(ownerOf) {}
+
+  LogicalResult run() {
+    if (!entry.getArena())
+      return entry.emitError("entry '")
+             << entry.getSymName()
+             << "' has no arena; run hadal-plan-buffers first";
+    return runBlock(entry.getBodyBlock(), Bindings());
+  }
+
+private:
+  using Bindings = DenseMap<Value, Value>;
+
+  static Value resolve(Value ref, const Bindings &bindings) {
+    auto it = bindings.find(ref);
+    return it == bindings.end() ? ref : it->second;
+  }
+
+  LogicalResult runBlock(Block &block, const Bindings &bindings) {
+    // Accesses since the block began or the last call, by stream.
+    SmallVector<std::pair<int64_t, Access>> open;
+    for (Operation &op : block) {
+      if (auto launch = dyn_cast<exec::LaunchOp>(op)) {
+        SmallVector<Access> accesses;
+        if (failed(checkLaunch(launch, bindings, accesses)) ||
+            failed(checkConcurrency(launch, accesses, open)) ||
+            failed(step(accesses)))
+          return failure();
+        for (Access &access : accesses)
+          open.push_back({launch.getStream(), access});
+      } else if (auto call = dyn_cast<exec::CallOp>(op)) {
+        open.clear();
+        if (failed(runCallee(call, call.getCallee(), call.getParameters(),
+                             call.getStates(), bindings)))
+          return failure();
+      } else if (auto repeat = dyn_cast<exec::RepeatOp>(op)) {
+        open.clear();
+        int64_t count = repeat.getCount();
+        size_t parameters = repeat.getParameters().size() / count;
+        size_t states = repeat.getStates().size() / count;
+        // Offsets are the same in every iteration, so that two show every
+        // conflict between neighbours.
+        for (int64_t i = 0; i < std::min<int64_t>(count, 2); ++i)
+          if (failed(runCallee(
+                  repeat, repeat.getCallee(),
+                  repeat.getParameters().slice(i * parameters, parameters),
+                  repeat.getStates().slice(i * states, states), bindings)))
+            return failure();
+      }
+    }
+    return success();
+  }
+
+  LogicalResult runCallee(Operation *call, StringRef name,
+                          OperandRange parameters, OperandRange states,
+                          const Bindings &bindings) {
+    auto callee = symbols.lookup<exec::FuncOp>(name);
+    exec::EntryOp &owner = ownerOf[callee];
+    if (owner && owner != entry)
+      return call->emitOpError("reaches '")
+             << name << "', which entry '" << owner.getSymName()
+             << "' reaches too";
+    owner = entry;
+    if (!active.insert(callee).second)
+      return call->emitOpError("calls '") << name << "' recursively";
+    Bindings inner;
+    for (auto [arg, ref] : llvm::zip_equal(callee.getParameters(), parameters))
+      inner[arg] = resolve(ref, bindings);
+    for (auto [arg, ref] : llvm::zip_equal(callee.getStates(), states))
+      inner[arg] = resolve(ref, bindings);
+    LogicalResult result = runBlock(callee.getBodyBlock(), inner);
+    active.erase(callee);
+    return result;
+  }
+
+  /// Checks the slots of |launch| one by one and lists what they touch.
+  LogicalResult checkLaunch(exec::LaunchOp launch, const Bindings &bindings,
+                            SmallVectorImpl<Access> &accesses) {
+    auto kernel = symbols.lookup<tile::KernelOp>(launch.getKernel());
+    auto [it, isNew] = slotsOf.try_emplace(kernel);
+    if (isNew)
+      it->second = getKernelSlots(kernel);
+    ArrayRef<KernelSlot> slots = it->second;
+    if (launch.getNumSlots() != slots.size())
+      return launch.emitOpError("has ")
+             << launch.getNumSlots() << " slots, kernel '"
+             << launch.getKernel() << "' takes " << slots.size();
+    for (auto [index, slot] : llvm::enumerate(slots)) {
+      bool isNumber = launch.getScalars()[index] != exec::LaunchOp::kRef;
+      if (isNumber != (slot.role == KernelSlot::Role::extent))
+        return launch.emitOpError("slot '")
+               << slot.name << "' takes "
+               << (isNumber ? "a reference, found a number"
+                            : "a number, found a reference");
+      if (isNumber && launch.getScalars()[index] <= 0)
+        return launch.emitOpError("slot '")
+               << slot.name << "' has an extent of "
+               << launch.getScalars()[index];
+    }
+    for (auto [index, slot] : llvm::enumerate(slots)) {
+      if (slot.role == KernelSlot::Role::extent)
+        continue;
+      Access access;
+      access.root = resolve(launch.getRef(index), bindings);
+      access.launch = launch;
+      access.slot = slot.name;
+      access.reads = slot.reads;
+      access.writes = slot.writes;
+      if (failed(place(launch, kernel, slots, index, access)))
+        return failure();
+      accesses.push_back(access);
+    }
+    for (const Access &written : accesses)
+      for (const Access &other : accesses)
+        if (written.writes && &written != &other && written.overlaps(other))
+          return launch.emitOpError("writes slot '")
+                 << written.slot << "' (" << describe(written.root)
+                 << ") over slot '" << other.slot << "' ("
+                 << describe(other.root) << ")";
+    return success();
+  }
+
+  /// Finds the bytes behind slot |index| and checks that they may be used so.
+  LogicalResult place(exec::LaunchOp launch, tile::KernelOp kernel,
+                      ArrayRef<KernelSlot> slots, unsigned index,
+                      Access &access) {
+    const KernelSlot &slot = slots[index];
+    Operation *op = access.root.getDefiningOp();
+    auto input = dyn_cast<exec::InputOp>(op);
+    bool isSizes = input && input.getName() == exec::Input::Sizes;
+    if ((slot.role == KernelSlot::Role::sizes) != isSizes)
+      return launch.emitOpError("slot '")
+             << slot.name << (isSizes ? "' is not the sizes, found "
+                                      : "' takes the sizes, found ")
+             << describe(access.root);
+    if (access.writes && !isSizes &&
+        isa<exec::GetParameterOp, exec::InputOp>(op))
+      return launch.emitOpError("slot '")
+             << slot.name << "' writes " << describe(access.root);
+    auto buffer = dyn_cast<exec::BufferOp>(op);
+    if (!buffer)
+      return success();
+    if (!buffer.getOffset())
+      return buffer.emitOpError("has no offset; run hadal-plan-buffers first");
+    int64_t bytes = getSlotBytes(kernel, slots, launch, index);
+    if (bytes == 0)
+      return launch.emitOpError("slot '")
+             << slot.name << "' is a pointer table and cannot be "
+             << describe(access.root);
+    if (bytes > buffer.getBytes())
+      return launch.emitOpError("slot '")
+             << slot.name << "' spans " << bytes << " bytes, "
+             << describe(access.root) << " has " << buffer.getBytes();
+    access.inArena = true;
+    access.begin = *buffer.getOffset();
+    access.end = access.begin + bytes;
+    if (access.begin + buffer.getBytes() > *entry.getArena())
+      return launch.emitOpError()
+             << describe(access.root) << " ends at byte "
+             << access.begin + buffer.getBytes() << " of an arena of "
+             << *entry.getArena();
+    return success();
+  }
+
+  /// A launch and one on another stream since the last call are unordered.
+  LogicalResult
+  checkConcurrency(exec::LaunchOp launch, ArrayRef<Access> accesses,
+                   ArrayRef<std::pair<int64_t, Access>> open) {
+    for (const auto &[stream, before] : open) {
+      if (stream == launch.getStream())
+        continue;
+      for (const Access &access : accesses)
+        if ((access.writes || before.writes) && access.overlaps(before))
+          return launch.emitOpError("on stream ")
+                 << launch.getStream() << " touches "
+                 << describe(access.root) << " while stream " << stream
+                 << " uses " << describe(before.root) << " in the same bytes";
+    }
+    return success();
+  }
+
+  /// Executes the accesses: reads first, then writes.
+  LogicalResult step(ArrayRef<Access> accesses) {
+    for (const Access &access : accesses) {
+      if (!access.inArena || !access.reads)
+        continue;
+      Operation *buffer = access.root.getDefiningOp();
+      LogicalResult result = success();
+      contents.forEach(
+          access.begin, access.end,
+          [&](int64_t begin, int64_t end, Operation *owner) {
+            if (owner == buffer || failed(result))
+              return;
+            result = failure();
+            InFlightDiagnostic diag = access.launch->emitOpError("slot '")
+                                      << access.slot << "' reads " << describe(access.root);
+            if (!owner)
+              diag << " before anything wrote bytes " << begin << " to " << end
+                   << " of the arena";
+            else
+              diag << " whose bytes " << begin << " to " << end
+                   << " of the arena "
+                   << describe(owner->getResult(0)) << " overwrote";
+          });
+      if (failed(result))
+        return failure();
+    }
+    for (const Access &access : accesses)
+      if (access.inArena && access.writes)
+        contents.write(access.begin, access.end, access.root.getDefiningOp());
+    return success();
+  }
+
+  exec::EntryOp entry;
+  SymbolTable &symbols;
+  DenseMap<Operation *, exec::EntryOp> &ownerOf;
+  DenseMap<Operation *, SmallVector<KernelSlot>> slotsOf;
+  llvm::SmallPtrSet<Operation *, 4> active;
+  ArenaContents contents;
+};
+
+class VerifyExecPass : public impl::VerifyExecBase<VerifyExecPass> {
+  void runOnOperation() override {
+    SymbolTable symbols(getOperation());
+    DenseMap<Operation *, exec::EntryOp> ownerOf;
+    for (Operation &op : *getOperation().getBody())
+      if (!isa<exec::ParameterOp, exec::RopeTableOp, exec::StateOp,
+               exec::FuncOp, exec::EntryOp, tile::KernelOp>(op)) {
+        op.emitError("'") << op.getName()
+                          << "' has no place in a program of tile and exec";
+        return signalPassFailure();
+      }
+    for (auto entry : getOperation().getOps<exec::EntryOp>())
+      if (failed(EntryVerifier(entry, symbols, ownerOf).run()))
+        return signalPassFailure();
+  }
+};
+
+} // namespace
+
+} // namespace hadal

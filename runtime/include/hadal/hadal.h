@@ -1,0 +1,143 @@
+/* hadal: load a compiled model and step it. The embedding interface, in C.
+ *
+ * Every function that can fail returns 0 or the number of an error code (5005
+ * for H5005); hadal_last_error() then holds the message of the calling thread:
+ * what, where, expected, found, remedy. No function throws, and bad input never
+ * ends the process. Sizes are in elements unless a name says bytes.
+ *
+ *   hadal_model *model;
+ *   hadal_session *session;
+ *   int32_t row, prompt[] = {5, 17, 3};
+ *   hadal_row_step step = {0, prompt, 3, HADAL_LOGITS_LAST};
+ *   if (hadal_model_load("m.hadal", "checkpoint/", NULL, &model) ||
+ *       hadal_session_create(model, NULL, &session) ||
+ *       hadal_session_add_row(session, &step.row) ||
+ *       hadal_session_step(session, &step, 1))
+ *     fprintf(stderr, "%s\n", hadal_last_error());
+ *   const float *logits = hadal_session_logits(session, 0, 0);
+ *
+ * A model may be used by several threads to create sessions, but one session of
+ * a model steps at a time: they share its worker threads. A session belongs to
+ * one thread at a time. An artifact is native code: verify where it comes from.
+ */
+#ifndef HADAL_HADAL_H
+#define HADAL_HADAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Raised when a function changes incompatibly. */
+#define HADAL_API_VERSION 1
+uint32_t hadal_api_version(void);
+
+typedef struct hadal_model hadal_model;
+typedef struct hadal_session hadal_session;
+
+/* The message of the last error in this thread, "error H5005: ..."; "" if there
+ * was none. Valid until the next call of this library in this thread. */
+const char *hadal_last_error(void);
+/* The exit status a tool returns for an error code: 1 internal, 2 usage, 3 bad
+ * input, 4 resource, 5 device. */
+int hadal_exit_status(int code);
+
+/* ---- model */
+
+typedef struct {
+  uint32_t threads;    /* 0: as many as the process may run on */
+  const char *device;  /* "cpu"; NULL: cpu */
+  int quiet;           /* nonzero: no progress on stderr */
+  int no_tokenizer;    /* nonzero: tokenizer.json is not read */
+} hadal_model_options;
+
+typedef struct {
+  uint64_t vocab_size;
+  uint64_t hidden_size;
+  uint64_t max_seq_len;
+  uint32_t num_layers;
+  uint32_t num_experts;
+  uint32_t max_batch_size;
+  uint32_t page_size;          /* tokens per page of the cache */
+  int32_t bos_token_id;        /* -1: none */
+  uint32_t num_eos_token_ids;
+  const int32_t *eos_token_ids; /* owned by the model */
+} hadal_model_info;
+
+/* Loads |artifact| with the weights (and the tokenizer, if there is one) of the
+ * directory |weights|. |options| may be NULL. */
+int hadal_model_load(const char *artifact, const char *weights,
+                     const hadal_model_options *options, hadal_model **model);
+/* Frees the model; its sessions must have been freed. NULL is allowed. */
+void hadal_model_free(hadal_model *model);
+int hadal_model_get_info(const hadal_model *model, hadal_model_info *info);
+
+/* ---- tokenizer: H5009 where the model directory has none */
+
+/* Encodes |bytes| bytes of UTF-8. Writes at most |capacity| ids to |tokens| and
+ * the number there are to |count|, also when they do not fit: then H5005. */
+int hadal_encode(const hadal_model *model, const char *text, size_t bytes,
+                 int32_t *tokens, size_t capacity, size_t *count);
+/* Decodes ids to UTF-8 without a terminating zero; sizes as in hadal_encode. */
+int hadal_decode(const hadal_model *model, const int32_t *tokens, size_t count,
+                 char *text, size_t capacity, size_t *bytes);
+
+/* ---- session: rows of tokens over a cache */
+
+typedef struct {
+  uint32_t max_rows;      /* 0: the artifact's max_batch_size */
+  uint64_t cache_pages;   /* 0: enough for all rows */
+  uint32_t prefill_chunk; /* 0: what the buckets hold */
+} hadal_session_options;
+
+/* |options| may be NULL. */
+int hadal_session_create(hadal_model *model,
+                         const hadal_session_options *options,
+                         hadal_session **session);
+void hadal_session_free(hadal_session *session);
+
+/* Adds an empty row. H5005 if all are in use. */
+int hadal_session_add_row(hadal_session *session, uint32_t *row);
+int hadal_session_remove_row(hadal_session *session, uint32_t row);
+/* Drops the tokens from position |length| on. */
+int hadal_session_truncate_row(hadal_session *session, uint32_t row,
+                               uint64_t length);
+int hadal_session_row_length(const hadal_session *session, uint32_t row,
+                             uint64_t *length);
+
+enum { HADAL_LOGITS_NONE = 0, HADAL_LOGITS_LAST = 1, HADAL_LOGITS_ALL = 2 };
+
+/* New tokens of a row. */
+typedef struct {
+  uint32_t row;
+  const int32_t *tokens;
+  size_t count;
+  int logits; /* which positions' logits are kept: HADAL_LOGITS_* */
+} hadal_row_step;
+
+/* Appends tokens to rows, as one batch. All is checked before anything runs:
+ * H5005 (range), H5013 (no free page of the cache). H5008: logits of a row are
+ * not finite. */
+int hadal_session_step(hadal_session *session, const hadal_row_step *rows,
+                       size_t count);
+/* The logits, vocab_size floats, of the |position|-th kept position of element
+ * |index| of the last step's list; NULL if there is none. Valid until the next
+ * step. */
+const float *hadal_session_logits(const hadal_session *session, size_t index,
+                                  size_t position);
+/* How many positions were kept for element |index|. */
+size_t hadal_session_num_logits(const hadal_session *session, size_t index);
+
+/* Chooses a token from the kept logits: temperature 0 is greedy; |step| counts
+ * the row's sampled tokens. Equal arguments give the equal token. */
+int hadal_session_sample(const hadal_session *session, size_t index,
+                         size_t position, float temperature, float top_p,
+                         uint64_t seed, uint64_t step, int32_t *token);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HADAL_HADAL_H */

@@ -1,0 +1,13 @@
+// Every kernel at the sizes of DeepSeek-V3, for tests that need the IR only.
+#pragma once
+
+#include "compiler/kernels/Kernels.h"
+
+namespace hadal::kernels::test {
+
+/// Appends the kernels of one decode bucket (|rows| = 1) or of a larger one to
+/// |builder|'s insertion point. Returns false if a builder refused its spec.
+bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
+                    Weight weight, bool quantize);
+
+} // namespace hadal::kernels::test

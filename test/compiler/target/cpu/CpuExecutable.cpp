@@ -1,0 +1,118 @@
+// Executable (test/compiler/kernels) over compileCpuKernels: the kernels' own
+// tests, run on the machine code that artifacts hold. HADAL_CPU_VARIANT names
+// the image (the best that this host runs, if unset).
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <numeric>
+#include <stdexcept>
+
+#include "RunImage.h"
+#include "gtest/gtest.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/Verifier.h"
+#include "test/compiler/kernels/KernelTestSupport.h"
+#include "test/lib/KernelRunner.h"
+
+using namespace mlir;
+using namespace hadal::cpu;
+
+namespace hadal::kernels::test {
+namespace {
+
+Variant chosenVariant() {
+  const char *name = std::getenv("HADAL_CPU_VARIANT");
+  for (Variant v : {Variant::v3, Variant::v4, Variant::v4Bf16Vbmi})
+    if (name && variantName(v) == name) {
+      if (hostRuns(v))
+        return v;
+      std::cout << "this host does not run " << name << "\n";
+      std::exit(0);
+    }
+  if (name)
+    throw std::runtime_error(std::string("no variant ") + name);
+  return hostVariants().back();
+}
+
+} // namespace
+
+struct Executable::Impl {
+  std::unique_ptr<hadal::test::KernelRunner> oracle; // f64 only
+  std::unique_ptr<MappedImage> image;
+  uint64_t scratchBytes = 0;
+  std::string name;
+  std::vector<std::pair<int64_t, int64_t>> dims; // extent, step
+};
+
+Executable::Executable(const Build &build, Mode mode)
+    : impl(std::make_unique<Impl>()) {
+  DialectRegistry registry;
+  hadal::test::registerKernelDialects(registry);
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  context.loadAllAvailableDialects();
+  std::string error;
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    error += diagnostic.str() + "\n";
+    return success();
+  });
+  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
+  OpBuilder builder(&context);
+  builder.setInsertionPointToEnd(module->getBody());
+  tile::KernelOp kernel = build(builder);
+  if (!kernel || failed(verify(*module)))
+    throw std::runtime_error("build: " + error);
+  impl->name = kernel.getSymName().str();
+  for (unsigned i = 0; i < kernel.getNumDims(); ++i)
+    impl->dims.emplace_back(kernel.getDim(i).getExtent(),
+                            kernel.getDim(i).getStep());
+  if (mode == Mode::loopsF64) {
+    impl->oracle = hadal::test::KernelRunner::fromModule(*module, true, error);
+    if (!impl->oracle)
+      throw std::runtime_error("lower: " + error);
+    return;
+  }
+  CpuOptions options;
+  options.variants = {chosenVariant()};
+  options.threads = 1;
+  CpuKernels kernels;
+  if (failed(compileCpuKernels(*module, options, kernels)))
+    throw std::runtime_error("compile: " + error);
+  impl->image = std::make_unique<MappedImage>(kernels.images[0]);
+  impl->scratchBytes = kernels.kernels[0].scratchBytes;
+}
+
+Executable::~Executable() = default;
+
+void Executable::run(const Slots &slots, int64_t capacity,
+                     uint64_t order) const {
+  int64_t items = 1;
+  for (auto [extent, step] : impl->dims)
+    items *= ((extent < 0 ? capacity : extent) + step - 1) / step;
+  // Any order and any partition of the items gives the same bits.
+  std::vector<int64_t> permutation(items);
+  std::iota(permutation.begin(), permutation.end(), 0);
+  std::mt19937_64 engine(order);
+  std::shuffle(permutation.begin(), permutation.end(), engine);
+  constexpr size_t guard = 256;
+  size_t bytes = (impl->scratchBytes + guard + 63) / 64 * 64;
+  std::unique_ptr<uint8_t, decltype(&std::free)> scratch(
+      static_cast<uint8_t *>(std::aligned_alloc(64, bytes)), &std::free);
+  for (int64_t item : permutation) {
+    if (impl->oracle) {
+      std::string error =
+          impl->oracle->run(impl->name, slots.values(), item, item + 1);
+      if (!error.empty())
+        throw std::runtime_error(error);
+      continue;
+    }
+    std::memset(scratch.get(), 0xFF, bytes);
+    impl->image->kernel(0)(slots.values().data(), item, item + 1,
+                           scratch.get());
+    for (size_t i = impl->scratchBytes; i < bytes; ++i)
+      if (scratch.get()[i] != 0xFF)
+        throw std::runtime_error("a write behind the scratch");
+  }
+}
+
+} // namespace hadal::kernels::test

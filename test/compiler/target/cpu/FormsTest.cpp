@@ -1,0 +1,343 @@
+// Every dot form against float64 sums, for each variant that this host runs.
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <random>
+
+#include "FormHarness.h"
+#include "gtest/gtest.h"
+
+using namespace hadal::cpu;
+
+namespace {
+
+const char *nameOf(Elt elt) {
+  return elt == Elt::bf16 ? "bf16" : elt == Elt::f32 ? "f32" : "fp8";
+}
+
+int64_t sizeOf(Elt elt) {
+  return elt == Elt::f32 ? 4 : elt == Elt::bf16 ? 2 : 1;
+}
+
+/// A random [rows, cols] matrix as stored, and as numbers.
+struct Matrix {
+  Elt elt;
+  int64_t rows, cols, stride; // stride in bytes
+  std::vector<uint8_t> bytes;
+  std::vector<double> values;
+
+  Matrix(Elt elt, int64_t rows, int64_t cols, unsigned seed)
+      : elt(elt), rows(rows), cols(cols), stride(cols * sizeOf(elt)),
+        bytes(rows * stride), values(rows * cols) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    for (int64_t i = 0; i < rows * cols; ++i) {
+      if (elt == Elt::fp8) {
+        uint8_t code = random() & 0xFF;
+        set(i, (code & 0x7F) == 0x7F ? 0x33 : code);
+      } else {
+        setValue(i, normal(random));
+      }
+    }
+  }
+  void set(int64_t i, uint8_t code) {
+    bytes[i] = code;
+    values[i] = decodeE4M3(code);
+  }
+  void setValue(int64_t i, float v) {
+    if (elt == Elt::bf16) {
+      uint16_t bits = encodeBf16(v);
+      std::memcpy(&bytes[2 * i], &bits, 2);
+      values[i] = decodeBf16(bits);
+    } else {
+      std::memcpy(&bytes[4 * i], &v, 4);
+      values[i] = v;
+    }
+  }
+  uint8_t *row(int64_t r) { return bytes.data() + r * stride; }
+};
+
+struct Problem {
+  Matrix x, w;
+  int64_t m, n, k, blocks, rowInBlock;
+  std::vector<float> sx, sw; // [m][blocks], [ceil][blocks]
+
+  Problem(Elt xElt, Elt wElt, int64_t m, int64_t n, int64_t k, int64_t inBlock)
+      : x(xElt, m, k, 1), w(wElt, n, k, 2), m(m), n(n), k(k),
+        blocks((k + 127) / 128), rowInBlock(inBlock) {
+    std::mt19937 random(3);
+    std::uniform_real_distribution<float> scale(0.5f, 2.0f);
+    sx.resize(m * blocks);
+    sw.resize(((inBlock + n + 127) / 128) * blocks);
+    for (float &s : sx)
+      s = scale(random);
+    for (float &s : sw)
+      s = scale(random);
+  }
+  double expect(int64_t i, int64_t j, double *absolute) {
+    double sum = 0;
+    *absolute = 0;
+    for (int64_t c = 0; c < k; ++c) {
+      double product = x.values[i * k + c] * w.values[j * k + c];
+      if (w.elt == Elt::fp8)
+        product *= sw[(rowInBlock + j) / 128 * blocks + c / 128];
+      if (x.elt == Elt::fp8)
+        product *= sx[i * blocks + c / 128];
+      sum += product;
+      *absolute += std::abs(product);
+    }
+    return sum;
+  }
+  void check(const std::vector<float> &y, const std::string &what) {
+    double worst = 0;
+    for (int64_t i = 0; i < m; ++i)
+      for (int64_t j = 0; j < n; ++j) {
+        double absolute, value = expect(i, j, &absolute);
+        ASSERT_FALSE(std::isnan(y[i * n + j])) << what << " " << i << "," << j;
+        worst = std::max(worst, std::abs(y[i * n + j] - value) /
+                                    (absolute + 1e-30));
+      }
+    // f32 sums of at most 128 terms in some order, then blocks.
+    EXPECT_LT(worst, 1e-6) << what;
+  }
+};
+
+struct Pair {
+  Elt x, w;
+};
+// What kernels ask for: W8A8, W8A16, W8A32, and plain weights.
+const Pair kPairs[] = {{Elt::fp8, Elt::fp8},   {Elt::bf16, Elt::fp8},
+                       {Elt::f32, Elt::fp8},   {Elt::bf16, Elt::bf16},
+                       {Elt::f32, Elt::bf16},  {Elt::bf16, Elt::f32},
+                       {Elt::f32, Elt::f32}};
+
+std::vector<FormKey> gemvKeys(Pair p) {
+  std::vector<FormKey> keys = {{FormKind::packRow, p.x, p.w}};
+  for (int m : {1, 2, 4, 8})
+    keys.push_back({FormKind::gemv, p.x, p.w, m});
+  return keys;
+}
+
+std::vector<FormKey> panelKeys(Pair p) {
+  return {{FormKind::packPanel, p.x, p.w}, {FormKind::panel, p.x, p.w}};
+}
+
+std::vector<float> runGemv(const FormImage &image, Problem &p, int rows) {
+  FormKey pack{FormKind::packRow, p.x.elt, p.w.elt};
+  FormKey gemv{FormKind::gemv, p.x.elt, p.w.elt, rows};
+  int64_t rowStride = packedBytes(1, p.k) / 16;
+  Aligned packed(rowStride * rows), scales(rows * p.blocks * 4);
+  Aligned work(gemvWorkBytes(p.k));
+  for (int64_t m = 0; m < rows; ++m)
+    image.call(pack, p.x.row(m), &p.sx[m * p.blocks], p.k,
+               packed.data + m * rowStride, scales.data + m * p.blocks * 4);
+  std::vector<float> y(rows * p.n, NAN);
+  image.call(gemv, packed.data, scales.data, rowStride, p.blocks, p.w.row(0),
+             p.w.stride, p.sw.data(), p.blocks, p.rowInBlock, int64_t(128), p.n,
+             p.k, y.data(), p.n, work.data);
+  return y;
+}
+
+std::vector<float> runPanel(const FormImage &image, Problem &p) {
+  FormKey pack{FormKind::packPanel, p.x.elt, p.w.elt};
+  FormKey panel{FormKind::panel, p.x.elt, p.w.elt};
+  int64_t mPad = (p.m + 15) / 16 * 16;
+  Aligned packed(packedBytes(p.m, p.k)), scales(packedScaleBytes(p.m, p.k)),
+      work(panelWorkBytes(p.m));
+  std::vector<uint8_t *> rows(mPad, nullptr);
+  std::vector<float *> scaleRows(mPad, nullptr);
+  for (int64_t m = 0; m < p.m; ++m) {
+    rows[m] = p.x.row(m);
+    scaleRows[m] = &p.sx[m * p.blocks];
+  }
+  image.call(pack, rows.data(), scaleRows.data(), mPad, p.k, packed.data,
+             scales.data);
+  std::vector<float> y(p.m * p.n, NAN);
+  image.call(panel, packed.data, scales.data, mPad, p.w.row(0), p.w.stride,
+             p.sw.data(), p.blocks, p.rowInBlock, int64_t(128), p.n, p.k,
+             y.data(), int64_t(1), p.n, p.m, int64_t(0), work.data);
+  return y;
+}
+
+class FormsTest : public ::testing::TestWithParam<std::tuple<Variant, Pair>> {
+protected:
+  void SetUp() override {
+    if (!hostRuns(variant()))
+      GTEST_SKIP() << "this host does not run " << variantName(variant()).str();
+  }
+  Variant variant() const { return std::get<0>(GetParam()); }
+  Pair pair() const { return std::get<1>(GetParam()); }
+};
+
+TEST_P(FormsTest, GemvMatchesForWholeAndRaggedShapes) {
+  FormImage image(gemvKeys(pair()), variant());
+  for (int rows : {1, 2, 4, 8})
+    for (int64_t k : {128, 256, 640, 64, 72, 200, 1, 129})
+      for (int64_t n : {1, 33}) {
+        Problem p(pair().x, pair().w, rows, n, k, /*inBlock=*/120);
+        p.check(runGemv(image, p, rows),
+                "rows " + std::to_string(rows) + " k " + std::to_string(k));
+      }
+}
+
+TEST_P(FormsTest, PanelMatchesForWholeAndRaggedShapes) {
+  FormImage image(panelKeys(pair()), variant());
+  for (int64_t m : {1, 16, 17, 33, 48, 64})
+    for (int64_t k : {128, 320, 64, 72, 200, 1})
+      for (int64_t n : {1, 32, 45}) {
+        Problem p(pair().x, pair().w, m, n, k, /*inBlock=*/100);
+        p.check(runPanel(image, p), "m " + std::to_string(m) + " n " +
+                                        std::to_string(n) + " k " +
+                                        std::to_string(k));
+      }
+}
+
+// A row's bits are the same alone and among others.
+TEST_P(FormsTest, ARowIsBitEqualAloneAndInABatch) {
+  FormImage rows(gemvKeys(pair()), variant());
+  FormImage panel(panelKeys(pair()), variant());
+  Problem all(pair().x, pair().w, 8, 40, 712, 0);
+  Problem one(pair().x, pair().w, 1, 40, 712, 0);
+  std::copy_n(all.x.row(5), all.x.stride, one.x.row(0));
+  std::copy_n(all.sx.begin() + 5 * all.blocks, all.blocks, one.sx.begin());
+  one.sw = all.sw;
+  std::vector<float> batch = runGemv(rows, all, 8), alone = runGemv(rows, one, 1);
+  std::vector<float> wide = runPanel(panel, all), thin = runPanel(panel, one);
+  for (int64_t j = 0; j < 40; ++j) {
+    EXPECT_EQ(batch[5 * 40 + j], alone[j]) << j;
+    EXPECT_EQ(wide[5 * 40 + j], thin[j]) << j;
+  }
+}
+
+// All 256 codes, at every position of a scale block: one weight row per code
+// and one activation that is 1 at one position.
+TEST_P(FormsTest, EveryCodeIsExactAtEveryPosition) {
+  if (pair().w != Elt::fp8)
+    GTEST_SKIP() << "no codes";
+  FormImage rows(gemvKeys(pair()), variant());
+  FormImage panel(panelKeys(pair()), variant());
+  auto setOne = [&](Matrix &x, int64_t i) {
+    if (x.elt == Elt::fp8)
+      x.set(i, 0x38);
+    else
+      x.setValue(i, 1.0f);
+  };
+  Problem p(pair().x, pair().w, 128, 256, 128, 0);
+  std::fill(p.x.bytes.begin(), p.x.bytes.end(), 0);
+  for (int64_t m = 0; m < 128; ++m)
+    setOne(p.x, m * 128 + m);
+  for (int64_t n = 0; n < 256; ++n)
+    for (int64_t c = 0; c < 128; ++c)
+      p.w.set(n * 128 + c, n);
+  std::fill(p.sx.begin(), p.sx.end(), 1.0f);
+  std::fill(p.sw.begin(), p.sw.end(), 1.0f);
+  std::vector<float> wide = runPanel(panel, p);
+  for (int64_t m = 0; m < 128; ++m) {
+    Problem one(pair().x, pair().w, 1, 256, 128, 0);
+    std::copy_n(p.x.row(m), p.x.stride, one.x.row(0));
+    one.w = p.w;
+    one.sx.assign(1, 1.0f);
+    one.sw = p.sw;
+    std::vector<float> thin = runGemv(rows, one, 1);
+    for (int64_t n = 0; n < 256; ++n) {
+      float expected = decodeE4M3(n);
+      if (std::isnan(expected)) {
+        // 0 * NaN too: the whole row is NaN.
+        ASSERT_TRUE(std::isnan(wide[m * 256 + n])) << n;
+        ASSERT_TRUE(std::isnan(thin[n])) << n;
+      } else {
+        ASSERT_EQ(wide[m * 256 + n], expected) << m << " " << n;
+        ASSERT_EQ(thin[n], expected) << m << " " << n;
+      }
+    }
+  }
+}
+
+// Weights end at a page that must not be touched.
+TEST_P(FormsTest, NothingIsReadBeyondTheOperands) {
+  FormImage rows(gemvKeys(pair()), variant());
+  FormImage panel(panelKeys(pair()), variant());
+  for (int64_t k : {70, 128, 200}) {
+    Problem p(pair().x, pair().w, 1, 3, k, 0);
+    int64_t size = p.w.bytes.size(), pages = (size + 4095) / 4096 * 4096;
+    auto *memory = static_cast<uint8_t *>(
+        mmap(nullptr, pages + 4096, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    mprotect(memory + pages, 4096, PROT_NONE);
+    std::memcpy(memory + pages - size, p.w.bytes.data(), size);
+    Problem guarded = p;
+    // Run on the guarded copy through the same harness.
+    FormKey pack{FormKind::packRow, p.x.elt, p.w.elt};
+    int64_t mPad = 16;
+    Aligned packed(packedBytes(1, k)), scales(packedScaleBytes(1, k)),
+        work(panelWorkBytes(1) + gemvWorkBytes(k));
+    std::vector<float> y(3, NAN), z(3, NAN);
+    rows.call(pack, p.x.row(0), p.sx.data(), k, packed.data, scales.data);
+    rows.call(FormKey{FormKind::gemv, p.x.elt, p.w.elt, 1}, packed.data,
+              scales.data, int64_t(0), p.blocks, memory + pages - size,
+              p.w.stride, p.sw.data(), p.blocks, int64_t(0), int64_t(128),
+              int64_t(3), k, y.data(), int64_t(3), work.data);
+    p.check(y, "guarded gemv");
+    std::vector<uint8_t *> pointers(mPad, nullptr);
+    std::vector<float *> scalePointers(mPad, nullptr);
+    pointers[0] = p.x.row(0);
+    scalePointers[0] = p.sx.data();
+    panel.call(FormKey{FormKind::packPanel, p.x.elt, p.w.elt}, pointers.data(),
+               scalePointers.data(), mPad, k, packed.data, scales.data);
+    panel.call(FormKey{FormKind::panel, p.x.elt, p.w.elt}, packed.data,
+               scales.data, mPad, memory + pages - size, p.w.stride,
+               p.sw.data(), p.blocks, int64_t(0), int64_t(128), int64_t(3), k,
+               z.data(), int64_t(1), int64_t(3), int64_t(1), int64_t(0),
+               work.data);
+    p.check(z, "guarded panel");
+    munmap(memory, pages + 4096);
+  }
+}
+
+// b [K,N] packed by columns: y += a . b, the plain dot of attention.
+TEST_P(FormsTest, ColumnPackMatchesForRaggedShapes) {
+  if (pair().x == Elt::fp8 || pair().w == Elt::fp8)
+    GTEST_SKIP() << "columns are packed from bf16 and f32 only";
+  FormKey pack{FormKind::packColumns, pair().x, pair().w};
+  FormKey panel{FormKind::panel, pair().x, pair().w};
+  FormImage image({pack, panel}, variant());
+  for (int64_t k : {1, 64, 192, 45})
+    for (int64_t n : {16, 40, 3})
+      for (int64_t m : {1, 16, 35}) {
+        Matrix a(pair().w, m, k, 5), bT(pair().x, k, n, 6);
+        int64_t nPad = (n + 15) / 16 * 16;
+        Aligned packed(packedBytes(n, k)), work(panelWorkBytes(n));
+        image.call(pack, bT.row(0), bT.stride, k, n, nPad, packed.data);
+        std::vector<float> y(m * n, 0.25f);
+        image.call(panel, packed.data, nullptr, nPad, a.row(0), a.stride,
+                   nullptr, int64_t(0), int64_t(0), int64_t(1), m, k, y.data(),
+                   n, int64_t(1), n, int64_t(1), work.data);
+        for (int64_t i = 0; i < m; ++i)
+          for (int64_t j = 0; j < n; ++j) {
+            double sum = 0.25, absolute = 1;
+            for (int64_t c = 0; c < k; ++c) {
+              double product = a.values[i * k + c] * bT.values[c * n + j];
+              sum += product;
+              absolute += std::abs(product);
+            }
+            ASSERT_NEAR(y[i * n + j], sum, 1e-6 * absolute)
+                << k << " " << n << " " << m;
+          }
+      }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, FormsTest,
+    ::testing::Combine(::testing::Values(Variant::v3, Variant::v4,
+                                         Variant::v4Bf16Vbmi),
+                       ::testing::ValuesIn(kPairs)),
+    [](const auto &info) {
+      Pair p = std::get<1>(info.param);
+      return std::string(std::get<0>(info.param) == Variant::v3   ? "v3"
+                         : std::get<0>(info.param) == Variant::v4 ? "v4"
+                                                                  : "v4bf16") +
+             "_" + nameOf(p.x) + "_" + nameOf(p.w);
+    });
+
+} // namespace

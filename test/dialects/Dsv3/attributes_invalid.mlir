@@ -1,0 +1,150 @@
+// Refusals of attributes, types and discardable attributes.
+// RUN: hadal-opt %s -split-input-file -verify-diagnostics
+
+// FP8 codes without scales are not a value.
+// expected-error@+1 {{FP8 tensor needs a scale layout}}
+func.func private @f(tensor<?x128xf8E4M3FN, #dsv3.layout<[tokens]>>)
+
+// -----
+
+// Scales belong to FP8 only.
+// expected-error@+1 {{scale layout on a tensor of 'bf16', which is not f8E4M3FN}}
+func.func private @f(tensor<?x128xbf16, #dsv3.layout<[tokens], scale = <1x128, f32, k>>>)
+
+// -----
+
+// Every dynamic extent has a name.
+// expected-error@+1 {{layout names 1 dynamic extents but the shape has 2}}
+func.func private @f(tensor<?x?xbf16, #dsv3.layout<[tokens]>>)
+
+// -----
+
+// No name without a dynamic extent.
+// expected-error@+1 {{layout names 1 dynamic extents but the shape has 0}}
+func.func private @f(tensor<4x4xbf16, #dsv3.layout<[tokens]>>)
+
+// -----
+
+// Scale blocks are two-dimensional.
+// expected-error@+1 {{FP8 tensor needs at least two dimensions, has 1}}
+func.func private @f(tensor<128xf8E4M3FN, #dsv3.layout<scale = <1x128, f32, k>>>)
+
+// -----
+
+// A stack counts matrices.
+// expected-error@+1 {{a stack has rank 3 (count, rows, columns), got rank 2}}
+func.func private @f(tensor<4x4xbf16, #dsv3.layout<stack>>)
+
+// -----
+
+// Segments are rows of one matrix.
+// expected-error@+1 {{segments have rank 2, got rank 3}}
+func.func private @f(tensor<4x4x4xbf16, #dsv3.layout<segments>>)
+
+// -----
+
+// A block has two extents.
+// expected-error@+1 {{a scale block has two extents}}
+func.func private @f(tensor<4x4xf8E4M3FN, #dsv3.layout<scale = <128, f32, k>>>)
+
+// -----
+
+// Blocks are not empty.
+// expected-error@+1 {{scale block must be positive, got 0x128}}
+func.func private @f(tensor<4x4xf8E4M3FN, #dsv3.layout<scale = <0x128, f32, k>>>)
+
+// -----
+
+// Scale formats are a closed list.
+// expected-error@+1 {{'f16' is not a scale format (f32, ue8m0)}}
+func.func private @f(tensor<4x4xf8E4M3FN, #dsv3.layout<scale = <1x128, f16, k>>>)
+
+// -----
+
+// Scale orders are a closed list.
+// expected-error@+1 {{'n' is not a scale order (k, mn)}}
+func.func private @f(tensor<4x4xf8E4M3FN, #dsv3.layout<scale = <1x128, f32, n>>>)
+
+// -----
+
+// Extents are a closed list.
+// expected-error@+1 {{'heads' is not an extent (tokens, routed, logits)}}
+func.func private @f(tensor<?x4xbf16, #dsv3.layout<[heads]>>)
+
+// -----
+
+// Items of a layout are a closed list.
+// expected-error@+1 {{expected '[', 'stack', 'segments' or 'scale', got 'tiled'}}
+func.func private @f(tensor<4x4xbf16, #dsv3.layout<tiled>>)
+
+// -----
+
+// A cache row has both parts, the rotary one in pairs.
+// expected-error@+1 {{a cache row needs a positive latent width and a positive even rotary width, got 512 + 63}}
+func.func private @f(!dsv3.cache<512 + 63 x bf16>)
+
+// -----
+
+// A cache holds activations.
+// expected-error@+1 {{a cache holds f32 or bf16, got 'i32'}}
+func.func private @f(!dsv3.cache<512 + 64 x i32>)
+
+// -----
+
+// A bucket holds at least one token.
+// expected-error@+1 {{bucket sizes must be positive}}
+func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<decode tokens 0 rows 1 queries 1>}
+
+// -----
+
+// A row has no more queries than the bucket tokens.
+// expected-error@+1 {{a row may not have more queries (8) than the bucket has tokens (4)}}
+func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<decode tokens 4 rows 1 queries 8>}
+
+// -----
+
+// A head bucket has rows.
+// expected-error@+1 {{a head bucket needs at least one row of logits}}
+func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<head logits 0>}
+
+// -----
+
+// Buckets are a closed list.
+// expected-error@+1 {{'train' is not a bucket (decode, prefill, head)}}
+func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<train tokens 1 rows 1 queries 1>}
+
+// -----
+
+// The bucket attribute is a bucket.
+// expected-error@+1 {{'dsv3.bucket' must be a #dsv3.bucket}}
+func.func private @f() attributes {dsv3.bucket = 4}
+
+// -----
+
+// Only functions have buckets.
+// expected-error@+1 {{'dsv3.bucket' belongs on a function}}
+module attributes {dsv3.bucket = #dsv3.bucket<head logits 1>} {}
+
+// -----
+
+// Attention has two forms.
+// expected-error@+1 {{'dsv3.attention' must be "absorbed" or "expanded"}}
+func.func private @f() attributes {dsv3.attention = "sparse"}
+
+// -----
+
+// Model facts are a dictionary of the module.
+// expected-error@+1 {{'dsv3.model' must be a dictionary on a module}}
+module attributes {dsv3.model = 1} {}
+
+// -----
+
+// Remarks are a list on the module.
+// expected-error@+1 {{'dsv3.remarks' must be an array on a module}}
+module attributes {dsv3.remarks = 1} {}
+
+// -----
+
+// Attributes of the dialect are a closed list.
+// expected-error@+1 {{unknown dsv3 attribute 'dsv3.fast'}}
+func.func private @f() attributes {dsv3.fast}

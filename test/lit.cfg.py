@@ -1,0 +1,21 @@
+# lit: every *.mlir and *.test under test/ is one test.
+import os
+import shutil
+
+import lit.formats
+
+config.name = "hadal"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["Inputs", "golden", "lit.cfg.py", "lit.site.cfg.py"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.hadal_binary_dir, "test")
+
+# Our tools, then FileCheck, not, count and split-file of LLVM.
+path = [os.path.join(config.hadal_binary_dir, "bin"), config.llvm_tools_dir]
+config.environment["PATH"] = os.pathsep.join(path + [os.environ["PATH"]])
+config.environment["FILECHECK_OPTS"] = "--dump-input-filter=all"
+config.substitutions.append(("%models", os.path.join(config.hadal_source_dir, "models")))
+
+if shutil.which("ptxas", path=config.environment["PATH"]):
+    config.available_features.add("ptxas")

@@ -1,0 +1,121 @@
+// hadal-bench and hadal-inspect on the toy model.
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "test/tools/ToolHarness.h"
+
+using namespace hadal;
+using namespace hadal::toy;
+
+namespace {
+
+nlohmann::json inspectJson(const ToyCheckpoint &c, const std::string &flags) {
+  ToolResult r =
+      c.run("hadal-inspect", c.artifact() + " --format json " + flags);
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.err, "");
+  return nlohmann::json::parse(r.out, nullptr, false);
+}
+
+} // namespace
+
+TEST(HadalBench, PrintsRatesAndWritesThem) {
+  ToyCheckpoint c;
+  ToolResult r = c.run("hadal-bench",
+                       c.artifact() + " --weights " + c.dir().path() +
+                           " -t 2 --prompt-len 20 --gen-len 8 --batch 1,3 "
+                           "--profile --json " +
+                           c.dir().file("b.json"));
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("plain read"), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find("share"), std::string::npos) << r.out;
+  auto json = nlohmann::json::parse(readText(c.dir().file("b.json")));
+  ASSERT_EQ(json["runs"].size(), 2u);
+  for (int i : {0, 1}) {
+    const auto &run = json["runs"][i];
+    int batch = i ? 3 : 1;
+    EXPECT_EQ(run["batch"], batch);
+    EXPECT_EQ(run["prefill"]["tokens"], 20 * batch);
+    EXPECT_GT(run["prefill"]["tokens_per_second"], 0);
+    EXPECT_EQ(run["decode"]["tokens"], 8 * batch);
+    // w.0, w.1 and the bias, all dense.
+    EXPECT_EQ(run["decode"]["weight_bytes_per_step"], (8 + 8 + 64) * 4);
+    EXPECT_GT(run["decode"]["share_of_plain_read"], 0);
+    EXPECT_GT(run["decode"]["plain_read_bytes_per_second"], 0);
+    uint64_t attend = 0;
+    for (const auto &kernel : run["decode"]["kernels"])
+      if (kernel["name"] == "attend")
+        attend = kernel["launches"];
+    EXPECT_EQ(attend, 8u * kLayers);
+  }
+}
+
+TEST(HadalBench, RequestsBeyondTheLimitsAreRefused) {
+  ToyCheckpoint c;
+  std::string model = c.artifact() + " --weights " + c.dir().path();
+  EXPECT_EQ(c.run("hadal-bench", model + " --prompt-len 60 --gen-len 3").status,
+            2);
+  EXPECT_EQ(c.run("hadal-bench",
+                  model + " --prompt-len 5 --gen-len 3 --batch 5")
+                .status,
+            2);
+  EXPECT_EQ(c.run("hadal-bench", model + " --prompt-len 0").status, 2);
+}
+
+TEST(HadalInspect, OverviewAndSections) {
+  ToyCheckpoint c;
+  auto overview = inspectJson(c, "")["artifact"];
+  EXPECT_EQ(overview["target"], "cpu");
+  EXPECT_EQ(overview["images"], "v3");
+  EXPECT_EQ(overview["entries"].size(), 6u);
+  EXPECT_EQ(overview["entries"][2]["tokens"], 8);
+
+  auto kernels = inspectJson(c, "--kernels")["kernels"];
+  ASSERT_EQ(kernels.size(), size_t(kNumKernels));
+  EXPECT_EQ(kernels[kScratch]["scratch_bytes"], kScratchBytes);
+  EXPECT_EQ(kernels[0]["schedule"], "#tile.schedule<>");
+
+  auto program = inspectJson(c, "--program")["program"];
+  auto commands = program["functions"]["decode_1"]["commands"];
+  ASSERT_EQ(commands.size(), 3u);
+  EXPECT_EQ(commands[0], "launch embed[1](x = arena+0, tokens = tokens, sizes "
+                         "= sizes)");
+  EXPECT_EQ(commands[1], "repeat 2 decode_1.layer params [0, 1] states [0, 1, "
+                         "2, 3]");
+
+  auto weights = inspectJson(c, "--weights")["weights"];
+  EXPECT_EQ(weights["mapped_bytes"], (8 + 8 + 64) * 4);
+  EXPECT_EQ(weights["parameters"][2]["shape"], "[64]");
+
+  auto memory = inspectJson(c, "--memory")["memory"];
+  EXPECT_EQ(memory["arena_bytes"], 128);
+  EXPECT_EQ(memory["cache_bytes_per_token"], 2 * 2 * 4);
+  EXPECT_EQ(memory["cache_bytes"], 16 * 4 * 4 * 16);
+
+  auto both = inspectJson(c, "--provenance --memory");
+  EXPECT_EQ(both["provenance"]["options"]["max-batch-size"], "4");
+  EXPECT_EQ(both["provenance"]["remarks"][0],
+            "decode_1: absorbed attention");
+  EXPECT_TRUE(both.contains("memory"));
+}
+
+TEST(HadalInspect, TextIsReadable) {
+  ToyCheckpoint c;
+  ToolResult r = c.run("hadal-inspect", c.artifact() + " --weights --program");
+  EXPECT_EQ(r.status, 0);
+  EXPECT_NE(r.out.find("repeat 2 decode_1.layer"), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find("bias"), std::string::npos) << r.out;
+}
+
+TEST(HadalInspect, DamagedFilesAreRefused) {
+  ToyCheckpoint c;
+  std::vector<uint8_t> bytes = assemble(model());
+  bytes[100] ^= 1;
+  writeFile(c.artifact(), bytes);
+  ToolResult r = c.run("hadal-inspect", c.artifact());
+  EXPECT_EQ(r.status, 3);
+  EXPECT_EQ(r.out, "");
+  EXPECT_NE(r.err.find("error H4004"), std::string::npos) << r.err;
+  EXPECT_EQ(c.run("hadal-inspect", "").status, 2);
+  EXPECT_EQ(c.run("hadal-inspect", c.artifact() + " --format xml").status, 2);
+}

@@ -1,0 +1,157 @@
+#include "tools/common/Cli.h"
+
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <new>
+#include <unistd.h>
+
+#include "runtime/base/ProcessMemory.h"
+#include "runtime/base/Progress.h"
+#include "runtime/drivers/cpu/CpuDriver.h"
+
+namespace hadal::cli {
+
+namespace {
+
+std::atomic<bool> interrupted{false};
+
+void onSignal(int) {
+  if (interrupted.exchange(true))
+    _exit(130);
+}
+
+} // namespace
+
+const std::atomic<bool> &interruptFlag() {
+  static const bool installed = [] {
+    struct sigaction action = {};
+    action.sa_handler = onSignal;
+    sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
+    return true;
+  }();
+  (void)installed;
+  return interrupted;
+}
+
+CLI::Validator nonNegative() {
+  return CLI::Validator(
+      [](const std::string &text) -> std::string {
+        return text.starts_with('-') ? "Value " + text + " is negative" : "";
+      },
+      "NONNEGATIVE");
+}
+
+int run(CLI::App &app, int argc, char **argv,
+        const std::function<Status()> &body) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp &) {
+    std::fputs(app.help().c_str(), stdout);
+    return 0;
+  } catch (const CLI::ParseError &e) {
+    std::fprintf(stderr, "error H5011: %s; see --help\n", e.what());
+    return 2;
+  }
+  Status status;
+  try {
+    status = body();
+  } catch (const std::bad_alloc &) {
+    status = error(5006, "out of memory; use a smaller batch or sequence "
+                         "length");
+  } catch (const std::exception &e) {
+    status = error(5014, "unexpected exception: {}", e.what());
+  }
+  if (status.ok())
+    return 0;
+  std::fprintf(stderr, "%s\n", status.toString().c_str());
+  return status.exitCode();
+}
+
+void LoadFlags::add(CLI::App &app) {
+  app.add_option("artifact", artifact, "the .hadal file")->required();
+  app.add_option("--weights", weights,
+                 "the checkpoint directory it was compiled for")
+      ->required();
+  app.add_option("-t,--threads", threads,
+                 "threads; default: as many as the process may run on")
+      ->check(CLI::Range(1u, 1024u));
+  app.add_option("--device", device, "cpu");
+  app.add_flag("-q,--quiet", quiet, "no progress and no statistics on stderr");
+}
+
+StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags) {
+  if (flags.device != "cpu")
+    return error(5011, "--device {} is not known; this build has 'cpu'",
+                 flags.device);
+  HADAL_ASSIGN_OR_RETURN(
+      std::unique_ptr<Driver> driver,
+      cpu::createCpuDriver({.threads = flags.threads, .variant = {}}));
+  const std::string description = driver->description();
+  ModelOptions options;
+  options.artifactPath = flags.artifact;
+  options.weightsDirectory = flags.weights;
+  options.quiet = flags.quiet;
+  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Model> model,
+                         Model::load(std::move(driver), options));
+  if (!flags.quiet) {
+    HADAL_ASSIGN_OR_RETURN(ProcessMemory memory, readProcessMemory());
+    const WeightStatistics &w = model->weights().statistics();
+    fmt::print(stderr,
+               "loaded {} in {:.2f} s on {} (image {}): weights {} mapped, {} "
+               "copied; process {} of file pages, {} anonymous\n",
+               flags.artifact, model->loadSeconds(), description,
+               model->executable().variant(), formatBytes(w.mappedBytes),
+               formatBytes(w.copiedBytes + w.misalignedBytes),
+               formatBytes(memory.file), formatBytes(memory.anonymous));
+  }
+  return model;
+}
+
+StatusOr<std::vector<int32_t>> parseIds(const std::string &text) {
+  std::vector<int32_t> ids;
+  const char *at = text.data(), *end = at + text.size();
+  while (true) {
+    int32_t id = 0;
+    auto [next, failure] = std::from_chars(at, end, id);
+    if (failure != std::errc() || (next != end && *next != ','))
+      return error(5011,
+                   "'{}' is not a list of token ids: expected numbers "
+                   "separated by commas, found '{}' at character {}",
+                   text, std::string(at, std::min<size_t>(end - at, 12)),
+                   at - text.data());
+    ids.push_back(id);
+    if (next == end)
+      return ids;
+    at = next + 1;
+  }
+}
+
+StatusOr<std::vector<std::string>> readLines(const std::string &path) {
+  std::ifstream in(path);
+  if (!in)
+    return error(5001, "cannot open '{}': {}; give a readable text file", path,
+                 std::strerror(errno));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);)
+    lines.push_back(line);
+  if (in.bad())
+    return error(5001, "cannot read '{}': {}; give a readable text file", path,
+                 std::strerror(errno));
+  if (lines.empty())
+    return error(5005, "'{}' holds no line; write one prompt a line", path);
+  return lines;
+}
+
+Status writeStdout(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
+      std::fflush(stdout) != 0)
+    return error(5015, "cannot write to standard output: {}",
+                 std::strerror(errno));
+  return {};
+}
+
+} // namespace hadal::cli

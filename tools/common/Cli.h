@@ -1,0 +1,54 @@
+// What the runtime's executables share: option parsing without escaping
+// exceptions, exit codes, interrupts, loading.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "runtime/base/Status.h"
+#include "runtime/session/Model.h"
+
+namespace hadal::cli {
+
+/// Runs a tool: parses |argc|, |argv| with |app|, then calls |body|. Returns the
+/// exit code: 0, 2 for a usage error, that of the error otherwise. The error is
+/// printed as one line on stderr; no exception leaves.
+int run(CLI::App &app, int argc, char **argv,
+        const std::function<Status()> &body);
+
+/// A check for unsigned options: CLI11 itself would wrap a negative number.
+CLI::Validator nonNegative();
+
+/// Becomes true at the first SIGINT or SIGTERM; a second one ends the process
+/// at once with exit status 130.
+const std::atomic<bool> &interruptFlag();
+
+/// Options of every tool that loads a model.
+struct LoadFlags {
+  std::string artifact, weights, device = "cpu";
+  unsigned threads = 0;
+  bool quiet = false;
+
+  void add(CLI::App &app);
+};
+
+/// Loads the model and prints a line on stderr: time, mapped and anonymous
+/// memory. H5011 for a device that this build does not have.
+StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags);
+
+/// "5,17,3" as ids; H5011 names what is not a number.
+StatusOr<std::vector<int32_t>> parseIds(const std::string &text);
+
+/// The lines of a text file without their ends; H5001.
+StatusOr<std::vector<std::string>> readLines(const std::string &path);
+
+/// Writes to stdout; H5015 if it cannot take it (a full disk, a closed pipe).
+Status writeStdout(std::string_view text);
+
+} // namespace hadal::cli

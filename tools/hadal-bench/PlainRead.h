@@ -1,0 +1,50 @@
+// Which weight bytes a step reads, and how fast the machine reads them when
+// nothing else is done: the yardstick of decode.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "runtime/session/Session.h"
+
+namespace hadal::bench {
+
+/// A contiguous piece of weights in memory.
+struct Piece {
+  const uint8_t *data;
+  uint64_t bytes;
+};
+
+/// The weights of a model by what decides whether a step reads them.
+class WeightMap {
+public:
+  explicit WeightMap(const Model &model);
+
+  /// Appends what a step of |rows| rows read: all dense weights, the experts
+  /// that got a token according to |loads| (of this step alone), and |rows|
+  /// rows of the embedding.
+  void read(uint64_t rows, std::span<const Session::ExpertLoad> loads,
+            std::vector<Piece> &pieces) const;
+  /// Everything.
+  void all(std::vector<Piece> &pieces) const;
+
+private:
+  struct Experts {
+    std::string layer;
+    std::vector<Piece> experts;
+  };
+  std::vector<Piece> dense, embedding;
+  uint64_t embeddingRowBytes = 0;
+  std::vector<Experts> stacks;
+};
+
+uint64_t totalBytes(std::span<const Piece> pieces);
+
+/// Reads |pieces| once on the threads of |driver| (the CPU's) with the widest
+/// loads it has, and returns the seconds. |prefetch|: with a software prefetch
+/// 4 KiB ahead; which of the two loops is faster depends on the machine.
+double readPlainly(Driver &driver, std::span<const Piece> pieces,
+                   bool prefetch);
+
+} // namespace hadal::bench

@@ -1,0 +1,181 @@
+// hadal-compile: a checkpoint directory to one artifact.
+#include "compiler/driver/Compiler.h"
+#include "frontend/Error.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/InitLLVM.h"
+
+using namespace hadal;
+namespace cl = llvm::cl;
+
+namespace {
+
+constexpr int kUsageError = 2;
+
+cl::OptionCategory category("hadal-compile options");
+
+cl::opt<std::string> input(cl::Positional, cl::desc("<MODEL_DIR | IR file>"),
+                           cl::cat(category));
+cl::opt<std::string> output("o", cl::desc("artifact to write"),
+                            cl::value_desc("FILE"), cl::cat(category));
+cl::opt<std::string> target("target", cl::desc("machine to compile for: cpu"),
+                            cl::init("cpu"), cl::cat(category));
+cl::opt<int64_t> maxBatchSize("max-batch-size",
+                              cl::desc("sequences in flight (16)"),
+                              cl::init(16), cl::cat(category));
+cl::opt<int64_t> maxSeqLen("max-seq-len",
+                           cl::desc("longest sequence in tokens (4096)"),
+                           cl::init(4096), cl::cat(category));
+cl::opt<AttentionChoice> attention(
+    "attention", cl::desc("form of the attention:"),
+    cl::values(clEnumValN(AttentionChoice::Auto, "auto",
+                          "per bucket, by cost (default)"),
+               clEnumValN(AttentionChoice::Absorbed, "absorbed",
+                          "over the latent cache"),
+               clEnumValN(AttentionChoice::Expanded, "expanded",
+                          "over keys and values expanded from it")),
+    cl::init(AttentionChoice::Auto), cl::cat(category));
+enum class Activations { bf16, f32 };
+cl::opt<Activations> activations(
+    "activations", cl::desc("element type of activations and cache:"),
+    cl::values(clEnumValN(Activations::bf16, "bf16", "bfloat16 (default)"),
+               clEnumValN(Activations::f32, "f32", "float32")),
+    cl::init(Activations::bf16), cl::cat(category));
+enum class Fp8 { w8a8, w8a16 };
+cl::opt<Fp8> fp8(
+    "fp8", cl::desc("arithmetic of FP8 weights:"),
+    cl::values(clEnumValN(Fp8::w8a8, "w8a8",
+                          "activations quantised per 128 (default)"),
+               clEnumValN(Fp8::w8a16, "w8a16",
+                          "exact codes, activations as they are")),
+    cl::init(Fp8::w8a8), cl::cat(category));
+cl::list<int64_t> decodeBuckets("decode-buckets", cl::CommaSeparated,
+                                cl::desc("batch sizes (1,4,16,64)"),
+                                cl::value_desc("N,..."), cl::cat(category));
+cl::list<int64_t> prefillBuckets("prefill-buckets", cl::CommaSeparated,
+                                 cl::desc("chunk sizes (64,512)"),
+                                 cl::value_desc("N,..."), cl::cat(category));
+cl::opt<std::string> dumpPhasesTo(
+    "dump-phases-to", cl::desc("write the IR after each phase, numbered"),
+    cl::value_desc("DIR"), cl::cat(category));
+cl::opt<std::string> compileTo("compile-to",
+                               cl::desc("stop after a phase and write its IR"),
+                               cl::value_desc("PHASE"), cl::cat(category));
+cl::opt<std::string> compileFrom(
+    "compile-from", cl::desc("the input is the IR that a phase left"),
+    cl::value_desc("PHASE"), cl::cat(category));
+cl::opt<bool> planOnly("plan-only",
+                       cl::desc("print the memory plan and stop"),
+                       cl::cat(category));
+cl::opt<unsigned> threads("codegen-threads",
+                          cl::desc("code generation threads (one per core)"),
+                          cl::init(0), cl::cat(category));
+
+/// The phases, for --help.
+std::string phaseHelp() {
+  std::string text = "\nPHASES (of --compile-to and --compile-from):\n\n";
+  for (const PhaseInfo &info : allPhases())
+    text += llvm::formatv("  {0,-12}{1}\n", info.word, info.sentence);
+  return text;
+}
+
+int usage(const llvm::Twine &message) {
+  llvm::errs() << "hadal-compile: usage error: " << message
+               << "; see hadal-compile --help\n";
+  return kUsageError;
+}
+
+/// Prints |error| and returns the exit code of its table entry.
+int report(llvm::Error error) {
+  int code = 1;
+  llvm::handleAllErrors(
+      std::move(error),
+      [&](const CodedError &e) {
+        llvm::errs() << "hadal-compile: error ";
+        e.log(llvm::errs());
+        llvm::errs() << "\n";
+        code = e.getExitCode();
+      },
+      [&](const llvm::ErrorInfoBase &e) {
+        llvm::errs() << "hadal-compile: error: " << e.message() << "\n";
+      });
+  return code;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  static const std::string help = phaseHelp();
+  cl::extrahelp phases(help);
+  cl::HideUnrelatedOptions(category);
+  std::string problems;
+  llvm::raw_string_ostream problemStream(problems);
+  if (!cl::ParseCommandLineOptions(
+          argc, argv,
+          "hadal-compile MODEL_DIR -o FILE: a DeepSeek-V3-family checkpoint "
+          "(config.json, safetensors) to one artifact\n",
+          &problemStream)) {
+    llvm::errs() << problems;
+    return kUsageError;
+  }
+
+  CompileRequest request;
+  request.input = input;
+  request.output = output;
+  request.dumpDir = dumpPhasesTo;
+  request.planOnly = planOnly;
+  request.threads = threads;
+  if (input.empty())
+    return usage("no model directory given");
+  auto parse = [&](cl::opt<std::string> &option,
+                   std::optional<Phase> &phase) -> bool {
+    if (!option.getNumOccurrences())
+      return true;
+    phase = parsePhase(option);
+    return phase.has_value();
+  };
+  std::optional<Phase> to;
+  if (!parse(compileTo, to))
+    return usage("--compile-to=" + compileTo + " is not a phase");
+  if (!parse(compileFrom, request.resumed))
+    return usage("--compile-from=" + compileFrom + " is not a phase");
+  if (request.resumed == Phase::Artifact)
+    return usage("--compile-from=artifact: nothing follows that phase");
+  request.last = to.value_or(Phase::Artifact);
+  if (request.resumed && request.last <= *request.resumed)
+    return usage("--compile-to=" + compileTo + " is not after --compile-from=" +
+                 compileFrom);
+  if (planOnly && to)
+    return usage("--plan-only and --compile-to exclude each other");
+  if (request.last == Phase::Artifact && !planOnly && output.empty())
+    return usage("no output given: -o FILE");
+  if (request.resumed) {
+    // The IR file holds the options it was made with.
+    // A cl::list overloads the address operator.
+    const cl::Option *fixed[] = {
+        &target,      &maxBatchSize, &maxSeqLen,
+        &attention,   &activations,  &fp8,
+        std::addressof(decodeBuckets), std::addressof(prefillBuckets)};
+    for (const cl::Option *option : fixed)
+      if (option->getNumOccurrences())
+        return usage("--" + option->ArgStr +
+                     " belongs to the run that wrote the IR file, not to "
+                     "--compile-from");
+  }
+
+  CompileOptions &options = request.options;
+  options.target = target;
+  options.maxBatchSize = maxBatchSize;
+  options.maxSeqLen = maxSeqLen;
+  options.attention = attention;
+  options.f32Activations = activations == Activations::f32;
+  options.w8a16 = fp8 == Fp8::w8a16;
+  if (!decodeBuckets.empty())
+    options.decodeBuckets.assign(decodeBuckets.begin(), decodeBuckets.end());
+  if (!prefillBuckets.empty())
+    options.prefillBuckets.assign(prefillBuckets.begin(),
+                                  prefillBuckets.end());
+  if (llvm::Error error = compile(request, llvm::errs()))
+    return report(std::move(error));
+  return 0;
+}

@@ -1,0 +1,331 @@
+#include "tools/hadal-inspect/Sections.h"
+
+#include <algorithm>
+#include <map>
+
+#include "runtime/base/Progress.h"
+
+namespace hadal::inspect {
+
+using namespace schema;
+
+namespace {
+
+uint64_t parameterBytes(const Parameter &p) {
+  uint64_t row = artifact::dtypeBytes(p.dtype());
+  if (p.kind() == ParameterKind::generated)
+    return p.positions() * p.inv_freq()->size() * 2 * sizeof(float);
+  for (uint64_t extent : *p.inner())
+    row *= extent;
+  uint64_t rows = 0;
+  for (uint64_t r : *p.rows())
+    rows += r;
+  return row * rows * (p.kind() == ParameterKind::stack ? p.count() : 1);
+}
+
+std::string shapeText(const Parameter &p) {
+  std::string text;
+  if (p.kind() == ParameterKind::generated)
+    return fmt::format("[{}, {}, 2]", p.positions(), p.inv_freq()->size());
+  if (p.kind() == ParameterKind::stack)
+    text = fmt::format("{} x ", p.count());
+  std::vector<uint64_t> rows(p.rows()->begin(), p.rows()->end());
+  text += fmt::format("[{}", fmt::join(rows, "+"));
+  for (uint64_t extent : *p.inner())
+    text += fmt::format(", {}", extent);
+  return text + "]";
+}
+
+std::string argText(const hadal::Artifact &artifact, const Arg &arg) {
+  switch (arg.kind()) {
+  case ArgKind::arena:
+    return fmt::format("arena+{}", arg.value());
+  case ArgKind::parameter:
+    return fmt::format("param[{}]", arg.index());
+  case ArgKind::state:
+    return fmt::format("state[{}]", arg.index());
+  case ArgKind::input:
+  case ArgKind::output: {
+    std::string name =
+        arg.kind() == ArgKind::input
+            ? EnumNameInput(static_cast<Input>(arg.index()))
+            : EnumNameOutput(static_cast<Output>(arg.index()));
+    return arg.value() ? fmt::format("{}+{}", name, arg.value()) : name;
+  }
+  case ArgKind::scalar:
+    return fmt::format("{}", static_cast<int64_t>(arg.value()));
+  }
+  return "?";
+}
+
+std::string commandText(const hadal::Artifact &artifact, const Command &c) {
+  const auto &root = artifact.root();
+  if (c.kind() == CommandKind::launch) {
+    const Kernel &kernel = *root.kernels()->Get(c.kernel());
+    std::string text =
+        fmt::format("launch {}[{}](", kernel.name()->string_view(), c.items());
+    for (unsigned i = 0; i < c.args()->size(); ++i)
+      text += fmt::format("{}{} = {}", i ? ", " : "",
+                          kernel.arg_names()->Get(i)->string_view(),
+                          argText(artifact, *c.args()->Get(i)));
+    return text + ")";
+  }
+  std::string_view callee =
+      root.functions()->Get(c.callee())->name()->string_view();
+  std::vector<uint32_t> parameters(c.parameters()->begin(),
+                                   c.parameters()->end()),
+      states(c.states()->begin(), c.states()->end());
+  std::string head = c.kind() == CommandKind::repeat
+                         ? fmt::format("repeat {} {}", c.count(), callee)
+                         : fmt::format("call {}", callee);
+  return fmt::format("{} params [{}] states [{}]", head,
+                     fmt::join(parameters, ", "), fmt::join(states, ", "));
+}
+
+Json bucketJson(const Entry &e) {
+  Json json;
+  json["name"] = e.name()->str();
+  json["kind"] = EnumNameEntryKind(e.kind());
+  json["tokens"] = e.tokens();
+  json["rows"] = e.rows();
+  json["max_queries_per_row"] = e.max_queries_per_row();
+  json["logit_rows"] = e.logit_rows();
+  json["attention"] = e.attention()->str();
+  json["arena_bytes"] = e.arena_bytes();
+  return json;
+}
+
+} // namespace
+
+Json overview(const hadal::Artifact &artifact) {
+  const Model &m = artifact.model();
+  Json json;
+  json["file"] = artifact.path();
+  json["file_bytes"] = artifact.fileBytes();
+  json["target"] = std::string(artifact.target());
+  json["images"] = artifact.imageVariants();
+  json["model_type"] = m.model_type()->str();
+  json["num_layers"] = m.num_layers();
+  json["num_moe_layers"] = m.num_moe_layers();
+  json["hidden_size"] = m.hidden_size();
+  json["vocab_size"] = m.vocab_size();
+  json["num_experts"] = m.num_experts();
+  json["num_experts_per_token"] = m.num_experts_per_token();
+  json["max_seq_len"] = m.max_seq_len();
+  json["max_batch_size"] = m.max_batch_size();
+  json["page_size"] = m.page_size();
+  json["activations"] = artifact::dtypeName(m.activations());
+  json["fp8"] = m.fp8_mode()->str();
+  json["kernels"] = artifact.root().kernels()->size();
+  json["parameters"] = artifact.root().parameters()->size();
+  json["functions"] = artifact.root().functions()->size();
+  json["entries"] = Json::array();
+  for (const Entry *e : *artifact.root().entries())
+    json["entries"].push_back(bucketJson(*e));
+  return json;
+}
+
+Json provenance(const hadal::Artifact &artifact) {
+  const Provenance &p = *artifact.root().provenance();
+  Json json;
+  json["compiler_version"] = p.compiler_version()->str();
+  json["llvm_version"] = p.llvm_version()->str();
+  json["target"] = p.target()->str();
+  json["tuning_db_digest"] = p.tuning_db_digest()->str();
+  json["driver_minimum"] = p.driver_minimum();
+  json["ptx_isa"] = p.ptx_isa();
+  json["options"] = Json::object();
+  for (const KeyValue *option : *p.options())
+    json["options"][option->key()->str()] = option->value()->str();
+  json["remarks"] = Json::array();
+  for (const flatbuffers::String *remark : *p.remarks())
+    json["remarks"].push_back(remark->str());
+  return json;
+}
+
+Json kernels(const hadal::Artifact &artifact) {
+  const auto &root = artifact.root();
+  Json json = Json::array();
+  for (unsigned k = 0; k < root.kernels()->size(); ++k) {
+    const Kernel &kernel = *root.kernels()->Get(k);
+    Json entry;
+    entry["name"] = kernel.name()->str();
+    entry["args"] = kernel.num_args();
+    entry["scratch_bytes"] = kernel.scratch_bytes();
+    entry["bytes_read"] = kernel.bytes_read();
+    entry["flops"] = kernel.flops();
+    entry["schedule"] = kernel.schedule()->str();
+    std::string facts;
+    for (const KernelFact *fact : *kernel.facts())
+      facts += fmt::format("{}{}={}", facts.empty() ? "" : " ",
+                           fact->key()->string_view(),
+                           fact->value()->string_view());
+    entry["facts"] = facts;
+    json.push_back(std::move(entry));
+  }
+  return json;
+}
+
+Json program(const hadal::Artifact &artifact) {
+  const auto &root = artifact.root();
+  Json json;
+  json["entries"] = Json::array();
+  for (const Entry *e : *root.entries()) {
+    Json entry = bucketJson(*e);
+    entry["function"] = root.functions()->Get(e->function())->name()->str();
+    json["entries"].push_back(std::move(entry));
+  }
+  json["functions"] = Json::object();
+  for (const Function *f : *root.functions()) {
+    Json function;
+    function["parameters"] = f->num_parameters();
+    function["states"] = f->num_states();
+    function["commands"] = Json::array();
+    for (const Command *c : *f->commands())
+      function["commands"].push_back(commandText(artifact, *c));
+    json["functions"][f->name()->str()] = std::move(function);
+  }
+  return json;
+}
+
+Json weights(const hadal::Artifact &artifact) {
+  Json list = Json::array();
+  uint64_t mapped = 0, copied = 0, generated = 0;
+  for (const Parameter *p : *artifact.root().parameters()) {
+    uint64_t bytes = parameterBytes(*p);
+    bool isGenerated = p->kind() == ParameterKind::generated;
+    (isGenerated ? generated : p->place() == Placement::map ? mapped : copied) +=
+        bytes;
+    Json entry;
+    entry["name"] = p->name()->str();
+    entry["kind"] = EnumNameParameterKind(p->kind());
+    entry["place"] = isGenerated ? "computed" : EnumNamePlacement(p->place());
+    entry["dtype"] = artifact::dtypeName(p->dtype());
+    entry["shape"] = shapeText(*p);
+    entry["bytes"] = bytes;
+    std::string parts;
+    for (const flatbuffers::String *part : *p->parts())
+      parts += (parts.empty() ? "" : " | ") + part->str();
+    entry["tensors"] = parts;
+    list.push_back(std::move(entry));
+  }
+  Json json;
+  json["mapped_bytes"] = mapped;
+  json["copied_bytes"] = copied;
+  json["computed_bytes"] = generated;
+  json["parameters"] = std::move(list);
+  return json;
+}
+
+Json memory(const hadal::Artifact &artifact) {
+  const Model &m = artifact.model();
+  Json json;
+  Json sizes = weights(artifact);
+  json["weights_mapped_bytes"] = sizes["mapped_bytes"];
+  json["weights_copied_bytes"] = sizes["copied_bytes"];
+  json["weights_computed_bytes"] = sizes["computed_bytes"];
+  uint64_t arena = 0, inputs = 0, logits = 0, tokenBytes = 0, buffers = 0;
+  for (const Entry *e : *artifact.root().entries()) {
+    arena = std::max(arena, e->arena_bytes());
+    logits = std::max(logits, artifact::outputBytes(m, *e, Output::logits));
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < artifact::kNumInputs; ++i)
+      sum += artifact::inputBytes(m, *e, static_cast<Input>(i));
+    inputs = std::max(inputs, sum);
+  }
+  for (const State *s : *artifact.root().states())
+    if (s->kind() == StateKind::paged_cache)
+      tokenBytes += s->row_elements() * artifact::dtypeBytes(s->dtype());
+    else
+      buffers += s->bytes();
+  uint64_t scratch = 0;
+  for (const Kernel *k : *artifact.root().kernels())
+    scratch = std::max(scratch, k->scratch_bytes());
+  const uint64_t cacheTokens =
+      artifact::pagesPerRow(m) * m.page_size() * m.max_batch_size();
+  json["arena_bytes"] = arena;
+  json["cache_bytes_per_token"] = tokenBytes;
+  json["cache_bytes"] = cacheTokens * tokenBytes;
+  json["state_buffer_bytes"] = buffers;
+  json["input_bytes"] = inputs;
+  json["logit_bytes"] = logits;
+  json["scratch_bytes_per_thread"] = scratch;
+  // Cache pages are committed when they are first written.
+  json["anonymous_bytes_without_cache"] =
+      sizes["copied_bytes"].get<uint64_t>() +
+      sizes["computed_bytes"].get<uint64_t>() + arena + buffers + inputs +
+      logits;
+  json["arenas"] = Json::array();
+  for (const Entry *e : *artifact.root().entries())
+    json["arenas"].push_back(
+        {{"entry", e->name()->str()}, {"arena_bytes", e->arena_bytes()}});
+  return json;
+}
+
+namespace {
+
+std::string scalarText(const std::string &key, const Json &value) {
+  if (value.is_string())
+    return value.get<std::string>();
+  if (value.is_number_unsigned() &&
+      (key.ends_with("bytes") || key.starts_with("bytes") ||
+       key.find("_bytes_") != std::string::npos) &&
+      value.get<uint64_t>() >= 10240)
+    return fmt::format("{} ({})", value.dump(),
+                       formatBytes(value.get<uint64_t>()));
+  return value.dump();
+}
+
+void renderTable(const Json &rows, std::string &out, const std::string &pad) {
+  std::vector<std::string> keys;
+  std::map<std::string, size_t> width;
+  for (const auto &[key, value] : rows[0].items()) {
+    keys.push_back(key);
+    width[key] = key.size();
+  }
+  auto cell = [](const Json &value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  for (const Json &row : rows)
+    for (const std::string &key : keys)
+      width[key] = std::max(width[key], cell(row[key]).size());
+  auto line = [&](auto text) {
+    std::string result = pad;
+    for (const std::string &key : keys)
+      result += fmt::format("{:{}}  ", text(key), width[key]);
+    result.erase(result.find_last_not_of(' ') + 1);
+    out += result + "\n";
+  };
+  line([](const std::string &key) { return key; });
+  for (const Json &row : rows)
+    line([&](const std::string &key) { return cell(row[key]); });
+}
+
+void renderValue(const std::string &key, const Json &value, std::string &out,
+                 const std::string &pad) {
+  if (value.is_array() && !value.empty() && value[0].is_object()) {
+    out += fmt::format("{}{}:\n", pad, key);
+    renderTable(value, out, pad + "  ");
+  } else if (value.is_array()) {
+    out += fmt::format("{}{}:{}\n", pad, key, value.empty() ? " none" : "");
+    for (const Json &item : value)
+      out += fmt::format("{}  {}\n", pad, scalarText("", item));
+  } else if (value.is_object()) {
+    out += fmt::format("{}{}:\n", pad, key);
+    for (const auto &[inner, item] : value.items())
+      renderValue(inner, item, out, pad + "  ");
+  } else {
+    out += fmt::format("{}{}: {}\n", pad, key, scalarText(key, value));
+  }
+}
+
+} // namespace
+
+std::string render(const Json &sections) {
+  std::string out;
+  for (const auto &[name, section] : sections.items())
+    renderValue(name, section, out, "");
+  return out;
+}
+
+} // namespace hadal::inspect

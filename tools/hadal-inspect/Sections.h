@@ -1,0 +1,26 @@
+// What hadal-inspect shows of an artifact, as JSON; the text form is rendered
+// from it.
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/artifact/Artifact.h"
+
+namespace hadal::inspect {
+
+using Json = nlohmann::ordered_json;
+
+Json overview(const Artifact &artifact);
+Json provenance(const Artifact &artifact);
+Json kernels(const Artifact &artifact);
+Json program(const Artifact &artifact);
+Json weights(const Artifact &artifact);
+/// Bytes by use, for the artifact's largest batch.
+Json memory(const Artifact &artifact);
+
+/// Sections as text: "key: value" lines, tables for arrays of objects.
+std::string render(const Json &sections);
+
+} // namespace hadal::inspect

@@ -1,0 +1,312 @@
+// hadal-run: generates text from an artifact, or writes its logits. Text (and
+// token ids) on stdout, everything else on stderr.
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/base/AtomicFileWriter.h"
+#include "runtime/base/Npy.h"
+#include "runtime/base/Progress.h"
+#include "runtime/session/Generator.h"
+#include "runtime/tokenizer/Tokenizer.h"
+#include "tools/common/Cli.h"
+
+using namespace hadal;
+
+namespace {
+
+struct RunFlags {
+  cli::LoadFlags load;
+  std::string prompt, promptsFile, inputIds;
+  std::string logits, output, expertLoad;
+  uint64_t maxTokens = 64, seed = 1;
+  float temperature = 0, topP = 1;
+  uint32_t prefillChunk = 0;
+  bool ignoreEos = false;
+};
+
+class Runner {
+public:
+  explicit Runner(const RunFlags &flags) : flags(flags) {}
+
+  Status run() {
+    HADAL_RETURN_IF_ERROR(checkFlags());
+    const std::atomic<bool> &interrupt = cli::interruptFlag();
+    HADAL_RETURN_IF_ERROR(readInputs());
+    HADAL_ASSIGN_OR_RETURN(model, cli::loadModel(flags.load));
+    HADAL_RETURN_IF_ERROR(encodePrompts());
+    SessionOptions options;
+    options.prefillChunk = flags.prefillChunk;
+    options.interrupt = &interrupt;
+    options.progress = [this](uint64_t done, uint64_t total) {
+      showProgress(done, total);
+    };
+    if (!flags.logits.empty() || rows.size() < maxBatch())
+      options.maxRows = static_cast<uint32_t>(
+          std::min<uint64_t>(rows.size(), maxBatch()));
+    HADAL_ASSIGN_OR_RETURN(session, Session::create(*model, options));
+    HADAL_RETURN_IF_ERROR(flags.logits.empty() ? generateText()
+                                               : writeLogits());
+    return writeExpertLoad();
+  }
+
+private:
+  uint64_t maxBatch() const { return model->description().max_batch_size(); }
+
+  Status checkFlags() const {
+    int sources = !flags.prompt.empty() + !flags.promptsFile.empty() +
+                  !flags.inputIds.empty();
+    if (sources != 1)
+      return error(5011,
+                   "give exactly one of -p, --prompts and --input-ids; found {}",
+                   sources);
+    if (flags.logits.empty() != flags.output.empty())
+      return error(5011, "--logits and --output go together: the logits are "
+                         "written to that file");
+    if (!flags.logits.empty() && flags.inputIds.empty())
+      return error(5011, "--logits takes --input-ids, not text");
+    return {};
+  }
+
+  Status readInputs() {
+    if (!flags.inputIds.empty()) {
+      for (size_t at = 0; at <= flags.inputIds.size();) {
+        size_t end = std::min(flags.inputIds.find(';', at),
+                              flags.inputIds.size());
+        HADAL_ASSIGN_OR_RETURN(
+            std::vector<int32_t> ids,
+            cli::parseIds(flags.inputIds.substr(at, end - at)));
+        rows.push_back(std::move(ids));
+        at = end + 1;
+      }
+    } else if (!flags.promptsFile.empty()) {
+      HADAL_ASSIGN_OR_RETURN(texts, cli::readLines(flags.promptsFile));
+    } else {
+      texts.push_back(flags.prompt);
+    }
+    return {};
+  }
+
+  Status encodePrompts() {
+    if (texts.empty())
+      return {};
+    HADAL_ASSIGN_OR_RETURN(Tokenizer loaded,
+                           Tokenizer::load(flags.load.weights));
+    tokenizer.emplace(std::move(loaded));
+    for (size_t i = 0; i < texts.size(); ++i) {
+      auto ids = tokenizer->encode(texts[i]);
+      if (!ids.ok())
+        return error(ids.status().code(), "prompt {}: {}", i,
+                     ids.status().message());
+      if (ids->empty())
+        return error(5005, "prompt {} has no tokens; write some text", i);
+      rows.push_back(std::move(*ids));
+    }
+    return {};
+  }
+
+  /// Long prompts only: a step of one call says nothing.
+  void showProgress(uint64_t done, uint64_t total) {
+    if (flags.load.quiet || total < 2048)
+      return;
+    if (!progress || done < lastDone)
+      progress.emplace("prompt", total);
+    lastDone = done;
+    progress->update(done);
+    if (done == total)
+      progress.reset();
+  }
+
+  // ---- logits
+
+  /// One file for all rows, one row's positions after the other's.
+  Status writeLogits() {
+    HADAL_ASSIGN_OR_RETURN(
+        NpyWriter file,
+        NpyWriter::create(flags.output, model->description().vocab_size()));
+    for (size_t first = 0; first < rows.size(); first += maxBatch())
+      HADAL_RETURN_IF_ERROR(writeBatch(
+          first, std::min<size_t>(rows.size() - first, maxBatch()), file));
+    return file.commit();
+  }
+
+  Status writeBatch(size_t first, size_t count, NpyWriter &file) {
+    std::vector<StepRow> steps;
+    for (size_t i = 0; i < count; ++i) {
+      HADAL_ASSIGN_OR_RETURN(uint32_t row, session->addRow());
+      steps.push_back({row, rows[first + i],
+                       flags.logits == "all" ? LogitsWanted::All
+                                             : LogitsWanted::Last});
+    }
+    // The rows of a batch advance together: all but the first wait in memory.
+    std::vector<std::vector<float>> waiting(count);
+    HADAL_RETURN_IF_ERROR(session->step(
+        steps,
+        [&](size_t row, uint64_t, std::span<const float> logits) -> Status {
+          if (row == 0)
+            return file.append(logits);
+          waiting[row].insert(waiting[row].end(), logits.begin(),
+                              logits.end());
+          return {};
+        }));
+    for (size_t row = 1; row < count; ++row)
+      HADAL_RETURN_IF_ERROR(file.append(waiting[row]));
+    for (const StepRow &step : steps)
+      HADAL_RETURN_IF_ERROR(session->removeRow(step.row));
+    return {};
+  }
+
+  // ---- generation
+
+  Status generateText() {
+    std::vector<GenerateRequest> requests;
+    for (const std::vector<int32_t> &row : rows) {
+      GenerateRequest request;
+      request.prompt = row;
+      request.sampling = {flags.temperature, flags.topP, flags.seed};
+      request.maxTokens = flags.maxTokens;
+      request.ignoreEos = flags.ignoreEos;
+      requests.push_back(std::move(request));
+    }
+    const bool many = rows.size() > 1 || !flags.promptsFile.empty();
+    outputs.resize(rows.size());
+    if (tokenizer)
+      decoders.assign(rows.size(), IncrementalDecoder(*tokenizer));
+    HADAL_ASSIGN_OR_RETURN(
+        GenerateStatistics statistics,
+        generate(*session, *model, requests,
+                 [&](size_t r, int32_t token, FinishReason reason) {
+                   return many ? collect(r, token, reason)
+                               : stream(r, token, reason);
+                 }));
+    if (!flags.load.quiet)
+      printStatistics(statistics);
+    return {};
+  }
+
+  std::string textOf(size_t r, int32_t token, FinishReason reason) {
+    if (!tokenizer)
+      return fmt::format("{}{}", outputs[r].empty() ? "" : ",", token);
+    std::string text;
+    if (reason != FinishReason::Eos)
+      text = decoders[r].push(token);
+    if (reason != FinishReason::None)
+      text += decoders[r].finish();
+    return text;
+  }
+
+  Status stream(size_t r, int32_t token, FinishReason reason) {
+    std::string text = textOf(r, token, reason);
+    outputs[r] += text;
+    if (reason != FinishReason::None)
+      text += '\n';
+    return cli::writeStdout(text);
+  }
+
+  /// Several prompts: one line each, in their order, as soon as all before it
+  /// are complete; line ends inside a text are written as \n.
+  Status collect(size_t r, int32_t token, FinishReason reason) {
+    outputs[r] += textOf(r, token, reason);
+    if (reason != FinishReason::None)
+      complete.insert(r);
+    std::string lines;
+    for (; complete.count(nextLine); ++nextLine) {
+      for (char c : outputs[nextLine])
+        if (c == '\n')
+          lines += "\\n";
+        else if (c == '\r')
+          lines += "\\r";
+        else if (c == '\\')
+          lines += "\\\\";
+        else
+          lines += c;
+      lines += '\n';
+    }
+    return lines.empty() ? Status() : cli::writeStdout(lines);
+  }
+
+  void printStatistics(const GenerateStatistics &s) const {
+    auto rate = [](uint64_t tokens, double seconds) {
+      return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0;
+    };
+    // The first token of each row comes out of its prefill.
+    uint64_t decoded = s.generatedTokens - std::min<uint64_t>(
+                                               s.generatedTokens, rows.size());
+    fmt::print(stderr,
+               "prompt {} tokens in {:.2f} s ({:.1f} tokens/s); generated {} "
+               "tokens, decoding {:.2f} s ({:.1f} tokens/s)\n",
+               s.promptTokens, s.prefillSeconds,
+               rate(s.promptTokens, s.prefillSeconds), s.generatedTokens,
+               s.decodeSeconds, rate(decoded, s.decodeSeconds));
+  }
+
+  Status writeExpertLoad() {
+    if (flags.expertLoad.empty())
+      return {};
+    HADAL_ASSIGN_OR_RETURN(std::vector<Session::ExpertLoad> loads,
+                           session->expertLoad());
+    nlohmann::ordered_json json;
+    json["tokens"] = session->counters().tokens;
+    json["experts_per_token"] = model->description().num_experts_per_token();
+    json["layers"] = nlohmann::ordered_json::object();
+    for (const Session::ExpertLoad &load : loads)
+      json["layers"][load.layer] = load.tokens;
+    HADAL_ASSIGN_OR_RETURN(AtomicFileWriter file,
+                           AtomicFileWriter::create(flags.expertLoad));
+    HADAL_RETURN_IF_ERROR(file.write(json.dump(2) + "\n"));
+    return file.commit();
+  }
+
+  const RunFlags &flags;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Session> session;
+  std::optional<Tokenizer> tokenizer;
+  std::vector<std::string> texts;
+  std::vector<std::vector<int32_t>> rows;
+  std::vector<IncrementalDecoder> decoders;
+  std::vector<std::string> outputs;
+  std::set<size_t> complete;
+  size_t nextLine = 0;
+  std::optional<Progress> progress;
+  uint64_t lastDone = 0;
+};
+
+} // namespace
+
+int main(int argc, char **argv) {
+  RunFlags flags;
+  CLI::App app("Generates text from a compiled model, or writes its logits. An "
+               "artifact is native code: run only what you trust.",
+               "hadal-run");
+  flags.load.add(app);
+  app.add_option("-p,--prompt", flags.prompt, "the text to continue");
+  app.add_option("--prompts", flags.promptsFile,
+                 "a file with one prompt a line, decoded as a batch; prints one "
+                 "line each");
+  app.add_option("--input-ids", flags.inputIds,
+                 "token ids, e.g. 5,17,3, or rows of them run as a batch, e.g. "
+                 "'5,17,3;9,4'; prints ids");
+  app.add_option("-n,--max-tokens", flags.maxTokens, "tokens to generate")
+      ->check(cli::nonNegative())
+      ->capture_default_str();
+  app.add_option("--temp", flags.temperature, "temperature; 0: greedy")
+      ->capture_default_str();
+  app.add_option("--top-p", flags.topP, "nucleus of probability")
+      ->capture_default_str();
+  app.add_option("--seed", flags.seed, "of the random choice")
+      ->check(cli::nonNegative())
+      ->capture_default_str();
+  app.add_option("--prefill-chunk", flags.prefillChunk,
+                 "tokens of a prompt per call; default: the largest bucket")
+      ->check(cli::nonNegative());
+  app.add_option("--logits", flags.logits,
+                 "write logits of all positions or the last one to --output")
+      ->check(CLI::IsMember({"all", "last"}));
+  app.add_option("--output", flags.output,
+                 "an .npy file, float32 [positions, vocab], row after row");
+  app.add_option("--expert-load", flags.expertLoad,
+                 "a JSON file for the tokens routed to each expert");
+  app.add_flag("--ignore-eos", flags.ignoreEos,
+               "go on after an end-of-sequence token");
+  return cli::run(app, argc, argv, [&] { return Runner(flags).run(); });
+}
