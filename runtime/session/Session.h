@@ -18,7 +18,8 @@ struct SessionOptions {
   /// Rows that live at once; 0: the artifact's max_batch_size, which is the
   /// upper limit.
   uint32_t maxRows = 0;
-  /// Pages of the cache; 0: enough for maxRows rows of max_seq_len tokens.
+  /// Pages of the cache; 0: enough for maxRows rows of max_seq_len tokens; at
+  /// most enough for max_batch_size rows.
   /// Memory is committed when a page is first written.
   uint64_t cachePages = 0;
   /// Tokens of one row that one call processes at most; 0: what the buckets

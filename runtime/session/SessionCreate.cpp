@@ -27,9 +27,14 @@ Status Session::initialize() {
   pagesPerRow_ = artifact::pagesPerRow(m);
   if (!options_.cachePages)
     options_.cachePages = pagesPerRow_ * options_.maxRows;
-  if (options_.cachePages > std::numeric_limits<int32_t>::max())
-    return error(5005, "a cache of {} pages is too large; at most {}",
-                 options_.cachePages, std::numeric_limits<int32_t>::max());
+  // The compiled views of the cache have this many pages.
+  const uint64_t mostPages =
+      std::min<uint64_t>(pagesPerRow_ * m.max_batch_size(),
+                         std::numeric_limits<int32_t>::max());
+  if (options_.cachePages > mostPages)
+    return error(5005, "a cache of {} pages asked for, the artifact addresses "
+                       "at most {}; ask for fewer",
+                 options_.cachePages, mostPages);
   rows_.resize(options_.maxRows);
   // Descending, so that page 0 is taken first.
   for (uint64_t page = options_.cachePages; page-- > 0;)

@@ -89,6 +89,19 @@ Block::BlockArgListType KernelOp::getCoordinates() {
   return getBody().getArguments().take_back(getNumDims());
 }
 
+// The arguments print as they are named; coordinates as d0, d1, ...
+void KernelOp::getAsmBlockArgumentNames(Region &region,
+                                        OpAsmSetValueNameFn setName) {
+  if (region.empty() || getArgNames().size() + getNumDims() !=
+                            region.getNumArguments())
+    return;
+  unsigned i = 0;
+  for (Attribute argName : getArgNames())
+    setName(region.getArgument(i++), cast<StringAttr>(argName).getValue());
+  for (unsigned d = 0; d < getNumDims(); ++d)
+    setName(region.getArgument(i++), "d" + std::to_string(d));
+}
+
 int64_t KernelOp::getNumItems(int64_t capacity) {
   int64_t items = 1;
   for (unsigned i = 0; i < getNumDims(); ++i) {
@@ -279,6 +292,99 @@ void FoldOp::build(
   YieldOp::create(builder, state.location, merged);
 }
 
+// tile.fold %k = %lo to %hi step 128 init(%a = %x : type, ...) { ... }
+//     combine (%p, ...), (%q, ...) { ... }
+ParseResult FoldOp::parse(OpAsmParser &parser, OperationState &result) {
+  Builder &builder = parser.getBuilder();
+  OpAsmParser::Argument variable;
+  variable.type = builder.getIndexType();
+  OpAsmParser::UnresolvedOperand lo, hi;
+  int64_t step = 0;
+  if (parser.parseArgument(variable) || parser.parseEqual() ||
+      parser.parseOperand(lo) || parser.parseKeyword("to") ||
+      parser.parseOperand(hi) || parser.parseKeyword("step") ||
+      parser.parseInteger(step))
+    return failure();
+  SmallVector<OpAsmParser::Argument> bodyArgs{variable};
+  SmallVector<OpAsmParser::UnresolvedOperand> inits;
+  SmallVector<Type> types;
+  auto parseInit = [&]() -> ParseResult {
+    OpAsmParser::Argument state;
+    OpAsmParser::UnresolvedOperand init;
+    if (parser.parseArgument(state) || parser.parseEqual() ||
+        parser.parseOperand(init) || parser.parseColonType(state.type))
+      return failure();
+    bodyArgs.push_back(state);
+    inits.push_back(init);
+    types.push_back(state.type);
+    return success();
+  };
+  if (succeeded(parser.parseOptionalKeyword("init")) &&
+      parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren, parseInit))
+    return failure();
+  if (parser.parseOptionalAttrDictWithKeyword(result.attributes) ||
+      parser.parseRegion(*result.addRegion(), bodyArgs) ||
+      parser.parseKeyword("combine"))
+    return failure();
+  SmallVector<OpAsmParser::Argument> combineArgs;
+  for (int side = 0; side < 2; ++side) {
+    SMLoc loc = parser.getCurrentLocation();
+    SmallVector<OpAsmParser::Argument> names;
+    if ((side == 1 && parser.parseComma()) ||
+        parser.parseArgumentList(names, OpAsmParser::Delimiter::Paren))
+      return failure();
+    if (names.size() != types.size())
+      return parser.emitError(loc, "combine names ")
+             << names.size() << " values for a state of " << types.size();
+    for (auto [name, type] : llvm::zip(names, types)) {
+      name.type = type;
+      combineArgs.push_back(name);
+    }
+  }
+  if (parser.parseRegion(*result.addRegion(), combineArgs))
+    return failure();
+  for (auto &region : result.regions)
+    FoldOp::ensureTerminator(*region, builder, result.location);
+  result.addAttribute("step", builder.getI64IntegerAttr(step));
+  result.addTypes(types);
+  Type index = builder.getIndexType();
+  return failure(parser.resolveOperand(lo, index, result.operands) ||
+                 parser.resolveOperand(hi, index, result.operands) ||
+                 parser.resolveOperands(inits, types, parser.getNameLoc(),
+                                        result.operands));
+}
+
+void FoldOp::print(OpAsmPrinter &p) {
+  p << " ";
+  p.printRegionArgument(getBody().getArgument(0), {}, /*omitType=*/true);
+  p << " = " << getLo() << " to " << getHi() << " step " << getStep();
+  if (!getInits().empty()) {
+    p << " init(";
+    llvm::interleaveComma(llvm::zip(getState(), getInits()), p, [&](auto pair) {
+      p.printRegionArgument(std::get<0>(pair), {}, /*omitType=*/true);
+      p << " = " << std::get<1>(pair) << " : " << std::get<1>(pair).getType();
+    });
+    p << ")";
+  }
+  p.printOptionalAttrDictWithKeyword((*this)->getAttrs(), {"step"});
+  p << " ";
+  p.printRegion(getBody(), /*printEntryBlockArgs=*/false,
+                /*printBlockTerminators=*/!getInits().empty());
+  p << " combine (";
+  Block::BlockArgListType args = getCombine().getArguments();
+  auto printSide = [&](Block::BlockArgListType side) {
+    llvm::interleaveComma(side, p, [&](BlockArgument arg) {
+      p.printRegionArgument(arg, {}, /*omitType=*/true);
+    });
+  };
+  printSide(args.take_front(args.size() / 2));
+  p << "), (";
+  printSide(args.take_back(args.size() / 2));
+  p << ") ";
+  p.printRegion(getCombine(), /*printEntryBlockArgs=*/false,
+                /*printBlockTerminators=*/!getInits().empty());
+}
+
 LogicalResult FoldOp::verify() {
   if (getStep() <= 0)
     return emitOpError("needs a positive step");
@@ -410,15 +516,14 @@ LogicalResult DotOp::verify() {
   return success();
 }
 
-// AllTypesMatch would look the accumulator up at a fixed place among the
-// operands; without scales of a it lies one earlier.
+// AllTypesMatch would count operands without regard to the optional one.
 LogicalResult DotScaledOp::inferReturnTypes(
-    MLIRContext *, std::optional<Location>, ValueRange operands,
-    DictionaryAttr, OpaqueProperties, RegionRange,
-    SmallVectorImpl<Type> &inferred) {
-  if (operands.empty())
+    MLIRContext *context, std::optional<Location> loc, ValueRange operands,
+    DictionaryAttr attributes, OpaqueProperties properties, RegionRange regions,
+    SmallVectorImpl<Type> &results) {
+  if (operands.size() < 4)
     return failure();
-  inferred.push_back(operands.back().getType());
+  results.push_back(operands.back().getType());
   return success();
 }
 

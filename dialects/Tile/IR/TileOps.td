@@ -3,6 +3,7 @@
 
 include "TileBase.td"
 include "mlir/IR/SymbolInterfaces.td"
+include "mlir/IR/OpAsmInterface.td"
 include "mlir/IR/RegionKindInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
@@ -13,7 +14,8 @@ include "mlir/Interfaces/InferTypeOpInterface.td"
 //===----------------------------------------------------------------------===//
 
 def Tile_KernelOp : Tile_Op<"kernel", [IsolatedFromAbove, Symbol, SingleBlock,
-    NoTerminator]> {
+    NoTerminator,
+    DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmBlockArgumentNames"]>]> {
   let summary = "A fused kernel: arguments, a domain of output tiles, a body.";
   let description = [{
     Runs the body once for each point of the domain, in any order and in
@@ -70,11 +72,11 @@ def Tile_FoldOp : Tile_Op<"fold", [
     number of the schedule. If lo >= hi the result is `inits`.
 
     ```mlir
-    %acc = tile.fold %k = %lo to %hi step 128 init(%zero) -> (tensor<64x128xf32>) {
-    ^bb0(%k: index, %a0: tensor<64x128xf32>): ...
+    %acc = tile.fold %k = %lo to %hi step 128 init(%a = %zero : tensor<64x128xf32>) {
+      ...
       tile.yield %a1 : tensor<64x128xf32>
-    } combine {
-    ^bb0(%p: tensor<64x128xf32>, %q: tensor<64x128xf32>): ...
+    } combine (%p), (%q) {
+      %s = arith.addf %p, %q : tensor<64x128xf32>
       tile.yield %s : tensor<64x128xf32>
     }
     ```
@@ -83,11 +85,9 @@ def Tile_FoldOp : Tile_Op<"fold", [
                        Variadic<AnyType>:$inits);
   let results = (outs Variadic<AnyType>:$results);
   let regions = (region SizedRegion<1>:$body, SizedRegion<1>:$combine);
-  let assemblyFormat = [{
-    $lo `to` $hi `step` $step (`init` `(` $inits^ `:` type($inits) `)`)?
-    (`->` `(` type($results)^ `)`)? $body `combine` $combine attr-dict
-  }];
+  let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
   let skipDefaultBuilders = 1;
   let builders = [OpBuilder<(ins "::mlir::Value":$lo, "::mlir::Value":$hi,
       "int64_t":$step, "::mlir::ValueRange":$inits,
@@ -121,7 +121,7 @@ def Tile_SizeOp : Tile_Op<"size", [MemoryEffects<[MemRead]>]> {
   let arguments = (ins Tile_SizesType:$sizes, Tile_SizeNameAttr:$name,
                        Optional<Index>:$index);
   let results = (outs Index:$result);
-  let assemblyFormat = "$sizes $name (`[` $index^ `]`)? attr-dict";
+  let assemblyFormat = "$sizes `` $name (`[` $index^ `]`)? attr-dict";
   let hasVerifier = 1;
 }
 
@@ -136,6 +136,7 @@ def Tile_DimOp : Tile_Op<"dim", [Pure]> {
   let arguments = (ins Tile_View:$view, I64Attr:$dim);
   let results = (outs Index:$result);
   let assemblyFormat = "$view `,` $dim `:` type($view) attr-dict";
+  let hasCanonicalizeMethod = 1;
   let hasVerifier = 1;
 }
 
@@ -291,7 +292,7 @@ def Tile_QuantizeOp : Tile_Op<"quantize", [Pure]> {
                        F32Attr:$floor, Tile_ScaleFormatAttr:$format);
   let results = (outs Tile_Tile:$codes, StaticShapeTensorOf<[F32]>:$scales);
   let assemblyFormat = [{
-    $x `group` $group `floor` $floor `format` $format attr-dict
+    $x `group` $group `floor` $floor `format` `` $format attr-dict
     `:` type($x) `->` type($codes) `,` type($scales)
   }];
   let hasVerifier = 1;
@@ -329,6 +330,8 @@ def Tile_BroadcastOp : Tile_Op<"broadcast", [Pure]> {
   let arguments = (ins Tile_Tile:$source);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$source attr-dict `:` type($source) `->` type($result)";
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
 }
 
@@ -344,7 +347,8 @@ def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
   let summary = "Reduces one dimension to extent 1; the sum in a fixed order.";
   let arguments = (ins Tile_ReduceKindAttr:$kind, Tile_Tile:$source, I64Attr:$dim);
   let results = (outs Tile_Tile:$result);
-  let assemblyFormat = "$kind $source `,` $dim attr-dict `:` type($source) `->` type($result)";
+  let assemblyFormat = "`` $kind $source `,` $dim attr-dict `:` type($source) `->` type($result)";
+  let hasFolder = 1;
   let hasVerifier = 1;
 }
 
@@ -376,6 +380,8 @@ def Tile_ReshapeOp : Tile_Op<"reshape", [Pure]> {
   let arguments = (ins Tile_Tile:$source);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$source attr-dict `:` type($source) `->` type($result)";
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
 }
 
@@ -384,6 +390,8 @@ def Tile_TransposeOp : Tile_Op<"transpose", [Pure]> {
   let arguments = (ins Tile_Tile:$source);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$source attr-dict `:` type($source) `->` type($result)";
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
 }
 
@@ -392,6 +400,8 @@ def Tile_SliceOp : Tile_Op<"slice", [Pure]> {
   let arguments = (ins Tile_Tile:$source, DenseI64ArrayAttr:$offsets);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$source $offsets attr-dict `:` type($source) `->` type($result)";
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
   let hasVerifier = 1;
 }
 
@@ -400,6 +410,7 @@ def Tile_ConcatOp : Tile_Op<"concat", [Pure]> {
   let arguments = (ins Variadic<Tile_Tile>:$sources, I64Attr:$dim);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$sources `dim` $dim attr-dict `:` type($sources) `->` type($result)";
+  let hasFolder = 1;
   let hasVerifier = 1;
 }
 
@@ -408,6 +419,7 @@ def Tile_DeinterleaveOp : Tile_Op<"deinterleave", [Pure]> {
   let arguments = (ins Tile_Tile:$source);
   let results = (outs Tile_Tile:$even, Tile_Tile:$odd);
   let assemblyFormat = "$source attr-dict `:` type($source) `->` type($even) `,` type($odd)";
+  let hasFolder = 1;
   let hasVerifier = 1;
 }
 
@@ -416,6 +428,7 @@ def Tile_InterleaveOp : Tile_Op<"interleave", [Pure]> {
   let arguments = (ins Tile_Tile:$even, Tile_Tile:$odd);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$even `,` $odd attr-dict `:` type($even) `,` type($odd) `->` type($result)";
+  let hasFolder = 1;
   let hasVerifier = 1;
 }
 

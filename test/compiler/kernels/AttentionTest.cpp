@@ -8,6 +8,13 @@ namespace {
 
 constexpr Mode kModes[] = {Mode::loops, Mode::loopsF64};
 
+double dot(const Row &a, const Row &b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    sum += a[i] * b[i];
+  return sum;
+}
+
 struct Shape {
   int64_t heads, nope, rope, value, latent, pageSize;
   int64_t width() const { return latent + rope; }
@@ -23,7 +30,7 @@ struct Batch {
   Random random;
   std::vector<int64_t> lengths, queries;
   int64_t tokens = 0, capacity;
-  std::vector<Buffer> caches; ///< contiguous, one per sequence
+  std::vector<std::vector<Row>> caches; ///< of each sequence, its rows
   Buffer pool, table, qStart, kvLen, positions, q, w;
   std::vector<int32_t> sizes;
 
@@ -51,8 +58,10 @@ struct Batch {
       free.push_back(p);
     for (int64_t r = 0; r < rows; ++r) {
       int64_t length = this->lengths[r];
-      caches.push_back(random.matrix(formatOf(act), length, shape.width()));
+      Buffer cached = random.matrix(formatOf(act), length, shape.width());
+      caches.emplace_back();
       for (int64_t t = 0; t < length; ++t) {
+        caches[r].push_back(rowOf(cached, t, 0, shape.width()));
         if (t % shape.pageSize == 0) {
           size_t pick = random.below(free.size());
           table.set(r, t / shape.pageSize, free[pick]);
@@ -62,7 +71,7 @@ struct Batch {
                           shape.pageSize +
                       t % shape.pageSize;
         for (int64_t c = 0; c < shape.width(); ++c)
-          pool.set(row, c, caches[r].at(t, c));
+          pool.set(row, c, cached.at(t, c));
       }
       qStart.set(r, 0, tokens);
       kvLen.set(r, 0, length);
@@ -146,15 +155,18 @@ Tolerance attentionTolerance(Act act) {
 }
 
 void checkDecode(Shape s, Act act, std::vector<int64_t> lengths,
-                 std::vector<int64_t> queries, int64_t maxQueries) {
+                 std::vector<int64_t> queries, int64_t maxQueries,
+                 bool split = false) {
   SCOPED_TRACE(s.heads);
   const double scale = 0.1352337789;
   Batch batch(s, act, Weight::f32, lengths, queries);
   Buffer query = batch.random.matrix(formatOf(act), batch.capacity * s.heads,
                                      s.width());
   for (Mode mode : kModes) {
-    Executable kernel(
-        builderOf(decodeSpec(s, act, maxQueries, scale), buildMlaDecode), mode);
+    MlaDecodeSpec spec = decodeSpec(s, act, maxQueries, scale);
+    Executable kernel(split ? splitBuilderOf(spec, buildMlaDecode)
+                            : builderOf(spec, buildMlaDecode),
+                      mode);
     Buffer o = batch.decode(kernel, query);
     Comparison comparison;
     int64_t m = 0;
@@ -164,8 +176,9 @@ void checkDecode(Shape s, Act act, std::vector<int64_t> lengths,
           Row qRow = rowOf(query, m * s.heads + h, 0, s.width()), scores;
           std::vector<Row> values;
           for (int64_t t = 0; t < batch.visible(r, m); ++t) {
-            scores.push_back(dotRow(qRow, batch.caches[r], t) * scale);
-            values.push_back(rowOf(batch.caches[r], t, 0, s.latent));
+            const Row &key = batch.caches[r][t];
+            scores.push_back(dot(qRow, key) * scale);
+            values.emplace_back(key.begin(), key.begin() + s.latent);
           }
           Row expected = attend(scores, values);
           for (int64_t c = 0; c < s.latent; ++c)
@@ -186,6 +199,13 @@ TEST(MlaDecode, Gotcha21SeveralQueriesPerSequenceAreCausal) {
   checkDecode({4, 16, 8, 16, 24, 16}, Act::f32, {9, 100}, {2, 3}, 4);
   checkDecode({24, 16, 8, 16, 32, 64}, Act::f32, {90, 40, 7}, {7, 0, 7}, 8);
   checkDecode({128, 16, 4, 16, 16, 64}, Act::bf16, {70}, {2}, 2);
+}
+
+TEST(MlaDecode, aSplitFoldComputesTheSame) {
+  // Lengths below two key tiles leave the first half empty, and the early
+  // queries see nothing of the second.
+  checkDecode({4, 16, 8, 16, 24, 16}, Act::f32, {1, 300, 130}, {1, 1, 4}, 4,
+              /*split=*/true);
 }
 
 TEST(MlaDecode, Gotcha33ARowAloneAndInABatchIsBitEqual) {
@@ -226,7 +246,8 @@ std::vector<Row> expandedReference(const Batch &batch, double scale,
   for (int64_t r = 0; r < batch.rows(); ++r) {
     std::vector<Row> latents;
     for (int64_t t = 0; t < batch.lengths[r]; ++t) {
-      Row latent = rowOf(batch.caches[r], t, 0, s.latent);
+      Row latent(batch.caches[r][t].begin(),
+                 batch.caches[r][t].begin() + s.latent);
       latents.push_back(quantizeLatent
                             ? quantizeDequantize(latent, ScaleFormat::f32)
                             : latent);
@@ -234,18 +255,16 @@ std::vector<Row> expandedReference(const Batch &batch, double scale,
     int64_t first = m;
     result.resize(first + batch.queries[r]);
     for (int64_t h = 0; h < s.heads; ++h) {
-      std::vector<Row> keys, values;
+      std::vector<Row> keys, values, weights;
+      for (int64_t d = 0; d < s.headRows(); ++d)
+        weights.push_back(rowOf(batch.w, h * s.headRows() + d, 0, s.latent));
       for (int64_t t = 0; t < batch.lengths[r]; ++t) {
         Row key, value;
-        for (int64_t d = 0; d < s.nope; ++d)
-          key.push_back(roundToAct(
-              batch.act, dotRow(latents[t], batch.w, h * s.headRows() + d)));
-        for (int64_t d = 0; d < s.rope; ++d)
-          key.push_back(batch.caches[r].at(t, s.latent + d));
-        for (int64_t d = 0; d < s.value; ++d)
-          value.push_back(
-              roundToAct(batch.act, dotRow(latents[t], batch.w,
-                                           h * s.headRows() + s.nope + d)));
+        for (int64_t d = 0; d < s.headRows(); ++d)
+          (d < s.nope ? key : value)
+              .push_back(roundToAct(batch.act, dot(latents[t], weights[d])));
+        key.insert(key.end(), batch.caches[r][t].begin() + s.latent,
+                   batch.caches[r][t].end());
         keys.push_back(key);
         values.push_back(value);
       }
@@ -253,12 +272,8 @@ std::vector<Row> expandedReference(const Batch &batch, double scale,
         Row query = rowOf(batch.q, first + i, h * s.head(), (h + 1) * s.head());
         Row scores;
         int64_t visible = batch.visible(r, first + i);
-        for (int64_t t = 0; t < visible; ++t) {
-          double sum = 0;
-          for (int64_t d = 0; d < s.head(); ++d)
-            sum += query[d] * keys[t][d];
-          scores.push_back(sum * scale);
-        }
+        for (int64_t t = 0; t < visible; ++t)
+          scores.push_back(dot(query, keys[t]) * scale);
         Row o = attend(scores, std::vector<Row>(values.begin(),
                                                 values.begin() + visible));
         result[first + i].insert(result[first + i].end(), o.begin(), o.end());
@@ -277,7 +292,8 @@ Comparison compareRows(const Buffer &actual, const std::vector<Row> &expected) {
 
 void checkPrefill(Shape s, Act act, Weight weight, std::vector<int64_t> lengths,
                   std::vector<int64_t> queries, int64_t maxQueries,
-                  bool quantizeLatent = false, bool quantize = false) {
+                  bool quantizeLatent = false, bool quantize = false,
+                  bool split = false) {
   SCOPED_TRACE(s.latent);
   const double scale = 0.2;
   Batch batch(s, act, weight, lengths, queries);
@@ -289,7 +305,9 @@ void checkPrefill(Shape s, Act act, Weight weight, std::vector<int64_t> lengths,
     MlaPrefillSpec spec = prefillSpec(s, act, weight, maxQueries, scale);
     spec.quantizeLatent = quantizeLatent;
     spec.quantize = quantize;
-    Executable kernel(builderOf(spec, buildMlaPrefill), mode);
+    Executable kernel(split ? splitBuilderOf(spec, buildMlaPrefill)
+                            : builderOf(spec, buildMlaPrefill),
+                      mode);
     Comparison comparison =
         compareRows(batch.prefill(kernel, quantize), expected);
     HADAL_EXPECT_CLOSE(comparison, quantize ? (Tolerance{5e-5, 1.0 / 8})
@@ -307,6 +325,11 @@ TEST(MlaPrefill, Gotcha20And21MatchesTheExpandedReference) {
                512, /*quantizeLatent=*/true, /*quantize=*/true);
   checkPrefill({2, 32, 16, 48, 64, 32}, Act::bf16, Weight::bf16, {40, 90},
                {0, 90}, 90);
+}
+
+TEST(MlaPrefill, aSplitFoldComputesTheSame) {
+  checkPrefill({2, 16, 8, 24, 32, 16}, Act::f32, Weight::f32, {200, 1}, {190, 1},
+               190, false, false, /*split=*/true);
 }
 
 TEST(MlaPrefill, Gotcha21ChunksMatchOneShot) {

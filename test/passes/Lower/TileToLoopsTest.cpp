@@ -277,13 +277,11 @@ TEST_P(TileToLoops, FoldSwapsStatesAndCarriesScalars) {
       %c8 = arith.constant 8 : index
       %zero = arith.constant dense<0.0> : tensor<2xf32>
       %one = arith.constant dense<[1.0, 2.0]> : tensor<2xf32>
-      %a, %b, %n = tile.fold %c0 to %c8 step 1 init(%zero, %one, %c0 : tensor<2xf32>, tensor<2xf32>, index) -> (tensor<2xf32>, tensor<2xf32>, index) {
-      ^bb0(%i: index, %p: tensor<2xf32>, %q: tensor<2xf32>, %s: index):
+      %a, %b, %n = tile.fold %i = %c0 to %c8 step 1 init(%p = %zero : tensor<2xf32>, %q = %one : tensor<2xf32>, %s = %c0 : index) {
         %r = arith.addf %p, %q : tensor<2xf32>
         %t = arith.addi %s, %c1 : index
         tile.yield %q, %r, %t : tensor<2xf32>, tensor<2xf32>, index
-      } combine {
-      ^bb0(%p: tensor<2xf32>, %q: tensor<2xf32>, %s: index, %p2: tensor<2xf32>, %q2: tensor<2xf32>, %s2: index):
+      } combine (%p, %q, %s), (%p2, %q2, %s2) {
         tile.yield %p, %q, %s : tensor<2xf32>, tensor<2xf32>, index
       }
       tile.store %y[%c0, %c0], %a : !tile.view<3x2xf32>, tensor<2xf32>
@@ -308,8 +306,7 @@ TEST_P(TileToLoops, FoldUpdatesAnAccumulatorInPlace) {
       %half = arith.constant dense<0.5> : tensor<3x5xf32>
       %zero = arith.constant dense<0.0> : tensor<3x5xf32>
       %low = arith.constant dense<-9.0> : tensor<3x1xf32>
-      %a, %b = tile.fold %c0 to %c8 step 2 init(%zero, %low : tensor<3x5xf32>, tensor<3x1xf32>) -> (tensor<3x5xf32>, tensor<3x1xf32>) {
-      ^bb0(%k: index, %acc: tensor<3x5xf32>, %old: tensor<3x1xf32>):
+      %a, %b = tile.fold %k = %c0 to %c8 step 2 init(%acc = %zero : tensor<3x5xf32>, %old = %low : tensor<3x1xf32>) {
         %p = tile.load %x[%c0, %k] : !tile.view<3x8xf32> -> tensor<3x2xf32>
         %q = tile.load %w[%c0, %k] : !tile.view<5x8xf32> -> tensor<5x2xf32>
         %max = tile.reduce max %p, 1 : tensor<3x2xf32> -> tensor<3x1xf32>
@@ -320,8 +317,7 @@ TEST_P(TileToLoops, FoldUpdatesAnAccumulatorInPlace) {
         %both = arith.addf %scaled, %wide : tensor<3x5xf32>
         %next = tile.dot %p, %q, %both tb : tensor<3x2xf32>, tensor<5x2xf32>, tensor<3x5xf32>
         tile.yield %next, %new : tensor<3x5xf32>, tensor<3x1xf32>
-      } combine {
-      ^bb0(%p: tensor<3x5xf32>, %p1: tensor<3x1xf32>, %q: tensor<3x5xf32>, %q1: tensor<3x1xf32>):
+      } combine (%p, %p1), (%q, %q1) {
         tile.yield %p, %p1 : tensor<3x5xf32>, tensor<3x1xf32>
       }
       tile.store %y[%c0, %c0], %a : !tile.view<3x5xf32>, tensor<3x5xf32>
@@ -352,12 +348,10 @@ TEST_P(TileToLoops, EmptyFoldYieldsItsInits) {
       %c0 = arith.constant 0 : index
       %c4 = arith.constant 4 : index
       %x = arith.constant dense<3.0> : tensor<2xf32>
-      %a = tile.fold %c4 to %c4 step 1 init(%x : tensor<2xf32>) -> (tensor<2xf32>) {
-      ^bb0(%i: index, %p: tensor<2xf32>):
+      %a = tile.fold %i = %c4 to %c4 step 1 init(%p = %x : tensor<2xf32>) {
         %r = arith.addf %p, %p : tensor<2xf32>
         tile.yield %r : tensor<2xf32>
-      } combine {
-      ^bb0(%p: tensor<2xf32>, %q: tensor<2xf32>):
+      } combine (%p), (%q) {
         tile.yield %p : tensor<2xf32>
       }
       tile.store %y[%c0], %a : !tile.view<2xf32>, tensor<2xf32>
@@ -375,23 +369,19 @@ TEST_P(TileToLoops, NestedFolds) {
       %c3 = arith.constant 3 : index
       %c4 = arith.constant 4 : index
       %x = arith.constant dense<0.0> : tensor<2xf32>
-      %a = tile.fold %c0 to %c3 step 1 init(%x : tensor<2xf32>) -> (tensor<2xf32>) {
-      ^bb0(%i: index, %p: tensor<2xf32>):
-        %in = tile.fold %c0 to %c4 step 1 init(%p : tensor<2xf32>) -> (tensor<2xf32>) {
-        ^bb0(%j: index, %q: tensor<2xf32>):
+      %a = tile.fold %i = %c0 to %c3 step 1 init(%p = %x : tensor<2xf32>) {
+        %in = tile.fold %j = %c0 to %c4 step 1 init(%q = %p : tensor<2xf32>) {
           %ij = arith.addi %i, %j : index
           %s = tile.splat %ij : index -> tensor<2xi32>
           %f = arith.sitofp %s : tensor<2xi32> to tensor<2xf32>
           %r = arith.addf %q, %f : tensor<2xf32>
           tile.yield %r : tensor<2xf32>
-        } combine {
-        ^bb0(%q: tensor<2xf32>, %q2: tensor<2xf32>):
+        } combine (%q), (%q2) {
           %r = arith.addf %q, %q2 : tensor<2xf32>
           tile.yield %r : tensor<2xf32>
         }
         tile.yield %in : tensor<2xf32>
-      } combine {
-      ^bb0(%p: tensor<2xf32>, %q: tensor<2xf32>):
+      } combine (%p), (%q) {
         %r = arith.addf %p, %q : tensor<2xf32>
         tile.yield %r : tensor<2xf32>
       }

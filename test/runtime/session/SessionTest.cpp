@@ -221,6 +221,10 @@ TEST(Session, TruncationRollsBack) {
 TEST(Session, RowsAreLimited) {
   LoadedToy toy;
   EXPECT_EQ(Session::create(*toy.model, {.maxRows = 5}).status().code(), 5005);
+  EXPECT_EQ(Session::create(*toy.model, {.cachePages = 4 * 16 + 1})
+                .status()
+                .code(),
+            5005);
   auto session = toy.session({.maxRows = 2});
   uint32_t a = addRow(*session);
   addRow(*session);

@@ -1,0 +1,234 @@
+// Speed of the dot forms at the shapes of DeepSeek-V3, beside a plain read of
+// the same memory (gemv) or the peak of vdpbf16ps (panel), interleaved in one
+// run. A tool for docs/benchmarks.md, not a test: timing is not asserted.
+//
+//   CpuFormsBench [threads] [rounds]
+#include <cstdio>
+#include <immintrin.h>
+#include <random>
+#include <thread>
+#include <time.h>
+
+#include "FormHarness.h"
+
+using namespace hadal::cpu;
+
+namespace {
+
+/// CPU seconds of the calling thread: what others run on the machine is left
+/// out of it, their use of its memory is not.
+double threadSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+/// Runs |work|(thread) on |threads| threads; the seconds of the slowest.
+template <typename Work> double timed(int threads, Work work) {
+  std::vector<double> times(threads);
+  auto one = [&](int t) {
+    double start = threadSeconds();
+    work(t);
+    times[t] = threadSeconds() - start;
+  };
+  std::vector<std::thread> pool;
+  for (int t = 1; t < threads; ++t)
+    pool.emplace_back(one, t);
+  one(0);
+  for (std::thread &thread : pool)
+    thread.join();
+  return *std::max_element(times.begin(), times.end());
+}
+
+__attribute__((target("avx512f"))) void readAll(const uint8_t *data,
+                                                int64_t bytes) {
+  __m512i sums[8];
+  for (__m512i &sum : sums)
+    sum = _mm512_setzero_si512();
+  for (int64_t i = 0; i + 512 <= bytes; i += 512)
+    for (int j = 0; j < 8; ++j)
+      sums[j] = _mm512_xor_si512(
+          sums[j], _mm512_loadu_si512(data + i + 64 * j));
+  for (int j = 1; j < 8; ++j)
+    sums[0] = _mm512_xor_si512(sums[0], sums[j]);
+  volatile int64_t sink = _mm512_reduce_add_epi64(sums[0]);
+  (void)sink;
+}
+
+constexpr int64_t kPeakRounds = 1000000;
+
+__attribute__((target("avx512f,avx512bf16"))) void runPeak() {
+  __m512 acc[24];
+  __m512bh x = (__m512bh)_mm512_set1_epi16(0x3f80);
+#pragma clang loop unroll(full)
+  for (int j = 0; j < 24; ++j)
+    acc[j] = _mm512_setzero_ps();
+  for (int64_t i = 0; i < kPeakRounds; ++i) {
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 24; ++j)
+      acc[j] = _mm512_dpbf16_ps(acc[j], x, x);
+  }
+#pragma clang loop unroll(full)
+  for (int j = 1; j < 24; ++j)
+    acc[0] = _mm512_add_ps(acc[0], acc[j]);
+  volatile float sink = _mm512_reduce_add_ps(acc[0]);
+  (void)sink;
+}
+
+/// GFLOP/s of 24 independent chains of vdpbf16ps.
+double peakGflops(int threads) {
+  double time = timed(threads, [](int) { runPeak(); });
+  return kPeakRounds * 24.0 * 64 * threads / time * 1e-9;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+struct Weights {
+  int64_t n, k;
+  Aligned codes, scales;
+  Weights(int64_t n, int64_t k)
+      : n(n), k(k), codes(n * k), scales((n / 128 + 1) * (k / 128) * 4) {
+    std::mt19937_64 random(1);
+    for (int64_t i = 0; i < n * k; i += 8) {
+      uint64_t word = random() & 0xF7F7F7F7F7F7F7F7ull; // never NaN
+      std::memcpy(codes.data + i, &word, 8);
+    }
+    auto *s = reinterpret_cast<float *>(scales.data);
+    for (int64_t i = 0; i < (n / 128 + 1) * (k / 128); ++i)
+      s[i] = 0.01f;
+  }
+};
+
+/// m rows of x as stored.
+struct Activations {
+  int64_t m, k;
+  Elt elt;
+  Aligned data, scales;
+  Activations(int64_t m, int64_t k, Elt elt)
+      : m(m), k(k), elt(elt), data(m * k * 2), scales(m * (k / 128) * 4) {
+    std::mt19937 random(2);
+    if (elt == Elt::fp8)
+      for (int64_t i = 0; i < m * k; ++i)
+        data.data[i] = random() & 0x77;
+    else
+      for (int64_t i = 0; i < m * k; ++i) {
+        uint16_t bits = encodeBf16((random() % 1000) * 1e-3f);
+        std::memcpy(data.data + 2 * i, &bits, 2);
+      }
+    for (int64_t i = 0; i < m * (k / 128); ++i)
+      reinterpret_cast<float *>(scales.data)[i] = 1.0f;
+  }
+  uint8_t *row(int64_t r) { return data.data + r * k * (elt == Elt::fp8 ? 1 : 2); }
+  float *scaleRow(int64_t r) {
+    return reinterpret_cast<float *>(scales.data) + r * (k / 128);
+  }
+};
+
+const char *nameOf(Elt elt) { return elt == Elt::fp8 ? "W8A8" : "W8A16"; }
+
+void benchGemv(int threads, int rounds, int64_t k, Elt elt, int m) {
+  int64_t tile = 64, n = (int64_t(256) << 20) / k / (tile * 2) * (tile * 2);
+  Weights w(n, k);
+  Activations x(m, k, elt);
+  FormKey pack{FormKind::packRow, elt, Elt::fp8},
+      gemv{FormKind::gemv, elt, Elt::fp8, m};
+  FormImage image({pack, gemv}, Variant::v4Bf16Vbmi);
+  int64_t blocks = k / 128, share = n / threads, rowStride = k * 4;
+  std::vector<float> y(m * n);
+  auto run = [&](int t) {
+    Aligned packed(rowStride * m), scales(m * blocks * 4), work(gemvWorkBytes(k));
+    // As a kernel does: items of 64 weight rows, each packs its activations.
+    for (int64_t row = t * share; row < (t + 1) * share; row += tile) {
+      for (int i = 0; i < m; ++i)
+        image.call(pack, x.row(i), x.scaleRow(i), k, packed.data + i * rowStride,
+                   scales.data + i * blocks * 4);
+      image.call(gemv, packed.data, scales.data, rowStride, blocks,
+                 w.codes.data + row * k, k,
+                 w.scales.data + row / 128 * blocks * 4, blocks, row % 128,
+                 int64_t(128), tile, k, y.data() + row, n, work.data);
+    }
+  };
+  std::vector<double> fractions, rates;
+  for (int r = 0; r < rounds; ++r) {
+    auto plain = [&] {
+      return timed(threads, [&](int t) {
+        readAll(w.codes.data + t * share * k, share * k);
+      });
+    };
+    double before = plain(), time = timed(threads, run), after = plain();
+    fractions.push_back(std::min(before, after) / time);
+    rates.push_back(n * k / time * 1e-9);
+  }
+  std::printf("gemv  %-5s m=%d k=%ld threads=%d: %6.1f GB/s, %.2f of plain read\n",
+              nameOf(elt), m, long(k), threads, median(rates),
+              median(fractions));
+}
+
+void benchPanel(int threads, int rounds, int64_t m, int64_t n, int64_t k,
+                Elt elt, int64_t bm) {
+  Weights w(n, k);
+  Activations x(m, k, elt);
+  FormKey pack{FormKind::packPanel, elt, Elt::fp8},
+      panel{FormKind::panel, elt, Elt::fp8};
+  FormImage image({pack, panel}, Variant::v4Bf16Vbmi);
+  int64_t blocks = k / 128, bn = 128, items = m / bm * (n / bn);
+  std::vector<float> y(m * n);
+  auto run = [&](int t) {
+    Aligned packed(packedBytes(bm, k)), scales(packedScaleBytes(bm, k)),
+        work(panelWorkBytes(bm, bn));
+    std::vector<uint8_t *> rows(bm);
+    std::vector<float *> scaleRows(bm);
+    for (int64_t item = items * t / threads; item < items * (t + 1) / threads;
+         ++item) {
+      int64_t m0 = item / (n / bn) * bm, n0 = item % (n / bn) * bn;
+      for (int64_t i = 0; i < bm; ++i) {
+        rows[i] = x.row(m0 + i);
+        scaleRows[i] = x.scaleRow(m0 + i);
+      }
+      image.call(pack, rows.data(), scaleRows.data(), bm, k, packed.data,
+                 scales.data);
+      image.call(panel, packed.data, scales.data, bm, w.codes.data + n0 * k, k,
+                 w.scales.data + n0 / 128 * blocks * 4, blocks, int64_t(0),
+                 int64_t(128), bn, k, y.data() + m0 * n + n0, int64_t(1), n, bm,
+                 int64_t(0), work.data);
+    }
+  };
+  std::vector<double> shares, rates;
+  for (int r = 0; r < rounds; ++r) {
+    double before = peakGflops(threads), time = timed(threads, run),
+           after = peakGflops(threads);
+    double rate = 2.0 * m * n * k / time * 1e-9;
+    rates.push_back(rate);
+    shares.push_back(rate / std::max(before, after));
+  }
+  std::printf("panel %-5s m=%ld (bm %ld) n=%ld k=%ld threads=%d: %6.1f GFLOP/s, "
+              "%.2f of vdpbf16ps peak\n",
+              nameOf(elt), long(m), long(bm), long(n), long(k), threads,
+              median(rates), median(shares));
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  if (!hostRuns(Variant::v4Bf16Vbmi)) {
+    std::printf("this host has no AVX512-BF16 and VBMI\n");
+    return 0;
+  }
+  int threads = argc > 1 ? std::atoi(argv[1]) : 1;
+  int rounds = argc > 2 ? std::atoi(argv[2]) : 9;
+  for (Elt elt : {Elt::bf16, Elt::fp8})
+    for (int64_t k : {7168, 2048})
+      benchGemv(threads, rounds, k, elt, 1);
+  for (int m : {2, 4, 8})
+    benchGemv(threads, rounds, 7168, Elt::bf16, m);
+  for (Elt elt : {Elt::bf16, Elt::fp8}) {
+    benchPanel(threads, rounds, 16, 4096, 7168, elt, 16);
+    benchPanel(threads, rounds, 64, 4096, 7168, elt, 64);
+    benchPanel(threads, rounds, 512, 2048, 7168, elt, 64);
+    benchPanel(threads, rounds, 512, 2048, 7168, elt, 256);
+    benchPanel(threads, rounds, 512, 7168, 2048, elt, 256);
+  }
+}
