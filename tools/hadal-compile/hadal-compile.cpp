@@ -1,4 +1,6 @@
 // hadal-compile: a checkpoint directory to one artifact.
+#include <csignal>
+
 #include "compiler/driver/Compiler.h"
 #include "frontend/Error.h"
 #include "llvm/Support/CommandLine.h"
@@ -105,6 +107,8 @@ int report(llvm::Error error) {
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
+  // A file size limit is then an error of write(2), with a message.
+  std::signal(SIGXFSZ, SIG_IGN);
   static const std::string help = phaseHelp();
   cl::extrahelp phases(help);
   cl::HideUnrelatedOptions(category);
