@@ -607,6 +607,17 @@ Value TileLowering::temporaryBytes(int64_t bytes) {
   return gep(scratch, b.getI8Type(), i64(range.offset));
 }
 
+Value TileLowering::callBytes(int64_t bytes, bool clearFirstWord) {
+  // Never released: no other value of the kernel shares it.
+  int64_t offset = allocate(bytes);
+  if (clearFirstWord) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(cast<BlockArgument>(scratch).getOwner());
+    store(i64(0), gep(scratch, b.getI8Type(), i64(offset)));
+  }
+  return gep(scratch, b.getI8Type(), i64(offset));
+}
+
 TileBuffer TileLowering::destination(Value result) {
   Operation *op = result.getDefiningOp();
   // A value yielded by a fold's body goes straight into the state where the

@@ -123,6 +123,9 @@ public:
   TileBuffer temporary(mlir::Type elementType, llvm::ArrayRef<int64_t> shape);
   /// Raw scratch bytes, 64-byte aligned, until the operation is done.
   Value temporaryBytes(int64_t bytes);
+  /// Scratch bytes, 64-byte aligned, that last from work item to work item of
+  /// one call of the kernel; its first 8 bytes may be set to 0 at the call.
+  Value callBytes(int64_t bytes, bool clearFirstWord = false);
   /// Address of element |indices| of a buffer.
   Value address(const TileBuffer &buffer, mlir::ValueRange indices);
   /// One element, in its compute type.
