@@ -89,6 +89,19 @@ Block::BlockArgListType KernelOp::getCoordinates() {
   return getBody().getArguments().take_back(getNumDims());
 }
 
+// The arguments print as they are named; coordinates as d0, d1, ...
+void KernelOp::getAsmBlockArgumentNames(Region &region,
+                                        OpAsmSetValueNameFn setName) {
+  if (region.empty() || getArgNames().size() + getNumDims() !=
+                            region.getNumArguments())
+    return;
+  unsigned i = 0;
+  for (Attribute argName : getArgNames())
+    setName(region.getArgument(i++), cast<StringAttr>(argName).getValue());
+  for (unsigned d = 0; d < getNumDims(); ++d)
+    setName(region.getArgument(i++), "d" + std::to_string(d));
+}
+
 int64_t KernelOp::getNumItems(int64_t capacity) {
   int64_t items = 1;
   for (unsigned i = 0; i < getNumDims(); ++i) {

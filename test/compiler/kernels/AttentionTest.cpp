@@ -155,15 +155,18 @@ Tolerance attentionTolerance(Act act) {
 }
 
 void checkDecode(Shape s, Act act, std::vector<int64_t> lengths,
-                 std::vector<int64_t> queries, int64_t maxQueries) {
+                 std::vector<int64_t> queries, int64_t maxQueries,
+                 bool split = false) {
   SCOPED_TRACE(s.heads);
   const double scale = 0.1352337789;
   Batch batch(s, act, Weight::f32, lengths, queries);
   Buffer query = batch.random.matrix(formatOf(act), batch.capacity * s.heads,
                                      s.width());
   for (Mode mode : kModes) {
-    Executable kernel(
-        builderOf(decodeSpec(s, act, maxQueries, scale), buildMlaDecode), mode);
+    MlaDecodeSpec spec = decodeSpec(s, act, maxQueries, scale);
+    Executable kernel(split ? splitBuilderOf(spec, buildMlaDecode)
+                            : builderOf(spec, buildMlaDecode),
+                      mode);
     Buffer o = batch.decode(kernel, query);
     Comparison comparison;
     int64_t m = 0;
@@ -196,6 +199,13 @@ TEST(MlaDecode, Gotcha21SeveralQueriesPerSequenceAreCausal) {
   checkDecode({4, 16, 8, 16, 24, 16}, Act::f32, {9, 100}, {2, 3}, 4);
   checkDecode({24, 16, 8, 16, 32, 64}, Act::f32, {90, 40, 7}, {7, 0, 7}, 8);
   checkDecode({128, 16, 4, 16, 16, 64}, Act::bf16, {70}, {2}, 2);
+}
+
+TEST(MlaDecode, aSplitFoldComputesTheSame) {
+  // Lengths below two key tiles leave the first half empty, and the early
+  // queries see nothing of the second.
+  checkDecode({4, 16, 8, 16, 24, 16}, Act::f32, {1, 300, 130}, {1, 1, 4}, 4,
+              /*split=*/true);
 }
 
 TEST(MlaDecode, Gotcha33ARowAloneAndInABatchIsBitEqual) {
@@ -282,7 +292,8 @@ Comparison compareRows(const Buffer &actual, const std::vector<Row> &expected) {
 
 void checkPrefill(Shape s, Act act, Weight weight, std::vector<int64_t> lengths,
                   std::vector<int64_t> queries, int64_t maxQueries,
-                  bool quantizeLatent = false, bool quantize = false) {
+                  bool quantizeLatent = false, bool quantize = false,
+                  bool split = false) {
   SCOPED_TRACE(s.latent);
   const double scale = 0.2;
   Batch batch(s, act, weight, lengths, queries);
@@ -294,7 +305,9 @@ void checkPrefill(Shape s, Act act, Weight weight, std::vector<int64_t> lengths,
     MlaPrefillSpec spec = prefillSpec(s, act, weight, maxQueries, scale);
     spec.quantizeLatent = quantizeLatent;
     spec.quantize = quantize;
-    Executable kernel(builderOf(spec, buildMlaPrefill), mode);
+    Executable kernel(split ? splitBuilderOf(spec, buildMlaPrefill)
+                            : builderOf(spec, buildMlaPrefill),
+                      mode);
     Comparison comparison =
         compareRows(batch.prefill(kernel, quantize), expected);
     HADAL_EXPECT_CLOSE(comparison, quantize ? (Tolerance{5e-5, 1.0 / 8})
@@ -312,6 +325,11 @@ TEST(MlaPrefill, Gotcha20And21MatchesTheExpandedReference) {
                512, /*quantizeLatent=*/true, /*quantize=*/true);
   checkPrefill({2, 32, 16, 48, 64, 32}, Act::bf16, Weight::bf16, {40, 90},
                {0, 90}, 90);
+}
+
+TEST(MlaPrefill, aSplitFoldComputesTheSame) {
+  checkPrefill({2, 16, 8, 24, 32, 16}, Act::f32, Weight::f32, {200, 1}, {190, 1},
+               190, false, false, /*split=*/true);
 }
 
 TEST(MlaPrefill, Gotcha21ChunksMatchOneShot) {

@@ -209,6 +209,17 @@ TEST(Gemm, epilogues) {
   }
 }
 
+TEST(Gemm, aSplitFoldComputesTheSame) {
+  for (GemmSpec spec : {makeSpec(72, 700, 4, Weight::fp8, true, Act::f32,
+                                 Epilogue::swiglu),
+                        makeSpec(40, 90, 1, Weight::f32, false, Act::f32)}) {
+    Executable kernel(splitBuilderOf(spec, buildGemm), Mode::loops);
+    Dense launch(spec, spec.rows);
+    launch.run(kernel);
+    launch.check();
+  }
+}
+
 TEST(Gemm, Gotcha24SegmentsWithARaggedLastBlock) {
   // 192 + 64 rows with scale blocks of 128: the last segment has a partial one.
   for (int64_t rows : {1, 16}) {

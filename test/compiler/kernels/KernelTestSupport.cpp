@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "mlir/IR/IRMapping.h"
+
 namespace hadal::kernels::test {
 
 //===----------------------------------------------------------------------===//
@@ -249,6 +251,46 @@ Slots &Slots::table(std::vector<Buffer *> parts) {
 Slots &Slots::sizes(std::vector<int32_t> &values) {
   push(values.data());
   return *this;
+}
+
+//===----------------------------------------------------------------------===//
+// Split folds
+//===----------------------------------------------------------------------===//
+
+void splitFolds(tile::KernelOp kernel) {
+  using namespace mlir;
+  llvm::SmallVector<tile::FoldOp> folds;
+  kernel.walk([&](tile::FoldOp fold) { folds.push_back(fold); });
+  for (tile::FoldOp fold : folds) {
+    OpBuilder b(fold);
+    Location loc = fold.getLoc();
+    auto constant = [&](int64_t value) -> Value {
+      return arith::ConstantIndexOp::create(b, loc, value);
+    };
+    // The middle is a whole number of steps away from the start, at most hi.
+    int64_t step = fold.getStep();
+    Value range = arith::SubIOp::create(b, loc, fold.getHi(), fold.getLo());
+    Value half = arith::MulIOp::create(
+        b, loc, arith::DivSIOp::create(b, loc, range, constant(2 * step)),
+        constant(step));
+    Value middle = arith::AddIOp::create(b, loc, fold.getLo(), half);
+    auto *first = b.clone(*fold), *second = b.clone(*fold);
+    cast<tile::FoldOp>(first).getHiMutable().assign(middle);
+    cast<tile::FoldOp>(second).getLoMutable().assign(middle);
+    Block &combine = fold.getCombine().front();
+    IRMapping map;
+    unsigned count = fold.getNumResults();
+    for (unsigned i = 0; i < count; ++i) {
+      map.map(combine.getArgument(i), first->getResult(i));
+      map.map(combine.getArgument(count + i), second->getResult(i));
+    }
+    for (Operation &op : combine.without_terminator())
+      b.clone(op, map);
+    for (unsigned i = 0; i < count; ++i)
+      fold.getResult(i).replaceAllUsesWith(
+          map.lookupOrDefault(combine.getTerminator()->getOperand(i)));
+    fold.erase();
+  }
 }
 
 //===----------------------------------------------------------------------===//

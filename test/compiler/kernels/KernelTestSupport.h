@@ -139,6 +139,21 @@ Executable::Build builderOf(const Spec &spec, Builder build) {
   };
 }
 
+/// Replaces each fold of |kernel| by two over the halves of its range, merged by
+/// its combine region: what a split schedule does.
+void splitFolds(tile::KernelOp kernel);
+
+/// builderOf, with every fold split.
+template <typename Spec, typename Builder>
+Executable::Build splitBuilderOf(const Spec &spec, Builder build) {
+  return [whole = builderOf(spec, build)](mlir::OpBuilder &builder) {
+    tile::KernelOp kernel = whole(builder);
+    if (kernel)
+      splitFolds(kernel);
+    return kernel;
+  };
+}
+
 /// Sums of squares and products of two sequences of values.
 struct Comparison {
   double xx = 0, yy = 0, xy = 0, maxError = 0, maxValue = 0;
