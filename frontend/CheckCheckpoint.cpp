@@ -49,8 +49,9 @@ llvm::Error checkTensor(ParameterOp parameter, StringRef name,
   const TensorInfo *info = checkpoint.find(name);
   if (!info) {
     if (parameter.getCheck() == ValueCheck::Positive)
-      return makeError(1011, "{0}: FP8 tensor '{1}' has no scale tensor '{2}', "
-                             "expected {3}",
+      return makeError(1011,
+                       "{0}: FP8 tensor '{1}' has no scale tensor '{2}', "
+                       "expected {3}",
                        checkpoint.directory,
                        name.drop_back(StringRef("_scale_inv").size()), name,
                        shapeText(shape));
@@ -77,14 +78,12 @@ llvm::Error checkParameter(ParameterOp parameter, const Checkpoint &checkpoint,
   LayoutAttr layout = getLayout(type);
   Storage storage = layout ? layout.getStorage() : Storage::Whole;
   if (storage == Storage::Stack) {
-    StringRef pattern =
-        cast<StringAttr>(parameter.getParts()[0]).getValue();
+    StringRef pattern = cast<StringAttr>(parameter.getParts()[0]).getValue();
     auto [before, after] = pattern.split("{e}");
     for (int64_t e = 0; e < type.getDimSize(0); ++e) {
       std::string name = (before + llvm::Twine(e) + after).str();
-      if (llvm::Error error = checkTensor(parameter, name,
-                                          type.getShape().drop_front(),
-                                          checkpoint, used))
+      if (llvm::Error error = checkTensor(
+              parameter, name, type.getShape().drop_front(), checkpoint, used))
         return error;
     }
     return llvm::Error::success();
@@ -126,15 +125,15 @@ llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
   }
   if (!extra.empty()) {
     llvm::sort(extra);
-    return makeError(1008, "{0}: tensor '{1}' is not part of the configured "
-                           "model{2}; the configuration may be of another "
-                           "checkpoint",
-                     checkpoint.find(extra.front())->file, extra.front(),
-                     extra.size() == 1
-                         ? std::string()
-                         : llvm::formatv(" (nor are {0} more)",
-                                         extra.size() - 1)
-                               .str());
+    return makeError(
+        1008,
+        "{0}: tensor '{1}' is not part of the configured "
+        "model{2}; the configuration may be of another "
+        "checkpoint",
+        checkpoint.find(extra.front())->file, extra.front(),
+        extra.size() == 1
+            ? std::string()
+            : llvm::formatv(" (nor are {0} more)", extra.size() - 1).str());
   }
   if (mtp + rotary)
     skipped = llvm::formatv("left out {0} tensors: {1} of multi-token "

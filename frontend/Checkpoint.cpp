@@ -108,15 +108,17 @@ hadal::parseSafetensorsHeader(StringRef text, uint64_t fileBytes,
   uint64_t at = 0;
   for (const Span &span : spans) {
     if (span.begin != at)
-      return makeError(1006, "{0}: tensor '{1}' starts at byte {2} of the "
-                             "data, expected {3}: tensors {4}",
+      return makeError(1006,
+                       "{0}: tensor '{1}' starts at byte {2} of the "
+                       "data, expected {3}: tensors {4}",
                        file, span.name, span.begin, at,
                        span.begin < at ? "overlap" : "leave a hole");
     at = span.end;
   }
   if (at != dataBytes)
-    return makeError(1006, "{0}: the header describes {1} bytes of data, the "
-                           "file holds {2}; it may be truncated",
+    return makeError(1006,
+                     "{0}: the header describes {1} bytes of data, the "
+                     "file holds {2}; it may be truncated",
                      file, at, dataBytes);
   return out;
 }
@@ -171,8 +173,9 @@ static Expected<llvm::StringMap<std::string>> readIndex(StringRef path) {
   for (const auto &entry : *map) {
     std::optional<StringRef> file = entry.second.getAsString();
     if (!file || file->empty() || file->contains('/') || *file == "..")
-      return makeError(1006, "{0}: tensor '{1}' must name a file of the same "
-                             "directory",
+      return makeError(1006,
+                       "{0}: tensor '{1}' must name a file of the same "
+                       "directory",
                        path, StringRef(entry.first));
     out[entry.first] = file->str();
   }
@@ -237,8 +240,9 @@ Expected<std::optional<Checkpoint>> hadal::readCheckpoint(StringRef directory) {
   }
   for (const auto &entry : index)
     if (!out.find(entry.getKey()))
-      return makeError(1006, "{0}: the index places tensor '{1}' there, the "
-                             "file does not hold it",
+      return makeError(1006,
+                       "{0}: the index places tensor '{1}' there, the "
+                       "file does not hold it",
                        entry.second, entry.getKey());
   return out;
 }

@@ -14,29 +14,28 @@ struct Rename {
   int64_t fallback;
 };
 
-const Rename kIntegers[] = {
-    {"vocab_size", "vocab_size", 102400},
-    {"dim", "hidden_size", 2048},
-    {"inter_dim", "intermediate_size", 10944},
-    {"moe_inter_dim", "moe_intermediate_size", 1408},
-    {"n_layers", "num_hidden_layers", 27},
-    {"n_dense_layers", "first_k_dense_replace", 1},
-    {"n_heads", "num_attention_heads", 16},
-    {"n_routed_experts", "n_routed_experts", 64},
-    {"n_shared_experts", "n_shared_experts", 2},
-    {"n_activated_experts", "num_experts_per_tok", 6},
-    {"n_expert_groups", "n_group", 1},
-    {"n_limited_groups", "topk_group", 1},
-    {"q_lora_rank", "q_lora_rank", 0},
-    {"kv_lora_rank", "kv_lora_rank", 512},
-    {"qk_nope_head_dim", "qk_nope_head_dim", 128},
-    {"qk_rope_head_dim", "qk_rope_head_dim", 64},
-    {"v_head_dim", "v_head_dim", 128}};
+const Rename kIntegers[] = {{"vocab_size", "vocab_size", 102400},
+                            {"dim", "hidden_size", 2048},
+                            {"inter_dim", "intermediate_size", 10944},
+                            {"moe_inter_dim", "moe_intermediate_size", 1408},
+                            {"n_layers", "num_hidden_layers", 27},
+                            {"n_dense_layers", "first_k_dense_replace", 1},
+                            {"n_heads", "num_attention_heads", 16},
+                            {"n_routed_experts", "n_routed_experts", 64},
+                            {"n_shared_experts", "n_shared_experts", 2},
+                            {"n_activated_experts", "num_experts_per_tok", 6},
+                            {"n_expert_groups", "n_group", 1},
+                            {"n_limited_groups", "topk_group", 1},
+                            {"q_lora_rank", "q_lora_rank", 0},
+                            {"kv_lora_rank", "kv_lora_rank", 512},
+                            {"qk_nope_head_dim", "qk_nope_head_dim", 128},
+                            {"qk_rope_head_dim", "qk_rope_head_dim", 64},
+                            {"v_head_dim", "v_head_dim", 128}};
 
 } // namespace
 
-llvm::Expected<json::Object>
-hadal::normalizeDeepseekConfig(json::Object object, StringRef origin) {
+llvm::Expected<json::Object> hadal::normalizeDeepseekConfig(json::Object object,
+                                                            StringRef origin) {
   if (object.get("model_type") || object.get("hidden_size") ||
       !object.get("dim"))
     return object;

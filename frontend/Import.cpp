@@ -28,8 +28,8 @@ public:
   }
   void finish(Value result) {
     func::ReturnOp::create(b, loc("return"), result);
-    func.setFunctionType(b.getFunctionType(func.front().getArgumentTypes(),
-                                           result.getType()));
+    func.setFunctionType(
+        b.getFunctionType(func.front().getArgumentTypes(), result.getType()));
   }
 
   OpBuilder b;
@@ -74,7 +74,7 @@ private:
   Value attention(Layer &layer, int64_t index, Value x);
   Value moe(Layer &layer, int64_t index, Value x);
   void buildLayer(int64_t index);
-  void buildHead();
+  func::FuncOp buildHead();
   void setModelAttribute();
 
   const ModelConfig &c;
@@ -92,9 +92,9 @@ private:
 
 Value Importer::use(Layer &layer, StringRef name, ParameterOp parameter) {
   Type type = parameter.getType();
-  layer.operands.push_back(GetParameterOp::create(
-      forward->b, forward->loc(parameter.getSymName()), type,
-      parameter.getSymName()));
+  layer.operands.push_back(
+      GetParameterOp::create(forward->b, forward->loc(parameter.getSymName()),
+                             type, parameter.getSymName()));
   return layer.fn.argument(name, type);
 }
 
@@ -149,8 +149,8 @@ Value Importer::attention(Layer &layer, int64_t index, Value x) {
   OpBuilder &fb = layer.fn.b;
   std::string p = layer.prefix + "self_attn.";
   auto cacheType = CacheType::get(fb.getContext(), c.kvLoraRank, c.rope, act);
-  Value cache = useState(layer, "cache", "kv." + std::to_string(index),
-                         cacheType);
+  Value cache =
+      useState(layer, "cache", "kv." + std::to_string(index), cacheType);
   int64_t kvWidth = c.kvLoraRank + c.rope, qLora = c.qLoraRank;
   std::string qA = p + "q_a_proj", kvA = p + "kv_a_proj_with_mqa";
 
@@ -172,13 +172,13 @@ Value Importer::attention(Layer &layer, int64_t index, Value x) {
   }
   if (qLora > 0) {
     q = norm(layer, "self_attn.q_a_layernorm", q, qLora, c.innerNormEps);
-    q = linear(layer, "q_b", q,
-               parameters.matrix(p + "q_b_proj", c.heads * c.headWidth(),
-                                 qLora));
+    q = linear(
+        layer, "q_b", q,
+        parameters.matrix(p + "q_b_proj", c.heads * c.headWidth(), qLora));
   } else {
-    q = linear(layer, "q", q,
-               parameters.matrix(p + "q_proj", c.heads * c.headWidth(),
-                                 c.hidden));
+    q = linear(
+        layer, "q", q,
+        parameters.matrix(p + "q_proj", c.heads * c.headWidth(), c.hidden));
   }
   q = RopeOp::create(fb, layer.fn.loc("q_rope"), q.getType(), q, layer.table,
                      layer.batch, c.heads, c.rope);
@@ -192,14 +192,13 @@ Value Importer::attention(Layer &layer, int64_t index, Value x) {
   AppendLatentOp::create(fb, layer.fn.loc("append"), latent, kPe, layer.batch,
                          cache);
 
-  Value wkvB = use(layer, "w_kv_b",
-                   parameters.matrix(p + "kv_b_proj",
-                                     c.heads * (c.nope + c.value),
-                                     c.kvLoraRank));
-  Value out = MlaOp::create(fb, layer.fn.loc("mla"),
-                            tokens(c.heads * c.value), q, wkvB, cache,
-                            layer.batch, c.heads, c.nope, c.value,
-                            llvm::APFloat(c.softmaxScale()));
+  Value wkvB =
+      use(layer, "w_kv_b",
+          parameters.matrix(p + "kv_b_proj", c.heads * (c.nope + c.value),
+                            c.kvLoraRank));
+  Value out = MlaOp::create(fb, layer.fn.loc("mla"), tokens(c.heads * c.value),
+                            q, wkvB, cache, layer.batch, c.heads, c.nope,
+                            c.value, llvm::APFloat(c.softmaxScale()));
   return linear(layer, "o_proj", out,
                 parameters.matrix(p + "o_proj", c.hidden, c.heads * c.value));
 }
@@ -264,7 +263,10 @@ Value Importer::moe(Layer &layer, int64_t index, Value x) {
 void Importer::buildLayer(int64_t index) {
   std::string n = std::to_string(index);
   Layer layer{FunctionBuilder(b, "layer_" + n, /*isPrivate=*/true),
-              "model.layers." + n + ".", {}, {}, {}};
+              "model.layers." + n + ".",
+              {},
+              {},
+              {}};
   Value x = layer.fn.argument("x", residual.getType());
   layer.batch = layer.fn.argument("batch", batch.getType());
   layer.table = layer.fn.argument("rope_table", table.getType());
@@ -273,8 +275,8 @@ void Importer::buildLayer(int64_t index) {
   Value h = norm(layer, "input_layernorm", x, c.hidden, c.normEps);
   x = add(layer, "attn_residual", x, attention(layer, index, h));
   h = norm(layer, "post_attention_layernorm", x, c.hidden, c.normEps);
-  h = c.isMoe(index) ? moe(layer, index, h) : mlp(layer, "mlp", h,
-                                                  c.intermediate);
+  h = c.isMoe(index) ? moe(layer, index, h)
+                     : mlp(layer, "mlp", h, c.intermediate);
   x = add(layer, "ffn_residual", x, h);
   layer.fn.finish(x);
 
@@ -283,12 +285,11 @@ void Importer::buildLayer(int64_t index) {
   residual = call.getResult(0);
 }
 
-void Importer::buildHead() {
+func::FuncOp Importer::buildHead() {
   FunctionBuilder fn(b, "head", /*isPrivate=*/false);
   Value hidden = fn.argument("hidden", residual.getType());
   Type i32 = b.getI32Type();
-  Value rows =
-      fn.argument("logit_rows", getRowsType(Extent::Logits, {}, i32));
+  Value rows = fn.argument("logit_rows", getRowsType(Extent::Logits, {}, i32));
   auto get = [&](ParameterOp p) -> Value {
     return GetParameterOp::create(fn.b, fn.loc(p.getSymName()), p.getType(),
                                   p.getSymName());
@@ -296,8 +297,8 @@ void Importer::buildHead() {
   Value x = GatherRowsOp::create(fn.b, fn.loc("gather"),
                                  getRowsType(Extent::Logits, c.hidden, act),
                                  hidden, rows);
-  Value w = get(parameters.vector("model.norm.weight", c.hidden,
-                                  ValueCheck::None));
+  Value w =
+      get(parameters.vector("model.norm.weight", c.hidden, ValueCheck::None));
   x = RmsNormOp::create(fn.b, fn.loc("norm"), x.getType(), x, w,
                         llvm::APFloat(c.normEps));
   Value head;
@@ -312,6 +313,7 @@ void Importer::buildHead() {
                        getRowsType(Extent::Logits, c.vocab, b.getF32Type()), x,
                        head);
   fn.finish(x);
+  return fn.func;
 }
 
 void Importer::setModelAttribute() {
@@ -355,22 +357,25 @@ llvm::Expected<OwningOpRef<ModuleOp>> Importer::run() {
   batch = forward->argument("batch", BatchType::get(b.getContext()));
   table = GetParameterOp::create(forward->b, forward->loc("rope_table"),
                                  tableType, tableOp.getSymName());
-  ParameterOp embed = parameters.matrix("model.embed_tokens", c.vocab,
-                                        c.hidden, /*quantizable=*/false);
-  Value embedding = GetParameterOp::create(
-      forward->b, forward->loc("embed_tokens"), embed.getType(),
-      embed.getSymName());
+  ParameterOp embed = parameters.matrix("model.embed_tokens", c.vocab, c.hidden,
+                                        /*quantizable=*/false);
+  Value embedding =
+      GetParameterOp::create(forward->b, forward->loc("embed_tokens"),
+                             embed.getType(), embed.getSymName());
   residual = EmbedOp::create(forward->b, forward->loc("embed"),
                              tokens(c.hidden), tokenIds, embedding);
   for (int64_t i = 0; i < c.layers; ++i)
     buildLayer(i);
   forward->finish(residual);
-  buildHead();
+  func::FuncOp head = buildHead();
   setModelAttribute();
   // For the reader: symbols, then the layers, then what calls them.
-  forward->func->moveBefore(&module->getBody()->back());
   Block *body = module->getBody();
-  auto functions = llvm::to_vector(body->getOps<func::FuncOp>());
+  SmallVector<func::FuncOp> functions;
+  for (func::FuncOp func : body->getOps<func::FuncOp>())
+    if (func.isPrivate())
+      functions.push_back(func);
+  functions.append({forward->func, head});
   for (func::FuncOp func : functions)
     func->moveBefore(body, body->end());
   if (llvm::Error e = parameters.takeError())
@@ -380,7 +385,6 @@ llvm::Expected<OwningOpRef<ModuleOp>> Importer::run() {
 
 llvm::Expected<OwningOpRef<ModuleOp>>
 hadal::importModel(MLIRContext *context, const ModelConfig &config,
-                   const ImportOptions &options,
-                   const Checkpoint *checkpoint) {
+                   const ImportOptions &options, const Checkpoint *checkpoint) {
   return Importer(context, config, options, checkpoint).run();
 }

@@ -9,10 +9,10 @@ namespace hadal {
 
 /// What the frontend needs to know besides the model.
 struct ImportOptions {
-  int64_t maxSeqLen = 4096;     ///< positions of the rotary table
+  int64_t maxSeqLen = 4096; ///< positions of the rotary table
   int64_t maxBatchSize = 16;
-  int64_t pageSize = 64;        ///< tokens per page of the latent cache
-  bool f32Activations = false;  ///< element type A: f32, else bf16
+  int64_t pageSize = 64;       ///< tokens per page of the latent cache
+  bool f32Activations = false; ///< element type A: f32, else bf16
 };
 
 /// Builds the module: parameters, states, one private function per layer
@@ -29,7 +29,6 @@ importModel(mlir::MLIRContext *context, const ModelConfig &config,
 /// this graph leaves out (MTP layers, rotary inv_freq) are counted in
 /// |skipped|, one line for all of them, empty if there are none.
 llvm::Error checkCheckpoint(mlir::ModuleOp module, const ModelConfig &config,
-                            const Checkpoint &checkpoint,
-                            std::string &skipped);
+                            const Checkpoint &checkpoint, std::string &skipped);
 
 } // namespace hadal

@@ -16,15 +16,36 @@ namespace json = llvm::json;
 namespace {
 
 /// Keys that change nothing of the graph at inference.
-const llvm::StringLiteral kIgnorable[] = {
-    "_name_or_path", "architectures", "attention_dropout", "auto_map",
-    "aux_loss_alpha", "chunk_size_feed_forward", "dtype", "ep_size",
-    "generation_config", "id2label", "initializer_range", "is_encoder_decoder",
-    "label2id", "max_position_embeddings", "max_batch_size", "max_seq_len",
-    "mlp_bias", "num_mtp_layers", "output_attentions", "output_hidden_states",
-    "output_router_logits", "pad_token_id", "pretraining_tp", "problem_type",
-    "return_dict", "router_aux_loss_coef", "seq_aux", "torch_dtype",
-    "transformers_version", "unsloth_fixed", "use_cache"};
+const llvm::StringLiteral kIgnorable[] = {"_name_or_path",
+                                          "architectures",
+                                          "attention_dropout",
+                                          "auto_map",
+                                          "aux_loss_alpha",
+                                          "chunk_size_feed_forward",
+                                          "dtype",
+                                          "ep_size",
+                                          "generation_config",
+                                          "id2label",
+                                          "initializer_range",
+                                          "is_encoder_decoder",
+                                          "label2id",
+                                          "max_position_embeddings",
+                                          "max_batch_size",
+                                          "max_seq_len",
+
+                                          "output_attentions",
+                                          "output_hidden_states",
+                                          "output_router_logits",
+                                          "pad_token_id",
+                                          "pretraining_tp",
+                                          "problem_type",
+                                          "return_dict",
+                                          "router_aux_loss_coef",
+                                          "seq_aux",
+                                          "torch_dtype",
+                                          "transformers_version",
+                                          "unsloth_fixed",
+                                          "use_cache"};
 
 /// Fields of models outside this graph, refused by name whatever their value
 /// unless it is null.
@@ -237,8 +258,9 @@ void parseWeights(Fields &f, ModelConfig &c, FirstError &error) {
   else if (bare == "float32")
     c.weights = WeightFormat::F32;
   else
-    f.fail(1005, "'torch_dtype' \"{0}\" is not supported; known: bfloat16, "
-                 "float32",
+    f.fail(1005,
+           "'torch_dtype' \"{0}\" is not supported; known: bfloat16, "
+           "float32",
            dtype);
   const json::Object *object = f.child("quantization_config");
   if (!object)
@@ -246,31 +268,34 @@ void parseWeights(Fields &f, ModelConfig &c, FirstError &error) {
   Fields q(*object, error, "quantization_config.");
   std::string method = q.string("quant_method", "");
   if (method != "fp8")
-    return q.fail(1005, "'quantization_config.quant_method' \"{0}\" is not "
-                        "supported; known: fp8 (e4m3, 128x128 blocks)",
+    return q.fail(1005,
+                  "'quantization_config.quant_method' \"{0}\" is not "
+                  "supported; known: fp8 (e4m3, 128x128 blocks)",
                   method);
   std::string fmt = q.string("fmt", "e4m3");
   if (fmt != "e4m3")
-    q.fail(1005, "'quantization_config.fmt' \"{0}\" is not supported; known: "
-                 "e4m3",
+    q.fail(1005,
+           "'quantization_config.fmt' \"{0}\" is not supported; known: "
+           "e4m3",
            fmt);
   std::string scheme = q.string("activation_scheme", "dynamic");
   if (scheme != "dynamic")
-    q.fail(1005, "'quantization_config.activation_scheme' \"{0}\" is not "
-                 "supported; known: dynamic",
+    q.fail(1005,
+           "'quantization_config.activation_scheme' \"{0}\" is not "
+           "supported; known: dynamic",
            scheme);
   std::string scale = q.string("scale_fmt", "f32");
   if (scale != "ue8m0" && scale != "f32")
-    q.fail(1005, "'quantization_config.scale_fmt' \"{0}\" is not supported; "
-                 "known: f32 (the default), ue8m0",
+    q.fail(1005,
+           "'quantization_config.scale_fmt' \"{0}\" is not supported; "
+           "known: f32 (the default), ue8m0",
            scale);
   c.ue8m0Activations = scale == "ue8m0";
   if (!q.has("weight_block_size")) {
     q.fail(1005, "'quantization_config.weight_block_size' is absent: FP8 with "
                  "a scale per tensor is not supported; it must be [128, 128]");
   } else {
-    const json::Array *block =
-        object->get("weight_block_size")->getAsArray();
+    const json::Array *block = object->get("weight_block_size")->getAsArray();
     if (!block || block->size() != 2 || (*block)[0].getAsInteger() != 128 ||
         (*block)[1].getAsInteger() != 128)
       q.fail(1005, "'quantization_config.weight_block_size' must be [128, "
@@ -296,8 +321,9 @@ void parseRouter(Fields &f, ModelConfig &c) {
 
   std::string score = f.string("scoring_func", v2 ? "softmax" : "sigmoid");
   if (score != "softmax" && score != "sigmoid")
-    f.fail(1005, "'scoring_func' \"{0}\" is not supported; known: softmax, "
-                 "sigmoid",
+    f.fail(1005,
+           "'scoring_func' \"{0}\" is not supported; known: softmax, "
+           "sigmoid",
            score);
   c.sigmoid = score == "sigmoid";
   std::string method = f.string("topk_method", v2 ? "greedy" : "noaux_tc");
@@ -306,8 +332,9 @@ void parseRouter(Fields &f, ModelConfig &c) {
   } else if (method == "noaux_tc") {
     c.routerBias = c.groupTop2 = true;
   } else if (method != "group_limited_greedy") {
-    f.fail(1005, "'topk_method' \"{0}\" is not supported; known: greedy, "
-                 "group_limited_greedy, noaux_tc",
+    f.fail(1005,
+           "'topk_method' \"{0}\" is not supported; known: greedy, "
+           "group_limited_greedy, noaux_tc",
            method);
   }
   c.renormalize = f.boolean("norm_topk_prob", !v2);
@@ -322,12 +349,14 @@ void parseRouter(Fields &f, ModelConfig &c) {
     f.fail(1004, "'topk_group' {0} exceeds 'n_group' {1}", c.topGroups,
            c.groups);
   if (c.topK > c.topGroups * perGroup)
-    f.fail(1004, "'num_experts_per_tok' {0} exceeds the {1} experts of "
-                 "'topk_group' {2} groups of {3}",
+    f.fail(1004,
+           "'num_experts_per_tok' {0} exceeds the {1} experts of "
+           "'topk_group' {2} groups of {3}",
            c.topK, c.topGroups * perGroup, c.topGroups, perGroup);
   if (c.groupTop2 && c.groups > 1 && perGroup < 2)
-    f.fail(1004, "'topk_method' noaux_tc scores a group by its two best "
-                 "experts, but 'n_routed_experts' / 'n_group' is {0}",
+    f.fail(1004,
+           "'topk_method' noaux_tc scores a group by its two best "
+           "experts, but 'n_routed_experts' / 'n_group' is {0}",
            perGroup);
 }
 
@@ -363,8 +392,9 @@ ModelConfig parseFields(const json::Object &object, FirstError &error) {
     f.fail(1002, "required field 'model_type' is missing");
   else if (c.modelType != "deepseek_v2" && c.modelType != "deepseek_v3" &&
            c.modelType != "kimi_k2")
-    f.fail(1005, "'model_type' \"{0}\" is not supported; known: deepseek_v2, "
-                 "deepseek_v3, kimi_k2",
+    f.fail(1005,
+           "'model_type' \"{0}\" is not supported; known: deepseek_v2, "
+           "deepseek_v3, kimi_k2",
            c.modelType);
   c.vocab = f.integer("vocab_size", std::nullopt, 1);
   c.hidden = f.integer("hidden_size", std::nullopt, 1);
@@ -378,7 +408,8 @@ ModelConfig parseFields(const json::Object &object, FirstError &error) {
   c.normEps = f.number("rms_norm_eps", 1e-6, 1e-30, 1);
   c.experts = f.integer("n_routed_experts", 0, 0, 1 << 20);
   c.denseLayers = f.integer("first_k_dense_replace", 0, 0, 4096);
-  c.mtpLayers = f.integer("num_nextn_predict_layers", 0, 0, 64);
+  c.mtpLayers = f.integer("num_nextn_predict_layers",
+                          f.integer("num_mtp_layers", 0, 0, 64), 0, 64);
   c.tiedEmbeddings = f.boolean("tie_word_embeddings", false);
 
   if (c.rope % 2)
@@ -396,25 +427,27 @@ ModelConfig parseFields(const json::Object &object, FirstError &error) {
     // HF writes the rotary width here, older files the head width.
     int64_t found = f.integer("head_dim", std::nullopt, 1);
     if (found != c.rope && found != c.headWidth() && found != c.value)
-      f.fail(1004, "'head_dim' {0} is neither 'qk_rope_head_dim' {1} nor the "
-                   "head width {2}",
+      f.fail(1004,
+             "'head_dim' {0} is neither 'qk_rope_head_dim' {1} nor the "
+             "head width {2}",
              found, c.rope, c.headWidth());
   }
   std::string act = f.string("hidden_act", "silu");
   if (act != "silu")
     f.fail(1005, "'hidden_act' \"{0}\" is not supported; known: silu", act);
-  if (f.boolean("attention_bias", false))
-    f.fail(1005, "'attention_bias' true is not supported");
+  for (StringRef key : {"attention_bias", "mlp_bias"})
+    if (f.boolean(key, false))
+      f.fail(1005, "'{0}' true is not supported", key);
 
   parseRope(f, c, error);
   parseWeights(f, c, error);
   if (c.experts > 0)
     parseRouter(f, c);
   else
-    for (StringRef key : {"num_experts_per_tok", "moe_intermediate_size",
-                          "n_shared_experts", "moe_layer_freq",
-                          "routed_scaling_factor", "n_group", "topk_group",
-                          "scoring_func", "topk_method", "norm_topk_prob"})
+    for (StringRef key :
+         {"num_experts_per_tok", "moe_intermediate_size", "n_shared_experts",
+          "moe_layer_freq", "routed_scaling_factor", "n_group", "topk_group",
+          "scoring_func", "topk_method", "norm_topk_prob"})
       (void)f.has(key);
   if (c.experts == 0 || c.numMoeLayers() < c.layers)
     c.intermediate = f.integer("intermediate_size", std::nullopt, 1);
@@ -462,8 +495,9 @@ Expected<ModelConfig> hadal::loadModelConfig(StringRef path) {
   auto buffer = llvm::MemoryBuffer::getFile(file, /*IsText=*/false,
                                             /*RequiresNullTerminator=*/false);
   if (!buffer)
-    return makeError(1001, "{0}: cannot be read: {1}; a model directory holds "
-                           "a config.json",
+    return makeError(1001,
+                     "{0}: cannot be read: {1}; a model directory holds "
+                     "a config.json",
                      file.str(), buffer.getError().message());
   return parseModelConfig((*buffer)->getBuffer(), file);
 }

@@ -30,22 +30,22 @@ struct YarnConfig {
 struct ModelConfig {
   std::string modelType;
   int64_t vocab = 0, hidden = 0, layers = 0;
-  int64_t intermediate = 0;    ///< dense FFN width
-  int64_t denseLayers = 0;     ///< leading dense layers
-  int64_t moeLayerFreq = 1;    ///< every n-th layer after them is MoE
+  int64_t intermediate = 0; ///< dense FFN width
+  int64_t denseLayers = 0;  ///< leading dense layers
+  int64_t moeLayerFreq = 1; ///< every n-th layer after them is MoE
 
   // Attention.
   int64_t heads = 0;
-  int64_t qLoraRank = 0;       ///< 0: direct q_proj
-  int64_t kvLoraRank = 0;      ///< latent width C
+  int64_t qLoraRank = 0;  ///< 0: direct q_proj
+  int64_t kvLoraRank = 0; ///< latent width C
   int64_t nope = 0, rope = 0, value = 0;
 
   // Mixture of experts; experts == 0: dense only.
   int64_t experts = 0, sharedExperts = 0, topK = 0, moeIntermediate = 0;
   int64_t groups = 1, topGroups = 1;
-  bool sigmoid = false;        ///< else softmax
-  bool routerBias = false;     ///< e_score_correction_bias exists
-  bool groupTop2 = false;      ///< group score: sum of its two best, else max
+  bool sigmoid = false;    ///< else softmax
+  bool routerBias = false; ///< e_score_correction_bias exists
+  bool groupTop2 = false;  ///< group score: sum of its two best, else max
   bool renormalize = false;
   double routeScale = 1;
 
@@ -60,7 +60,7 @@ struct ModelConfig {
   WeightFormat weights = WeightFormat::BF16;
   bool ue8m0Activations = false; ///< scale_fmt of dynamic activation scales
   bool tiedEmbeddings = false;
-  int64_t mtpLayers = 0;       ///< announced, stored after the main layers, left out
+  int64_t mtpLayers = 0; ///< announced, stored after the main layers, left out
   int64_t bosToken = -1;
   std::vector<int64_t> eosTokens;
 

@@ -70,7 +70,8 @@ ParameterOp ParameterBuilder::declare(StringRef symbol, StringRef scaleSymbol,
   if (isa<Float8E4M3FNType>(element)) {
     // Weight scales are float32 multipliers; the values of a ue8m0 checkpoint
     // are powers of two, which needs no other treatment.
-    scale = ScaleAttr::get(ctx, kBlock, kBlock, ScaleFormat::F32, ScaleMajor::K);
+    scale =
+        ScaleAttr::get(ctx, kBlock, kBlock, ScaleFormat::F32, ScaleMajor::K);
     RankedTensorType type =
         RankedTensorType::get(shape, element, layoutOf(scale));
     SmallVector<int64_t> scaleRows;
@@ -123,10 +124,9 @@ ParameterOp ParameterBuilder::vector(StringRef tensor, int64_t size,
                                      ValueCheck check) {
   std::string symbol = symbolOf(tensor);
   Type accepts[] = {b.getF32Type(), b.getBF16Type()};
-  return ParameterOp::create(
-      b, NameLoc::get(b.getStringAttr(symbol)), symbol,
-      RankedTensorType::get(size, b.getF32Type()),
-      b.getStrArrayAttr(tensor), ArrayRef<int64_t>(),
-      b.getTypeArrayAttr(accepts), Placement::Copy, check,
-      FlatSymbolRefAttr());
+  return ParameterOp::create(b, NameLoc::get(b.getStringAttr(symbol)), symbol,
+                             RankedTensorType::get(size, b.getF32Type()),
+                             b.getStrArrayAttr(tensor), ArrayRef<int64_t>(),
+                             b.getTypeArrayAttr(accepts), Placement::Copy,
+                             check, FlatSymbolRefAttr());
 }

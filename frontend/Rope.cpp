@@ -40,10 +40,10 @@ std::vector<float> ModelConfig::invFreq() const {
       out.push_back(plain);
       continue;
     }
-    float ramp = std::clamp(
-        (static_cast<float>(i) - static_cast<float>(range.first)) /
-            static_cast<float>(range.second - range.first),
-        0.0f, 1.0f);
+    float ramp =
+        std::clamp((static_cast<float>(i) - static_cast<float>(range.first)) /
+                       static_cast<float>(range.second - range.first),
+                   0.0f, 1.0f);
     float stretched = 1.0f / (static_cast<float>(yarn->factor) * period);
     out.push_back(stretched * ramp + plain * (1.0f - ramp));
   }

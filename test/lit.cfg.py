@@ -14,7 +14,6 @@ config.test_exec_root = os.path.join(config.hadal_binary_dir, "test")
 # Our tools, then FileCheck, not, count and split-file of LLVM.
 path = [os.path.join(config.hadal_binary_dir, "bin"), config.llvm_tools_dir]
 config.environment["PATH"] = os.pathsep.join(path + [os.environ["PATH"]])
-config.environment["FILECHECK_OPTS"] = "--dump-input-filter=all"
 config.substitutions.append(("%models", os.path.join(config.hadal_source_dir, "models")))
 
 if shutil.which("ptxas", path=config.environment["PATH"]):

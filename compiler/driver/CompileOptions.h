@@ -18,7 +18,8 @@ struct CompileOptions {
   AttentionChoice attention = AttentionChoice::Auto;
   bool f32Activations = false; ///< --activations f32, else bf16
   bool w8a16 = false;          ///< --fp8 w8a16, else w8a8
-  /// Batch sizes; only those up to the first that holds |maxBatchSize| are used.
+  /// Batch sizes; only those up to the first that holds |maxBatchSize| are
+  /// used.
   std::vector<int64_t> decodeBuckets = {1, 4, 16, 64};
   std::vector<int64_t> prefillBuckets = {64, 512};
   std::vector<int64_t> headBuckets = {1, 16, 64};

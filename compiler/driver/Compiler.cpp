@@ -8,13 +8,13 @@
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "frontend/Import.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
-#include "llvm/Support/Timer.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Pass/PassManager.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Timer.h"
 
 using namespace mlir;
 
@@ -36,10 +36,8 @@ struct FailedPass : PassInstrumentation {
 class CompileRun {
 public:
   CompileRun(const CompileRequest &request, raw_ostream &log)
-      : request(request), log(log), registry(makeRegistry()),
-        context(registry), diagnostics(&context, [&](Diagnostic &d) {
-          return report(d);
-        }) {
+      : request(request), log(log), registry(makeRegistry()), context(registry),
+        diagnostics(&context, [&](Diagnostic &d) { return report(d); }) {
     context.loadAllAvailableDialects();
     // The op of a message can be a whole entry.
     context.printOpOnDiagnostic(false);
@@ -97,8 +95,8 @@ private:
   }
   static llvm::Error writeText(StringRef path, const std::string &text) {
     return writeFileAtomically(
-        path, ArrayRef(reinterpret_cast<const uint8_t *>(text.data()),
-                       text.size()));
+        path,
+        ArrayRef(reinterpret_cast<const uint8_t *>(text.data()), text.size()));
   }
 
   const CompileRequest &request;
@@ -163,8 +161,9 @@ llvm::Error CompileRun::resume() {
   // A file of a later phase would pass through the early passes unseen.
   bool hasProgram = !module->getOps<exec::EntryOp>().empty();
   if (hasProgram != (*request.resumed >= Phase::Lower))
-    return makeError(2005, "{0}: holds {1}, which is not what phase '{2}' "
-                           "leaves; name the phase that wrote it",
+    return makeError(2005,
+                     "{0}: holds {1}, which is not what phase '{2}' "
+                     "leaves; name the phase that wrote it",
                      request.input,
                      hasProgram ? "an exec program" : "no exec program",
                      phaseWord(*request.resumed));
@@ -230,8 +229,8 @@ llvm::Error CompileRun::generate() {
   uint64_t scratch = 0;
   for (cpu::CpuKernel &kernel : kernels.kernels) {
     scratch = std::max(scratch, kernel.scratchBytes);
-    code.kernels.push_back({std::move(kernel.name), kernel.scratchBytes,
-                            std::move(kernel.facts)});
+    code.kernels.push_back(
+        {std::move(kernel.name), kernel.scratchBytes, std::move(kernel.facts)});
   }
   for (cpu::CpuImage &image : kernels.images)
     code.images.push_back({std::move(image.variant), std::move(image.bytes),

@@ -19,9 +19,9 @@ struct CompileRequest {
   /// The phase that |input| has been through; set: start after it.
   std::optional<Phase> resumed;
   Phase last = Phase::Artifact;
-  bool planOnly = false;  // stop after Plan and print the memory plan
-  std::string dumpDir;    // IR after each phase, numbered files
-  unsigned threads = 0;   // of code generation; 0: one per core
+  bool planOnly = false; // stop after Plan and print the memory plan
+  std::string dumpDir;   // IR after each phase, numbered files
+  unsigned threads = 0;  // of code generation; 0: one per core
 };
 
 /// Runs |request|. Progress, remarks and warnings go to |log|.

@@ -18,9 +18,8 @@ static void line(raw_ostream &os, const Twine &what, uint64_t bytes) {
     ++unit;
   }
   std::string label = what.str();
-  os << "  " << llvm::left_justify(label, 34)
-     << llvm::format("%10.2f ", value) << units[unit] << "  ("
-     << bytes << " bytes)\n";
+  os << "  " << llvm::left_justify(label, 34) << llvm::format("%10.2f ", value)
+     << units[unit] << "  (" << bytes << " bytes)\n";
 }
 
 void printMemoryReport(ModuleOp module, uint64_t scratchBytes,
@@ -44,8 +43,9 @@ void printMemoryReport(ModuleOp module, uint64_t scratchBytes,
     for (auto [type, bytes] : byType) {
       std::string text;
       llvm::raw_string_ostream(text) << type;
-      line(os, "weights " + text +
-                   (place == exec::Placement::Map ? ", mapped" : ", copied"),
+      line(os,
+           "weights " + text +
+               (place == exec::Placement::Map ? ", mapped" : ", copied"),
            bytes);
       total += bytes;
     }
@@ -61,8 +61,9 @@ void printMemoryReport(ModuleOp module, uint64_t scratchBytes,
     else
       states += *op.getBytes();
   }
-  line(os, "latent cache, " + Twine(number("max_batch_size")) + " x " +
-               Twine(number("max_seq_len")) + " tokens",
+  line(os,
+       "latent cache, " + Twine(number("max_batch_size")) + " x " +
+           Twine(number("max_seq_len")) + " tokens",
        cache);
   line(os, "states", states);
   uint64_t arena = 0;

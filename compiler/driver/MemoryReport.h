@@ -1,8 +1,8 @@
 // "Will it fit?": what an artifact needs at run time, from its plan.
 #pragma once
 
-#include "llvm/Support/raw_ostream.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "llvm/Support/raw_ostream.h"
 
 namespace hadal {
 

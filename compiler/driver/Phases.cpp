@@ -59,15 +59,14 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
                           options.decodeBuckets.end());
     buckets.prefill.assign(options.prefillBuckets.begin(),
                            options.prefillBuckets.end());
-    buckets.head.assign(options.headBuckets.begin(),
-                        options.headBuckets.end());
+    buckets.head.assign(options.headBuckets.begin(), options.headBuckets.end());
     pm.addPass(createInstantiateBuckets(buckets));
     return;
   }
   case Phase::Attention:
     pm.addPass(createAbsorbWkvB());
-    pm.addPass(
-        createSelectAttentionForm({.attention = wordOf(options.attention).str()}));
+    pm.addPass(createSelectAttentionForm(
+        {.attention = wordOf(options.attention).str()}));
     return;
   case Phase::Quantize:
     pm.addPass(createMaterializeTileQuantization(
@@ -124,8 +123,9 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
 llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
   auto dictionary = module->getAttrOfType<DictionaryAttr>(exec::kOptionsAttr);
   if (!dictionary)
-    return makeError(2005, "the module has no '{0}', expected an IR file that "
-                           "hadal-compile wrote",
+    return makeError(2005,
+                     "the module has no '{0}', expected an IR file that "
+                     "hadal-compile wrote",
                      exec::kOptionsAttr);
   CompileOptions options;
   std::string missing;
@@ -172,15 +172,13 @@ llvm::Error validateOptions(const CompileOptions &options) {
   if (options.target != "cpu")
     return makeError(3001, "--target={0} is unknown; known: cpu",
                      options.target);
-  auto inRange = [](StringRef flag, int64_t value,
-                    int64_t max) -> llvm::Error {
+  auto inRange = [](StringRef flag, int64_t value, int64_t max) -> llvm::Error {
     if (value >= 1 && value <= max)
       return llvm::Error::success();
     return makeError(2002, "{0} takes a number from 1 to {1}, found {2}", flag,
                      max, value);
   };
-  if (llvm::Error e =
-          inRange("--max-batch-size", options.maxBatchSize, 4096))
+  if (llvm::Error e = inRange("--max-batch-size", options.maxBatchSize, 4096))
     return e;
   if (llvm::Error e =
           inRange("--max-seq-len", options.maxSeqLen, int64_t(1) << 24))
@@ -203,13 +201,15 @@ llvm::Error validateOptions(const CompileOptions &options) {
   if (llvm::Error e = ascending("--prefill-buckets", options.prefillBuckets))
     return e;
   if (options.decodeBuckets.back() < options.maxBatchSize)
-    return makeError(2002, "--max-batch-size {0} exceeds the largest of "
-                           "--decode-buckets, {1}; add a bucket that holds it",
+    return makeError(2002,
+                     "--max-batch-size {0} exceeds the largest of "
+                     "--decode-buckets, {1}; add a bucket that holds it",
                      options.maxBatchSize, options.decodeBuckets.back());
   // A prefill bucket holds a token of every sequence at least.
   if (options.prefillBuckets.front() < options.maxBatchSize)
-    return makeError(2002, "--prefill-buckets {0} is smaller than "
-                           "--max-batch-size {1}",
+    return makeError(2002,
+                     "--prefill-buckets {0} is smaller than "
+                     "--max-batch-size {1}",
                      options.prefillBuckets.front(), options.maxBatchSize);
   return llvm::Error::success();
 }

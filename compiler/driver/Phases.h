@@ -5,11 +5,11 @@
 #include <optional>
 
 #include "compiler/driver/CompileOptions.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
-#include "mlir/IR/BuiltinOps.h"
-#include "mlir/Pass/PassManager.h"
 
 namespace hadal {
 
@@ -46,8 +46,8 @@ std::optional<Phase> parsePhase(llvm::StringRef word);
 void buildPhase(Phase phase, mlir::OpPassManager &pm,
                 const CompileOptions &options);
 
-/// Keeps |options| on |module| (`exec.options`), so that an IR file of any phase
-/// is complete; what does not change the artifact is left out.
+/// Keeps |options| on |module| (`exec.options`), so that an IR file of any
+/// phase is complete; what does not change the artifact is left out.
 void storeOptions(mlir::ModuleOp module, const CompileOptions &options);
 /// Reads them back. H2005 if the module has none or they are malformed.
 llvm::Expected<CompileOptions> loadOptions(mlir::ModuleOp module);

@@ -1,4 +1,5 @@
 #include "passes/Dsv3/Passes.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_ABSORBWKVB
@@ -20,24 +21,19 @@ struct AbsorbWkvBPass : hadal::impl::AbsorbWkvBBase<AbsorbWkvBPass> {
   }
 
   /// True if each head's W_UK and W_UV are whole scale blocks of an FP8 wkv_b.
-  /// Says so once per shape.
-  bool proveWholeBlocks(MlaOp op) {
+  /// Says so, or why not.
+  static bool proveWholeBlocks(MlaOp op) {
     if (!isFP8(op.getWkvB().getType()))
       return false;
     uint64_t nope = op.getNope(), value = op.getValue();
     bool whole = nope % kBlock == 0 && value % kBlock == 0;
-    if (!reported.insert(op.getWkvB().getType()).second)
-      return whole;
-    if (whole)
-      emitRemark(op.getLoc()) << "W_UK (" << nope << " rows) and W_UV (" << value
-                      << " rows) of each of " << op.getHeads()
-                      << " heads are whole 128x128 scale blocks of wkv_b: the "
-                         "split is lossless";
-    else
-      emitRemark(op.getLoc()) << "W_UK (" << nope << " rows) and W_UV (" << value
-                      << " rows) of a head are not multiples of 128: a scale "
-                         "block spans both, so the scale is looked up at the "
-                         "absolute row and column of wkv_b";
+    const char *text =
+        whole ? "W_UK ({0} rows) and W_UV ({1} rows) of each of {2} heads are "
+                "whole 128x128 scale blocks of wkv_b: the split is lossless"
+              : "W_UK ({0} rows) and W_UV ({1} rows) of each of {2} heads are "
+                "not multiples of 128: a scale block spans both, so the scale "
+                "is looked up at the absolute row and column of wkv_b";
+    recordChoice(op, llvm::formatv(text, nope, value, op.getHeads()).str());
     return whole;
   }
 
@@ -54,17 +50,16 @@ struct AbsorbWkvBPass : hadal::impl::AbsorbWkvBBase<AbsorbWkvBPass> {
     int64_t absorbed = 2 * heads * (latent + rope + latent);
     int64_t expanded = 2 * heads * (nope + rope + value);
     int64_t expansion = 2 * heads * latent * (nope + value);
-    auto forms = AttentionFormsOp::create(b, loc, type, absorbed, expanded,
-                                          expansion);
+    auto forms =
+        AttentionFormsOp::create(b, loc, type, absorbed, expanded, expansion);
 
     b.setInsertionPointToStart(&forms.getAbsorbed().emplaceBlock());
-    Value q = AbsorbQOp::create(b, loc,
-                                withColumns(type, heads * (latent + rope)),
-                                op.getQuery(), op.getWkvB(), heads, nope,
-                                value, whole);
-    Value o = MlaDecodeOp::create(b, loc, withColumns(type, heads * latent), q,
-                                  op.getCache(), op.getBatch(), heads,
-                                  op.getScale());
+    Value q = AbsorbQOp::create(
+        b, loc, withColumns(type, heads * (latent + rope)), op.getQuery(),
+        op.getWkvB(), heads, nope, value, whole);
+    Value o =
+        MlaDecodeOp::create(b, loc, withColumns(type, heads * latent), q,
+                            op.getCache(), op.getBatch(), heads, op.getScale());
     o = AbsorbVOp::create(b, loc, type, o, op.getWkvB(), heads, nope, value,
                           whole, /*floor=*/FloatAttr());
     YieldOp::create(b, loc, o);
@@ -79,8 +74,6 @@ struct AbsorbWkvBPass : hadal::impl::AbsorbWkvBBase<AbsorbWkvBPass> {
     op.getResult().replaceAllUsesWith(forms.getResult());
     op.erase();
   }
-
-  llvm::DenseSet<Type> reported;
 };
 
 } // namespace

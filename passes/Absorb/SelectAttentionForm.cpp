@@ -44,14 +44,6 @@ struct SelectAttentionFormPass
     for (func::FuncOp func : module.getOps<func::FuncOp>())
       if (auto it = forms.find(getBucket(func)); it != forms.end())
         func->setAttr(kAttentionAttr, it->second);
-    if (!remarks.empty()) {
-      SmallVector<Attribute> all;
-      if (auto old = module->getAttrOfType<ArrayAttr>(kRemarksAttr))
-        llvm::append_range(all, old);
-      for (const std::string &remark : remarks)
-        all.push_back(StringAttr::get(&getContext(), remark));
-      module->setAttr(kRemarksAttr, ArrayAttr::get(&getContext(), all));
-    }
     return success();
   }
 
@@ -73,10 +65,7 @@ struct SelectAttentionFormPass
         getBucketName(bucket), result ? "absorbed" : "expanded",
         attention == "auto" ? "" : " (as asked)", bucket.getQueries(),
         s * absorbed, s * expanded + expansion, crossover);
-    if (!llvm::is_contained(remarks, remark)) {
-      emitRemark(op.getLoc(), remark);
-      remarks.push_back(std::move(remark));
-    }
+    recordChoice(op, remark);
     return result;
   }
 
@@ -89,8 +78,6 @@ struct SelectAttentionFormPass
                                            block.getOperations());
     op.erase();
   }
-
-  SmallVector<std::string> remarks;
 };
 
 } // namespace

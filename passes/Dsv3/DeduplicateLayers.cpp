@@ -1,6 +1,6 @@
-#include "passes/Dsv3/Passes.h"
 #include "mlir/IR/OperationSupport.h"
 #include "mlir/IR/SymbolTable.h"
+#include "passes/Dsv3/Passes.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_DEDUPLICATELAYERS
@@ -17,8 +17,7 @@ namespace {
 bool areEqual(func::FuncOp a, func::FuncOp b) {
   return a.getFunctionType() == b.getFunctionType() &&
          OperationEquivalence::isRegionEquivalentTo(
-             &a.getBody(), &b.getBody(),
-             OperationEquivalence::IgnoreLocations);
+             &a.getBody(), &b.getBody(), OperationEquivalence::IgnoreLocations);
 }
 
 struct DeduplicateLayersPass

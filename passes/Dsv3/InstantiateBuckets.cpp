@@ -1,5 +1,5 @@
-#include "passes/Dsv3/Passes.h"
 #include "mlir/IR/SymbolTable.h"
+#include "passes/Dsv3/Passes.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_INSTANTIATEBUCKETS
@@ -76,9 +76,8 @@ struct InstantiateBucketsPass
     MLIRContext *ctx = &getContext();
     auto orDefault = [](ArrayRef<int64_t> given,
                         std::initializer_list<int64_t> values) {
-      SmallVector<int64_t> out =
-          given.empty() ? SmallVector<int64_t>(values)
-                        : SmallVector<int64_t>(given);
+      SmallVector<int64_t> out = given.empty() ? SmallVector<int64_t>(values)
+                                               : SmallVector<int64_t>(given);
       llvm::sort(out);
       out.erase(std::unique(out.begin(), out.end()), out.end());
       return out;
@@ -86,9 +85,8 @@ struct InstantiateBucketsPass
     SmallVector<int64_t> decodeSizes = orDefault(decode, {1, 4, 16, 64});
     SmallVector<int64_t> prefillSizes = orDefault(prefill, {64, 512});
     SmallVector<int64_t> headSizes = orDefault(head, {1, 16, 64});
-    for (int64_t size :
-         {decodeSizes.front(), prefillSizes.front(), headSizes.front(),
-          maxBatchSize.getValue()})
+    for (int64_t size : {decodeSizes.front(), prefillSizes.front(),
+                         headSizes.front(), maxBatchSize.getValue()})
       if (size < 1)
         return getOperation().emitError()
                << "H2002: bucket and batch sizes must be positive, got "
@@ -97,13 +95,13 @@ struct InstantiateBucketsPass
     if (chosen.empty())
       return getOperation().emitError()
              << "H2002: no decode bucket holds --max-batch-size "
-             << maxBatchSize.getValue() << "; the largest is " << decodeSizes.back();
+             << maxBatchSize.getValue() << "; the largest is "
+             << decodeSizes.back();
     for (int64_t n : chosen)
-      buckets.push_back(
-          BucketAttr::get(ctx, BucketKind::Decode, n, n, 1, 0));
+      buckets.push_back(BucketAttr::get(ctx, BucketKind::Decode, n, n, 1, 0));
     for (int64_t n : prefillSizes)
-      buckets.push_back(BucketAttr::get(ctx, BucketKind::Prefill, n,
-                                        maxBatchSize, n, 0));
+      buckets.push_back(
+          BucketAttr::get(ctx, BucketKind::Prefill, n, maxBatchSize, n, 0));
     for (int64_t n : headSizes)
       heads.push_back(BucketAttr::get(ctx, BucketKind::Head, 0, 0, 0, n));
     return success();

@@ -22,6 +22,11 @@ std::string getBucketName(dsv3::BucketAttr bucket);
 llvm::SmallVector<int64_t> selectDecodeSizes(llvm::ArrayRef<int64_t> sizes,
                                              int64_t maxBatchSize);
 
+/// Records a choice: emits |text| as a remark at |op| and appends it to the
+/// module's `dsv3.remarks`, from where it reaches the artifact's provenance.
+/// Does nothing if the same sentence is there already.
+void recordChoice(mlir::Operation *op, llvm::StringRef text);
+
 /// What the dsv3 pipeline depends on.
 struct Dsv3PipelineOptions
     : public mlir::PassPipelineOptions<Dsv3PipelineOptions> {

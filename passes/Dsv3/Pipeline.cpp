@@ -1,6 +1,6 @@
 // The order of the passes over dsv3.
-#include "passes/Dsv3/Passes.h"
 #include "mlir/Pass/PassRegistry.h"
+#include "passes/Dsv3/Passes.h"
 
 using namespace hadal;
 using namespace mlir;
@@ -36,7 +36,7 @@ void hadal::buildDsv3Pipeline(OpPassManager &pm,
 
 void hadal::registerDsv3Passes() {
   registerHadalDsv3Passes();
-  PassPipelineRegistration<Dsv3PipelineOptions>(
-      "hadal-dsv3-pipeline", "frontend's dsv3 -> fused dsv3",
-      buildDsv3Pipeline);
+  PassPipelineRegistration<Dsv3PipelineOptions>("hadal-dsv3-pipeline",
+                                                "frontend's dsv3 -> fused dsv3",
+                                                buildDsv3Pipeline);
 }

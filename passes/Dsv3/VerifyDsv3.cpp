@@ -75,8 +75,8 @@ struct VerifyDsv3Pass : hadal::impl::VerifyDsv3Base<VerifyDsv3Pass> {
       if (!module.lookupSymbol<func::FuncOp>(name))
         return module.emitError() << "H2001: has no @" << name;
     if (!module->hasAttr(kModelAttr))
-      return module.emitError() << "H2001: has no '" << kModelAttr
-                                << "' attribute";
+      return module.emitError()
+             << "H2001: has no '" << kModelAttr << "' attribute";
     return success();
   }
 

@@ -37,8 +37,8 @@ struct FuseAttentionQuantPass
     if (op.getFloorAttr() && op.getFloorAttr() != quantization.getFloorAttr())
       return;
     op.setFloorAttr(quantization.getFloorAttr());
-    op.getResult().setType(cast<RankedTensorType>(
-        quantization.getResult().getType()));
+    op.getResult().setType(
+        cast<RankedTensorType>(quantization.getResult().getType()));
     quantization.getResult().replaceAllUsesWith(op.getResult());
     quantization.erase();
   }

@@ -11,7 +11,8 @@ using namespace mlir;
 
 namespace {
 
-struct FuseGatedLinearPass : hadal::impl::FuseGatedLinearBase<FuseGatedLinearPass> {
+struct FuseGatedLinearPass
+    : hadal::impl::FuseGatedLinearBase<FuseGatedLinearPass> {
   void runOnOperation() override {
     SmallVector<SiluMulOp> ops;
     getOperation().walk([&](SiluMulOp op) { ops.push_back(op); });

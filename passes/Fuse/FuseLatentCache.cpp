@@ -21,7 +21,8 @@ struct LatentGroup {
   RmsNormOp queryNorm;
 };
 
-struct FuseLatentCachePass : hadal::impl::FuseLatentCacheBase<FuseLatentCachePass> {
+struct FuseLatentCachePass
+    : hadal::impl::FuseLatentCacheBase<FuseLatentCachePass> {
   void runOnOperation() override {
     SmallVector<AppendLatentOp> ops;
     getOperation().walk([&](AppendLatentOp op) { ops.push_back(op); });
@@ -58,8 +59,7 @@ struct FuseLatentCachePass : hadal::impl::FuseLatentCacheBase<FuseLatentCachePas
     auto width = cast<RankedTensorType>(g.query.getResult().getType());
     if (width.getDimSize(1) != static_cast<int64_t>(at))
       return "the query slice does not end at the latent";
-    g.queryNorm =
-        dyn_cast<RmsNormOp>(*g.query.getResult().getUsers().begin());
+    g.queryNorm = dyn_cast<RmsNormOp>(*g.query.getResult().getUsers().begin());
     if (!g.queryNorm)
       return "the query slice is not normalised";
     if (g.queryNorm.getEpsAttr() != g.kvNorm.getEpsAttr())

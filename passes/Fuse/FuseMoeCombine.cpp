@@ -11,7 +11,8 @@ using namespace mlir;
 
 namespace {
 
-struct FuseMoeCombinePass : hadal::impl::FuseMoeCombineBase<FuseMoeCombinePass> {
+struct FuseMoeCombinePass
+    : hadal::impl::FuseMoeCombineBase<FuseMoeCombinePass> {
   void runOnOperation() override {
     SmallVector<MoeCombineOp> ops;
     getOperation().walk([&](MoeCombineOp op) { ops.push_back(op); });

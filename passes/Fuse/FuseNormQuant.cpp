@@ -1,5 +1,5 @@
-#include "passes/Fuse/FuseHelpers.h"
 #include "mlir/IR/Dominance.h"
+#include "passes/Fuse/FuseHelpers.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_FUSENORMQUANT
@@ -29,7 +29,8 @@ struct FuseNormQuantPass : hadal::impl::FuseNormQuantBase<FuseNormQuantPass> {
     // The sum becomes a result of the fused operation, which stands where the
     // norm does: every other reader of the sum must come after it.
     if (add && !llvm::all_of(add.getResult().getUsers(), [&](Operation *user) {
-          return user == op || dominance.properlyDominates(op.getOperation(), user);
+          return user == op ||
+                 dominance.properlyDominates(op.getOperation(), user);
         }))
       add = {};
     if (add) {

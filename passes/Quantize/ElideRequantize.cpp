@@ -11,7 +11,8 @@ using namespace mlir;
 
 namespace {
 
-struct ElideRequantizePass : hadal::impl::ElideRequantizeBase<ElideRequantizePass> {
+struct ElideRequantizePass
+    : hadal::impl::ElideRequantizeBase<ElideRequantizePass> {
   void runOnOperation() override {
     // Per block: what precedes in a block dominates what follows.
     getOperation().walk([](Block *block) {

@@ -15,7 +15,8 @@ static constexpr double kAmaxFloor = 1e-4;
 namespace {
 
 struct MaterializeTileQuantizationPass
-    : hadal::impl::MaterializeTileQuantizationBase<MaterializeTileQuantizationPass> {
+    : hadal::impl::MaterializeTileQuantizationBase<
+          MaterializeTileQuantizationPass> {
   using Base::Base;
 
   void runOnOperation() override {
@@ -45,9 +46,9 @@ struct MaterializeTileQuantizationPass
     if (!isFP8(op.getWeight().getType()) || isFP8(type))
       return;
     OpBuilder b(op);
-    Value quantized = QuantizeTilesOp::create(
-        b, op.getLoc(), getQuantizedType(type, format), op.getInput(),
-        llvm::APFloat(kAmaxFloor));
+    Value quantized =
+        QuantizeTilesOp::create(b, op.getLoc(), getQuantizedType(type, format),
+                                op.getInput(), llvm::APFloat(kAmaxFloor));
     op.getInputMutable().assign(quantized);
   }
 

@@ -97,6 +97,11 @@ private:
 
 StatusOr<Json> parseJson(std::string_view text, int errorCode,
                          const std::string &what, JsonLimits limits) {
+  // JSON has no raw zero byte, but the parser takes one for the end of the text
+  // and would accept anything after it.
+  if (size_t zero = text.find('\0'); zero != std::string_view::npos)
+    return error(errorCode, "'{}' is not valid JSON: byte {}: zero byte", what,
+                 zero + 1);
   Json root;
   StrictBuilder builder(root, limits.depth);
   bool accepted = false;

@@ -17,10 +17,10 @@ struct DTypeInfo {
 
 /// In the order of SafetensorsDType.
 constexpr DTypeInfo kDTypes[] = {
-    {"BOOL", 1},    {"U8", 1},      {"I8", 1},  {"F8_E5M2", 1},
-    {"F8_E4M3", 1}, {"F8_E8M0", 1}, {"I16", 2}, {"U16", 2},
-    {"F16", 2},     {"BF16", 2},    {"I32", 4}, {"U32", 4},
-    {"F32", 4},     {"F64", 8},     {"I64", 8}, {"U64", 8}};
+    {"BOOL", 1},    {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1},
+    {"F8_E8M0", 1}, {"I16", 2}, {"U16", 2}, {"F16", 2},     {"BF16", 2},
+    {"I32", 4},     {"U32", 4}, {"F32", 4}, {"F64", 8},     {"I64", 8},
+    {"U64", 8},     {"C64", 8}};
 
 /// Reads the members of a tensor's description. |where| is "file: tensor" for
 /// messages. The range is relative to the data section.
@@ -47,9 +47,9 @@ StatusOr<SafetensorsTensor> parseTensor(const Json &value,
   if (!shape || !shape->is_array())
     return error(5002, "{}: expected an array \"shape\", found {}", where,
                  shape ? shape->type_name() : "none");
-  // A zero extent makes any product zero, so the overflow check must not stop
-  // at it: every partial product is checked.
-  std::optional<uint64_t> bytes = info->bytes;
+  // A zero extent makes any later product zero, not an earlier one: the
+  // elements are counted in the order of the shape, each product checked.
+  std::optional<uint64_t> bytes = 1;
   for (const Json &extent : shape->get_ref<const Json::array_t &>()) {
     std::optional<uint64_t> n = asUnsigned(&extent);
     if (!n)
@@ -60,6 +60,8 @@ StatusOr<SafetensorsTensor> parseTensor(const Json &value,
     if (bytes)
       bytes = checkedMul(*bytes, *n);
   }
+  if (bytes)
+    bytes = checkedMul(*bytes, info->bytes);
   if (!bytes)
     return error(5002, "{}: the size of shape [{}] overflows 64 bits", where,
                  fmt::join(tensor.shape, ", "));
@@ -88,6 +90,8 @@ StatusOr<SafetensorsTensor> parseTensor(const Json &value,
 }
 
 Status checkMetadata(const Json &value, const std::string &path) {
+  if (value.is_null())
+    return Status();
   if (!value.is_object())
     return error(5002, "'{}': expected an object as __metadata__, found {}",
                  path, value.type_name());

@@ -31,7 +31,8 @@ enum class SafetensorsDType : uint8_t {
   F32,
   F64,
   I64,
-  U64
+  U64,
+  C64
 };
 
 /// "BF16", "F8_E4M3": the spelling of the file.

@@ -111,16 +111,16 @@ TEST(ModelConfig, RopeParametersMeanTheSameAsRopeScaling) {
 }
 
 TEST(ModelConfig, ReadsDeepseeksOwnSpelling) {
-  json::Object object{{"vocab_size", 129280}, {"dim", 7168},
-                      {"inter_dim", 18432},   {"moe_inter_dim", 2048},
-                      {"n_layers", 61},       {"n_dense_layers", 3},
-                      {"n_heads", 128},       {"n_routed_experts", 256},
-                      {"n_shared_experts", 1}, {"n_activated_experts", 8},
-                      {"n_expert_groups", 8}, {"n_limited_groups", 4},
-                      {"route_scale", 2.5},   {"score_func", "sigmoid"},
-                      {"q_lora_rank", 1536},  {"kv_lora_rank", 512},
+  json::Object object{{"vocab_size", 129280},    {"dim", 7168},
+                      {"inter_dim", 18432},      {"moe_inter_dim", 2048},
+                      {"n_layers", 61},          {"n_dense_layers", 3},
+                      {"n_heads", 128},          {"n_routed_experts", 256},
+                      {"n_shared_experts", 1},   {"n_activated_experts", 8},
+                      {"n_expert_groups", 8},    {"n_limited_groups", 4},
+                      {"route_scale", 2.5},      {"score_func", "sigmoid"},
+                      {"q_lora_rank", 1536},     {"kv_lora_rank", 512},
                       {"qk_nope_head_dim", 128}, {"qk_rope_head_dim", 64},
-                      {"v_head_dim", 128},    {"dtype", "fp8"},
+                      {"v_head_dim", 128},       {"dtype", "fp8"},
                       {"scale_fmt", "ue8m0"}};
   ModelConfig c = parsed(std::move(object));
   EXPECT_EQ(c.hidden, 7168);
@@ -152,12 +152,12 @@ TEST(ModelConfig, InnerNormEpsIsIndependent) {
 }
 
 TEST(ModelConfig, ReadsFp8) {
-  ModelConfig c = parsed(
-      with("quantization_config",
-           json::Object{{"quant_method", "fp8"},
-                        {"fmt", "e4m3"},
-                        {"activation_scheme", "dynamic"},
-                        {"weight_block_size", json::Array{128, 128}}}));
+  ModelConfig c =
+      parsed(with("quantization_config",
+                  json::Object{{"quant_method", "fp8"},
+                               {"fmt", "e4m3"},
+                               {"activation_scheme", "dynamic"},
+                               {"weight_block_size", json::Array{128, 128}}}));
   EXPECT_EQ(c.weights, WeightFormat::FP8);
   EXPECT_FALSE(c.ue8m0Activations);
 }
@@ -203,8 +203,7 @@ TEST(ModelConfig, RefusesWhatIsNotJson) {
   auto text = parseModelConfig("{", "config.json");
   EXPECT_NE(llvm::toString(text.takeError()).find("H1001"), std::string::npos);
   auto array = parseModelConfig("[]", "config.json");
-  EXPECT_NE(llvm::toString(array.takeError()).find("H1001"),
-            std::string::npos);
+  EXPECT_NE(llvm::toString(array.takeError()).find("H1001"), std::string::npos);
   auto absent = loadModelConfig("/nonexistent");
   EXPECT_NE(llvm::toString(absent.takeError()).find("H1001"),
             std::string::npos);
@@ -272,13 +271,14 @@ TEST(ModelConfig, RefusesUnsupportedFeaturesByName) {
   expectError(with("model_type", "llama"), 1005, "'model_type' \"llama\"");
   expectError(with("hidden_act", "gelu"), 1005, "'hidden_act'");
   expectError(with("attention_bias", true), 1005, "'attention_bias'");
+  expectError(with("mlp_bias", true), 1005, "'mlp_bias'");
   expectError(with("rope_interleave", false), 1005, "'rope_interleave'");
   expectError(with("torch_dtype", "float16"), 1005, "'torch_dtype'");
   expectError(with("topk_method", "random"), 1005, "'topk_method'");
   expectError(with("scoring_func", "tanh"), 1005, "'scoring_func'");
-  expectError(with("rope_scaling",
-                   json::Object{{"type", "linear"}, {"factor", 2}}),
-              1005, "'rope_scaling.type' \"linear\"");
+  expectError(
+      with("rope_scaling", json::Object{{"type", "linear"}, {"factor", 2}}),
+      1005, "'rope_scaling.type' \"linear\"");
   json::Object v2 = with("model_type", "deepseek_v2");
   v2["norm_topk_prob"] = true;
   expectError(std::move(v2), 1005, "'norm_topk_prob'");
@@ -288,21 +288,23 @@ TEST(ModelConfig, RefusesOtherQuantisations) {
   auto quantized = [](json::Object q) {
     return with("quantization_config", std::move(q));
   };
-  expectError(quantized(json::Object{{"quant_method", "compressed-tensors"}}), 1005,
+  expectError(quantized(json::Object{{"quant_method", "compressed-tensors"}}),
+              1005,
               "'quantization_config.quant_method' \"compressed-tensors\"");
   expectError(quantized(json::Object{{"quant_method", "fp8"}}), 1005,
               "'quantization_config.weight_block_size'");
+  expectError(
+      quantized(json::Object{{"quant_method", "fp8"},
+                             {"weight_block_size", json::Array{64, 128}}}),
+      1005, "'quantization_config.weight_block_size'");
+  expectError(quantized(json::Object{{"quant_method", "fp8"}, {"fmt", "e5m2"}}),
+              1005, "'quantization_config.fmt'");
   expectError(quantized(json::Object{{"quant_method", "fp8"},
-                         {"weight_block_size", json::Array{64, 128}}}),
-              1005, "'quantization_config.weight_block_size'");
-  expectError(quantized(json::Object{{"quant_method", "fp8"}, {"fmt", "e5m2"}}), 1005,
-              "'quantization_config.fmt'");
-  expectError(quantized(json::Object{{"quant_method", "fp8"},
-                         {"activation_scheme", "static"}}),
+                                     {"activation_scheme", "static"}}),
               1005, "'quantization_config.activation_scheme'");
-  expectError(quantized(json::Object{{"quant_method", "fp8"},
-                         {"scale_fmt", "e8m3"}}),
-              1005, "'quantization_config.scale_fmt'");
+  expectError(
+      quantized(json::Object{{"quant_method", "fp8"}, {"scale_fmt", "e8m3"}}),
+      1005, "'quantization_config.scale_fmt'");
 }
 
 TEST(ModelConfig, ReadsEveryShippedConfiguration) {
@@ -317,8 +319,8 @@ TEST(ModelConfig, ReadsEveryShippedConfiguration) {
         Expected{"deepseek-v2", 60, 160, WeightFormat::BF16},
         Expected{"deepseek-v2-lite", 27, 64, WeightFormat::BF16},
         Expected{"kimi-k2", 61, 384, WeightFormat::FP8}}) {
-    auto c = loadModelConfig(std::string(HADAL_SOURCE_DIR "/models/") +
-                             e.model);
+    auto c =
+        loadModelConfig(std::string(HADAL_SOURCE_DIR "/models/") + e.model);
     ASSERT_TRUE(static_cast<bool>(c)) << llvm::toString(c.takeError());
     EXPECT_EQ(c->layers, e.layers) << e.model;
     EXPECT_EQ(c->experts, e.experts) << e.model;

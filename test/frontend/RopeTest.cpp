@@ -60,8 +60,7 @@ TEST(Rope, YarnOfKimiIsAStep) {
   c.yarn.reset();
   std::vector<float> plain = c.invFreq();
   for (int i = 0; i < 32; ++i)
-    EXPECT_NEAR(scaled[i], i <= 19 ? plain[i] : plain[i] / 32,
-                1e-6 * scaled[i])
+    EXPECT_NEAR(scaled[i], i <= 19 ? plain[i] : plain[i] / 32, 1e-6 * scaled[i])
         << i;
 }
 

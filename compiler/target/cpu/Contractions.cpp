@@ -443,7 +443,7 @@ void ContractionLowering::emitPanel(TileLowering &l, Fold &fold, Value count) {
   Value rows = l.temporaryBytes(pad * 8), scaleRows = l.temporaryBytes(pad * 8);
   Value packed = l.temporaryBytes(packedBytes(fold.m, fold.k));
   Value scales = l.temporaryBytes(packedScaleBytes(fold.m, fold.k));
-  Value work = l.temporaryBytes(panelWorkBytes(fold.m));
+  Value work = l.temporaryBytes(panelWorkBytes(fold.m, fold.n));
   // Only whole groups of columns that hold a wanted row are computed.
   Value used = binary(l, binary(l, count, l.i64(kColumnPad - 1), '+'),
                       l.i64(-kColumnPad), '&');
@@ -527,7 +527,7 @@ bool ContractionLowering::lowerDot(TileLowering &l, tile::DotOp op) {
   auto ptr = LLVM::LLVMPointerType::get(l.b.getContext());
   Value null = LLVM::ZeroOp::create(l.b, l.loc, ptr), zero = l.i64(0);
   Value packed = l.temporaryBytes(packedBytes(n, k));
-  Value work = l.temporaryBytes(panelWorkBytes(n));
+  Value work = l.temporaryBytes(panelWorkBytes(n, rows));
   if (op.getTb()) {
     Value pointers = l.temporaryBytes(pad * 8);
     l.forLoop(zero, l.i64(n), 1, [&](Value j) {
@@ -574,7 +574,7 @@ bool ContractionLowering::lowerDotScaled(TileLowering &l,
   Value null = LLVM::ZeroOp::create(l.b, l.loc, ptr), zero = l.i64(0);
   Value packed = l.temporaryBytes(packedBytes(m, k));
   Value scales = l.temporaryBytes(packedScaleBytes(m, k));
-  Value work = l.temporaryBytes(panelWorkBytes(m));
+  Value work = l.temporaryBytes(panelWorkBytes(m, n));
   Value rows = l.temporaryBytes(pad * 8), scaleRows = l.temporaryBytes(pad * 8);
   l.forLoop(zero, l.i64(m), 1, [&](Value i) {
     l.store(l.address(aTile, {i, zero}), l.gep(rows, ptr, i));

@@ -93,9 +93,10 @@ int64_t gemvWorkBytes(int64_t k) {
   return 8 * roundUp(roundUp(k, kBlock) / kBlock * 4, 64);
 }
 
-int64_t panelWorkBytes(int64_t columns) {
-  // Decoded rows, scales, pointers to scale rows, accumulators.
-  return kPanelRows * (kBlock * 4 + 4 + 8 + roundUp(columns, kColumnPad) * 4);
+int64_t panelWorkBytes(int64_t columns, int64_t rows) {
+  // Decoded rows, scales, pointers to scale rows; accumulators.
+  return kPanelRows * (kBlock * 4 + 4 + 8) +
+         roundUp(rows, kPanelRows) * roundUp(columns, kColumnPad) * 4;
 }
 
 FormBuilder::FormBuilder(ModuleOp module, const FormKey &key, Variant variant)

@@ -111,10 +111,15 @@ private:
                    mlir::ValueRange scaleRows);
 
   //===--- panel ------------------------------------------------------------===//
+  /// Columns of the group that holds column |col| of |pad|.
+  Value groupWidth(Value pad, Value col);
+  /// Byte offset of column |col| in the first word of block |block|.
+  Value packedWord(Value pad, Value col, Value block);
   /// Addresses and sizes that the parts of a panel share.
   struct Panel {
     Value tile, scaleTile, scalePtrs, acc, stage; // work areas
     Value mPad, accStride;                        // elements, bytes
+    Value firstBlock, endBlock;                   // of the chunk of K
   };
   void panelGroup(const Panel &p, Value first, Value count);
   void panelDecode(const Panel &p, Value first, Value count, Value kb,

@@ -36,7 +36,7 @@ enum class FormKind {
   /// rowStride in bytes, scaleStride in f32. One weight row at a time.
   gemv,
   /// (ptr rows, ptr scaleRows, i64 mPad, i64 K, ptr packed, ptr scales)
-  /// mPad row pointers (null: zeros), to [k][mPad] order.
+  /// mPad row pointers (null: zeros) to the order of FormsPack.cpp.
   packPanel,
   /// (ptr packed, ptr scales, i64 mPad, ptr w, i64 wStride, ptr sw,
   ///  i64 swStride, i64 rowInBlock, i64 scaleRows, i64 n, i64 K, ptr y,
@@ -45,7 +45,7 @@ enum class FormKind {
   /// and m columns j: weight rows decoded 32 x 128 at a time.
   panel,
   /// (ptr b, i64 bStride, i64 K, i64 N, i64 nPad, ptr packed)
-  /// b is [K,N] in memory; to the same [k][nPad] order.
+  /// b is [K,N] in memory; to the same order.
   packColumns,
 };
 
@@ -77,7 +77,7 @@ constexpr int64_t kColumnPad = 16;
 int64_t packedBytes(int64_t columns, int64_t k);
 int64_t packedScaleBytes(int64_t columns, int64_t k);
 int64_t gemvWorkBytes(int64_t k);
-int64_t panelWorkBytes(int64_t columns);
+int64_t panelWorkBytes(int64_t columns, int64_t rows);
 
 /// Appends the functions of |keys| for |variant| to |module|, in the LLVM
 /// dialect and scf; lowerForms makes it all LLVM dialect.

@@ -1,5 +1,6 @@
-// Packing of the column operand of a panel: [k][columns] in words of one f32 or
-// of two bf16 neighbours of K.
+// Packing of the column operand of a panel, in words of one f32 or of two bf16
+// neighbours of K: [block of 128][group of columns][word][column], so that what
+// a register tile walks is one run of memory, free of cache set conflicts.
 #include "compiler/target/cpu/FormBuilder.h"
 
 using namespace mlir;
@@ -10,6 +11,20 @@ namespace {
 enum PackPanelArg { kRows, kScaleRows, kMPad, kK, kPacked, kScales };
 enum PackColumnsArg { kB, kBStride, kBK, kBN, kBNPad, kBPacked };
 } // namespace
+
+Value FormBuilder::groupWidth(Value pad, Value col) {
+  // Two vectors, or the one that is left of an odd number.
+  int64_t wide = 2 * lanes;
+  Value start = arith::AndIOp::create(b, col, i64(-wide));
+  return min(sub(pad, start), i64(wide));
+}
+
+Value FormBuilder::packedWord(Value pad, Value col, Value block) {
+  int64_t wide = 2 * lanes, blockWords = kBlock * factorBytes / 4;
+  Value start = arith::AndIOp::create(b, col, i64(-wide));
+  Value words = mul(add(mul(block, pad), start), blockWords);
+  return mul(add(words, sub(col, start)), 4);
+}
 
 void FormBuilder::emitPackPanel() {
   loadTables(key.x);
@@ -51,9 +66,13 @@ void FormBuilder::emitPackPanel() {
       SmallVector<Values> rows; // [row][vector of the unit]
       for (int64_t r = 0; r < lanes; ++r)
         rows.push_back(decodeUnit(key.x, load(ptr, at(sources, r * 8), 8)));
-      Value out = at(arg(kPacked),
-                     mul(add(mul(mul(unit, unitWords), mPad), group), 4));
-      Value step = mul(mPad, 4);
+      Value width = groupWidth(mPad, group);
+      Value out = add(packedWord(mPad, group, arith::ShRUIOp::create(
+                                                  b, unit, i64(1))),
+                      mul(mul(arith::AndIOp::create(b, unit, i64(1)), width),
+                          unitWords * 4));
+      out = at(arg(kPacked), out);
+      Value step = mul(width, 4);
       for (int64_t v = 0; v < vectorsPerUnit(); ++v) {
         Values square;
         for (int64_t r = 0; r < lanes; ++r)
@@ -96,11 +115,13 @@ void FormBuilder::emitPackColumns() {
   Value k = arg(kBK), n = arg(kBN), nPad = arg(kBNPad);
   Value words = arith::ShRUIOp::create(b, add(k, i64(63)), i64(6));
   words = mul(words, 64 / rowsPerWord);
+  Value blockWords = i64(kBlock / rowsPerWord);
   Value stage = stackBytes(2 * 64);
   VectorType line = vec(64, b.getI8Type());
   Type element = b.getIntegerType(8 * size);
   loop(i64(0), words, 1, [&](Value word) {
-    Value out = at(arg(kBPacked), mul(mul(word, nPad), 4));
+    Value block = udiv(word, blockWords);
+    Value inBlock = sub(word, mul(block, blockWords));
     loop(i64(0), nPad, lanes, [&](Value col) {
       Values parts;
       for (int64_t r = 0; r < rowsPerWord; ++r) {
@@ -125,7 +146,9 @@ void FormBuilder::emitPackColumns() {
                             ? load(vec(lanes, b.getBF16Type()), source)
                             : decodeF32(key.x, source));
       }
-      Value out32 = at(out, mul(col, 4));
+      Value out32 =
+          at(arg(kBPacked), add(packedWord(nPad, col, block),
+                                mul(mul(inBlock, groupWidth(nPad, col)), 4)));
       if (!bf16Math) {
         store(parts[0], out32);
         return;

@@ -11,8 +11,11 @@ enum PanelArg {
   kPacked, kScales, kMPad, kW, kWStride, kSw, kSwStride, kRowInBlock,
   kScaleRows, kN, kK, kY, kYRowStride, kYColStride, kM, kAccumulate, kWork
 };
-/// How far ahead of the decoded block to prefetch a weight row.
-constexpr int64_t kRowPrefetchBytes = 256;
+/// How many blocks ahead of the decoded one to prefetch.
+constexpr int64_t kBlocksAhead = 2;
+/// Packed columns of one chunk of K: they stay in a core's L2 (1 MiB) beside
+/// the accumulators while all weight rows pass.
+constexpr int64_t kChunkBytes = 384 << 10;
 } // namespace
 
 void FormBuilder::emitPanel() {
@@ -31,16 +34,32 @@ void FormBuilder::emitPanel() {
   p.stage = stackBytes(kBlock * 4);
   p.mPad = arg(kMPad);
   p.accStride = mul(p.mPad, 4);
-  loop(i64(0), arg(kN), kPanelRows, [&](Value first) {
-    panelGroup(p, first, min(sub(arg(kN), first), i64(kPanelRows)));
+  // Chunks of K, ascending: every accumulator adds its blocks in order.
+  Value blocks = blocksOf(arg(kK));
+  Value blockBytes = mul(p.mPad, kBlock * factorBytes);
+  Value chunk = arith::MaxSIOp::create(b, udiv(i64(kChunkBytes), blockBytes),
+                                       i64(1));
+  Value chunks = udiv(sub(add(blocks, chunk), i64(1)), chunk);
+  loop(i64(0), chunks, 1, [&](Value index) {
+    p.firstBlock = mul(index, chunk);
+    p.endBlock = min(add(p.firstBlock, chunk), blocks);
+    loop(i64(0), arg(kN), kPanelRows, [&](Value first) {
+      Panel group = p;
+      group.acc = at(p.acc, mul(first, p.accStride));
+      panelGroup(group, first, min(sub(arg(kN), first), i64(kPanelRows)));
+    });
   });
   LLVM::ReturnOp::create(b, ValueRange{});
 }
 
 void FormBuilder::panelGroup(const Panel &p, Value first, Value count) {
-  Value zero = splatF(0);
-  loop(i64(0), mul(count, p.accStride), lanes * 4,
-       [&](Value i) { store(zero, at(p.acc, i), 4); });
+  Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
+                                        p.firstBlock, i64(0));
+  when(isFirst, [&] {
+    Value zero = splatF(0);
+    loop(i64(0), mul(count, p.accStride), lanes * 4,
+         [&](Value i) { store(zero, at(p.acc, i), 4); });
+  });
   if (key.w == Elt::fp8)
     loop(i64(0), count, 1, [&](Value r) {
       Value row = add(arg(kRowInBlock), add(first, r));
@@ -48,7 +67,7 @@ void FormBuilder::panelGroup(const Panel &p, Value first, Value count) {
       store(at(arg(kSw), mul(mul(block, arg(kSwStride)), 4)),
             at(p.scalePtrs, mul(r, 8)), 8);
     });
-  loop(i64(0), blocksOf(arg(kK)), 1, [&](Value kb) {
+  loop(p.firstBlock, p.endBlock, 1, [&](Value kb) {
     Value rest = sub(arg(kK), mul(kb, kBlock));
     panelDecode(p, first, count, kb, rest);
     // Words of K in this block, in whole units of 64 elements.
@@ -56,7 +75,9 @@ void FormBuilder::panelGroup(const Panel &p, Value first, Value count) {
         b, add(min(rest, i64(kBlock)), i64(63)), i64(6));
     panelMultiply(p, count, kb, mul(units, 16 * factorBytes));
   });
-  panelStore(p, first, count);
+  Value isLast = arith::CmpIOp::create(b, arith::CmpIPredicate::sge,
+                                       mul(p.endBlock, kBlock), arg(kK));
+  when(isLast, [&] { panelStore(p, first, count); });
 }
 
 void FormBuilder::panelDecode(const Panel &p, Value first, Value count,
@@ -66,10 +87,20 @@ void FormBuilder::panelDecode(const Panel &p, Value first, Value count,
   Value isTail =
       arith::CmpIOp::create(b, arith::CmpIPredicate::slt, rest, i64(kBlock));
   Value start = at(arg(kW), mul(kb, kBlock * size));
+  // Two blocks on in this row, or at the chunk's end the same of the next
+  // group's rows.
+  Value ahead = add(kb, i64(kBlocksAhead));
+  Value stays = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, ahead,
+                                      p.endBlock);
+  Value back = sub(p.firstBlock, p.endBlock);
+  Value distance = arith::SelectOp::create(
+      b, stays, i64(kBlocksAhead * kBlock * size),
+      add(mul(add(back, i64(kBlocksAhead)), kBlock * size),
+          mul(arg(kWStride), kPanelRows)));
   loop(i64(0), count, 1, [&](Value r) {
     Value source = at(start, mul(add(first, r), arg(kWStride)));
     for (int64_t line = 0; line < 2 * size; ++line)
-      prefetch(at(source, kRowPrefetchBytes * size + 64 * line));
+      prefetch(at(source, add(distance, i64(64 * line))));
     when(isTail, [&] { stageTail(key.w, source, rest, p.stage); });
     source = arith::SelectOp::create(b, isTail, p.stage, source);
     Value out = at(p.tile, mul(r, tileRowBytes()));
@@ -110,9 +141,7 @@ void FormBuilder::panelMultiply(const Panel &p, Value count, Value kb,
 void FormBuilder::panelTile(const Panel &p, int64_t rows, int64_t cols,
                             Value kb, Value words, Value row, Value col) {
   Value a = at(p.tile, mul(row, tileRowBytes()));
-  Value blockWords = i64(kBlock * factorBytes / 4);
-  Value packed = at(arg(kPacked),
-                    mul(add(mul(mul(kb, blockWords), p.mPad), col), 4));
+  Value packed = at(arg(kPacked), packedWord(p.mPad, col, kb));
   Values state(rows * cols, splatF(0));
   state.push_back(a);
   state.push_back(packed);
@@ -130,7 +159,7 @@ void FormBuilder::panelTile(const Panel &p, int64_t rows, int64_t cols,
         for (int64_t c = 0; c < cols; ++c)
           sums[r * cols + c] = mac(sums[r * cols + c], factor, columns[c]);
       }
-      bPtr = at(bPtr, p.accStride);
+      bPtr = at(bPtr, cols * lanes * 4);
     }
     sums[rows * cols] = at(aPtr, unroll * 4);
     sums[rows * cols + 1] = bPtr;

@@ -57,15 +57,15 @@ mlir::RankedTensorType withElement(mlir::RankedTensorType type,
                                    mlir::Type element, ScaleAttr scale);
 
 /// |type| with its last extent replaced.
-mlir::RankedTensorType withColumns(mlir::RankedTensorType type, int64_t columns);
+mlir::RankedTensorType withColumns(mlir::RankedTensorType type,
+                                   int64_t columns);
 
 /// The FP8 type of the activation |type|: 1x128 scales of |format|.
 mlir::RankedTensorType getQuantizedType(mlir::RankedTensorType type,
                                         ScaleFormat format);
 
 /// A tensor type with dynamic first extent named |extent|.
-mlir::RankedTensorType getRowsType(Extent extent,
-                                   llvm::ArrayRef<int64_t> inner,
+mlir::RankedTensorType getRowsType(Extent extent, llvm::ArrayRef<int64_t> inner,
                                    mlir::Type element);
 
 /// The shape of the scale matrix of an FP8 |type|: leading extents as they

@@ -1,8 +1,8 @@
 // Registration, aliases, and the custom syntax of attributes and types.
 #include "dialects/Dsv3/IR/Dsv3.h"
-#include "llvm/ADT/TypeSwitch.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace hadal::dsv3;
@@ -86,7 +86,8 @@ LogicalResult Dsv3Dialect::verifyOperationAttribute(Operation *op,
   }
   if (name == kRemarksAttr) {
     if (!isa<ArrayAttr>(attr.getValue()) || !isa<ModuleOp>(op))
-      return op->emitOpError() << "'" << name << "' must be an array on a module";
+      return op->emitOpError()
+             << "'" << name << "' must be an array on a module";
     return success();
   }
   return op->emitOpError() << "unknown dsv3 attribute '" << name << "'";
@@ -237,9 +238,9 @@ void LayoutAttr::print(AsmPrinter &p) const {
   p << ">";
 }
 
-LogicalResult LayoutAttr::verifyEncoding(
-    ArrayRef<int64_t> shape, Type elementType,
-    function_ref<InFlightDiagnostic()> emitError) const {
+LogicalResult
+LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
+                           function_ref<InFlightDiagnostic()> emitError) const {
   size_t dynamic = llvm::count_if(shape, ShapedType::isDynamic);
   if (dynamic != getExtents().size())
     return emitError() << "layout names " << getExtents().size()
@@ -384,9 +385,8 @@ RankedTensorType hadal::dsv3::getQuantizedType(RankedTensorType type,
                      ScaleAttr::get(ctx, 1, kBlock, format, ScaleMajor::K));
 }
 
-RankedTensorType hadal::dsv3::getRowsType(Extent extent,
-                                          ArrayRef<int64_t> inner,
-                                          Type element) {
+RankedTensorType
+hadal::dsv3::getRowsType(Extent extent, ArrayRef<int64_t> inner, Type element) {
   SmallVector<int64_t> shape{ShapedType::kDynamic};
   llvm::append_range(shape, inner);
   return RankedTensorType::get(shape, element,

@@ -15,9 +15,8 @@ static LogicalResult checkNormResults(Operation *op, Value like, Value norm,
                                       Value quantized, int64_t columns,
                                       bool needed) {
   if (needed != (norm || quantized))
-    return op->emitOpError(
-        needed ? "needs a 'norm' or a 'quantized' result"
-               : "has a result but no norm weight for it");
+    return op->emitOpError(needed ? "needs a 'norm' or a 'quantized' result"
+                                  : "has a result but no norm weight for it");
   for (Value result : {norm, quantized}) {
     if (!result)
       continue;
@@ -43,8 +42,7 @@ LogicalResult NormQuantOp::verify() {
       return emitOpError() << "addend and sum must have the input's type "
                            << getInput().getType() << ", got " << v.getType();
   if (failed(checkVector(*this, getWeight(), columns, "norm weight")) ||
-      failed(checkFloor(*this, getFloor(),
-                        static_cast<bool>(getQuantized()))))
+      failed(checkFloor(*this, getFloor(), static_cast<bool>(getQuantized()))))
     return failure();
   Value like = getIndices() ? getIndices() : getInput();
   return checkNormResults(*this, like, getNorm(), getQuantized(), columns,
@@ -58,8 +56,7 @@ LogicalResult LatentNormRopeCacheOp::verify() {
   int64_t query =
       tensorOf(getInput()).getDimSize(1) - cache.getLatent() - cache.getRope();
   if (getQWeight() ? query <= 0 : query != 0)
-    return emitOpError() << "input of "
-                         << tensorOf(getInput()).getDimSize(1)
+    return emitOpError() << "input of " << tensorOf(getInput()).getDimSize(1)
                          << " columns leaves " << query
                          << " for the query beside a cache row of "
                          << cache.getLatent() << " + " << cache.getRope();
@@ -69,8 +66,7 @@ LogicalResult LatentNormRopeCacheOp::verify() {
   if (failed(checkVector(*this, getKvWeight(), cache.getLatent(),
                          "latent norm weight")) ||
       failed(checkRopeTable(*this, getTable(), cache.getRope())) ||
-      failed(checkFloor(*this, getFloor(),
-                        static_cast<bool>(getQuantized()))))
+      failed(checkFloor(*this, getFloor(), static_cast<bool>(getQuantized()))))
     return failure();
   return checkNormResults(*this, getInput(), getNorm(), getQuantized(), query,
                           static_cast<bool>(getQWeight()));
@@ -79,10 +75,9 @@ LogicalResult LatentNormRopeCacheOp::verify() {
 LogicalResult GatedLinearOp::verify() {
   if (getGate().getType() != getUp().getType())
     return emitOpError() << "gate and up must have one type, got "
-                         << getGate().getType() << " and "
-                         << getUp().getType();
-  if (failed(checkProduct(*this, getInput(), getGate(), getBegin(),
-                          getSource(), getResult())))
+                         << getGate().getType() << " and " << getUp().getType();
+  if (failed(checkProduct(*this, getInput(), getGate(), getBegin(), getSource(),
+                          getResult())))
     return failure();
   return checkFloor(*this, getFloor(), isFP8(getResult().getType()));
 }
@@ -94,8 +89,8 @@ static LogicalResult checkWkvB(Operation *op, Value wkvB, int64_t heads,
                                int64_t &latent) {
   latent = tensorOf(wkvB).getShape().back();
   if (failed(checkWeight(op, wkvB, latent, "wkv_b")) ||
-      failed(checkSize(op, tensorOf(wkvB).getDimSize(0),
-                       heads * (nope + value), "wkv_b rows")))
+      failed(checkSize(op, tensorOf(wkvB).getDimSize(0), heads * (nope + value),
+                       "wkv_b rows")))
     return failure();
   if (wholeBlocks && (nope % kBlock || value % kBlock))
     return op->emitOpError() << "'whole_blocks' needs multiples of 128, got "
@@ -118,8 +113,7 @@ LogicalResult AbsorbQOp::verify() {
   if (failed(checkRank(*this, getQuery(), 2, "query")) ||
       failed(checkWkvB(*this, getWkvB(), heads, getNope(), getValue(),
                        getWholeBlocks(), latent)) ||
-      failed(checkSameRows(*this, getQuery(), getResult(),
-                           "query and result")))
+      failed(checkSameRows(*this, getQuery(), getResult(), "query and result")))
     return failure();
   int64_t columns = tensorOf(getQuery()).getDimSize(1);
   int64_t rope = columns / heads - static_cast<int64_t>(getNope());
@@ -137,8 +131,7 @@ LogicalResult MlaDecodeOp::verify() {
       failed(checkSize(*this, tensorOf(getQuery()).getDimSize(1),
                        heads * (cache.getLatent() + cache.getRope()),
                        "query columns")) ||
-      failed(checkSameRows(*this, getQuery(), getResult(),
-                           "query and result")))
+      failed(checkSameRows(*this, getQuery(), getResult(), "query and result")))
     return failure();
   return checkSize(*this, tensorOf(getResult()).getDimSize(1),
                    heads * cache.getLatent(), "result columns");
@@ -151,8 +144,8 @@ LogicalResult AbsorbVOp::verify() {
       failed(checkWkvB(*this, getWkvB(), heads, getNope(), getValue(),
                        getWholeBlocks(), latent)) ||
       failed(checkActivation(*this, getResult(), "result")) ||
-      failed(checkSameRows(*this, getInput(), getResult(),
-                           "input and result")) ||
+      failed(
+          checkSameRows(*this, getInput(), getResult(), "input and result")) ||
       failed(checkFloor(*this, getFloor(), quantized)) ||
       failed(checkSize(*this, tensorOf(getInput()).getDimSize(1),
                        heads * latent, "input columns")))
@@ -170,12 +163,12 @@ LogicalResult MlaPrefillOp::verify() {
       failed(checkWkvB(*this, getWkvB(), heads, getNope(), getValue(),
                        /*wholeBlocks=*/false, latent)) ||
       failed(checkSize(*this, latent, cache.getLatent(), "wkv_b columns")) ||
-      failed(checkSize(*this, tensorOf(getQuery()).getDimSize(1),
-                       heads * (static_cast<int64_t>(getNope()) +
-                                cache.getRope()),
-                       "query columns")) ||
-      failed(checkSameRows(*this, getQuery(), getResult(),
-                           "query and result")) ||
+      failed(
+          checkSize(*this, tensorOf(getQuery()).getDimSize(1),
+                    heads * (static_cast<int64_t>(getNope()) + cache.getRope()),
+                    "query columns")) ||
+      failed(
+          checkSameRows(*this, getQuery(), getResult(), "query and result")) ||
       failed(checkActivation(*this, getResult(), "result")) ||
       failed(checkFloor(*this, getFloor(),
                         getQuantizeLatent() || isFP8(getResult().getType()))))

@@ -18,8 +18,8 @@ LogicalResult hadal::dsv3::detail::checkWeight(Operation *op, Value value,
   if (failed(checkRank(op, value, stack ? 3 : 2, what)))
     return failure();
   if (!type.hasStaticShape())
-    return op->emitOpError() << what << " must have a static shape, got "
-                             << type;
+    return op->emitOpError()
+           << what << " must have a static shape, got " << type;
   if (isFP8(type)) {
     ScaleAttr scale = layout.getScale();
     if (scale.getRows() != kBlock || scale.getCols() != kBlock)
@@ -34,8 +34,8 @@ LogicalResult hadal::dsv3::detail::checkWeight(Operation *op, Value value,
 LogicalResult hadal::dsv3::detail::checkRopeTable(Operation *op, Value table,
                                                   int64_t rope) {
   if (rope <= 0 || rope % 2)
-    return op->emitOpError() << "rotary width must be positive and even, got "
-                             << rope;
+    return op->emitOpError()
+           << "rotary width must be positive and even, got " << rope;
   ArrayRef<int64_t> shape = tensorOf(table).getShape();
   if (shape.size() != 3 || shape[1] != rope / 2 || shape[2] != 2)
     return op->emitOpError() << "rotary table must be f32[positions, "
@@ -66,9 +66,8 @@ LogicalResult hadal::dsv3::detail::checkProduct(Operation *op, Value x,
            << "an FP8 input needs an FP8 weight, got " << weight.getType();
   bool stack = tensorOf(weight).getRank() == 3;
   if (stack != static_cast<bool>(begin))
-    return op->emitOpError(stack
-                               ? "a stack of weights needs 'experts'"
-                               : "'experts' needs a stack of weights");
+    return op->emitOpError(stack ? "a stack of weights needs 'experts'"
+                                 : "'experts' needs a stack of weights");
   if (begin && failed(checkVector(op, begin, tensorOf(weight).getDimSize(0) + 1,
                                   "expert offsets")))
     return failure();
@@ -111,8 +110,7 @@ LogicalResult ParameterOp::verify() {
     for (auto [i, rows] : llvm::enumerate(getPartRows())) {
       // A mapped table has one entry per 128 rows; a copy is one array.
       bool last = i + 1 == getPartRows().size();
-      if (rows <= 0 ||
-          (getPlace() == Placement::Map && !last && rows % kBlock))
+      if (rows <= 0 || (getPlace() == Placement::Map && !last && rows % kBlock))
         return emitOpError() << "rows of part " << i
                              << " must be a multiple of 128, got " << rows;
       sum += rows;
@@ -169,8 +167,7 @@ LogicalResult StateOp::verify() {
 }
 
 LogicalResult GetParameterOp::verifySymbolUses(SymbolTableCollection &tables) {
-  Operation *symbol =
-      tables.lookupNearestSymbolFrom(*this, getParameterAttr());
+  Operation *symbol = tables.lookupNearestSymbolFrom(*this, getParameterAttr());
   Type type;
   if (auto parameter = dyn_cast_or_null<ParameterOp>(symbol))
     type = parameter.getType();
@@ -191,8 +188,7 @@ LogicalResult GetStateOp::verifySymbolUses(SymbolTableCollection &tables) {
     return emitOpError() << getStateAttr() << " is not a state";
   if (state.getType() != getValue().getType())
     return emitOpError() << "state " << getStateAttr() << " has type "
-                         << state.getType() << ", not "
-                         << getValue().getType();
+                         << state.getType() << ", not " << getValue().getType();
   return success();
 }
 
@@ -204,8 +200,8 @@ LogicalResult EmbedOp::verify() {
   if (failed(checkRank(*this, getTokens(), 1, "tokens")) ||
       failed(checkRank(*this, getTable(), 2, "table")) ||
       failed(checkRank(*this, getResult(), 2, "result")) ||
-      failed(checkSameRows(*this, getTokens(), getResult(),
-                           "tokens and result")))
+      failed(
+          checkSameRows(*this, getTokens(), getResult(), "tokens and result")))
     return failure();
   return checkSize(*this, tensorOf(getResult()).getDimSize(1),
                    tensorOf(getTable()).getDimSize(1), "result columns");
@@ -223,10 +219,10 @@ LogicalResult RmsNormOp::verify() {
 }
 
 void LinearOp::build(OpBuilder &b, OperationState &state, Type type,
-                     Value input, Value weight, Value begin,
-                     Value source) {
+                     Value input, Value weight, Value begin, Value source) {
   build(b, state, type, input, weight, begin, source,
-        /*rope_table=*/Value(), /*batch=*/Value(), /*residual=*/Value(), /*heads=*/IntegerAttr(),
+        /*rope_table=*/Value(), /*batch=*/Value(), /*residual=*/Value(),
+        /*heads=*/IntegerAttr(),
         /*rope=*/IntegerAttr());
 }
 
@@ -273,8 +269,7 @@ LogicalResult RopeOp::verify() {
 LogicalResult SliceOp::verify() {
   if (failed(checkRank(*this, getInput(), 2, "input")) ||
       failed(checkRank(*this, getResult(), 2, "result")) ||
-      failed(checkSameRows(*this, getInput(), getResult(),
-                           "input and result")))
+      failed(checkSameRows(*this, getInput(), getResult(), "input and result")))
     return failure();
   int64_t offset = getOffset(), width = tensorOf(getInput()).getDimSize(1);
   int64_t end = offset + tensorOf(getResult()).getDimSize(1);
@@ -305,15 +300,14 @@ LogicalResult MlaOp::verify() {
   int64_t heads = getHeads();
   if (failed(checkRank(*this, getQuery(), 2, "query")) ||
       failed(checkWeight(*this, getWkvB(), cache.getLatent(), "wkv_b")) ||
-      failed(checkSize(*this, tensorOf(getQuery()).getDimSize(1),
-                       heads * (static_cast<int64_t>(getNope()) +
-                                cache.getRope()),
-                       "query columns")) ||
+      failed(
+          checkSize(*this, tensorOf(getQuery()).getDimSize(1),
+                    heads * (static_cast<int64_t>(getNope()) + cache.getRope()),
+                    "query columns")) ||
       failed(checkSize(*this, tensorOf(getWkvB()).getDimSize(0),
                        heads * static_cast<int64_t>(getNope() + getValue()),
                        "wkv_b rows")) ||
-      failed(checkSameRows(*this, getQuery(), getResult(),
-                           "query and result")))
+      failed(checkSameRows(*this, getQuery(), getResult(), "query and result")))
     return failure();
   return checkSize(*this, tensorOf(getResult()).getDimSize(1),
                    heads * static_cast<int64_t>(getValue()), "result columns");
@@ -323,8 +317,7 @@ LogicalResult AttentionFormsOp::verify() {
   for (Region *region : {&getAbsorbed(), &getExpanded()}) {
     auto yield = dyn_cast<YieldOp>(region->front().getTerminator());
     if (!yield || yield.getValue().getType() != getResult().getType())
-      return emitOpError() << "each form must yield "
-                           << getResult().getType();
+      return emitOpError() << "each form must yield " << getResult().getType();
   }
   return success();
 }
@@ -350,8 +343,7 @@ LogicalResult GateTopkOp::verify() {
     if (failed(checkRank(*this, result, 2, "result")) ||
         failed(checkSize(*this, tensorOf(result).getDimSize(1), k,
                          "result columns")) ||
-        failed(checkSameRows(*this, getLogits(), result,
-                             "logits and results")))
+        failed(checkSameRows(*this, getLogits(), result, "logits and results")))
       return failure();
   return success();
 }
@@ -384,8 +376,8 @@ LogicalResult MoeCombineOp::verify() {
       failed(checkRank(*this, getWeights(), 2, "weights")) ||
       failed(checkSize(*this, tensorOf(getWeights()).getDimSize(1),
                        tensorOf(getPlace()).getDimSize(1), "weight columns")) ||
-      failed(checkSameRows(*this, getPlace(), getResult(),
-                           "place and result")) ||
+      failed(
+          checkSameRows(*this, getPlace(), getResult(), "place and result")) ||
       failed(checkSize(*this, tensorOf(getResult()).getShape().back(),
                        tensorOf(getRows()).getDimSize(1), "result columns")))
     return failure();
@@ -411,8 +403,8 @@ LogicalResult GatherRowsOp::verify() {
 LogicalResult QuantizeTilesOp::verify() {
   if (failed(checkActivation(*this, getResult(), "result")) ||
       failed(checkRank(*this, getInput(), 2, "input")) ||
-      failed(checkSameRows(*this, getInput(), getResult(),
-                           "input and result")) ||
+      failed(
+          checkSameRows(*this, getInput(), getResult(), "input and result")) ||
       failed(checkFloor(*this, getFloor(), true)))
     return failure();
   return checkSize(*this, tensorOf(getResult()).getDimSize(1),

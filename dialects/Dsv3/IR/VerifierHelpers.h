@@ -46,9 +46,8 @@ inline mlir::LogicalResult checkSameRows(mlir::Operation *op, mlir::Value a,
 }
 
 /// |value| is an activation matrix: rank 2, and FP8 only with 1x128 scales.
-inline mlir::LogicalResult checkActivation(mlir::Operation *op,
-                                           mlir::Value value,
-                                           llvm::StringRef what) {
+inline mlir::LogicalResult
+checkActivation(mlir::Operation *op, mlir::Value value, llvm::StringRef what) {
   if (failed(checkRank(op, value, 2, what)))
     return mlir::failure();
   if (!isFP8(value.getType()))

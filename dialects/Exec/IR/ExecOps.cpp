@@ -121,9 +121,6 @@ LogicalResult RopeTableOp::verify() {
     return emitOpError("has ") << getPositions() << " positions";
   if (getInvFreq().empty())
     return emitOpError("has no frequency");
-  for (float f : getInvFreq())
-    if (!std::isfinite(f))
-      return emitOpError("has a frequency that is not finite");
   if (!getScale().isFinite())
     return emitOpError("has a scale that is not finite");
   return success();
@@ -298,9 +295,17 @@ ParseResult FuncOp::parse(OpAsmParser &parser, OperationState &result) {
                       parser.getBuilder().getStrArrayAttr(names));
   for (OpAsmParser::Argument &arg : args)
     arg.type = RefType::get(parser.getContext());
-  return failure(
-      parser.parseOptionalAttrDictWithKeyword(result.attributes) ||
-      parser.parseRegion(*result.addRegion(), args));
+  Region *body = result.addRegion();
+  if (parser.parseOptionalAttrDictWithKeyword(result.attributes) ||
+      parser.parseRegion(*body, args))
+    return failure();
+  if (body->empty()) {
+    // `{}` is a function without commands.
+    Block &block = body->emplaceBlock();
+    for (OpAsmParser::Argument &arg : args)
+      block.addArgument(arg.type, result.location);
+  }
+  return success();
 }
 
 void FuncOp::print(OpAsmPrinter &p) {

@@ -5,6 +5,7 @@
 #fp8_block = #dsv3.layout<scale = <128x128, f32, k>>
 
 // V3's shapes: both forms with their costs, and whole scale blocks.
+// CHECK: dsv3.remarks = ["W_UK (128 rows) and W_UV (128 rows)
 // CHECK-LABEL: func @v3
 // CHECK: dsv3.attention_forms -> tensor<?x16384xbf16, #tokens> absorbed(278528) {
 // CHECK:   %[[Q:.*]] = dsv3.absorb_q %{{.*}}, %{{.*}} heads 128 nope 128 value 128 whole_blocks : {{.*}} -> tensor<?x73728xbf16, #tokens>
@@ -28,7 +29,7 @@ func.func @v3(%q: tensor<?x24576xbf16, #tokens>, %w: tensor<32768x512xf8E4M3FN, 
 // CHECK-LABEL: func @ragged
 // CHECK: dsv3.absorb_q %{{.*}}, %{{.*}} heads 2 nope 64 value 96 :
 func.func @ragged(%q: tensor<?x136xbf16, #tokens>, %w: tensor<320x128xf8E4M3FN, #fp8_block>, %c: !dsv3.cache<128 + 4 x bf16>, %b: !dsv3.batch) -> tensor<?x192xbf16, #tokens> {
-  // expected-remark@+1 {{W_UK (64 rows) and W_UV (96 rows) of a head are not multiples of 128: a scale block spans both}}
+  // expected-remark@+1 {{W_UK (64 rows) and W_UV (96 rows) of each of 2 heads are not multiples of 128: a scale block spans both}}
   %0 = dsv3.mla %q, %w over %c, %b heads 2 nope 64 value 96 scale 0.125 : (tensor<?x136xbf16, #tokens>, tensor<320x128xf8E4M3FN, #fp8_block>, !dsv3.cache<128 + 4 x bf16>, !dsv3.batch) -> tensor<?x192xbf16, #tokens>
   return %0 : tensor<?x192xbf16, #tokens>
 }

@@ -66,6 +66,8 @@ TEST(JsonTest, refusesWhatIsNotStrictJson) {
       {"", "byte 1"},
       {"{", "byte 2"},
       {"{} x", "byte 4"},
+      {std::string("{}\0x", 4), "byte 3: zero byte"},
+      {std::string("{}\0", 3), "byte 3: zero byte"},
       {"[1,]", "byte 4"},
       {"[NaN]", "byte 2"},
       {"[1e999]", "number overflow"},

@@ -178,7 +178,7 @@ void benchPanel(int threads, int rounds, int64_t m, int64_t n, int64_t k,
   std::vector<float> y(m * n);
   auto run = [&](int t) {
     Aligned packed(packedBytes(bm, k)), scales(packedScaleBytes(bm, k)),
-        work(panelWorkBytes(bm));
+        work(panelWorkBytes(bm, bn));
     std::vector<uint8_t *> rows(bm);
     std::vector<float *> scaleRows(bm);
     for (int64_t item = items * t / threads; item < items * (t + 1) / threads;

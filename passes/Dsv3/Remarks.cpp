@@ -1,0 +1,18 @@
+#include "passes/Dsv3/Passes.h"
+
+using namespace hadal;
+using namespace mlir;
+
+void hadal::recordChoice(Operation *op, StringRef text) {
+  auto module = op->getParentOfType<ModuleOp>();
+  SmallVector<Attribute> all;
+  if (auto old = module->getAttrOfType<ArrayAttr>(dsv3::kRemarksAttr))
+    llvm::append_range(all, old);
+  Attribute remark = StringAttr::get(op->getContext(), text);
+  if (llvm::is_contained(all, remark))
+    return;
+  // At the location, not on the operation: the remark would print all of it.
+  emitRemark(op->getLoc(), text);
+  all.push_back(remark);
+  module->setAttr(dsv3::kRemarksAttr, ArrayAttr::get(op->getContext(), all));
+}

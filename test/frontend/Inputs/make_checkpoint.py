@@ -1,0 +1,126 @@
+"""Writes a checkpoint of zeros for the config.json beside this script.
+
+The tensor table is written down from model-spec 4.2, not taken from the
+frontend. Options damage it, one tensor at a time:
+  --drop NAME            leave a tensor out
+  --reshape NAME A,B     give it another shape
+  --retype NAME DTYPE    give it another dtype
+  --add NAME             one more tensor, f32[1]
+  --mtp                  add the tensors of the announced MTP layer
+"""
+
+import argparse
+import json
+import os
+import shutil
+import struct
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BYTES = {"F8_E4M3": 1, "BF16": 2, "F32": 4, "F16": 2, "F8_E8M0": 1}
+
+
+def blocks(n):
+    return (n + 127) // 128
+
+
+def table(c, mtp):
+    """name -> (dtype, shape)"""
+    d, heads = c["hidden_size"], c["num_attention_heads"]
+    latent, rope = c["kv_lora_rank"], c["qk_rope_head_dim"]
+    head = c["qk_nope_head_dim"] + rope
+    tensors = {}
+
+    def fp8(name, rows, columns):
+        tensors[name + ".weight"] = ("F8_E4M3", [rows, columns])
+        scale = [blocks(rows), blocks(columns)]
+        tensors[name + ".weight_scale_inv"] = ("F32", scale)
+
+    def bf16(name, *shape):
+        tensors[name] = ("BF16", list(shape))
+
+    def mlp(prefix, width):
+        fp8(prefix + "gate_proj", width, d)
+        fp8(prefix + "up_proj", width, d)
+        fp8(prefix + "down_proj", d, width)
+
+    bf16("model.embed_tokens.weight", c["vocab_size"], d)
+    bf16("model.norm.weight", d)
+    bf16("lm_head.weight", c["vocab_size"], d)
+    layers = c["num_hidden_layers"] + (c["num_nextn_predict_layers"] if mtp else 0)
+    for i in range(layers):
+        p = f"model.layers.{i}."
+        a = p + "self_attn."
+        bf16(p + "input_layernorm.weight", d)
+        bf16(p + "post_attention_layernorm.weight", d)
+        fp8(a + "q_a_proj", c["q_lora_rank"], d)
+        bf16(a + "q_a_layernorm.weight", c["q_lora_rank"])
+        fp8(a + "q_b_proj", heads * head, c["q_lora_rank"])
+        fp8(a + "kv_a_proj_with_mqa", latent + rope, d)
+        bf16(a + "kv_a_layernorm.weight", latent)
+        kv = heads * (c["qk_nope_head_dim"] + c["v_head_dim"])
+        fp8(a + "kv_b_proj", kv, latent)
+        fp8(a + "o_proj", d, heads * c["v_head_dim"])
+        if i < c["first_k_dense_replace"]:
+            mlp(p + "mlp.", c["intermediate_size"])
+            continue
+        bf16(p + "mlp.gate.weight", c["n_routed_experts"], d)
+        bias = p + "mlp.gate.e_score_correction_bias"
+        tensors[bias] = ("F32", [c["n_routed_experts"]])
+        for e in range(c["n_routed_experts"]):
+            mlp(f"{p}mlp.experts.{e}.", c["moe_intermediate_size"])
+        shared = c["n_shared_experts"] * c["moe_intermediate_size"]
+        mlp(p + "mlp.shared_experts.", shared)
+    if mtp:
+        p = f"model.layers.{c['num_hidden_layers']}."
+        bf16(p + "enorm.weight", d)
+        bf16(p + "eh_proj.weight", d, 2 * d)
+    return tensors
+
+
+def write(path, tensors):
+    header, offset = {}, 0
+    for name, (dtype, shape) in tensors.items():
+        size = BYTES[dtype]
+        for n in shape:
+            size *= n
+        header[name] = {
+            "dtype": dtype,
+            "shape": shape,
+            "data_offsets": [offset, offset + size],
+        }
+        offset += size
+    text = json.dumps(header).encode()
+    with open(path, "wb") as out:
+        out.write(struct.pack("<Q", len(text)) + text)
+        out.truncate(8 + len(text) + offset)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory")
+    parser.add_argument("--drop")
+    parser.add_argument("--reshape", nargs=2)
+    parser.add_argument("--retype", nargs=2)
+    parser.add_argument("--add")
+    parser.add_argument("--mtp", action="store_true")
+    args = parser.parse_args()
+    with open(os.path.join(HERE, "config.json")) as config:
+        tensors = table(json.load(config), args.mtp)
+    if args.drop:
+        del tensors[args.drop]
+    if args.reshape:
+        name, shape = args.reshape
+        tensors[name] = (tensors[name][0], [int(n) for n in shape.split(",")])
+    if args.retype:
+        name, dtype = args.retype
+        tensors[name] = (dtype, tensors[name][1])
+    if args.add:
+        tensors[args.add] = ("F32", [1])
+    shutil.rmtree(args.directory, ignore_errors=True)
+    os.makedirs(args.directory)
+    shutil.copy(os.path.join(HERE, "config.json"), args.directory)
+    write(os.path.join(args.directory, "model.safetensors"), tensors)
+
+
+if __name__ == "__main__":
+    main()
