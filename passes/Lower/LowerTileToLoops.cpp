@@ -263,12 +263,16 @@ LogicalResult TileLowering::lowerOp(Operation *op) {
   for (Range range : temporaries)
     release(range);
   std::swap(outer, temporaries);
-  for (Range range : freeAfter.lookup(op))
-    release(range);
-  freeAfter.erase(op);
+  releaseAfter(op);
   if (failed(result))
     return failure();
   return success(!failedEmission);
+}
+
+void TileLowering::releaseAfter(Operation *op) {
+  for (Range range : freeAfter.lookup(op))
+    release(range);
+  freeAfter.erase(op);
 }
 
 LogicalResult TileLowering::lowerScalarOp(Operation *op) {
@@ -346,6 +350,7 @@ LogicalResult TileLowering::lowerFold(tile::FoldOp fold) {
           args.push_back(fold.getState()[i]);
         }
         storeYields(values, dests, args);
+        releaseAfter(yield);
         return next;
       });
   for (auto [i, value] : llvm::zip(scalarIndex, last))
@@ -419,6 +424,7 @@ LogicalResult TileLowering::lowerIf(scf::IfOp op) {
       else
         yielded.push_back(scalar(value));
     }
+    releaseAfter(from.front().getTerminator());
     if (!block.empty() && block.back().hasTrait<OpTrait::IsTerminator>())
       block.back().erase();
     b.setInsertionPointToEnd(&block);

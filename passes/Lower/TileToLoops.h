@@ -211,6 +211,7 @@ private:
   bool reads(Value tile, Value state);
   int64_t allocate(int64_t bytes);
   void release(Range range);
+  void releaseAfter(mlir::Operation *op);
   /// |tile| in memory for as long as the results of |user| are in use.
   TileBuffer persistentBuffer(Value tile, mlir::Operation *user);
   TileBuffer allocateBuffer(mlir::Type elementType,
