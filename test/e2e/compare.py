@@ -91,6 +91,7 @@ class Tools:
             self.call(
                 "hadal-compile", self.model(name), "-o", path, "--target=cpu",
                 "--max-batch-size", PROMPTS, "--max-seq-len", 512,
+                "--decode-buckets=1,8", "--prefill-buckets=128",
                 "--attention", attention, "--activations", activations, *extra)
             self.artifacts[key] = path
         return self.artifacts[key]
@@ -103,39 +104,27 @@ class Tools:
         """
         extra = ["--prefill-chunk", chunk] if chunk else []
         extra += ["--expert-load", loads] if loads else []
-        if len(rows) == 1:
-            paths = [os.path.join(self.work, "logits.npy")]
-            extra += ["--input-ids", ",".join(map(str, rows[0])),
-                      "--output", paths[0]]
-        else:
-            paths = [os.path.join(self.work, f"logits-{i}.npy")
-                     for i in range(len(rows))]
-            listed = os.path.join(self.work, "batch.txt")
-            with open(listed, "w") as file:
-                file.writelines(",".join(map(str, row)) + "\n" for row in rows)
-            extra += ["--batch-ids", listed,
-                      "--output", os.path.join(self.work, "logits-{row}.npy")]
+        path = os.path.join(self.work, "logits.npy")
         self.call(
             "hadal-run", self.artifact(*key), "--weights", self.model(key[0]),
-            "--logits", "all", "-t", threads or self.threads, *extra)
-        found = []
-        for row, path in zip(rows, paths):
-            logits = np.load(path)
-            os.remove(path)
-            with open(os.path.join(self.model(key[0]), "config.json")) as file:
-                shape = (len(row), json.load(file)["vocab_size"])
-            if logits.dtype != np.float32 or logits.shape != shape:
-                raise ToolError(f"logits: expected float32 {shape}, "
-                                f"found {logits.dtype} {logits.shape}")
-            found.append(logits)
-        return found
+            "--input-ids", ";".join(",".join(map(str, row)) for row in rows),
+            "--logits", "all", "--output", path,
+            "-t", threads or self.threads, *extra)
+        every = np.load(path)
+        os.remove(path)
+        with open(os.path.join(self.model(key[0]), "config.json")) as file:
+            shape = (sum(map(len, rows)), json.load(file)["vocab_size"])
+        if every.dtype != np.float32 or every.shape != shape:
+            raise ToolError(f"logits: expected float32 {shape}, "
+                            f"found {every.dtype} {every.shape}")
+        return np.split(every, np.cumsum([len(row) for row in rows])[:-1])
 
     def greedy(self, key, ids, count):
         """Returns `count` ids generated greedily after `ids`."""
         out = self.call(
             "hadal-run", self.artifact(*key), "--weights", self.model(key[0]),
             "--input-ids", ",".join(map(str, ids)), "-n", count, "--temp", 0,
-            "--print-ids", "-t", self.threads)
+            "-t", self.threads)
         return [int(t) for t in out.replace(",", " ").split()]
 
 
