@@ -220,6 +220,11 @@ llvm::Error CompileRun::dump(Phase phase) {
 llvm::Error CompileRun::generate() {
   progress(Phase::Artifact);
   OwningOpRef<ModuleOp> before(cast<ModuleOp>((*module)->clone()));
+  // Code generation follows use lists, whose order a file does not keep. From
+  // its text a program gives the same bytes whichever phase the run began at.
+  module = parseSourceString<ModuleOp>(print(*before), &context);
+  if (!module)
+    return makeError(2001, "the plan does not parse back");
   cpu::CpuOptions cpuOptions;
   cpuOptions.threads = request.threads;
   cpu::CpuKernels kernels;

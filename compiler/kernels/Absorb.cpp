@@ -33,7 +33,10 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
   int64_t head = spec.nope + spec.rope, headRows = spec.nope + spec.value,
           outHead = spec.latent + spec.rope;
   int64_t bm = std::min<int64_t>(schedule::pickRowTile(spec.rows, true), 64);
-  int64_t bn = exactStep(spec.latent, kGroup);
+  // One row: whole rows of the weight, a few at a time. More: the usual tile.
+  int64_t bn = bm == 1 ? exactStep(spec.latent, 512)
+                       : exactStep(spec.latent, kGroup);
+  int64_t bk = bm == 1 && spec.nope % 16 == 0 ? 16 : spec.nope;
   unsigned q = k.arg("q", k.actView({-1, spec.heads * head}));
   unsigned w = k.arg("wkv_b", k.weightView(spec.weight, spec.heads * headRows,
                                            spec.latent));
@@ -50,20 +53,25 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
   if (bm > 1)
     left = k.sub(k.size(tile::SizeName::Tokens), m);
   Value qColumn = k.mulIndex(h, head), outColumn = k.mulIndex(h, outHead);
-  Value a = k.load(k[q], {m, qColumn}, {bm, spec.nope});
 
-  // q_lat[c] = sum_d q[d] W[d, c]: rows of the weight are the contraction.
-  int64_t group = std::gcd(std::gcd(headRows, spec.nope), kGroup);
+  // q_lat[c] = sum_d q[d] W[d, c]: rows of the weight are the contraction. A
+  // step is a few rows, so that their exact f32 values stay in the first cache.
+  int64_t group = std::gcd(std::gcd(headRows, bk), kGroup);
   int64_t columns = spec.latent <= kGroup ? 1 : bn / std::gcd(bn, kGroup);
-  Scaled b = k.loadScaled(k[w], {k.mulIndex(h, headRows), n}, {spec.nope, bn},
-                          spec.nope / group, columns);
-  Value weight = b.tile;
-  if (b.scales) {
-    weight = tile::DequantizeOp::create(
-        k.b, k.loc, mlir::RankedTensorType::get({spec.nope, bn}, k.f32()),
-        b.tile, b.scales);
-  }
-  Value acc = k.dot(a, weight, k.zeros({bm, bn}), /*transposeB=*/false);
+  Value row = k.mulIndex(h, headRows);
+  Value acc = k.foldSum(
+      k.index(0), k.index(spec.nope), bk, {{bm, bn}},
+      [&](Value d, ValueRange state) -> SmallVector<Value> {
+        Value a = k.load(k[q], {m, k.add(qColumn, d)}, {bm, bk});
+        Scaled b = k.loadScaled(k[w], {k.add(row, d), n}, {bk, bn},
+                                bk / group, columns);
+        Value weight = b.tile;
+        if (b.scales)
+          weight = tile::DequantizeOp::create(
+              k.b, k.loc, mlir::RankedTensorType::get({bk, bn}, k.f32()),
+              b.tile, b.scales);
+        return {k.dot(a, weight, state[0], /*transposeB=*/false)};
+      })[0];
   k.store(k[out], {m, k.add(outColumn, n)}, k.toAct(acc), left);
 
   // The first tile of each head carries its rotary part over.

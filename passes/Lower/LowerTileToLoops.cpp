@@ -263,12 +263,16 @@ LogicalResult TileLowering::lowerOp(Operation *op) {
   for (Range range : temporaries)
     release(range);
   std::swap(outer, temporaries);
-  for (Range range : freeAfter.lookup(op))
-    release(range);
-  freeAfter.erase(op);
+  releaseAfter(op);
   if (failed(result))
     return failure();
   return success(!failedEmission);
+}
+
+void TileLowering::releaseAfter(Operation *op) {
+  for (Range range : freeAfter.lookup(op))
+    release(range);
+  freeAfter.erase(op);
 }
 
 LogicalResult TileLowering::lowerScalarOp(Operation *op) {
@@ -346,6 +350,7 @@ LogicalResult TileLowering::lowerFold(tile::FoldOp fold) {
           args.push_back(fold.getState()[i]);
         }
         storeYields(values, dests, args);
+        releaseAfter(yield);
         return next;
       });
   for (auto [i, value] : llvm::zip(scalarIndex, last))
@@ -419,6 +424,7 @@ LogicalResult TileLowering::lowerIf(scf::IfOp op) {
       else
         yielded.push_back(scalar(value));
     }
+    releaseAfter(from.front().getTerminator());
     if (!block.empty() && block.back().hasTrait<OpTrait::IsTerminator>())
       block.back().erase();
     b.setInsertionPointToEnd(&block);
@@ -605,6 +611,17 @@ Value TileLowering::temporaryBytes(int64_t bytes) {
   Range range{allocate(bytes), bytes};
   temporaries.push_back(range);
   return gep(scratch, b.getI8Type(), i64(range.offset));
+}
+
+Value TileLowering::callBytes(int64_t bytes, bool clearFirstWord) {
+  // Never released: no other value of the kernel shares it.
+  int64_t offset = allocate(bytes);
+  if (clearFirstWord) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(cast<BlockArgument>(scratch).getOwner());
+    store(i64(0), gep(scratch, b.getI8Type(), i64(offset)));
+  }
+  return gep(scratch, b.getI8Type(), i64(offset));
 }
 
 TileBuffer TileLowering::destination(Value result) {

@@ -123,6 +123,9 @@ public:
   TileBuffer temporary(mlir::Type elementType, llvm::ArrayRef<int64_t> shape);
   /// Raw scratch bytes, 64-byte aligned, until the operation is done.
   Value temporaryBytes(int64_t bytes);
+  /// Scratch bytes, 64-byte aligned, that last from work item to work item of
+  /// one call of the kernel; its first 8 bytes may be set to 0 at the call.
+  Value callBytes(int64_t bytes, bool clearFirstWord = false);
   /// Address of element |indices| of a buffer.
   Value address(const TileBuffer &buffer, mlir::ValueRange indices);
   /// One element, in its compute type.
@@ -208,6 +211,7 @@ private:
   bool reads(Value tile, Value state);
   int64_t allocate(int64_t bytes);
   void release(Range range);
+  void releaseAfter(mlir::Operation *op);
   /// |tile| in memory for as long as the results of |user| are in use.
   TileBuffer persistentBuffer(Value tile, mlir::Operation *user);
   TileBuffer allocateBuffer(mlir::Type elementType,

@@ -120,6 +120,13 @@ private:
     return static_cast<unsigned>(value) <= static_cast<unsigned>(E::MAX);
   }
 
+  /// The flatbuffers verifier checks the alignment of a vector's length, not
+  /// that of elements of 8 bytes. Builders do not align empty vectors.
+  static bool aligned(const flatbuffers::Vector<uint64_t> *vector) {
+    return !vector->size() ||
+           reinterpret_cast<uintptr_t>(vector->Data()) % 8 == 0;
+  }
+
   /// Names in |list| are not empty and differ.
   template <typename T>
   Status uniqueNames(const flatbuffers::Vector<flatbuffers::Offset<T>> *list,
@@ -190,6 +197,8 @@ private:
                   n);
     if (!dtypeBytes(p.dtype()))
       return fail("parameter '{}' has no valid dtype", n);
+    if (!aligned(p.rows()) || !aligned(p.inner()))
+      return fail("the extents of parameter '{}' are not aligned", n);
     if (p.kind() == ParameterKind::generated) {
       if (p.generator() != Generator::rope_cos_sin ||
           p.dtype() != DType::f32 || !p.inv_freq() || !p.inv_freq()->size() ||
@@ -314,6 +323,8 @@ private:
         return fail("image '{}' is compressed, CPU code must not be", v);
       const auto *offsets = image->entry_offsets();
       const auto *symbols = image->symbols();
+      if (!aligned(offsets))
+        return fail("the entry offsets of image '{}' are not aligned", v);
       if (isCpu() && (offsets->size() != kernels || symbols->size()))
         return fail("image '{}' has {} entry offsets and {} symbols for {} "
                     "kernels",

@@ -108,23 +108,24 @@ class Tools:
         self.call(
             "hadal-run", self.artifact(*key), "--weights", self.model(key[0]),
             "--input-ids", ";".join(",".join(map(str, row)) for row in rows),
-            "--logits", "all", "--output", path,
-            "-t", threads or self.threads, *extra)
-        every = np.load(path)
+            "--logits", "all", "--output", path, "-t", threads or self.threads,
+            *extra)
+        logits = np.load(path)
         os.remove(path)
         with open(os.path.join(self.model(key[0]), "config.json")) as file:
             shape = (sum(map(len, rows)), json.load(file)["vocab_size"])
-        if every.dtype != np.float32 or every.shape != shape:
+        if logits.dtype != np.float32 or logits.shape != shape:
             raise ToolError(f"logits: expected float32 {shape}, "
-                            f"found {every.dtype} {every.shape}")
-        return np.split(every, np.cumsum([len(row) for row in rows])[:-1])
+                            f"found {logits.dtype} {logits.shape}")
+        # The file holds one row's positions after the other's.
+        return np.split(logits, np.cumsum([len(row) for row in rows])[:-1])
 
     def greedy(self, key, ids, count):
         """Returns `count` ids generated greedily after `ids`."""
         out = self.call(
             "hadal-run", self.artifact(*key), "--weights", self.model(key[0]),
             "--input-ids", ",".join(map(str, ids)), "-n", count, "--temp", 0,
-            "-t", self.threads)
+            "--ignore-eos", "-t", self.threads)
         return [int(t) for t in out.replace(",", " ").split()]
 
 

@@ -146,6 +146,38 @@ void WeightMap::all(std::vector<Piece> &pieces) const {
     pieces.insert(pieces.end(), stack.experts.begin(), stack.experts.end());
 }
 
+double
+WeightMap::expertShare(std::span<const Session::ExpertLoad> loads) {
+  uint64_t used = 0, all = 0;
+  for (const Session::ExpertLoad &load : loads) {
+    all += load.tokens.size();
+    for (int32_t tokens : load.tokens)
+      used += tokens > 0;
+  }
+  return all ? static_cast<double>(used) / static_cast<double>(all) : 1;
+}
+
+std::vector<bool> kernelsOfExperts(const Model &model) {
+  const schema::Artifact &root = model.artifact().root();
+  std::vector<bool> result(root.kernels()->size());
+  // Unrolls every entry with a mark for each stack in place of its address.
+  constexpr DeviceAddress mark = 0x5ac6'0000'0000'0001;
+  Bindings bindings;
+  for (const schema::Parameter *p : *root.parameters())
+    bindings.parameters.push_back(
+        p->kind() == schema::ParameterKind::stack ? mark : 0);
+  bindings.states.resize(root.states()->size());
+  for (const schema::Entry *entry : *root.entries()) {
+    LaunchList list = flatten(root, *entry, bindings);
+    for (const Launch &launch : list.launches)
+      for (uint32_t i = 0; i < root.kernels()->Get(launch.kernel)->num_args();
+           ++i)
+        if (list.args[launch.firstArg + i] == mark)
+          result[launch.kernel] = true;
+  }
+  return result;
+}
+
 uint64_t totalBytes(std::span<const Piece> pieces) {
   uint64_t bytes = 0;
   for (const Piece &piece : pieces)

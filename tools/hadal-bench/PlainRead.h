@@ -26,6 +26,8 @@ public:
   /// rows of the embedding.
   void read(uint64_t rows, std::span<const Session::ExpertLoad> loads,
             std::vector<Piece> &pieces) const;
+  /// The share of experts that got a token, over all layers; 1 without experts.
+  static double expertShare(std::span<const Session::ExpertLoad> loads);
   /// Everything.
   void all(std::vector<Piece> &pieces) const;
 
@@ -38,6 +40,10 @@ private:
   uint64_t embeddingRowBytes = 0;
   std::vector<Experts> stacks;
 };
+
+/// By kernel index: whether it reads a stack of experts, of which a step uses
+/// some only.
+std::vector<bool> kernelsOfExperts(const Model &model);
 
 uint64_t totalBytes(std::span<const Piece> pieces);
 

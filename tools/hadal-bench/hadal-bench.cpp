@@ -136,7 +136,7 @@ private:
                "{} calls)\n",
                batch, promptTokens, static_cast<double>(promptTokens) / seconds,
                seconds, session->counters().bodyCalls);
-    addProfile(run["prefill"], "prefill");
+    addProfile(run["prefill"], "prefill", 1);
     if (flags.generateLength)
       HADAL_RETURN_IF_ERROR(decode(*session, steps, tokens, source, run));
     report["runs"].push_back(std::move(run));
@@ -148,7 +148,7 @@ private:
                 std::vector<std::vector<int32_t>> &tokens, TokenSource &source,
                 Json &run) {
     const size_t batch = steps.size();
-    double stepSeconds = 0;
+    double stepSeconds = 0, expertShare = 0;
     double readSeconds[2] = {0, 0}; // without and with prefetch
     uint64_t bytes = 0, readBytes[2] = {0, 0};
     std::vector<double> ratios, stepTimes;
@@ -170,6 +170,7 @@ private:
                              session.expertLoad());
       pieces.clear();
       weights->read(batch, loads, pieces);
+      expertShare += bench::WeightMap::expertShare(loads);
       const uint64_t stepBytes = bench::totalBytes(pieces);
       const bool prefetch = s % 2;
       const double read =
@@ -207,46 +208,53 @@ private:
                batch, count, tokensPerSecond,
                formatBytes(bytes / flags.generateLength), rate / 1e9,
                plain / 1e9, plain > 0 ? rate / plain : 0, median(ratios));
-    addProfile(run["decode"], "decode");
+    addProfile(run["decode"], "decode",
+               expertShare / flags.generateLength);
     return {};
   }
 
   /// Time by kernel since profiling was last switched on, the longest first.
-  void addProfile(Json &json, const char *phase) {
+  /// |expertShare|: of the experts, how many a step has used on average.
+  void addProfile(Json &json, const char *phase, double expertShare) {
     if (!flags.profile)
       return;
     const auto &kernels = *model->artifact().root().kernels();
     std::span<const KernelTime> times = model->executable().profile();
+    const std::vector<bool> readsExperts = bench::kernelsOfExperts(*model);
     std::vector<unsigned> order;
+    size_t width = 24;
     double total = 0;
     for (unsigned k = 0; k < times.size(); ++k) {
       total += times[k].seconds;
-      if (times[k].launches)
+      if (times[k].launches) {
         order.push_back(k);
+        width = std::max<size_t>(width, kernels.Get(k)->name()->size());
+      }
     }
     std::sort(order.begin(), order.end(), [&](unsigned a, unsigned b) {
       return times[a].seconds > times[b].seconds;
     });
     json["kernels"] = Json::array();
-    fmt::print("  {:44} {:>9} {:>10} {:>7} {:>9} {:>9}\n",
-               fmt::format("{} kernel", phase), "launches", "ms", "share",
+    fmt::print("  {:{}} {:>9} {:>10} {:>7} {:>9} {:>9}\n",
+               fmt::format("{} kernel", phase), width, "launches", "ms", "share",
                "GB/s", "GFLOP/s");
     for (unsigned k : order) {
       const schema::Kernel &kernel = *kernels.Get(k);
       const double seconds = times[k].seconds;
       const auto launches = static_cast<double>(times[k].launches);
+      const double bytes = static_cast<double>(kernel.bytes_read()) *
+                           (readsExperts[k] ? expertShare : 1);
+      const double gb = bytes * launches / seconds / 1e9;
       // At full grid: an upper bound for kernels that skip padding rows.
-      const double gb =
-          static_cast<double>(kernel.bytes_read()) * launches / seconds / 1e9;
       const double gflop =
           static_cast<double>(kernel.flops()) * launches / seconds / 1e9;
-      fmt::print("  {:44} {:9} {:10.2f} {:6.1f}% {:9.2f} {:9.1f}\n",
-                 kernel.name()->string_view(), times[k].launches,
+      fmt::print("  {:{}} {:9} {:10.2f} {:6.1f}% {:9.2f} {:9.1f}\n",
+                 kernel.name()->string_view(), width, times[k].launches,
                  seconds * 1e3, 100 * seconds / total, gb, gflop);
       json["kernels"].push_back({{"name", kernel.name()->str()},
                                  {"launches", times[k].launches},
                                  {"seconds", seconds},
-                                 {"bytes_read", kernel.bytes_read()},
+                                 {"bytes_read", bytes},
                                  {"flops", kernel.flops()}});
     }
   }

@@ -432,6 +432,27 @@ void ContractionLowering::emitRows(TileLowering &l, Fold &fold, Value count) {
   chosen.push_back(fold.m == 1 ? "gemv" : "rows");
 }
 
+bool ContractionLowering::isReadOnly(Value view) {
+  auto root = [](Value v) {
+    while (auto rows = v.getDefiningOp<tile::RowsOp>())
+      v = rows.getView();
+    return v;
+  };
+  Value source = root(view);
+  return !kernel
+              .walk([&](Operation *op) {
+                Value target;
+                if (auto store = dyn_cast<tile::StoreOp>(op))
+                  target = store.getView();
+                if (auto reduce = dyn_cast<tile::ReduceIntoOp>(op))
+                  target = reduce.getView();
+                return target && root(target) == source
+                           ? WalkResult::interrupt()
+                           : WalkResult::advance();
+              })
+              .wasInterrupted();
+}
+
 void ContractionLowering::emitPanel(TileLowering &l, Fold &fold, Value count) {
   Operand &x = fold.x;
   Elt w = fold.weights[0].elt;
@@ -441,8 +462,16 @@ void ContractionLowering::emitPanel(TileLowering &l, Fold &fold, Value count) {
   for (Value result : fold.op.getResults())
     outs.push_back(l.destination(result));
   Value rows = l.temporaryBytes(pad * 8), scaleRows = l.temporaryBytes(pad * 8);
-  Value packed = l.temporaryBytes(packedBytes(fold.m, fold.k));
-  Value scales = l.temporaryBytes(packedScaleBytes(fold.m, fold.k));
+  // A kernel that writes where it reads would find its memory changed.
+  bool remembers = isReadOnly(x.load.getView());
+  auto area = [&](int64_t bytes) {
+    return remembers ? l.callBytes(bytes) : l.temporaryBytes(bytes);
+  };
+  Value packed = area(packedBytes(fold.m, fold.k));
+  Value scales = area(packedScaleBytes(fold.m, fold.k));
+  Value memo = LLVM::ZeroOp::create(l.b, l.loc, ptr);
+  if (remembers)
+    memo = l.callBytes(8 * (pad + 1), /*clearFirstWord=*/true);
   Value work = l.temporaryBytes(panelWorkBytes(fold.m, fold.n));
   // Only whole groups of columns that hold a wanted row are computed.
   Value used = binary(l, binary(l, count, l.i64(kColumnPad - 1), '+'),
@@ -479,7 +508,7 @@ void ContractionLowering::emitPanel(TileLowering &l, Fold &fold, Value count) {
   });
   l.forLoop(count, used, 1, [&](Value m) { set(m, null, null); });
   call(l, {FormKind::packPanel, x.elt, w},
-       {rows, scaleRows, used, l.i64(fold.k), packed, scales});
+       {rows, scaleRows, used, l.i64(fold.k), packed, scales, memo});
 
   for (auto [operand, out] : llvm::zip(fold.weights, outs)) {
     if (operand.view.type.getShape()[operand.rowDim()] % fold.n != 0)
@@ -536,7 +565,7 @@ bool ContractionLowering::lowerDot(TileLowering &l, tile::DotOp op) {
     l.forLoop(l.i64(n), l.i64(pad), 1,
               [&](Value j) { l.store(null, l.gep(pointers, ptr, j)); });
     call(l, {FormKind::packPanel, *bElt, *aElt},
-         {pointers, pointers, l.i64(pad), l.i64(k), packed, packed});
+         {pointers, pointers, l.i64(pad), l.i64(k), packed, packed, null});
   } else {
     call(l, {FormKind::packColumns, *bElt, *aElt},
          {l.address(bTile, {zero, zero}), l.i64(bTile.strides[0] * bBytes),
@@ -585,7 +614,7 @@ bool ContractionLowering::lowerDotScaled(TileLowering &l,
     l.store(null, l.gep(scaleRows, ptr, i));
   });
   call(l, {FormKind::packPanel, *aElt, Elt::fp8},
-       {rows, scaleRows, l.i64(pad), l.i64(k), packed, scales});
+       {rows, scaleRows, l.i64(pad), l.i64(k), packed, scales, null});
   call(l, {FormKind::panel, *aElt, Elt::fp8},
        {packed, scales, l.i64(pad), l.address(bTile, {zero, zero}),
         l.i64(bTile.strides[0]), l.address(sbTile, {zero, zero}),

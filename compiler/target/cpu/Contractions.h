@@ -41,6 +41,8 @@ private:
                   llvm::function_ref<void(Value, Value, Value, Value, Value)>);
   /// The rows of the tile whose results are stored, or null: unknown.
   Value storedRows(TileLowering &l, tile::FoldOp op);
+  /// Whether the kernel stores nothing to the memory of |view|.
+  bool isReadOnly(Value view);
   bool lowerDot(TileLowering &l, tile::DotOp op);
   bool lowerDotScaled(TileLowering &l, tile::DotScaledOp op);
   void call(TileLowering &l, const FormKey &key, mlir::ValueRange args);

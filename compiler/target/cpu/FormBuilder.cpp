@@ -61,7 +61,7 @@ Type formType(MLIRContext *context, FormKind kind) {
     signature = "ppiipipiiiiipip";
     break;
   case FormKind::packPanel:
-    signature = "ppiipp";
+    signature = "ppiippp";
     break;
   case FormKind::panel:
     signature = "ppipipiiiiipiiiip";

@@ -35,8 +35,11 @@ enum class FormKind {
   /// y[m * yStride + i] = x[m] . w[i] for `m` packed rows and n weight rows.
   /// rowStride in bytes, scaleStride in f32. One weight row at a time.
   gemv,
-  /// (ptr rows, ptr scaleRows, i64 mPad, i64 K, ptr packed, ptr scales)
-  /// mPad row pointers (null: zeros) to the order of FormsPack.cpp.
+  /// (ptr rows, ptr scaleRows, i64 mPad, i64 K, ptr packed, ptr scales,
+  ///  ptr memo)
+  /// mPad row pointers (null: zeros) to the order of FormsPack.cpp. A memo of
+  /// 8 (mPad + 1) bytes, whose first word was set to 0, makes a call with the
+  /// rows of the last one return at once; null: always packs.
   packPanel,
   /// (ptr packed, ptr scales, i64 mPad, ptr w, i64 wStride, ptr sw,
   ///  i64 swStride, i64 rowInBlock, i64 scaleRows, i64 n, i64 K, ptr y,

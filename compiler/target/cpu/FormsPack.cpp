@@ -8,7 +8,7 @@ using namespace mlir;
 namespace hadal::cpu {
 
 namespace {
-enum PackPanelArg { kRows, kScaleRows, kMPad, kK, kPacked, kScales };
+enum PackPanelArg { kRows, kScaleRows, kMPad, kK, kPacked, kScales, kMemo };
 enum PackColumnsArg { kB, kBStride, kBK, kBN, kBNPad, kBPacked };
 } // namespace
 
@@ -36,14 +36,69 @@ void FormBuilder::emitPackPanel() {
   Value sources = stackBytes(lanes * 8);
   VectorType words = vec(lanes, b.getI32Type());
   VectorType lines = vec(64, b.getI8Type());
+  // Neighbouring work items share their activations: the rows that were packed
+  // last are remembered (a count, then the pointers).
+  Value memo = arg(kMemo);
+  Value remembers = arith::XOrIOp::create(
+      b, isNull(memo),
+      arith::ConstantOp::create(b, b.getBoolAttr(true)));
+  auto remembered = scf::IfOp::create(
+      b, TypeRange{b.getI1Type()}, remembers, /*withElseRegion=*/true);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(remembered.thenBlock());
+    Type word = b.getI64Type();
+    Value difference =
+        arith::XOrIOp::create(b, load(word, memo, 8), mPad);
+    // As many as are remembered are compared; the rest differ by the count.
+    Values all = loop(
+        i64(0), min(mPad, load(word, memo, 8)), 1, {difference},
+        [&](Value m, ValueRange state) {
+          Value now = load(word, at(arg(kRows), mul(m, 8)), 8);
+          Value then = load(word, at(memo, mul(add(m, i64(1)), 8)), 8);
+          Value d = arith::XOrIOp::create(b, now, then);
+          return Values{arith::OrIOp::create(b, state[0], d)};
+        });
+    store(mPad, memo, 8);
+    loop(i64(0), mPad, 1, [&](Value m) {
+      store(load(word, at(arg(kRows), mul(m, 8)), 8),
+            at(memo, mul(add(m, i64(1)), 8)), 8);
+    });
+    Value same = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, all[0],
+                                       i64(0));
+    scf::YieldOp::create(b, same);
+    b.setInsertionPointToStart(remembered.elseBlock());
+    Value no = arith::ConstantOp::create(b, b.getBoolAttr(false));
+    scf::YieldOp::create(b, no);
+  }
+  // No column: nothing to do below.
+  mPad = arith::SelectOp::create(b, remembered.getResult(0), i64(0), mPad);
+  Value allColumns = arg(kMPad);
   loop(i64(0), mPad, lanes, [&](Value group) {
+    Values nulls = loop(
+        i64(0), i64(lanes), 1,
+        {arith::ConstantOp::create(b, b.getBoolAttr(false))},
+        [&](Value r, ValueRange state) {
+          Value row = load(ptr, at(arg(kRows), mul(add(group, r), 8)), 8);
+          return Values{arith::OrIOp::create(b, state[0], isNull(row))};
+        });
     loop(i64(0), units, 1, [&](Value unit) {
       Value start = mul(unit, 64);
       Value rest = sub(k, start);
       Value isTail = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, rest,
                                            i64(64));
       // Where each row's 64 elements are: in place, or staged with zeros.
-      loop(i64(0), i64(lanes), 1, [&](Value r) {
+      Value plain = arith::XOrIOp::create(
+          b, arith::OrIOp::create(b, isTail, nulls[0]),
+          arith::ConstantOp::create(b, b.getBoolAttr(true)));
+      when(plain, [&] {
+        for (int64_t r = 0; r < lanes; ++r) {
+          Value row = load(ptr, at(arg(kRows), mul(add(group, i64(r)), 8)), 8);
+          store(at(row, mul(start, size)), at(sources, r * 8), 8);
+        }
+      });
+      Value staging = arith::SelectOp::create(b, plain, i64(0), i64(lanes));
+      loop(i64(0), staging, 1, [&](Value r) {
         Value row = load(ptr, at(arg(kRows), mul(add(group, r), 8)), 8);
         Value missing = isNull(row);
         Value staged = arith::OrIOp::create(b, missing, isTail);
@@ -66,8 +121,8 @@ void FormBuilder::emitPackPanel() {
       SmallVector<Values> rows; // [row][vector of the unit]
       for (int64_t r = 0; r < lanes; ++r)
         rows.push_back(decodeUnit(key.x, load(ptr, at(sources, r * 8), 8)));
-      Value width = groupWidth(mPad, group);
-      Value out = add(packedWord(mPad, group, arith::ShRUIOp::create(
+      Value width = groupWidth(allColumns, group);
+      Value out = add(packedWord(allColumns, group, arith::ShRUIOp::create(
                                                   b, unit, i64(1))),
                       mul(mul(arith::AndIOp::create(b, unit, i64(1)), width),
                           unitWords * 4));
@@ -103,7 +158,7 @@ void FormBuilder::emitPackPanel() {
               scf::YieldOp::create(b, scale);
             });
         store(value.getResult(0),
-              at(arg(kScales), mul(add(mul(kb, mPad), m), 4)));
+              at(arg(kScales), mul(add(mul(kb, allColumns), m), 4)));
       });
     });
   LLVM::ReturnOp::create(b, ValueRange{});

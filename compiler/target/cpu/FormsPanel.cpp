@@ -191,29 +191,64 @@ void FormBuilder::panelTile(const Panel &p, int64_t rows, int64_t cols,
 }
 
 void FormBuilder::panelStore(const Panel &p, Value first, Value count) {
+  // Squares of lanes x lanes as vectors, transposed where neighbours of y are
+  // neighbours of w; what is left over one by one.
+  Value m = arg(kM), one = i64(1);
+  auto equals = [&](Value a, Value c) -> Value {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, a, c);
+  };
+  auto fits = [&](Value start, Value extent) -> Value {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::sle,
+                                 add(start, i64(lanes)), extent);
+  };
   Value accumulate = arith::CmpIOp::create(b, arith::CmpIPredicate::ne,
                                            arg(kAccumulate), i64(0));
+  Value byRows = equals(arg(kYRowStride), one);
+  Value byCols = equals(arg(kYColStride), one);
+  Value isVector = arith::OrIOp::create(b, byRows, byCols);
   Value rowBytes = mul(arg(kYRowStride), 4), colBytes = mul(arg(kYColStride), 4);
   Value y = at(arg(kY), mul(first, rowBytes));
-  auto writeOut = [&](bool addOld) {
-    loop(i64(0), count, 1, [&](Value r) {
-      Value from = at(p.acc, mul(r, p.accStride));
-      Value to = at(y, mul(r, rowBytes));
-      loop(i64(0), arg(kM), 1, [&](Value j) {
-        Value sum = load(b.getF32Type(), at(from, mul(j, 4)), 4);
-        Value place = at(to, mul(j, colBytes));
-        if (addOld)
-          sum = addf(load(b.getF32Type(), place, 4), sum);
-        store(sum, place, 4);
+  auto put = [&](Type type, Value sum, Value place) {
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+    Value old = load(type, place, 4);
+    sum = addf(arith::SelectOp::create(b, accumulate, old, zero), sum);
+    store(sum, place, 4);
+  };
+  loop(i64(0), count, lanes, [&](Value r0) {
+    loop(i64(0), m, lanes, [&](Value j0) {
+      Value from = at(p.acc, add(mul(r0, p.accStride), mul(j0, 4)));
+      Value to = at(y, add(mul(r0, rowBytes), mul(j0, colBytes)));
+      Value whole = arith::AndIOp::create(
+          b, isVector,
+          arith::AndIOp::create(b, fits(r0, count), fits(j0, m)));
+      auto square = scf::IfOp::create(b, whole, /*withElseRegion=*/true);
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(square.thenBlock());
+      Values rows;
+      for (int64_t r = 0; r < lanes; ++r)
+        rows.push_back(load(f32Vec(), at(from, mul(p.accStride, r)), 4));
+      auto direction = scf::IfOp::create(b, byCols, /*withElseRegion=*/true);
+      {
+        OpBuilder::InsertionGuard inner(b);
+        b.setInsertionPointToStart(direction.thenBlock());
+        for (int64_t r = 0; r < lanes; ++r)
+          put(f32Vec(), rows[r], at(to, mul(rowBytes, r)));
+        b.setInsertionPointToStart(direction.elseBlock());
+        transpose(rows);
+        for (int64_t j = 0; j < lanes; ++j)
+          put(f32Vec(), rows[j], at(to, mul(colBytes, j)));
+      }
+      b.setInsertionPointToStart(square.elseBlock());
+      loop(i64(0), min(sub(count, r0), i64(lanes)), 1, [&](Value r) {
+        loop(i64(0), min(sub(m, j0), i64(lanes)), 1, [&](Value j) {
+          Value sum = load(b.getF32Type(),
+                           at(from, add(mul(r, p.accStride), mul(j, 4))), 4);
+          put(b.getF32Type(), sum,
+              at(to, add(mul(r, rowBytes), mul(j, colBytes))));
+        });
       });
     });
-  };
-  auto branch = scf::IfOp::create(b, accumulate, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(branch.thenBlock());
-  writeOut(true);
-  b.setInsertionPointToStart(branch.elseBlock());
-  writeOut(false);
+  });
 }
 
 } // namespace hadal::cpu

@@ -189,8 +189,11 @@ def Tile_LoadOp : Tile_Op<"load", [MemoryEffects<[MemRead]>]> {
 
     A scaled view yields codes and, as a second result, f32 scales of shape
     [sr, sc]: element (i, j) is the scale of the block holding absolute row
-    r0 + i * (rows / sr) and absolute column c0 + j * (cols / sc) of the view,
-    so a tile that starts inside a block is read rightly when sr = rows.
+    r0 + i * dr and absolute column c0 + j * dc of the view. dr is the block's
+    rows R where sr = ceil(rows / R) (a tile that starts at a block; the last
+    one may be short), else rows / sr, so that a tile that starts inside a block
+    is read rightly with sr = rows; dc likewise. Scales beyond the view's
+    extents read as 0.
   }];
   let arguments = (ins Tile_View:$view, Variadic<Index>:$indices,
                        OptionalAttr<F32Attr>:$pad);
@@ -206,7 +209,7 @@ def Tile_StoreOp : Tile_Op<"store", [MemoryEffects<[MemWrite]>,
     AttrSizedOperandSegments]> {
   let summary = "Stores a tile; elements beyond the view's extents are dropped.";
   let description = [{
-    The mirror of `tile.load`. `rows_below` drops rows of the tile (its
+    The mirror of `tile.load`, scales included. `rows_below` drops rows of the tile (its
     outermost dimension) at or beyond that number, relative to the tile.
   }];
   let arguments = (ins Tile_View:$view, Variadic<Index>:$indices,

@@ -169,11 +169,13 @@ public:
     munmap(reinterpret_cast<void *>(address), std::max<uint64_t>(bytes, 1));
   }
   Status write(DeviceAddress to, const void *from, uint64_t bytes) override {
-    std::memcpy(reinterpret_cast<void *>(to), from, bytes);
+    if (bytes) // memcpy takes no null pointers
+      std::memcpy(reinterpret_cast<void *>(to), from, bytes);
     return {};
   }
   Status read(void *to, DeviceAddress from, uint64_t bytes) override {
-    std::memcpy(to, reinterpret_cast<const void *>(from), bytes);
+    if (bytes)
+      std::memcpy(to, reinterpret_cast<const void *>(from), bytes);
     return {};
   }
 

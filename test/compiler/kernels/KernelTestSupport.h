@@ -143,13 +143,16 @@ Executable::Build builderOf(const Spec &spec, Builder build) {
 /// its combine region: what a split schedule does.
 void splitFolds(tile::KernelOp kernel);
 
-/// builderOf, with every fold split.
+/// builderOf, with every fold split in four, so that short ranges merge empty
+/// states with each other too.
 template <typename Spec, typename Builder>
 Executable::Build splitBuilderOf(const Spec &spec, Builder build) {
   return [whole = builderOf(spec, build)](mlir::OpBuilder &builder) {
     tile::KernelOp kernel = whole(builder);
-    if (kernel)
+    if (kernel) {
       splitFolds(kernel);
+      splitFolds(kernel);
+    }
     return kernel;
   };
 }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
-#include <numeric>
 #include <stdexcept>
 
 #include "RunImage.h"
@@ -90,25 +89,27 @@ void Executable::run(const Slots &slots, int64_t capacity,
   for (auto [extent, step] : impl->dims)
     items *= ((extent < 0 ? capacity : extent) + step - 1) / step;
   // Any order and any partition of the items gives the same bits.
-  std::vector<int64_t> permutation(items);
-  std::iota(permutation.begin(), permutation.end(), 0);
   std::mt19937_64 engine(order);
-  std::shuffle(permutation.begin(), permutation.end(), engine);
+  std::vector<std::pair<int64_t, int64_t>> ranges;
+  for (int64_t begin = 0, end; begin < items; begin = end) {
+    end = std::min<int64_t>(items, begin + 1 + engine() % 4);
+    ranges.push_back({begin, end});
+  }
+  std::shuffle(ranges.begin(), ranges.end(), engine);
   constexpr size_t guard = 256;
   size_t bytes = (impl->scratchBytes + guard + 63) / 64 * 64;
   std::unique_ptr<uint8_t, decltype(&std::free)> scratch(
       static_cast<uint8_t *>(std::aligned_alloc(64, bytes)), &std::free);
-  for (int64_t item : permutation) {
+  for (auto [begin, end] : ranges) {
     if (impl->oracle) {
       std::string error =
-          impl->oracle->run(impl->name, slots.values(), item, item + 1);
+          impl->oracle->run(impl->name, slots.values(), begin, end);
       if (!error.empty())
         throw std::runtime_error(error);
       continue;
     }
     std::memset(scratch.get(), 0xFF, bytes);
-    impl->image->kernel(0)(slots.values().data(), item, item + 1,
-                           scratch.get());
+    impl->image->kernel(0)(slots.values().data(), begin, end, scratch.get());
     for (size_t i = impl->scratchBytes; i < bytes; ++i)
       if (scratch.get()[i] != 0xFF)
         throw std::runtime_error("a write behind the scratch");

@@ -181,6 +181,7 @@ void benchPanel(int threads, int rounds, int64_t m, int64_t n, int64_t k,
         work(panelWorkBytes(bm, bn));
     std::vector<uint8_t *> rows(bm);
     std::vector<float *> scaleRows(bm);
+    std::vector<int64_t> memo(bm + 1, 0);
     for (int64_t item = items * t / threads; item < items * (t + 1) / threads;
          ++item) {
       int64_t m0 = item / (n / bn) * bm, n0 = item % (n / bn) * bn;
@@ -189,7 +190,7 @@ void benchPanel(int threads, int rounds, int64_t m, int64_t n, int64_t k,
         scaleRows[i] = x.scaleRow(m0 + i);
       }
       image.call(pack, rows.data(), scaleRows.data(), bm, k, packed.data,
-                 scales.data);
+                 scales.data, memo.data());
       image.call(panel, packed.data, scales.data, bm, w.codes.data + n0 * k, k,
                  w.scales.data + n0 / 128 * blocks * 4, blocks, int64_t(0),
                  int64_t(128), bn, k, y.data() + m0 * n + n0, int64_t(1), n, bm,

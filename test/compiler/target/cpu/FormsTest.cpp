@@ -153,7 +153,7 @@ std::vector<float> runPanel(const FormImage &image, Problem &p) {
     scaleRows[m] = &p.sx[m * p.blocks];
   }
   image.call(pack, rows.data(), scaleRows.data(), mPad, p.k, packed.data,
-             scales.data);
+             scales.data, nullptr);
   std::vector<float> y(p.m * p.n, NAN);
   image.call(panel, packed.data, scales.data, mPad, p.w.row(0), p.w.stride,
              p.sw.data(), p.blocks, p.rowInBlock, int64_t(128), p.n, p.k,
@@ -214,6 +214,42 @@ TEST_P(FormsTest, PanelMatchesForWholeAndRaggedShapes) {
 TEST_P(FormsTest, PanelMatchesInChunksOfK) {
   Problem p(pair().x, pair().w, 256, 40, 1352, 0);
   p.check(runPanel(formsOf(pair(), variant()), p), "chunks");
+}
+
+// The memo skips a pack exactly when the row pointers are those of the last.
+TEST_P(FormsTest, PackIsSkippedForTheSameRowsOnly) {
+  const FormImage &image = formsOf(pair(), variant());
+  FormKey pack{FormKind::packPanel, pair().x, pair().w};
+  Matrix x(pair().x, 32, 128, 1);
+  std::vector<float> sx(32, 1.0f);
+  Aligned once(packedBytes(16, 128)), memoised(packedBytes(16, 128)),
+      scales(packedScaleBytes(16, 128));
+  std::vector<int64_t> memo(17, 0);
+  std::vector<uint8_t *> rows(16);
+  std::vector<float *> scaleRows(16, sx.data());
+  auto run = [&](Aligned &out, int64_t *memory) {
+    image.call(pack, rows.data(), scaleRows.data(), int64_t(16), int64_t(128),
+               out.data, scales.data, memory);
+  };
+  auto same = [&] {
+    // What the variant packs of one block: 2 or 4 bytes an element.
+    return std::memcmp(once.data, memoised.data, 16 * 128 * 2) == 0;
+  };
+  for (int64_t first : {0, 16}) {
+    for (int64_t r = 0; r < 16; ++r)
+      rows[r] = x.row(first + r);
+    run(once, nullptr);
+    run(memoised, memo.data());
+    EXPECT_TRUE(same());
+    memoised.data[0] ^= 1; // stays if and only if the pack is skipped
+    run(memoised, memo.data());
+    EXPECT_FALSE(same());
+    memoised.data[0] ^= 1;
+  }
+  rows[15] = nullptr;
+  run(once, nullptr);
+  run(memoised, memo.data());
+  EXPECT_TRUE(same());
 }
 
 // A row's bits are the same alone and among others.
@@ -305,7 +341,8 @@ TEST_P(FormsTest, NothingIsReadBeyondTheOperands) {
     pointers[0] = p.x.row(0);
     scalePointers[0] = p.sx.data();
     panel.call(FormKey{FormKind::packPanel, p.x.elt, p.w.elt}, pointers.data(),
-               scalePointers.data(), mPad, k, packed.data, scales.data);
+               scalePointers.data(), mPad, k, packed.data, scales.data,
+               nullptr);
     panel.call(FormKey{FormKind::panel, p.x.elt, p.w.elt}, packed.data,
                scales.data, mPad, memory + pages - size, p.w.stride,
                p.sw.data(), p.blocks, int64_t(0), int64_t(128), int64_t(3), k,
