@@ -346,7 +346,7 @@ def artifact_cases(bench, flips):
         path = os.path.join(folder, "m.hadal")
         with open(path, "wb") as file:
             file.write(changed)
-        return bench.run("--input-ids", GOOD, "-n", 1, "--print-ids", artifact=path)
+        return bench.run("--input-ids", GOOD, "-n", 1, artifact=path)
 
     for name, changed in [
             ("empty", b""), ("text", b"not an artifact\n" * 400),
@@ -368,7 +368,7 @@ def artifact_cases(bench, flips):
 def weight_cases(bench):
     for name, change, words in TENSOR_CASES[:3] + TENSOR_CASES[5:] + VALUE_CASES:
         bench.case("weights: " + name, lambda folder, c=change: bench.run(
-            "--input-ids", GOOD, "-n", 1, "--print-ids",
+            "--input-ids", GOOD, "-n", 1,
             weights=spoiled(bench, folder, c)), words, (3,))
     bench.case("weights: no such directory", lambda folder: bench.run(
         "--input-ids", GOOD, weights=os.path.join(folder, "none")), ["none"])
@@ -394,9 +394,7 @@ def request_cases(bench):
             ("top-p of two", ["--input-ids", GOOD, "--temp", 1, "--top-p", 2]),
             ("an unknown device", ["--input-ids", GOOD, "--device", "toaster"]),
             ("an unknown flag", ["--input-ids", GOOD, "--frobnicate"])]:
-        ids = [] if name in ("a text without a tokenizer",
-                             "neither text nor ids") else ["--print-ids"]
-        bench.case("run: " + name, lambda folder, a=args, i=ids: bench.run(*a, *i))
+        bench.case("run: " + name, lambda folder, a=args: bench.run(*a))
     bench.case("run: logits into a missing directory", lambda folder: bench.run(
         "--input-ids", GOOD, "--logits", "all", "--output",
         os.path.join(folder, "none", "x.npy")))
@@ -419,7 +417,7 @@ def main():
         config_cases(bench)
         header_cases(bench)
         option_cases(bench)
-        good = bench.run("--input-ids", GOOD, "-n", 1, "--print-ids")
+        good = bench.run("--input-ids", GOOD, "-n", 1)
         if good.returncode:
             sys.exit(f"good input does not run: {good.stderr.decode()[-500:]}")
         weight_cases(bench)

@@ -91,6 +91,7 @@ class Tools:
             self.call(
                 "hadal-compile", self.model(name), "-o", path, "--target=cpu",
                 "--max-batch-size", PROMPTS, "--max-seq-len", 512,
+                "--decode-buckets=1,8", "--prefill-buckets=128",
                 "--attention", attention, "--activations", activations, *extra)
             self.artifacts[key] = path
         return self.artifacts[key]
