@@ -111,6 +111,8 @@ LogicalResult ContractionLowering::lower(TileLowering &l, Operation *op,
     if (match(l, foldOp, fold)) {
       emit(l, fold);
       handled = true;
+    } else {
+      handled = lowerColumns(l, foldOp);
     }
   } else if (auto dot = dyn_cast<tile::DotOp>(op)) {
     handled = lowerDot(l, dot);
@@ -239,6 +241,100 @@ bool ContractionLowering::match(TileLowering &l, tile::FoldOp op, Fold &fold) {
   return !fold.weights.empty() && most + fold.k <= columns;
 }
 
+bool ContractionLowering::lowerColumns(TileLowering &l, tile::FoldOp op) {
+  auto lo = getConstantIntValue(op.getLo()), hi = getConstantIntValue(op.getHi());
+  Block &body = op.getBody().front();
+  if (op.getNumResults() != 1 || !isZero(op.getInits()[0]) || !lo ||
+      *lo != 0 || !hi || *hi % static_cast<int64_t>(op.getStep()) != 0)
+    return false;
+  auto dot = body.getTerminator()->getOperand(0).getDefiningOp<tile::DotOp>();
+  if (!dot || dot.getTa() || dot.getTb() || dot.getAcc() != op.getState()[0] ||
+      shapeOf(dot.getA())[0] != 1)
+    return false;
+  // The weight tile: loaded, or loaded codes times their scales.
+  Value weightTile = dot.getB();
+  auto dequantize = weightTile.getDefiningOp<tile::DequantizeOp>();
+  if (dequantize)
+    weightTile = dequantize.getCodes();
+  auto x = dot.getA().getDefiningOp<tile::LoadOp>();
+  auto w = weightTile.getDefiningOp<tile::LoadOp>();
+  if (!x || !w || x->getBlock() != &body || w->getBlock() != &body ||
+      (dequantize && dequantize.getScales() != w.getScales()))
+    return false;
+  for (Operation &inner : body.without_terminator())
+    if (&inner != dot && &inner != x && &inner != w && &inner != dequantize &&
+        !(isa<arith::ArithDialect>(inner.getDialect()) &&
+          inner.getNumResults() == 1 && inner.getResult(0).getType().isIndex()))
+      return false;
+  // An index that is the fold's variable plus something outside.
+  auto start = [&](Value index) -> Value {
+    auto sum = index.getDefiningOp<arith::AddIOp>();
+    if (!sum)
+      return {};
+    if (sum.getLhs() == op.getInductionVar() && isOutside(sum.getRhs(), op))
+      return sum.getRhs();
+    if (sum.getRhs() == op.getInductionVar() && isOutside(sum.getLhs(), op))
+      return sum.getLhs();
+    return {};
+  };
+  ViewInfo xView = l.view(x.getView()), wView = l.view(w.getView());
+  auto xElt = eltOf(xView.type.getElementType()),
+       wElt = eltOf(wView.type.getElementType());
+  if (!xElt || !wElt || *xElt == Elt::fp8 || xView.type.getRank() != 2 ||
+      wView.type.getRank() != 2 || xView.kind != ViewInfo::Kind::memory ||
+      wView.kind != ViewInfo::Kind::memory ||
+      xView.type.getKind() != tile::ViewKind::Dense ||
+      wView.type.getKind() != tile::ViewKind::Dense ||
+      wView.type.isDynamic(0) || wView.type.isDynamic(1) ||
+      xView.type.isDynamic(1) || (*wElt == Elt::fp8) != bool(dequantize) ||
+      (dequantize && wView.type.getScaleCols() != kBlock))
+    return false;
+  Value xRow = x.getIndices()[0], xColumn = start(x.getIndices()[1]),
+        wRow = start(w.getIndices()[0]), wColumn = w.getIndices()[1];
+  if (!isOutside(xRow, op) || !xColumn || !wRow || !isOutside(wColumn, op))
+    return false;
+  // Whole blocks of columns, everything inside the operands.
+  int64_t n = shapeOf(dot.getB())[1], width = wView.type.getShape()[1];
+  auto coordinate = dyn_cast<BlockArgument>(wColumn);
+  unsigned first = kernel.getKernelArguments().size();
+  bool aligned = getConstantIntValue(wColumn) == int64_t(0) ||
+                 (coordinate &&
+                  coordinate.getOwner() == &kernel.getBodyBlock() &&
+                  coordinate.getArgNumber() >= first &&
+                  kernel.getDim(coordinate.getArgNumber() - first).getStep() %
+                          kBlock == 0);
+  auto mostRow = l.upperBound(wRow), mostColumn = l.upperBound(xColumn);
+  if (!aligned || n % kBlock != 0 || width % n != 0 || !mostRow ||
+      !mostColumn || *mostRow + *hi > wView.type.getShape()[0] ||
+      *mostColumn + *hi > xView.type.getShape()[1])
+    return false;
+
+  auto bytes = [](Elt elt) {
+    return int64_t(elt == Elt::f32 ? 4 : elt == Elt::bf16 ? 2 : 1);
+  };
+  TileBuffer out = l.destination(op.getResult(0));
+  Value row = l.scalar(wRow), column = l.scalar(wColumn);
+  Value xData = atByte(l, l.rowAddress(xView, {l.scalar(xRow)}),
+                       binary(l, l.scalar(xColumn), l.i64(bytes(*xElt)), '*'));
+  Value wData = atByte(l, l.rowAddress(wView, {row}),
+                       binary(l, column, l.i64(bytes(*wElt)), '*'));
+  Value scale = LLVM::ZeroOp::create(
+      l.b, l.loc, LLVM::LLVMPointerType::get(l.b.getContext()));
+  Value inBlock = l.i64(0);
+  int64_t scaleRows = 1;
+  if (dequantize) {
+    scaleRows = wView.type.getScaleRows();
+    scale = l.scaleAddress(wView, {row}, column);
+    inBlock = binary(l, row, l.i64(scaleRows), '%');
+  }
+  call(l, {FormKind::gemvColumns, *xElt, *wElt},
+       {xData, wData, l.i64(width * bytes(*wElt)), scale,
+        l.i64(roundUp(width, kBlock) / kBlock), inBlock, l.i64(scaleRows),
+        l.i64(n), l.i64(*hi), l.address(out, {l.i64(0), l.i64(0)})});
+  chosen.push_back("gemv_columns");
+  return true;
+}
+
 Value ContractionLowering::storedRows(TileLowering &l, tile::FoldOp op) {
   // Follow the accumulators through row-wise operations to the stores.
   Value limit;
@@ -361,8 +457,15 @@ void ContractionLowering::emitRows(TileLowering &l, Fold &fold, Value count) {
   SmallVector<TileBuffer> outs;
   for (Value result : fold.op.getResults())
     outs.push_back(l.destination(result));
-  Value packed = l.temporaryBytes(rowStride * fold.m);
-  Value scales = l.temporaryBytes(scaleStride * 4 * fold.m);
+  // One row is packed once for the items of a call that read the same row, if
+  // the kernel does not write where it reads.
+  bool remembers = fold.m == 1 && isReadOnly(x.load.getView());
+  auto area = [&](int64_t bytes) {
+    return remembers ? l.callBytes(bytes) : l.temporaryBytes(bytes);
+  };
+  Value packed = area(rowStride * fold.m);
+  Value scales = area(scaleStride * 4 * fold.m);
+  Value memo = remembers ? l.callBytes(8, /*clearFirstWord=*/true) : Value();
   Value work = l.temporaryBytes(gemvWorkBytes(fold.k));
 
   SmallVector<Value> outer;
@@ -375,6 +478,24 @@ void ContractionLowering::emitRows(TileLowering &l, Fold &fold, Value count) {
   l.forLoop(l.i64(0), count, 1, [&](Value m) {
     outer.back() = binary(l, first, m, '+');
     auto pack = [&](Value data, Value scale) {
+      OpBuilder::InsertionGuard guard(l.b);
+      if (memo) {
+        // A missing row (null) equals the cleared memo and is always packed.
+        auto ptr = LLVM::LLVMPointerType::get(l.b.getContext());
+        Value last = LLVM::LoadOp::create(l.b, l.loc, ptr, memo);
+        Value known = LLVM::ICmpOp::create(l.b, l.loc, LLVM::ICmpPredicate::eq,
+                                           last, data);
+        Value missing = LLVM::ICmpOp::create(
+            l.b, l.loc, LLVM::ICmpPredicate::eq, data, null);
+        Value fresh = arith::OrIOp::create(
+            l.b, l.loc, missing,
+            arith::XOrIOp::create(
+                l.b, l.loc, known,
+                arith::ConstantOp::create(l.b, l.loc, l.b.getBoolAttr(true))));
+        auto test = scf::IfOp::create(l.b, l.loc, fresh, false);
+        l.b.setInsertionPointToStart(test.thenBlock());
+        l.store(data, memo);
+      }
       call(l, {FormKind::packRow, x.elt, w},
            {data, scale, l.i64(fold.k),
             atByte(l, packed, binary(l, m, l.i64(rowStride), '*')),

@@ -34,6 +34,8 @@ private:
   mlir::LogicalResult lower(TileLowering &l, mlir::Operation *op,
                             bool &handled);
   bool match(TileLowering &l, tile::FoldOp op, Fold &fold);
+  /// A fold of one row against a weight whose rows are K; lowers it if it is.
+  bool lowerColumns(TileLowering &l, tile::FoldOp op);
   void emit(TileLowering &l, Fold &fold);
   void emitRows(TileLowering &l, Fold &fold, Value count);
   void emitPanel(TileLowering &l, Fold &fold, Value count);

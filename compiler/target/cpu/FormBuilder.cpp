@@ -42,7 +42,7 @@ uint16_t bf16OfMagnitude(unsigned code) {
 
 std::string formSymbol(const FormKey &key) {
   static const char *const names[] = {"pack_row", "gemv", "pack_panel", "panel",
-                                      "pack_columns"};
+                                      "pack_columns", "gemv_columns"};
   std::string name = "hadal_";
   name += names[static_cast<int>(key.kind)];
   if (key.m)
@@ -68,6 +68,9 @@ Type formType(MLIRContext *context, FormKind kind) {
     break;
   case FormKind::packColumns:
     signature = "piiiip";
+    break;
+  case FormKind::gemvColumns:
+    signature = "ppipiiiiip";
     break;
   }
   Type ptr = LLVM::LLVMPointerType::get(context);
@@ -409,6 +412,9 @@ void emitForms(ModuleOp module, ArrayRef<FormKey> keys, Variant variant) {
       break;
     case FormKind::packColumns:
       builder.emitPackColumns();
+      break;
+    case FormKind::gemvColumns:
+      builder.emitGemvColumns();
       break;
     case FormKind::panel:
       builder.emitPanel();

@@ -26,6 +26,7 @@ public:
   void emitGemv();
   void emitPackPanel();
   void emitPackColumns();
+  void emitGemvColumns();
   void emitPanel();
 
 private:

@@ -50,6 +50,11 @@ enum class FormKind {
   /// (ptr b, i64 bStride, i64 K, i64 N, i64 nPad, ptr packed)
   /// b is [K,N] in memory; to the same order.
   packColumns,
+  /// (ptr x, ptr w, i64 wStride, ptr sw, i64 swStride, i64 rowInBlock,
+  ///  i64 scaleRows, i64 n, i64 K, ptr y)
+  /// y[j] = sum over i of x[i] * w[i, j]: one activation row, the weight's rows
+  /// are K; n is a multiple of 128 and column 0 starts a scale block.
+  gemvColumns,
 };
 
 /// Names one function. |m| is the number of rows of a gemv, else 0.
