@@ -1,9 +1,9 @@
 #include "frontend/Checkpoint.h"
 #include "frontend/Error.h"
+#include "frontend/Json.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/JSON.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -77,7 +77,7 @@ Expected<llvm::StringMap<TensorInfo>>
 hadal::parseSafetensorsHeader(StringRef text, uint64_t fileBytes,
                               StringRef file) {
   uint64_t dataBytes = fileBytes - 8 - text.size();
-  Expected<json::Value> value = json::parse(text);
+  Expected<json::Value> value = parseJson(text);
   if (!value)
     return makeError(1006, "{0}: the header is not valid JSON: {1}", file,
                      llvm::toString(value.takeError()));
@@ -161,7 +161,7 @@ static Expected<llvm::StringMap<std::string>> readIndex(StringRef path) {
   if (!buffer)
     return makeError(1006, "{0}: cannot be read: {1}", path,
                      buffer.getError().message());
-  Expected<json::Value> value = json::parse((*buffer)->getBuffer());
+  Expected<json::Value> value = parseJson((*buffer)->getBuffer());
   if (!value)
     return makeError(1006, "{0}: not valid JSON: {1}", path,
                      llvm::toString(value.takeError()));

@@ -1,6 +1,7 @@
 // HF config.json -> ModelConfig, with every refusal.
 #include "frontend/ModelConfig.h"
 #include "frontend/Error.h"
+#include "frontend/Json.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -470,7 +471,7 @@ int64_t ModelConfig::numMoeLayers() const {
 
 Expected<ModelConfig> hadal::parseModelConfig(StringRef text,
                                               StringRef origin) {
-  Expected<json::Value> value = json::parse(text);
+  Expected<json::Value> value = parseJson(text);
   if (!value)
     return makeError(1001, "{0}: not valid JSON: {1}", origin,
                      llvm::toString(value.takeError()));
