@@ -111,6 +111,10 @@ private:
   Values gemvBlock(Value weights, Value kb, mlir::ValueRange totals,
                    mlir::ValueRange scaleRows);
 
+  //===--- gemvColumns ------------------------------------------------------===//
+  /// Adds |count| weight rows from |row| on to the output.
+  void columnsOfRows(Value row, int64_t count);
+
   //===--- panel ------------------------------------------------------------===//
   /// Columns of the group that holds column |col| of |pad|.
   Value groupWidth(Value pad, Value col);

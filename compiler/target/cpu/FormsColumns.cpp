@@ -1,6 +1,6 @@
 // gemvColumns: one activation row against a weight whose rows are K (absorb_q:
-// the rows of W_UK are the contraction). 128 columns at a time stay in
-// registers; a run of rows under one row of scales is summed first.
+// the rows of W_UK are the contraction). Rows are read in memory order, four at
+// a time, and added to the output, which stays in the first cache.
 #include "compiler/target/cpu/FormBuilder.h"
 
 using namespace mlir;
@@ -11,66 +11,65 @@ namespace {
 enum GemvColumnsArg {
   kX, kW, kWStride, kSw, kSwStride, kRowInBlock, kScaleRows, kN, kK, kY
 };
-/// Weight rows ahead of the current one to prefetch.
-constexpr int64_t kRowsAhead = 16;
+/// Weight rows between two visits of an output element.
+constexpr int64_t kRowGroup = 4;
+/// One linear stream of weights; see gemv.
+constexpr int64_t kPrefetchBytes = 8192;
 } // namespace
 
-void FormBuilder::emitGemvColumns() {
-  Value n = arg(kN), k = arg(kK);
-  int64_t vectors = kBlock / lanes;
-  auto sumRows = [&](Value lo, Value hi, Value column) {
-    return loop(lo, hi, 1, Values(vectors, splatF(0)),
-                [&](Value row, ValueRange sums) {
-      Value x = at(arg(kX), mul(row, bytesOf(key.x)));
-      Value factor;
-      if (key.x == Elt::f32) {
-        factor = load(b.getF32Type(), x);
-      } else {
-        Value bits = arith::ExtUIOp::create(b, b.getI32Type(),
-                                            load(b.getI16Type(), x));
-        factor = bitcast(b.getF32Type(),
-                         arith::ShLIOp::create(b, bits, i32(16)));
-      }
-      factor = broadcast(factor);
-      Value weights = at(at(arg(kW), mul(row, arg(kWStride))),
-                         mul(column, bytesOf(key.w)));
-      Value ahead = at(weights, mul(arg(kWStride), kRowsAhead));
-      for (int64_t line = 0; line < 2 * bytesOf(key.w); ++line)
-        prefetch(at(ahead, 64 * line));
-      Values next;
-      for (int64_t v = 0; v < vectors; ++v)
-        next.push_back(
-            fma(decodeF32(key.w, at(weights, v * lanes * bytesOf(key.w))),
-                factor, sums[v]));
-      return next;
-    });
-  };
-  loop(i64(0), n, kBlock, [&](Value column) {
-    Values totals;
-    if (key.w != Elt::fp8) {
-      totals = sumRows(i64(0), k, column);
+void FormBuilder::columnsOfRows(Value row, int64_t count) {
+  Values x, weights, scaleRows;
+  for (int64_t r = 0; r < count; ++r) {
+    Value index = add(row, i64(r));
+    Value source = at(arg(kX), mul(index, bytesOf(key.x)));
+    if (key.x == Elt::f32) {
+      x.push_back(load(b.getF32Type(), source));
     } else {
-      Value inBlock = arg(kRowInBlock), blockRows = arg(kScaleRows);
-      Value runs = udiv(add(add(inBlock, k), sub(blockRows, i64(1))),
-                        blockRows);
-      totals = loop(i64(0), runs, 1, Values(vectors, splatF(0)),
-                    [&](Value run, ValueRange state) {
-        Value lo = arith::MaxSIOp::create(
-            b, sub(mul(run, blockRows), inBlock), i64(0));
-        Value hi = min(sub(mul(add(run, i64(1)), blockRows), inBlock), k);
-        Value index = add(mul(run, arg(kSwStride)), udiv(column, i64(kBlock)));
-        Value scale =
-            broadcast(load(b.getF32Type(), at(arg(kSw), mul(index, 4))));
-        Values sums = sumRows(lo, hi, column), next;
-        for (int64_t v = 0; v < vectors; ++v)
-          next.push_back(fma(sums[v], scale, state[v]));
-        return next;
-      });
+      Value bits = arith::ExtUIOp::create(b, b.getI32Type(),
+                                          load(b.getI16Type(), source));
+      x.push_back(bitcast(b.getF32Type(),
+                          arith::ShLIOp::create(b, bits, i32(16))));
     }
+    weights.push_back(at(arg(kW), mul(index, arg(kWStride))));
+    if (key.w == Elt::fp8) {
+      Value block = udiv(add(arg(kRowInBlock), index), arg(kScaleRows));
+      scaleRows.push_back(at(arg(kSw), mul(mul(block, arg(kSwStride)), 4)));
+    }
+  }
+  loop(i64(0), arg(kN), kBlock, [&](Value column) {
+    Values factors;
+    for (int64_t r = 0; r < count; ++r) {
+      Value factor = x[r];
+      if (key.w == Elt::fp8) {
+        Value offset = mul(udiv(column, i64(kBlock)), 4);
+        factor = mulf(factor, load(b.getF32Type(), at(scaleRows[r], offset)));
+      }
+      factors.push_back(broadcast(factor));
+    }
+    Value offset = mul(column, bytesOf(key.w));
+    for (int64_t r = 0; r < count; ++r)
+      for (int64_t line = 0; line < 2 * bytesOf(key.w); ++line)
+        prefetch(at(at(weights[r], offset), kPrefetchBytes + 64 * line));
     Value out = at(arg(kY), mul(column, 4));
-    for (int64_t v = 0; v < vectors; ++v)
-      store(totals[v], at(out, v * lanes * 4));
+    for (int64_t v = 0; v < kBlock; v += lanes) {
+      Value sum = load(f32Vec(), at(out, v * 4));
+      for (int64_t r = 0; r < count; ++r)
+        sum = fma(decodeF32(key.w, at(at(weights[r], offset),
+                                      v * bytesOf(key.w))),
+                  factors[r], sum);
+      store(sum, at(out, v * 4));
+    }
   });
+}
+
+void FormBuilder::emitGemvColumns() {
+  Value k = arg(kK);
+  loop(i64(0), arg(kN), lanes,
+       [&](Value column) { store(splatF(0), at(arg(kY), mul(column, 4))); });
+  Value whole = arith::AndIOp::create(b, k, i64(-kRowGroup));
+  loop(i64(0), whole, kRowGroup,
+       [&](Value row) { columnsOfRows(row, kRowGroup); });
+  loop(whole, k, 1, [&](Value row) { columnsOfRows(row, 1); });
   LLVM::ReturnOp::create(b, ValueRange{});
 }
 
