@@ -172,6 +172,8 @@ const FormImage &formsOf(Pair p, Variant variant) {
       keys.push_back(key);
     if (p.x != Elt::fp8 && p.w != Elt::fp8)
       keys.push_back({FormKind::packColumns, p.x, p.w});
+    if (p.x != Elt::fp8)
+      keys.push_back({FormKind::gemvColumns, p.x, p.w});
     image = std::make_unique<FormImage>(keys, variant);
   }
   return *image;
@@ -382,6 +384,39 @@ TEST_P(FormsTest, ColumnPackMatchesForRaggedShapes) {
             ASSERT_NEAR(y[i * n + j], sum, 1e-6 * absolute)
                 << k << " " << n << " " << m;
           }
+      }
+}
+
+// One activation row against a weight [K,N] whose rows are K; its first row may
+// lie anywhere in a block of scales.
+TEST_P(FormsTest, GemvColumnsMatchesInEveryScaleBlock) {
+  if (pair().x == Elt::fp8)
+    GTEST_SKIP() << "its activations are not quantised";
+  FormKey key{FormKind::gemvColumns, pair().x, pair().w};
+  const FormImage &image = formsOf(pair(), variant());
+  for (int64_t k : {1, 3, 32, 128, 130})
+    for (int64_t n : {128, 512})
+      for (int64_t inBlock : {0, 64, 127}) {
+        Matrix x(pair().x, 1, k, 7), w(pair().w, k, n, 8);
+        int64_t scaleColumns = n / 128, blocks = (inBlock + k + 127) / 128;
+        std::vector<float> scales(blocks * scaleColumns);
+        for (size_t i = 0; i < scales.size(); ++i)
+          scales[i] = pair().w == Elt::fp8 ? 0.25f + 0.5f * i : 1.0f;
+        std::vector<float> y(n, NAN);
+        image.call(key, x.row(0), w.row(0), w.stride, scales.data(),
+                   scaleColumns, inBlock, int64_t(128), n, k, y.data());
+        for (int64_t j = 0; j < n; ++j) {
+          double sum = 0, absolute = 1e-30;
+          for (int64_t i = 0; i < k; ++i) {
+            double scale =
+                scales[(inBlock + i) / 128 * scaleColumns + j / 128];
+            double product = x.values[i] * w.values[i * n + j] * scale;
+            sum += product;
+            absolute += std::abs(product);
+          }
+          ASSERT_NEAR(y[j], sum, 1e-6 * absolute)
+              << "k " << k << " n " << n << " inBlock " << inBlock;
+        }
       }
 }
 
