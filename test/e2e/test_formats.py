@@ -102,7 +102,7 @@ class Formats(unittest.TestCase):
         digest = hashlib.sha256()
         for dtype, array in make_configs.make_tensors("v3-odd-fp8").values():
             digest.update(dtype.encode() + np.ascontiguousarray(array).tobytes())
-        self.assertEqual(digest.hexdigest()[:16], "37a6cbbed7bde379")
+        self.assertEqual(digest.hexdigest()[:16], "34e4487c5f39d342")
 
 
 if __name__ == "__main__":
