@@ -614,8 +614,10 @@ Value TileLowering::temporaryBytes(int64_t bytes) {
 }
 
 Value TileLowering::callBytes(int64_t bytes, bool clearFirstWord) {
-  // Never released: no other value of the kernel shares it.
-  int64_t offset = allocate(bytes);
+  // Fresh and never released: a value of the next work item that is computed
+  // before this point may not share it, so space that was freed will not do.
+  int64_t offset = scratchBytes;
+  scratchBytes += llvm::alignTo(std::max<int64_t>(bytes, 1), kAlignment);
   if (clearFirstWord) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(cast<BlockArgument>(scratch).getOwner());
