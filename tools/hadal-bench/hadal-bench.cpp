@@ -63,7 +63,10 @@ public:
   Status run() {
     if (flags.batches.empty() || !flags.promptLength)
       return error(5011, "--batch and --prompt-len must not be empty or 0");
-    HADAL_ASSIGN_OR_RETURN(model, cli::loadModel(flags.load));
+    HADAL_ASSIGN_OR_RETURN(
+        model,
+        cli::loadModel(flags.load, *std::max_element(flags.batches.begin(),
+                                                     flags.batches.end())));
     const uint64_t limit = model->description().max_seq_len();
     if (uint64_t(flags.promptLength) + flags.generateLength > limit)
       return error(5005,
@@ -94,8 +97,13 @@ public:
   }
 
 private:
+  /// Whether decode is set against a plain read of the host's memory.
+  bool comparesWithPlainRead() const { return model->hostWeights(); }
+
   /// Touches every weight once, so that page faults are not measured.
   void warmUp() {
+    if (!comparesWithPlainRead())
+      return;
     std::vector<bench::Piece> pieces;
     weights->all(pieces);
     double seconds = bench::readPlainly(model->driver(), pieces, false);
@@ -172,15 +180,17 @@ private:
       weights->read(batch, loads, pieces);
       expertShare += bench::WeightMap::expertShare(loads);
       const uint64_t stepBytes = bench::totalBytes(pieces);
-      const bool prefetch = s % 2;
-      const double read =
-          bench::readPlainly(model->driver(), pieces, prefetch);
       stepSeconds += seconds;
       bytes += stepBytes;
-      readSeconds[prefetch] += read;
-      readBytes[prefetch] += stepBytes;
-      ratios.push_back(read / seconds);
       stepTimes.push_back(seconds);
+      if (comparesWithPlainRead()) {
+        const bool prefetch = s % 2;
+        const double read =
+            bench::readPlainly(model->driver(), pieces, prefetch);
+        readSeconds[prefetch] += read;
+        readBytes[prefetch] += stepBytes;
+        ratios.push_back(read / seconds);
+      }
       progress.update(s + 1);
     }
     progress.finish();
@@ -198,16 +208,22 @@ private:
         {"tokens_per_second", tokensPerSecond},
         {"median_step_seconds", median(stepTimes)},
         {"weight_bytes_per_step", bytes / flags.generateLength},
-        {"weight_bytes_per_second", rate},
-        {"plain_read_bytes_per_second", plain},
-        {"share_of_plain_read", plain > 0 ? rate / plain : 0},
-        {"median_share_of_plain_read", median(ratios)}};
+        {"weight_bytes_per_second", rate}};
+    std::string comparison;
+    if (comparesWithPlainRead()) {
+      const double share = plain > 0 ? rate / plain : 0;
+      run["decode"]["plain_read_bytes_per_second"] = plain;
+      run["decode"]["share_of_plain_read"] = share;
+      run["decode"]["median_share_of_plain_read"] = median(ratios);
+      comparison = fmt::format("; plain read {:.2f} GB/s; share {:.3f} "
+                               "(median {:.3f})",
+                               plain / 1e9, share, median(ratios));
+    }
     fmt::print("batch {:3}  decode  {:6} tokens  {:8.2f} tokens/s  reads {} a "
-               "step, {:.2f} GB/s; plain read {:.2f} GB/s; share {:.3f} "
-               "(median {:.3f})\n",
+               "step, {:.2f} GB/s{}\n",
                batch, count, tokensPerSecond,
                formatBytes(bytes / flags.generateLength), rate / 1e9,
-               plain / 1e9, plain > 0 ? rate / plain : 0, median(ratios));
+               comparison);
     addProfile(run["decode"], "decode",
                expertShare / flags.generateLength);
     return {};
