@@ -91,6 +91,8 @@ SmallVector<Value> Pattern<TileSliceOp>::convert(TileSliceOp op,
     address = b.add(address, b.i32(bytes));
   if (Value row = adaptor.getDynamicRow())
     address = b.add(address, b.mul(row, b.i32(128)));
+  if (Value chunk = adaptor.getDynamicChunk())
+    address = b.add(address, b.mul(chunk, b.i32(type.getPitchRows() * 128)));
   return {address};
 }
 
