@@ -170,26 +170,23 @@ void scatterAccumulator(const WgmmaShape &shape, const float *tile,
 
 namespace {
 
-/// 64 x n x k in blocks of 4 rows by 32 columns (n is a multiple of 8; the
-/// last block is 8 wide). Products of two 8- or 16-bit floats are exact in
-/// f32, so a fused and an unfused multiply-add give the same bits.
+/// 4 rows by |Columns| columns at a time. Products of two 8- or 16-bit floats
+/// are exact in f32, so a fused and an unfused multiply-add give the same bits.
 template <unsigned Columns>
 [[gnu::always_inline]] inline void
 exactBlock(const float *a, const float *b, unsigned n, unsigned k, float *d) {
+  using V = Lanes<float, Columns>;
   for (unsigned row = 0; row < 64; row += 4) {
-    float acc[4][Columns];
+    V acc[4];
     for (unsigned r = 0; r < 4; ++r)
-      for (unsigned j = 0; j < Columns; ++j)
-        acc[r][j] = d[(row + r) * n + j];
-    for (unsigned kk = 0; kk < k; ++kk)
-      for (unsigned r = 0; r < 4; ++r) {
-        float factor = a[(row + r) * k + kk];
-        for (unsigned j = 0; j < Columns; ++j)
-          acc[r][j] += factor * b[kk * n + j];
-      }
+      acc[r] = loadLanes<V>(d + (row + r) * n);
+    for (unsigned kk = 0; kk < k; ++kk) {
+      V line = loadLanes<V>(b + kk * n);
+      for (unsigned r = 0; r < 4; ++r)
+        acc[r] += a[(row + r) * k + kk] * line;
+    }
     for (unsigned r = 0; r < 4; ++r)
-      for (unsigned j = 0; j < Columns; ++j)
-        d[(row + r) * n + j] = acc[r][j];
+      std::memcpy(d + (row + r) * n, &acc[r], sizeof(V));
   }
 }
 

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 
 namespace hadal::sim {
 namespace {
@@ -95,126 +96,133 @@ float hopperDot(WgmmaType ta, WgmmaType tb, const float *a, const float *b,
 
 namespace {
 
-/// Columns of one vector block.
-constexpr unsigned width = 8;
-
 /// Exponents of the operands of one instruction.
 struct Exponents {
   alignas(64) int32_t a[64 * 32];
   alignas(64) int32_t b[32 * 256];
 };
 
+/// The largest exponent of the terms and the accumulator, lane by lane.
+template <unsigned W>
+[[gnu::always_inline]] inline Lanes<int32_t, W>
+largestExponent(const int32_t *ea, const int32_t *eb, unsigned n, unsigned k,
+                Lanes<int32_t, W> accumulator) {
+  using Int = Lanes<int32_t, W>;
+  Int field = accumulator >> 23 & 0xff;
+  Int largest = __builtin_elementwise_max(field, Int{} + 1) - 127;
+  for (unsigned kk = 0; kk < k; ++kk)
+    largest = __builtin_elementwise_max(largest,
+                                        loadLanes<Int>(eb + kk * n) + ea[kk]);
+  return largest;
+}
+
 /// Below this exponent the f32 form would leave the range of its scale.
 constexpr int smallestVectorExponent = -100;
 
-/// One row by |width| columns of 8-bit products. Terms are at most
-/// 4 * 2^13 in magnitude, 33 of them, so int32 sums are exact.
-/// |low| receives non-zero where the scalar form must be used.
+/// One row by W columns of 8-bit products. Terms are at most 4 * 2^13 in
+/// magnitude, 33 of them, so int32 sums are exact. |low| is non-zero in the
+/// lanes that are left to the scalar form.
+template <unsigned W>
 [[gnu::always_inline]] inline void
 row8Bit(const float *a, const int32_t *ea, const float *b, const int32_t *eb,
-        unsigned n, unsigned k, float *d, int32_t *low) {
-  int32_t largest[width], sum[width];
-  float scale[width];
-  for (unsigned j = 0; j < width; ++j) {
-    auto field = static_cast<int32_t>(std::bit_cast<uint32_t>(d[j]) >> 23 &
-                                      0xff);
-    largest[j] = (field > 1 ? field : 1) - 127;
-  }
+        unsigned n, unsigned k, float *d, Lanes<int32_t, W> &low) {
+  using Int = Lanes<int32_t, W>;
+  using Float = Lanes<float, W>;
+  Float c = loadLanes<Float>(d);
+  Int largest = largestExponent<W>(ea, eb, n, k, std::bit_cast<Int>(c));
+  low = largest < smallestVectorExponent;
+  largest = __builtin_elementwise_max(largest, Int{} + smallestVectorExponent);
+  Float scale = std::bit_cast<Float>((13 - largest + 127) << 23);
+  Int sum = __builtin_convertvector(c * scale, Int);
   for (unsigned kk = 0; kk < k; ++kk)
-    for (unsigned j = 0; j < width; ++j) {
-      int32_t e = ea[kk] + eb[kk * n + j];
-      largest[j] = e > largest[j] ? e : largest[j];
-    }
-  for (unsigned j = 0; j < width; ++j) {
-    low[j] = largest[j] < smallestVectorExponent;
-    largest[j] = low[j] ? smallestVectorExponent : largest[j];
-    scale[j] = std::bit_cast<float>((13 - largest[j] + 127) << 23);
-    sum[j] = static_cast<int32_t>(d[j] * scale[j]);
-  }
-  for (unsigned kk = 0; kk < k; ++kk) {
-    float factor = a[kk];
-    for (unsigned j = 0; j < width; ++j)
-      sum[j] += static_cast<int32_t>(factor * b[kk * n + j] * scale[j]);
-  }
-  for (unsigned j = 0; j < width; ++j) {
-    float unit = std::bit_cast<float>((largest[j] - 13 + 127) << 23);
-    float value = static_cast<float>(sum[j]) * unit;
-    float cut =
-        std::bit_cast<float>(std::bit_cast<uint32_t>(value) & 0xfffffc00u);
-    d[j] = low[j] ? d[j] : cut;
-  }
+    sum += __builtin_convertvector(a[kk] * loadLanes<Float>(b + kk * n) * scale,
+                                   Int);
+  Float unit = std::bit_cast<Float>((largest - 13 + 127) << 23);
+  Float value = __builtin_convertvector(sum, Float) * unit;
+  // 13 of the 23 fraction bits survive.
+  Int cut = std::bit_cast<Int>(value) & ~0x3ff;
+  Int result = (low & std::bit_cast<Int>(c)) | (~low & cut);
+  std::memcpy(d, &result, sizeof(result));
 }
 
 /// The same for 16-bit operands in double: sums stay below 2^33, exact.
+template <unsigned W>
 [[gnu::always_inline]] inline void
 row16Bit(const float *a, const int32_t *ea, const float *b, const int32_t *eb,
-         unsigned n, unsigned k, float *d, int32_t *low) {
-  int32_t largest[width];
-  double scale[width], sum[width];
-  for (unsigned j = 0; j < width; ++j) {
-    auto field = static_cast<int32_t>(std::bit_cast<uint32_t>(d[j]) >> 23 &
-                                      0xff);
-    largest[j] = (field > 1 ? field : 1) - 127;
-  }
-  for (unsigned kk = 0; kk < k; ++kk)
-    for (unsigned j = 0; j < width; ++j) {
-      int32_t e = ea[kk] + eb[kk * n + j];
-      largest[j] = e > largest[j] ? e : largest[j];
-    }
-  for (unsigned j = 0; j < width; ++j) {
-    scale[j] = std::bit_cast<double>(
-        static_cast<uint64_t>(25 - largest[j] + 1023) << 52);
-    sum[j] = __builtin_trunc(static_cast<double>(d[j]) * scale[j]);
-  }
+         unsigned n, unsigned k, float *d, Lanes<int32_t, W> &low) {
+  using Int = Lanes<int32_t, W>;
+  using Long = Lanes<int64_t, W>;
+  using Float = Lanes<float, W>;
+  using Double = Lanes<double, W>;
+  Float c = loadLanes<Float>(d);
+  Long largest = __builtin_convertvector(
+      largestExponent<W>(ea, eb, n, k, std::bit_cast<Int>(c)), Long);
+  Double scale = std::bit_cast<Double>((25 - largest + 1023) << 52);
+  Double sum =
+      __builtin_elementwise_trunc(__builtin_convertvector(c, Double) * scale);
   for (unsigned kk = 0; kk < k; ++kk) {
-    double factor = a[kk];
-    for (unsigned j = 0; j < width; ++j)
-      sum[j] += __builtin_trunc(
-          factor * static_cast<double>(b[kk * n + j]) * scale[j]);
+    Double line =
+        __builtin_convertvector(loadLanes<Float>(b + kk * n), Double);
+    sum += __builtin_elementwise_trunc(static_cast<double>(a[kk]) * line *
+                                       scale);
   }
-  for (unsigned j = 0; j < width; ++j) {
-    double unit = std::bit_cast<double>(
-        static_cast<uint64_t>(largest[j] - 25 + 1023) << 52);
-    double value = sum[j] * unit;
-    double magnitude = __builtin_fabs(value);
-    // Cutting the low 29 fraction bits truncates to f32 in its normal range.
-    double cut = std::bit_cast<double>(std::bit_cast<uint64_t>(value) &
-                                       ~((1ull << 29) - 1));
-    low[j] = magnitude != 0 && (magnitude < 0x1p-126 || magnitude >= 0x1p128);
-    d[j] = low[j] ? d[j] : static_cast<float>(cut);
+  Double unit = std::bit_cast<Double>((largest - 25 + 1023) << 52);
+  Double value = sum * unit;
+  Double magnitude = __builtin_elementwise_abs(value);
+  Long outside = (magnitude != 0.0) &
+                 ((magnitude < 0x1p-126) | (magnitude >= 0x1p128));
+  low = __builtin_convertvector(outside, Int);
+  // Cutting the low 29 fraction bits truncates to f32 in its normal range.
+  Double cut = std::bit_cast<Double>(std::bit_cast<Long>(value) &
+                                     ~((int64_t{1} << 29) - 1));
+  Int bits = std::bit_cast<Int>(__builtin_convertvector(cut, Float));
+  Int result = (low & std::bit_cast<Int>(c)) | (~low & bits);
+  std::memcpy(d, &result, sizeof(result));
+}
+
+template <unsigned W>
+[[gnu::always_inline]] inline void
+hopperBlock(const WgmmaShape &shape, const Exponents &exponents, const float *a,
+            const float *b, float *d, unsigned c) {
+  const unsigned n = shape.n, k = shape.k();
+  const bool small = wgmmaElementBytes(shape.a) == 1;
+  for (unsigned row = 0; row < 64; ++row) {
+    Lanes<int32_t, W> low;
+    float *out = d + row * n + c;
+    if (small)
+      row8Bit<W>(a + row * k, exponents.a + row * k, b + c, exponents.b + c, n,
+                 k, out, low);
+    else
+      row16Bit<W>(a + row * k, exponents.a + row * k, b + c, exponents.b + c,
+                  n, k, out, low);
+    if (!__builtin_reduce_or(low))
+      continue;
+    float column[32];
+    for (unsigned j = 0; j < W; ++j) {
+      if (!low[j])
+        continue;
+      for (unsigned kk = 0; kk < k; ++kk)
+        column[kk] = b[kk * n + c + j];
+      out[j] =
+          hopperDot(shape.a, shape.b, a + row * k, column, k, out[j], false);
+    }
   }
 }
 
 [[gnu::always_inline]] inline void
 hopperBody(const WgmmaShape &shape, const Exponents &exponents, const float *a,
-           const float *b, float *d, float *column) {
-  const unsigned n = shape.n, k = shape.k();
-  const bool small = wgmmaElementBytes(shape.a) == 1;
-  for (unsigned row = 0; row < 64; ++row)
-    for (unsigned c = 0; c < n; c += width) {
-      int32_t low[width];
-      float *out = d + row * n + c;
-      if (small)
-        row8Bit(a + row * k, exponents.a + row * k, b + c, exponents.b + c, n,
-                k, out, low);
-      else
-        row16Bit(a + row * k, exponents.a + row * k, b + c, exponents.b + c, n,
-                 k, out, low);
-      for (unsigned j = 0; j < width; ++j) {
-        if (!low[j])
-          continue;
-        for (unsigned kk = 0; kk < k; ++kk)
-          column[kk] = b[kk * n + c + j];
-        out[j] = hopperDot(shape.a, shape.b, a + row * k, column, k, out[j],
-                           false);
-      }
-    }
+           const float *b, float *d) {
+  unsigned column = 0;
+  for (; column + 16 <= shape.n; column += 16)
+    hopperBlock<16>(shape, exponents, a, b, d, column);
+  for (; column < shape.n; column += 8)
+    hopperBlock<8>(shape, exponents, a, b, d, column);
 }
 
 HADAL_SIM_VECTORISED(hopperFast,
                      (const WgmmaShape &shape, const Exponents &exponents,
-                      const float *a, const float *b, float *d, float *column),
-                     (shape, exponents, a, b, d, column), hopperBody)
+                      const float *a, const float *b, float *d),
+                     (shape, exponents, a, b, d), hopperBody)
 
 bool allFinite(const float *values, size_t count) {
   uint32_t any = 0;
@@ -246,7 +254,7 @@ void detail::computeHopper(const WgmmaShape &shape, const float *a,
     exponents.a[i] = exponentOf(shape.a, a[i]);
   for (unsigned i = 0; i < k * n; ++i)
     exponents.b[i] = exponentOf(shape.b, b[i]);
-  hopperFast(shape, exponents, a, b, d, column);
+  hopperFast(shape, exponents, a, b, d);
 }
 
 } // namespace hadal::sim
