@@ -156,9 +156,9 @@ struct GateTopkSpec : Common {
 };
 
 /// Stable permutation by expert. Arguments: ids i32[?,k], row_token i32[?,1]
-/// (of routed row: its token), pos i32[?,k] (routed row of assignment (t,j); -1
-/// where the id names no expert), expert_load i32[E] (adds counts), sizes
-/// (writes expert_begin). One work item.
+/// (of routed row: its token), pos i32[?,1] (row t*k + j: the routed row of
+/// assignment (t,j); -1 where the id names no expert), expert_load i32[E] (adds
+/// counts), sizes (writes expert_begin). Domain: the experts.
 struct MoePermuteSpec : Common {
   int64_t experts, topk, tokens; // tokens: the bucket's capacity
 };
