@@ -324,8 +324,7 @@ private:
     for (auto [index, image] : llvm::enumerate(code.images)) {
       auto variant = string(image.variant);
       auto offsets = b.CreateVector(image.entryOffsets);
-      out.push_back(schema::CreateImage(b, variant, index, offsets,
-                                        strings({})));
+      out.push_back(schema::CreateImage(b, variant, index, offsets));
     }
     return out;
   }

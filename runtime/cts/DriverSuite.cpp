@@ -205,12 +205,8 @@ TEST_P(DriverSuite, RepeatPassesTheNthPart) {
 
 TEST_P(DriverSuite, AnArtifactForAnotherTargetIsRefused) {
   ArtifactT a = toy::model();
-  bool isCpu = driver->target() == "cpu";
-  a.provenance->target = isCpu ? "sm_90a" : "cpu";
-  if (isCpu) {
-    a.images[0]->symbols.assign(toy::kNumKernels, "f");
-    a.images[0]->entry_offsets.clear();
-  }
+  if (driver->target() == "cpu")
+    toy::makeSm90a(a);
   StatusOr<Artifact> artifact = open(a);
   ASSERT_TRUE(artifact.ok()) << artifact.status().toString();
   auto executable = driver->load(*artifact);

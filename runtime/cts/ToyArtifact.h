@@ -49,11 +49,16 @@ schema::ArtifactT skeleton();
 /// The whole toy model: decode buckets 1 and 4, prefill buckets 8 and 16 for 4
 /// rows, head entries of 1 and 4 rows.
 schema::ArtifactT model();
+/// Makes |artifact| one for sm_90a in structure: every kernel has a block of 32
+/// threads and blob 0 as its PTX, which is not PTX.
+void makeSm90a(schema::ArtifactT &artifact);
 
-/// The file of |artifact| with |blobs|.
+/// The file of |artifact| with |blobs|; where |rawBytes| is not 0, the blob is
+/// a zstd frame said to hold so many bytes.
 std::vector<uint8_t>
 assemble(const schema::ArtifactT &artifact,
-         const std::vector<std::vector<uint8_t>> &blobs);
+         const std::vector<std::vector<uint8_t>> &blobs,
+         const std::vector<uint64_t> &rawBytes = {});
 /// The same with the kernel image as the only blob.
 std::vector<uint8_t> assemble(const schema::ArtifactT &artifact);
 

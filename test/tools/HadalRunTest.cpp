@@ -247,9 +247,7 @@ TEST(HadalRun, BadFilesEndWithOneLine) {
   expectError(runWith(cut), {"truncated", "", 3, "H4003"});
   expectError(runWith({'h', 'e', 'l', 'l', 'o'}), {"text", "", 3, "H4001"});
   schema::ArtifactT foreign = model();
-  foreign.provenance->target = "sm_90a";
-  foreign.images[0]->symbols.assign(kNumKernels, "f");
-  foreign.images[0]->entry_offsets.clear();
+  makeSm90a(foreign);
   expectError(runWith(assemble(foreign)), {"target", "", 3, "H4007"});
   schema::ArtifactT image = model();
   image.images[0]->variant = "v4+bf16+vbmi";

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "runtime/base/Checked.h"
+#include "runtime/base/ProcessMemory.h"
 #include "runtime/drivers/cpu/CpuVariant.h"
 #include "runtime/drivers/cpu/ThreadPool.h"
 
@@ -152,6 +153,10 @@ public:
   std::string_view target() const override { return "cpu"; }
   bool sharesHostMemory() const override { return true; }
 
+  StatusOr<DeviceMemory> memory() override {
+    HADAL_ASSIGN_OR_RETURN(uint64_t available, readAvailableMemory());
+    return DeviceMemory{available, available};
+  }
   StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use) override {
     // Pages of an anonymous mapping are zero and committed on first touch.
     void *memory = mmap(nullptr, std::max<uint64_t>(bytes, 1),
