@@ -71,11 +71,11 @@ int run(CLI::App &app, int argc, char **argv,
   return status.exitCode();
 }
 
-void LoadFlags::add(CLI::App &app) {
+void LoadFlags::add(CLI::App &app, bool needsWeights) {
   app.add_option("artifact", artifact, "the .hadal file")->required();
   app.add_option("--weights", weights,
                  "the checkpoint directory it was compiled for")
-      ->required();
+      ->required(needsWeights);
   app.add_option("-t,--threads", threads,
                  "threads; default: as many as the process may run on")
       ->check(CLI::Range(1u, 1024u));
@@ -83,13 +83,15 @@ void LoadFlags::add(CLI::App &app) {
   app.add_flag("-q,--quiet", quiet, "no progress and no statistics on stderr");
 }
 
-StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags) {
+StatusOr<std::unique_ptr<Driver>> createDriver(const LoadFlags &flags) {
   if (flags.device != "cpu")
     return error(5011, "--device {} is not known; this build has 'cpu'",
                  flags.device);
-  HADAL_ASSIGN_OR_RETURN(
-      std::unique_ptr<Driver> driver,
-      cpu::createCpuDriver({.threads = flags.threads, .variant = {}}));
+  return cpu::createCpuDriver({.threads = flags.threads, .variant = {}});
+}
+
+StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags) {
+  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver, createDriver(flags));
   const std::string description = driver->description();
   ModelOptions options;
   options.artifactPath = flags.artifact;

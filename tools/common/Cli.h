@@ -35,8 +35,12 @@ struct LoadFlags {
   unsigned threads = 0;
   bool quiet = false;
 
-  void add(CLI::App &app);
+  /// |needsWeights| false: --weights may be left out.
+  void add(CLI::App &app, bool needsWeights = true);
 };
+
+/// The driver that --device names; H5011 for one that this build does not have.
+StatusOr<std::unique_ptr<Driver>> createDriver(const LoadFlags &flags);
 
 /// Loads the model and prints a line on stderr: time, mapped and anonymous
 /// memory. H5011 for a device that this build does not have.

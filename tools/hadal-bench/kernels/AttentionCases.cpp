@@ -210,8 +210,6 @@ void buildMlaPrefillCase(CaseBuilder &b, const MlaPrefillSpec &spec) {
   const uint64_t outWidth = spec.heads * spec.value;
   b.output("o", spec.quantize ? b.fp8Rows("o", outWidth)
                               : b.act("o", spec.act, outWidth));
-  // One head a sample, else the expansion of the keys takes too long: the
-  // columns of other heads repeat that of the first.
   b.expect({"o", CaseBuilder::firstRows(s.row.size()),
             [=, &q, &w](uint64_t token, const std::vector<uint64_t> &columns) {
               std::vector<std::vector<size_t>> byHead(spec.heads);
@@ -250,7 +248,7 @@ void buildMlaPrefillCase(CaseBuilder &b, const MlaPrefillSpec &spec) {
               }
               return result;
             },
-            kindOf(spec.act, spec.quantize)});
+            kindOf(spec.act, spec.quantize), static_cast<uint64_t>(spec.value)});
   double pairs = 0;
   for (uint64_t position : s.position)
     pairs += static_cast<double>(position + 1);

@@ -63,11 +63,17 @@ void buildGemmCase(CaseBuilder &b, const GemmSpec &spec) {
   const Tensor &x = b.random("x", spec.quantizedInput
                                       ? b.fp8Rows("x", k)
                                       : b.act("x", spec.act, k));
-  const Tensor &w = b.random("w", b.weight(spec.weight, n, k, parts));
+  auto weight = [&](const char *name) -> const Tensor & {
+    Tensor &tensor = b.random(name, b.weight(spec.weight, n, k, parts));
+    tensor.stack = spec.experts > 0;
+    tensor.segmentRows = spec.segmentRows;
+    return tensor;
+  };
+  const Tensor &w = weight("w");
   const Tensor *up = nullptr, *residual = nullptr, *cosSin = nullptr,
                *positions = nullptr;
   if (gated)
-    up = &b.random("w_up", b.weight(spec.weight, n, k, parts));
+    up = &weight("w_up");
   if (spec.epilogue == Epilogue::residual)
     residual = &b.random("residual", b.act("residual", spec.act, n));
   if (spec.epilogue == Epilogue::rope) {

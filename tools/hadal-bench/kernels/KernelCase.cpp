@@ -30,30 +30,49 @@ Bound boundOf(Expected::Kind kind) {
   return {};
 }
 
+/// All columns of a narrow row; else its first and last and some between, or
+/// some of one random group.
+std::vector<uint64_t> sampleColumns(uint64_t count, uint64_t group,
+                                    Random &random) {
+  constexpr uint64_t kColumns = 48;
+  uint64_t first = 0;
+  if (group && group < count) {
+    first = random.below(count / group) * group;
+    count = group;
+  }
+  std::vector<uint64_t> columns;
+  if (count <= kColumns) {
+    for (uint64_t c = 0; c < count; ++c)
+      columns.push_back(first + c);
+    return columns;
+  }
+  columns = {first, first + count - 1};
+  while (columns.size() < kColumns)
+    columns.push_back(first + random.below(count));
+  return columns;
+}
+
+/// The first and the last of |rows|, and some between.
+std::vector<uint64_t> sampleRows(std::vector<uint64_t> rows, Random &random) {
+  constexpr uint64_t kRows = 12;
+  if (rows.size() <= kRows)
+    return rows;
+  for (uint64_t i = 1; i + 1 < kRows; ++i)
+    std::swap(rows[i], rows[i + random.below(rows.size() - 1 - i)]);
+  rows[kRows - 1] = rows.back();
+  rows.resize(kRows);
+  return rows;
+}
+
 } // namespace
 
 Deviation KernelCase::check(const Arguments &actual, Random &random) const {
-  constexpr uint64_t kRows = 12, kColumns = 48;
   Deviation worst;
   for (const Expected &output : expected) {
     const Tensor &tensor = actual.find(output.output)->second;
-    std::vector<uint64_t> rows = output.rows;
-    // The first and the last row, and some between.
-    for (uint64_t i = 1; rows.size() > kRows && i + 1 < kRows; ++i)
-      std::swap(rows[i], rows[i + random.below(rows.size() - 1 - i)]);
-    if (rows.size() > kRows) {
-      rows[kRows - 1] = rows.back();
-      rows.resize(kRows);
-    }
-    std::vector<uint64_t> columns;
-    if (tensor.cols <= kColumns) {
-      columns.resize(tensor.cols);
-      std::iota(columns.begin(), columns.end(), 0);
-    } else {
-      columns = {0, tensor.cols - 1};
-      while (columns.size() < kColumns)
-        columns.push_back(random.below(tensor.cols));
-    }
+    const std::vector<uint64_t> rows = sampleRows(output.rows, random);
+    const std::vector<uint64_t> columns =
+        sampleColumns(tensor.cols, output.group, random);
     double most = 0, error = 0, xx = 0, yy = 0, xy = 0;
     for (uint64_t row : rows) {
       const std::vector<double> values = output.values(row, columns);

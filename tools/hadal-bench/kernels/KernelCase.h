@@ -44,6 +44,9 @@ struct Expected {
   /// value before it was quantised: half a step of 2^-3 of it, and more where
   /// an input that was rounded the other way moves it over a step.
   enum class Kind { exact, f32, act, quantised } kind = Kind::act;
+  /// Not 0: the columns of a row are sampled inside one group this wide (a
+  /// head), where those of another cost a new computation.
+  uint64_t group = 0;
 };
 
 /// The arguments of one kernel by name, and what it must compute.

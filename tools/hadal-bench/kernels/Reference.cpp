@@ -73,8 +73,8 @@ double roundToAct(kernels::Act act, double value) {
 static std::vector<int64_t> ranking(const Row &values) {
   std::vector<int64_t> order(values.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    return values[a] > values[b];
+  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return values[a] != values[b] ? values[a] > values[b] : a < b;
   });
   return order;
 }

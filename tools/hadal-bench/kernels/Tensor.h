@@ -36,6 +36,10 @@ struct Tensor {
   DType dtype = DType::none;
   uint64_t parts = 1, rows = 0, cols = 0;
   uint64_t blockRows = 0; // 0: no scales
+  /// How the CPU reaches it: a table of parts (a stack of experts), or of blocks
+  /// of so many rows (segments); neither: one pointer.
+  bool stack = false;
+  uint64_t segmentRows = 0;
   std::vector<uint8_t> data;
   std::vector<float> scales;
 
