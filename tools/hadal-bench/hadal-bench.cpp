@@ -9,6 +9,7 @@
 #include "runtime/base/ProcessMemory.h"
 #include "runtime/base/Progress.h"
 #include "tools/common/Cli.h"
+#include "tools/hadal-bench/KernelBench.h"
 #include "tools/hadal-bench/PlainRead.h"
 
 using namespace hadal;
@@ -23,7 +24,36 @@ struct BenchFlags {
   std::vector<uint32_t> batches = {1, 4};
   std::string json;
   bool profile = false;
+  std::optional<std::string> kernels;
+  bool checkOnly = false;
+  uint64_t seed = 1;
 };
+
+/// Writes |report| to |path|, if one is given.
+Status writeJson(const std::string &path, const Json &report) {
+  if (path.empty())
+    return {};
+  HADAL_ASSIGN_OR_RETURN(AtomicFileWriter file, AtomicFileWriter::create(path));
+  HADAL_RETURN_IF_ERROR(file.write(report.dump(2) + "\n"));
+  return file.commit();
+}
+
+Status benchKernels(const BenchFlags &flags) {
+  HADAL_ASSIGN_OR_RETURN(Artifact artifact, Artifact::open(flags.load.artifact));
+  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver,
+                         createDriver(flags.load.device, artifact));
+  Json report = {{"artifact", flags.load.artifact},
+                 {"device", driver->description()}};
+  bench::KernelBenchOptions options;
+  options.pattern = *flags.kernels;
+  options.seed = flags.seed;
+  options.checkOnly = flags.checkOnly;
+  Status status =
+      bench::runKernelBench(*driver, artifact, options, report);
+  // Figures of the kernels that are right are kept beside an error.
+  HADAL_RETURN_IF_ERROR(writeJson(flags.json, report));
+  return status;
+}
 
 /// The tokens fed: uniform and the same in every run, so that experts are
 /// chosen as differently as the model allows.
@@ -91,12 +121,7 @@ public:
     report["memory"] = {{"anonymous_bytes", memory.anonymous},
                         {"file_bytes", memory.file},
                         {"peak_resident_bytes", memory.peakResident}};
-    if (flags.json.empty())
-      return {};
-    HADAL_ASSIGN_OR_RETURN(AtomicFileWriter file,
-                           AtomicFileWriter::create(flags.json));
-    HADAL_RETURN_IF_ERROR(file.write(report.dump(2) + "\n"));
-    return file.commit();
+    return writeJson(flags.json, report);
   }
 
 private:
@@ -309,7 +334,7 @@ int main(int argc, char **argv) {
   BenchFlags flags;
   CLI::App app("Measures prefill and decode of a compiled model.",
                "hadal-bench");
-  flags.load.add(app);
+  flags.load.add(app, /*needsWeights=*/false);
   app.add_option("--prompt-len", flags.promptLength, "tokens of each prompt")
       ->check(cli::nonNegative())
       ->capture_default_str();
@@ -330,5 +355,22 @@ int main(int argc, char **argv) {
       ->capture_default_str();
   app.add_option("--json", flags.json, "a file for all figures");
   app.add_flag("--profile", flags.profile, "time by kernel");
-  return cli::run(app, argc, argv, [&] { return Bench(flags).run(); });
+  app.add_option_function<std::vector<std::string>>(
+         "--kernels",
+         [&](const std::vector<std::string> &pattern) {
+           flags.kernels = pattern.empty() ? "" : pattern[0];
+         },
+         "each kernel alone on random inputs, checked and then timed; only "
+         "those whose name holds this regular expression")
+      ->expected(0, 1);
+  app.add_flag("--check-only", flags.checkOnly, "--kernels: do not time");
+  app.add_option("--seed", flags.seed, "--kernels: of the inputs")
+      ->capture_default_str();
+  return cli::run(app, argc, argv, [&]() -> Status {
+    if (flags.kernels)
+      return benchKernels(flags);
+    if (flags.load.weights.empty())
+      return error(5011, "--weights is required without --kernels");
+    return Bench(flags).run();
+  });
 }
