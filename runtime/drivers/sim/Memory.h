@@ -1,0 +1,141 @@
+// Device memory of the simulator: one address space with an allocation table
+// and a definedness bit per byte.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "runtime/base/Status.h"
+
+namespace hadal::sim {
+
+struct Allocation {
+  uint64_t base = 0, bytes = 0;
+  std::string name;
+};
+
+/// Global memory. Addresses start at `firstAddress`, are never host pointers,
+/// and allocations are at least 512 bytes apart, so that running past one
+/// cannot reach another. Fresh memory is undefined; what the host writes is
+/// defined. Not thread-safe.
+class Memory {
+public:
+  static constexpr uint64_t firstAddress = 0x10'0000'0000;
+
+  /// Reserves |capacity| bytes of address space; pages are touched on use.
+  explicit Memory(uint64_t capacity = uint64_t(64) << 30);
+  ~Memory();
+  Memory(const Memory &) = delete;
+  Memory &operator=(const Memory &) = delete;
+
+  /// Errors: H5006 when the address space is exhausted. |align| is a power of
+  /// two. |name| appears in findings.
+  StatusOr<uint64_t> allocate(uint64_t bytes, std::string name,
+                              uint64_t align = 256);
+  Status release(uint64_t address);
+  /// Host copies. Errors: H5022 outside one allocation. A host copy waits for
+  /// all launches before it (it ends the PDL chain).
+  Status write(uint64_t address, const void *from, uint64_t bytes);
+  Status read(uint64_t address, void *to, uint64_t bytes);
+  Status fill(uint64_t address, uint8_t value, uint64_t bytes);
+  /// True if every byte of the range is defined.
+  bool defined(uint64_t address, uint64_t bytes) const;
+  uint64_t allocatedBytes() const { return inUse; }
+
+  // ---- For the executor -----------------------------------------------
+
+  /// The allocation that holds all of [address, address + bytes), or nullptr.
+  const Allocation *find(uint64_t address, uint64_t bytes) const {
+    if (address - lastHit.base < lastHit.bytes &&
+        bytes <= lastHit.bytes - (address - lastHit.base))
+      return &lastHit;
+    return findSlow(address, bytes);
+  }
+  /// "in 'x' (4096 bytes), 16 bytes past its end" or where the nearest
+  /// allocation is.
+  std::string describe(uint64_t address) const;
+
+  /// Host bytes of a device address that find() accepted.
+  uint8_t *host(uint64_t address) { return arena + (address - firstAddress); }
+  const uint8_t *host(uint64_t address) const {
+    return arena + (address - firstAddress);
+  }
+
+  /// Definedness of |bytes| <= 64 bytes at |address|, bit i = byte i.
+  uint64_t definedBits(uint64_t address, unsigned bytes) const {
+    uint64_t offset = address - firstAddress;
+    uint64_t word[2];
+    std::memcpy(word, shadow + offset / 8, sizeof word);
+    unsigned shift = offset % 8;
+    uint64_t bits = word[0] >> shift;
+    if (shift)
+      bits |= word[1] << (64 - shift);
+    return bytes == 64 ? bits : bits & ((uint64_t(1) << bytes) - 1);
+  }
+  void setDefinedBits(uint64_t address, unsigned bytes, uint64_t bits);
+  void markDefined(uint64_t address, uint64_t bytes, bool defined = true);
+
+  // ---- Programmatic dependent launch ----------------------------------
+  // While a launch runs, the old contents of every page that it writes are
+  // kept. A following PDL launch must not touch them before its
+  // griddepcontrol.wait, and under the lazy policy reads the old contents.
+
+  /// Begins a launch: with |pdl| the pages written by the launches since the
+  /// last full synchronisation become the stale set.
+  void beginLaunch(bool pdl);
+  /// Called before every global write by a kernel.
+  void noteWrite(uint64_t address, uint64_t bytes) {
+    uint64_t first = (address - firstAddress) >> pageShift;
+    uint64_t last = (address + bytes - 1 - firstAddress) >> pageShift;
+    if (first == last && first == lastWrittenPage && lastPage) {
+      lastPage->mark(address, bytes);
+      return;
+    }
+    noteWriteSlow(address, bytes);
+  }
+  /// True if a byte of the range was written by a launch that the running one
+  /// has not waited for.
+  bool isStale(uint64_t address, uint64_t bytes) const;
+  /// Reads what was there before the predecessor's writes.
+  void readStale(uint64_t address, void *to, uint64_t bytes) const;
+  bool hasStale() const { return !stale.empty(); }
+  /// Everything before is complete: the host synchronised.
+  void synchronize();
+
+  /// Addresses of each module's variables, by PtxModule::id().
+  std::map<uint64_t, std::vector<uint64_t>> moduleVariables;
+
+private:
+  static constexpr unsigned pageShift = 12;
+  static constexpr size_t maxStalePages = size_t(1) << 15;
+  struct Page {
+    uint8_t old[1 << pageShift];
+    uint64_t written[(1 << pageShift) / 64] = {};
+    /// Pages are aligned: firstAddress is a multiple of the page size.
+    void mark(uint64_t address, uint64_t bytes) {
+      for (uint64_t i = 0; i < bytes; ++i) {
+        uint64_t b = (address + i) & ((1 << pageShift) - 1);
+        written[b / 64] |= uint64_t(1) << (b % 64);
+      }
+    }
+  };
+  using Pages = std::unordered_map<uint64_t, std::unique_ptr<Page>>;
+
+  const Allocation *findSlow(uint64_t address, uint64_t bytes) const;
+  void noteWriteSlow(uint64_t address, uint64_t bytes);
+
+  uint64_t capacity = 0, inUse = 0;
+  uint8_t *arena = nullptr, *shadow = nullptr;
+  std::map<uint64_t, Allocation> allocations;
+  mutable Allocation lastHit;
+  Pages written, stale;
+  uint64_t lastWrittenPage = ~uint64_t(0);
+  Page *lastPage = nullptr;
+};
+
+} // namespace hadal::sim
