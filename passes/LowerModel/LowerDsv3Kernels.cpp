@@ -103,13 +103,15 @@ FunctionLowering::Operand FunctionLowering::define(Value result,
   Storage &storage = storages[result];
   if (!storage.data) {
     RankedTensorType type = typeOf(result);
+    // A vector is dense; of a matrix every row has its pitch.
     int64_t bytes = rows(result);
-    for (int64_t extent : type.getShape().drop_front().drop_back())
-      bytes *= extent;
-    // A vector has one element in a row; it is never padded.
-    bytes *= type.getRank() == 1
-                 ? llvm::divideCeil(type.getElementTypeBitWidth(), 8)
-                 : context.rowBytes(type.getElementType(), columns(result));
+    if (type.getRank() == 1) {
+      bytes *= llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+    } else {
+      for (int64_t extent : type.getShape().drop_front().drop_back())
+        bytes *= extent;
+      bytes *= context.rowBytes(type.getElementType(), columns(result));
+    }
     Operation *op = result.getDefiningOp();
     std::string label = op->getName().stripDialect().str();
     if (!suffix.empty())
@@ -488,11 +490,13 @@ LogicalResult FunctionLowering::lower(dsv3::MoePermuteOp op) {
   spec.experts = cast<dsv3::CountsType>(op.getCounts().getType()).getSize();
   spec.topk = columns(op.getIds());
   spec.tokens = bucket.getTokens();
-  // `begin` is the expert_begin part of the sizes.
+  // `begin` is the expert_begin part of the sizes. The kernel sees `place` as
+  // one column.
+  define(op.getPlace(), "place");
   return launch(op, spec,
                 {rowsOf(op.getIds()), define(op.getSource(), "source"),
-                 define(op.getPlace(), "place"), whole(op.getCounts())},
-                spec.tokens);
+                 rowsOf(op.getPlace(), spec.topk), whole(op.getCounts())},
+                spec.experts);
 }
 
 LogicalResult FunctionLowering::lower(dsv3::MoeCombineOp op) {

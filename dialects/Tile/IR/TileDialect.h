@@ -28,7 +28,7 @@ namespace hadal::tile {
 /// matrices start at multiples of 16 bytes, as its bulk copies need; everything
 /// else is dense, as all memory is on the CPU.
 int64_t rowPitchBytes(mlir::Type element, int64_t rank, int64_t columns);
-/// Of |view|, whose innermost extent is static.
+/// Of |view|; 0 if its innermost extent is dynamic.
 int64_t rowPitchBytes(ViewType view);
 
 } // namespace hadal::tile
