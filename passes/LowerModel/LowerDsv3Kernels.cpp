@@ -475,11 +475,13 @@ LogicalResult FunctionLowering::lower(dsv3::MoePermuteOp op) {
   spec.experts = cast<dsv3::CountsType>(op.getCounts().getType()).getSize();
   spec.topk = columns(op.getIds());
   spec.tokens = bucket.getTokens();
-  // `begin` is the expert_begin part of the sizes.
+  // `begin` is the expert_begin part of the sizes. The kernel sees `place` as
+  // one column.
+  define(op.getPlace(), "place");
   return launch(op, spec,
                 {rowsOf(op.getIds()), define(op.getSource(), "source"),
-                 define(op.getPlace(), "place"), whole(op.getCounts())},
-                spec.tokens);
+                 rowsOf(op.getPlace(), spec.topk), whole(op.getCounts())},
+                spec.experts);
 }
 
 LogicalResult FunctionLowering::lower(dsv3::MoeCombineOp op) {

@@ -41,16 +41,24 @@ public:
 /// The kernels of one artifact, loaded.
 class Executable {
 public:
+  explicit Executable(const Artifact &artifact) : artifact(artifact) {}
   virtual ~Executable() = default;
   /// The image in use, e.g. "v4+bf16+vbmi".
   virtual std::string_view variant() const = 0;
   /// Binds entry |index| of the artifact.
+  StatusOr<std::unique_ptr<PreparedEntry>> prepare(unsigned index,
+                                                   const Bindings &bindings);
+  /// Binds launches of the artifact's kernels; |name| is for messages.
+  /// |replayed|: they will run often, one way or another the same.
   virtual StatusOr<std::unique_ptr<PreparedEntry>>
-  prepare(unsigned index, const Bindings &bindings) = 0;
+  prepare(std::string name, const LaunchList &list, bool replayed) = 0;
   /// Starts (and clears) or stops timing of each kernel.
   virtual void setProfiling(bool enabled) = 0;
   /// By kernel index; empty before profiling was switched on.
   virtual std::span<const KernelTime> profile() const = 0;
+
+protected:
+  const Artifact &artifact;
 };
 
 /// How memory is used: `Sparse` memory is committed when it is touched (a cache

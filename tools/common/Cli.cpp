@@ -70,11 +70,11 @@ int run(CLI::App &app, int argc, char **argv,
   return status.exitCode();
 }
 
-void LoadFlags::add(CLI::App &app) {
+void LoadFlags::add(CLI::App &app, bool needsWeights) {
   app.add_option("artifact", artifact, "the .hadal file")->required();
   app.add_option("--weights", weights,
                  "the checkpoint directory it was compiled for")
-      ->required();
+      ->required(needsWeights);
   app.add_option("-t,--threads", device.threads,
                  "threads of the cpu device; default: as many as the process "
                  "may run on")

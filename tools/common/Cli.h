@@ -36,7 +36,8 @@ struct LoadFlags {
   DeviceOptions device;
   bool quiet = false;
 
-  void add(CLI::App &app);
+  /// |needsWeights| false: --weights may be left out.
+  void add(CLI::App &app, bool needsWeights = true);
 };
 
 /// Loads the model for sessions of |rows| rows (0: as many as it was compiled

@@ -133,3 +133,14 @@ LogicalResult ViewType::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "a stack view needs two dimensions or more";
   return success();
 }
+
+int64_t hadal::tile::rowPitchBytes(ViewType view) {
+  int64_t inner = view.getShape().back();
+  if (inner < 0)
+    return 0;
+  Type element = view.getElementType();
+  int64_t bytes = inner * ((element.getIntOrFloatBitWidth() + 7) / 8);
+  bool padded = view.getRank() >= 2 &&
+                (element.isBF16() || isa<Float8E4M3FNType>(element));
+  return padded ? (bytes + 15) / 16 * 16 : bytes;
+}

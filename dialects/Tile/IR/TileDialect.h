@@ -22,3 +22,13 @@
 #include "dialects/Tile/IR/TileTypes.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/Tile/IR/TileOps.h.inc"
+
+namespace hadal::tile {
+
+/// Bytes from one row of |view| to the next in a GPU's memory: a bf16 or e4m3fn
+/// row of a view of rank >= 2 is padded to a multiple of 16 bytes, so that TMA
+/// and 16-byte accesses reach every row; others are dense. 0 if the innermost
+/// extent is dynamic.
+int64_t rowPitchBytes(ViewType view);
+
+} // namespace hadal::tile

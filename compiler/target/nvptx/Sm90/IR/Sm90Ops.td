@@ -87,17 +87,17 @@ def Sm90_TileAllocOp : Sm90_Op<"tile_alloc"> {
   let assemblyFormat = "attr-dict `:` type($result)";
 }
 
-def Sm90_TileSliceOp : Sm90_Op<"tile_slice", [Pure]> {
+def Sm90_TileSliceOp : Sm90_Op<"tile_slice", [Pure, AttrSizedOperandSegments]> {
   let summary = "A rectangle of a tile.";
   let description = [{
-    From row `row` (static, plus `dynamic_row`, both multiples of 8) and column
-    `col` (a multiple of 128 bytes).
+    From row `row` (static, plus `dynamicRow`, both multiples of 8) and column
+    `col` (a multiple of 128 bytes, plus `dynamicChunk` chunks of 128 bytes).
   }];
   let arguments = (ins Sm90_Tile:$tile, Optional<I32>:$dynamicRow,
-                       I64Attr:$row, I64Attr:$col);
+                       Optional<I32>:$dynamicChunk, I64Attr:$row, I64Attr:$col);
   let results = (outs Sm90_Tile:$result);
   let assemblyFormat = [{
-    $tile `[` $row (`+` $dynamicRow^)? `,` $col `]` attr-dict
+    $tile `[` $row (`+` $dynamicRow^)? `,` $col (`+` $dynamicChunk^)? `]` attr-dict
     `:` type($tile) `->` type($result)
   }];
   let hasVerifier = 1;
