@@ -1,4 +1,5 @@
 #include "compiler/target/nvptx/EmitPtx.h"
+#include "compiler/target/nvptx/Lower/Simt.h"
 #include "compiler/target/nvptx/Sm90Emitter.h"
 
 using namespace mlir;
@@ -24,6 +25,17 @@ public:
     SmallVector<tile::KernelOp> kernels(module.getOps<tile::KernelOp>());
     for (tile::KernelOp kernel : kernels) {
       OpBuilder builder(kernel);
+      if (isSimtKernel(kernel)) {
+        FailureOr<SimtFunction> simt = lowerSimt(kernel, builder);
+        if (failed(simt))
+          return signalPassFailure();
+        simt->func->setAttr("hadal.shared_bytes",
+                            builder.getI64IntegerAttr(simt->sharedBytes));
+        simt->func->setAttr("hadal.threads",
+                            builder.getI64IntegerAttr(simt->threads));
+        kernel.erase();
+        continue;
+      }
       Sm90Emitter emitter(kernel);
       if (failed(emitter.emit(builder)))
         return signalPassFailure();

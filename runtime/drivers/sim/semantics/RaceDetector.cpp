@@ -115,18 +115,8 @@ std::optional<Conflict> RaceDetector::warpAccess(unsigned warp,
                knowledge);
 }
 
-SyncClock RaceDetector::common(std::span<const unsigned> warps) const {
-  SyncClock result = knowledge_[warps.front()];
-  for (unsigned warp : warps.subspan(1)) {
-    result.order.meet(knowledge_[warp].order);
-    result.proxy.meet(knowledge_[warp].proxy);
-  }
-  return result;
-}
-
-RaceDetector::Operation
-RaceDetector::beginAsync(std::span<const unsigned> warps) {
-  SyncClock knowledge = common(warps);
+RaceDetector::Operation RaceDetector::beginAsync(unsigned warp,
+                                                 SyncClock knowledge) {
   // A number may serve again once its last operation is known to be over:
   // then a later epoch of it implies the earlier one.
   size_t slot = 0;
@@ -138,15 +128,10 @@ RaceDetector::beginAsync(std::span<const unsigned> warps) {
     slots_.emplace_back();
   Slot &chosen = slots_[slot];
   chosen.busy = true;
-  chosen.warp = warps.front();
+  chosen.warp = warp;
   ++chosen.clock;
   chosen.knowledge = std::move(knowledge);
   return static_cast<Operation>(slot);
-}
-
-void RaceDetector::refreshAsync(Operation operation,
-                                std::span<const unsigned> warps) {
-  slots_[operation].knowledge.join(common(warps));
 }
 
 std::optional<Conflict>

@@ -7,10 +7,9 @@
 
 #include "runtime/drivers/sim/semantics/VectorClock.h"
 
-#include <array>
 #include <cstdint>
 #include <optional>
-#include <span>
+#include <utility>
 #include <vector>
 
 namespace hadal::sim {
@@ -55,6 +54,10 @@ struct SyncClock {
     order.join(other.order);
     proxy.join(other.proxy);
   }
+  void meet(const SyncClock &other) {
+    order.meet(other.order);
+    proxy.meet(other.proxy);
+  }
 };
 
 class RaceDetector {
@@ -71,12 +74,18 @@ public:
                                      unsigned bytes, Access access,
                                      Strength strength, unsigned line);
 
-  /// An operation issued by |warps| (1, or the 4 of a warpgroup: then only what
-  /// all of them know is ordered before it).
-  Operation beginAsync(std::span<const unsigned> warps);
-  /// Adds to an open operation what it may rely on: later instructions of the
-  /// same batch see what their warps know by then.
-  void refreshAsync(Operation operation, std::span<const unsigned> warps);
+  /// What is ordered before the next access of |warp|. The knowledge of a
+  /// warpgroup's operation is what all its warps know (SyncClock::meet).
+  SyncClock knowledgeOf(unsigned warp) const { return knowledge_[warp]; }
+  /// An operation that |warp| issues, knowing |knowledge|.
+  Operation beginAsync(unsigned warp, SyncClock knowledge);
+  Operation beginAsync(unsigned warp) {
+    return beginAsync(warp, knowledge_[warp]);
+  }
+  /// Later instructions of one batch know more.
+  void setKnowledge(Operation operation, SyncClock knowledge) {
+    slots_[operation].knowledge = std::move(knowledge);
+  }
   std::optional<Conflict> asyncAccess(Operation operation, uint64_t address,
                                       unsigned bytes, Access access,
                                       unsigned line);
@@ -119,7 +128,6 @@ private:
                                 const SyncClock &knowledge);
   std::optional<Conflict> touchCell(uint64_t cell, const Record &now,
                                     const SyncClock &knowledge);
-  SyncClock common(std::span<const unsigned> warps) const;
 
   unsigned warps_;
   std::vector<SyncClock> knowledge_;

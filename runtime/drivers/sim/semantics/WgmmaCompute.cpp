@@ -110,62 +110,70 @@ Status gatherSharedB(const WgmmaShape &shape, const MatrixDescriptor &b,
                       windowBase, sharedBytes, 1, shape.n, tile);
 }
 
-void gatherRegisterA(const WgmmaShape &shape, const uint32_t *registers,
-                     float *tile) {
+void loadOperandRegister(const WgmmaShape &shape, unsigned warp, unsigned reg,
+                         const uint32_t *lanes, float *tile) {
   const unsigned bits = wgmmaElementBytes(shape.a) * 8, parts = 32 / bits;
-  for (unsigned reg = 0; reg < 4; ++reg)
-    for (unsigned t = 0; t < 128; ++t) {
-      uint32_t word = registers[reg * 128 + t];
-      for (unsigned part = 0; part < parts; ++part, word >>= bits) {
-        auto [row, k] = registerOperandElement(shape.a, t, reg, part);
-        float value = 0;
-        switch (shape.a) {
-        case WgmmaType::bf16:
-          value = std::bit_cast<float>(word << 16);
-          break;
-        case WgmmaType::f16:
-          value = decodeHalf(word & 0xffff);
-          break;
-        case WgmmaType::e4m3:
-          value = decodeE4m3(word & 0xff);
-          break;
-        case WgmmaType::e5m2:
-          value = decodeHalf((word & 0xff) << 8);
-          break;
-        }
-        tile[row * shape.k() + k] = shape.negateA ? -value : value;
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    uint32_t word = lanes[lane];
+    for (unsigned part = 0; part < parts; ++part) {
+      auto [row, k] =
+          registerOperandElement(shape.a, 32 * warp + lane, reg, part);
+      float value = 0;
+      switch (shape.a) {
+      case WgmmaType::bf16:
+        value = std::bit_cast<float>(word << 16);
+        break;
+      case WgmmaType::f16:
+        value = decodeHalf(word & 0xffff);
+        break;
+      case WgmmaType::e4m3:
+        value = decodeE4m3(word & 0xff);
+        break;
+      case WgmmaType::e5m2:
+        value = decodeHalf((word & 0xff) << 8);
+        break;
       }
+      tile[row * shape.k() + k] = shape.negateA ? -value : value;
+      word >>= bits;
     }
+  }
 }
 
-void gatherAccumulator(const WgmmaShape &shape, const uint32_t *registers,
-                       float *tile) {
-  for (unsigned i = 0; i < shape.n / 2; ++i)
-    for (unsigned t = 0; t < 128; ++t) {
-      auto [row, column] = accumulatorElement(t, i);
-      float value;
-      if (shape.f16Result)
-        value = decodeHalf(registers[i / 2 * 128 + t] >> (i & 1) * 16 & 0xffff);
-      else
-        value = std::bit_cast<float>(registers[i * 128 + t]);
-      tile[row * shape.n + column] = value;
+void loadAccumulatorRegister(const WgmmaShape &shape, unsigned warp,
+                             unsigned reg, const uint32_t *lanes,
+                             float *tile) {
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    if (!shape.f16Result) {
+      auto [row, column] = accumulatorElement(32 * warp + lane, reg);
+      tile[row * shape.n + column] = std::bit_cast<float>(lanes[lane]);
+      continue;
     }
+    for (unsigned half = 0; half < 2; ++half) {
+      auto [row, column] =
+          accumulatorElement(32 * warp + lane, 2 * reg + half);
+      tile[row * shape.n + column] =
+          decodeHalf(lanes[lane] >> 16 * half & 0xffff);
+    }
+  }
 }
 
-void scatterAccumulator(const WgmmaShape &shape, const float *tile,
-                        uint32_t *registers) {
-  for (unsigned i = 0; i < shape.n / 2; ++i)
-    for (unsigned t = 0; t < 128; ++t) {
-      auto [row, column] = accumulatorElement(t, i);
-      float value = tile[row * shape.n + column];
-      if (!shape.f16Result) {
-        registers[i * 128 + t] = std::bit_cast<uint32_t>(value);
-        continue;
-      }
-      uint32_t &word = registers[i / 2 * 128 + t];
-      uint32_t half = cvtF16F32(value);
-      word = i & 1 ? (word & 0xffff) | half << 16 : half;
+void storeAccumulatorRegister(const WgmmaShape &shape, unsigned warp,
+                              unsigned reg, const float *tile,
+                              uint32_t *lanes) {
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    if (!shape.f16Result) {
+      auto [row, column] = accumulatorElement(32 * warp + lane, reg);
+      lanes[lane] = std::bit_cast<uint32_t>(tile[row * shape.n + column]);
+      continue;
     }
+    uint32_t word = 0;
+    for (unsigned half = 0; half < 2; ++half) {
+      auto [row, column] =
+          accumulatorElement(32 * warp + lane, 2 * reg + half);
+      word |= uint32_t{cvtF16F32(tile[row * shape.n + column])} << 16 * half;
+    }
+    lanes[lane] = word;
+  }
 }
 
 namespace {

@@ -36,6 +36,8 @@ struct WgmmaShape {
   bool f16Result = false;
 
   unsigned k() const { return wgmmaK(a); }
+  /// 32-bit registers of D in a thread.
+  unsigned accumulatorRegisters() const { return f16Result ? n / 4 : n / 2; }
 };
 
 /// The 16-byte chunks of shared memory that one operand of an instruction
@@ -67,16 +69,19 @@ Status gatherSharedB(const WgmmaShape &shape, const MatrixDescriptor &b,
                      const uint8_t *shared, uint32_t windowBase,
                      size_t sharedBytes, float *tile);
 
-/// Reads A from registers: |registers| [4][128], register by register.
-void gatherRegisterA(const WgmmaShape &shape, const uint32_t *registers,
-                     float *tile);
+/// Register |reg| (0..3) of a register operand A in warp |warp| (0..3) of the
+/// warpgroup, 32 lanes, into |tile| [64][K].
+void loadOperandRegister(const WgmmaShape &shape, unsigned warp, unsigned reg,
+                         const uint32_t *lanes, float *tile);
 
-/// D fragments to and from a dense tile [64][N]: |registers| is [count][128],
-/// where count is N/2 for an f32 D and N/4 for an f16 D (two elements each).
-void gatherAccumulator(const WgmmaShape &shape, const uint32_t *registers,
-                       float *tile);
-void scatterAccumulator(const WgmmaShape &shape, const float *tile,
-                        uint32_t *registers);
+/// Register |reg| of D in warp |warp| to and from a dense tile [64][N]. There
+/// are N/2 registers for an f32 D and N/4 for an f16 D, which holds the
+/// elements 2 reg and 2 reg + 1.
+void loadAccumulatorRegister(const WgmmaShape &shape, unsigned warp,
+                             unsigned reg, const uint32_t *lanes, float *tile);
+void storeAccumulatorRegister(const WgmmaShape &shape, unsigned warp,
+                              unsigned reg, const float *tile,
+                              uint32_t *lanes);
 
 /// d [64][N] = a [64][K] * b [K][N] (+ d if |accumulate|), one instruction.
 /// NaN results are 0x7FFFFFFF.

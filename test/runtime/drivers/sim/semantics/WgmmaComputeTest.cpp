@@ -313,26 +313,47 @@ TEST(WgmmaGather, RegistersOfAAndD) {
               << bits * part;
         }
     std::vector<float> tile(64 * k);
-    gatherRegisterA(shape, registers.data(), tile.data());
+    auto load = [&] {
+      for (unsigned warp = 0; warp < 4; ++warp)
+        for (unsigned reg = 0; reg < 4; ++reg)
+          loadOperandRegister(shape, warp, reg,
+                              &registers[reg * 128 + warp * 32], tile.data());
+    };
+    load();
     EXPECT_EQ(tile, a);
     shape.negateA = true;
-    gatherRegisterA(shape, registers.data(), tile.data());
+    load();
     for (float &x : tile)
       x = -x;
     EXPECT_EQ(tile, a);
   }
-  // D with f16 elements: two to a register, even columns low.
-  WgmmaShape shape{WgmmaType::f16, WgmmaType::f16, 16};
-  shape.f16Result = true;
-  std::vector<float> d(64 * 16), back(64 * 16);
-  for (size_t i = 0; i < d.size(); ++i)
-    d[i] = static_cast<float>(i);
-  std::vector<uint32_t> registers(4 * 128);
-  scatterAccumulator(shape, d.data(), registers.data());
-  EXPECT_EQ(registers[0] & 0xffff, cvtF16F32(0.0f));
-  EXPECT_EQ(registers[0] >> 16, cvtF16F32(1.0f));
-  gatherAccumulator(shape, registers.data(), back.data());
-  EXPECT_EQ(back, d);
+}
+
+// Storing a tile into the registers and loading it gives the tile; an f16 D
+// holds two neighbouring columns in a register, the even one low.
+TEST(WgmmaGather, AccumulatorRegisters) {
+  for (bool f16 : {false, true}) {
+    WgmmaShape shape{WgmmaType::f16, WgmmaType::f16, 16};
+    shape.f16Result = f16;
+    ASSERT_EQ(shape.accumulatorRegisters(), f16 ? 4u : 8u);
+    std::vector<float> d(64 * 16), back(64 * 16);
+    for (size_t i = 0; i < d.size(); ++i)
+      d[i] = static_cast<float>(i);
+    for (unsigned warp = 0; warp < 4; ++warp)
+      for (unsigned reg = 0; reg < shape.accumulatorRegisters(); ++reg) {
+        uint32_t lanes[32];
+        storeAccumulatorRegister(shape, warp, reg, d.data(), lanes);
+        if (warp == 1 && reg == 0) { // lane 5: row 17, columns 2 and 3
+          if (f16)
+            EXPECT_EQ(lanes[5], uint32_t{cvtF16F32(17 * 16 + 3)} << 16 |
+                                    cvtF16F32(17 * 16 + 2));
+          else
+            EXPECT_EQ(lanes[5], std::bit_cast<uint32_t>(17 * 16 + 2.0f));
+        }
+        loadAccumulatorRegister(shape, warp, reg, lanes, back.data());
+      }
+    EXPECT_EQ(back, d);
+  }
 }
 
 TEST(WgmmaExact, OldAccumulatorIsIgnoredWithoutScaleD) {
