@@ -4,6 +4,14 @@
 
 namespace hadal {
 
+StatusOr<std::unique_ptr<PreparedEntry>>
+Executable::prepare(unsigned index, const Bindings &bindings) {
+  const schema::Entry &entry = *artifact.root().entries()->Get(index);
+  return prepare(entry.name()->str(),
+                 flatten(artifact.root(), entry, bindings),
+                 entry.kind() == schema::EntryKind::decode);
+}
+
 Status Driver::upload(DeviceAddress to, uint64_t bytes,
                       const FillFunction &fill) {
   constexpr uint64_t kPiece = uint64_t(4) << 20;

@@ -41,16 +41,24 @@ public:
 /// The kernels of one artifact, loaded.
 class Executable {
 public:
+  explicit Executable(const Artifact &artifact) : artifact(artifact) {}
   virtual ~Executable() = default;
   /// The image in use, e.g. "v4+bf16+vbmi".
   virtual std::string_view variant() const = 0;
   /// Binds entry |index| of the artifact.
+  StatusOr<std::unique_ptr<PreparedEntry>> prepare(unsigned index,
+                                                   const Bindings &bindings);
+  /// Binds launches of the artifact's kernels; |name| is for messages.
+  /// |replayed|: they will run often, one way or another the same.
   virtual StatusOr<std::unique_ptr<PreparedEntry>>
-  prepare(unsigned index, const Bindings &bindings) = 0;
+  prepare(std::string name, const LaunchList &list, bool replayed) = 0;
   /// Starts (and clears) or stops timing of each kernel.
   virtual void setProfiling(bool enabled) = 0;
   /// By kernel index; empty before profiling was switched on.
   virtual std::span<const KernelTime> profile() const = 0;
+
+protected:
+  const Artifact &artifact;
 };
 
 /// How memory is used: `Sparse` memory is committed when it is touched (a cache
@@ -74,8 +82,9 @@ public:
   /// What can be allocated now.
   virtual StatusOr<DeviceMemory> memory() = 0;
   /// |bytes| of zeroed memory, 64-byte aligned (256 where memory is not the
-  /// host's), at least one byte. H5006.
-  virtual StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use) = 0;
+  /// host's), at least one byte. |name| is for messages. H5006.
+  virtual StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use,
+                                           std::string_view name) = 0;
   virtual void release(DeviceAddress address, uint64_t bytes) = 0;
   /// Copies between the host and the device; both return when it is done.
   virtual Status write(DeviceAddress to, const void *from, uint64_t bytes) = 0;
@@ -111,9 +120,10 @@ public:
   }
 
   static StatusOr<DeviceBuffer> create(Driver &driver, uint64_t bytes,
+                                       std::string_view name,
                                        MemoryUse use = MemoryUse::Dense) {
     DeviceBuffer buffer;
-    HADAL_ASSIGN_OR_RETURN(buffer.address_, driver.allocate(bytes, use));
+    HADAL_ASSIGN_OR_RETURN(buffer.address_, driver.allocate(bytes, use, name));
     buffer.driver_ = &driver;
     buffer.bytes_ = bytes;
     return buffer;

@@ -131,10 +131,8 @@ std::vector<uint32_t> parameterOffsets(const schema::Kernel &kernel) {
 }
 
 StatusOr<GpuProgram> flattenForGpu(const schema::Artifact &artifact,
-                                   const schema::Entry &entry,
-                                   const Bindings &bindings,
+                                   const LaunchList &list,
                                    const GpuContext &context) {
-  LaunchList list = flatten(artifact, entry, bindings);
   GpuFlattener flattener(artifact, context);
   for (const Launch &launch : list.launches)
     HADAL_RETURN_IF_ERROR(

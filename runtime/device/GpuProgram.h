@@ -78,11 +78,10 @@ struct GpuContext {
   TensorMapEncoder encode;
 };
 
-/// Unrolls |entry| of the verified |artifact|. Each distinct tensor map is
-/// encoded once. Errors: those of |context|.encode, with the kernel's name.
+/// The launches of |list| of the verified |artifact|. Each distinct tensor map
+/// is encoded once. Errors: those of |context|.encode, with the kernel's name.
 StatusOr<GpuProgram> flattenForGpu(const schema::Artifact &artifact,
-                                   const schema::Entry &entry,
-                                   const Bindings &bindings,
+                                   const LaunchList &list,
                                    const GpuContext &context);
 
 } // namespace hadal

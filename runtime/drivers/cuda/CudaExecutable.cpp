@@ -101,7 +101,8 @@ Status CudaExecutable::initialize(Driver &driver) {
   HADAL_ASSIGN_OR_RETURN(layout, layoutWorkspace(artifact.root()));
   if (layout.bytes) {
     HADAL_ASSIGN_OR_RETURN(workspace,
-                           DeviceBuffer::create(driver, layout.bytes));
+                           DeviceBuffer::create(driver, layout.bytes,
+                                                "the workspace"));
   }
   return {};
 }
@@ -175,20 +176,20 @@ Status CudaExecutable::loadKernel(unsigned index) {
 }
 
 StatusOr<std::unique_ptr<PreparedEntry>>
-CudaExecutable::prepare(unsigned index, const Bindings &bindings) {
+CudaExecutable::prepare(std::string name, const LaunchList &list,
+                        bool replayed) {
   HADAL_RETURN_IF_ERROR(device.enter());
-  const schema::Entry &entry = *artifact.root().entries()->Get(index);
   GpuContext context{workspace.address(), layout, device.multiprocessors(),
                      [this](const TensorMapRequest &request, uint8_t *map) {
                        return encodeTensorMap(device, request, map);
                      }};
   HADAL_ASSIGN_OR_RETURN(
       GpuProgram program,
-      flattenForGpu(artifact.root(), entry, bindings, context));
+      flattenForGpu(artifact.root(), list, context));
   for (const GpuLaunch &launch : program.launches)
     HADAL_RETURN_IF_ERROR(loadKernel(launch.kernel));
-  return std::unique_ptr<PreparedEntry>(
-      std::make_unique<CudaPreparedEntry>(*this, entry, std::move(program)));
+  return std::unique_ptr<PreparedEntry>(std::make_unique<CudaPreparedEntry>(
+      *this, std::move(name), replayed, std::move(program)));
 }
 
 void CudaExecutable::setProfiling(bool enabled) {

@@ -18,8 +18,9 @@ public:
   ~CudaExecutable() override;
 
   std::string_view variant() const override { return variant_; }
+  using Executable::prepare;
   StatusOr<std::unique_ptr<PreparedEntry>>
-  prepare(unsigned index, const Bindings &bindings) override;
+  prepare(std::string name, const LaunchList &list, bool replayed) override;
   void setProfiling(bool enabled) override;
   std::span<const KernelTime> profile() const override { return times; }
 
@@ -32,13 +33,12 @@ private:
   };
 
   CudaExecutable(const CudaDevice &device, const Artifact &artifact)
-      : device(device), artifact(artifact) {}
+      : Executable(artifact), device(device) {}
   Status initialize(Driver &driver);
   Status loadKernel(unsigned index);
   Status loadModule(unsigned index, std::string_view variant, Module &module);
 
   const CudaDevice &device;
-  const Artifact &artifact;
   std::string variant_;
   WorkspaceLayout layout;
   DeviceBuffer workspace;

@@ -3,10 +3,10 @@
 namespace hadal::cuda {
 
 CudaPreparedEntry::CudaPreparedEntry(CudaExecutable &executable,
-                                     const schema::Entry &entry,
+                                     std::string name, bool replayed,
                                      GpuProgram program)
-    : executable(executable), device(executable.device), entry(entry),
-      program(std::move(program)) {}
+    : executable(executable), device(executable.device),
+      name(std::move(name)), replayed(replayed), program(std::move(program)) {}
 
 CudaPreparedEntry::~CudaPreparedEntry() {
   if ((!graph && events.empty()) || !device.enter().ok())
@@ -24,7 +24,7 @@ Status CudaPreparedEntry::failed(const GpuLaunch &launch, Result result) const {
   return error(5017,
                "kernel '{}' of entry '{}' cannot be launched with {} blocks of "
                "{} threads and {} bytes of shared memory: {}",
-               kernel.name()->string_view(), entry.name()->string_view(),
+               kernel.name()->string_view(), name,
                launch.grid, kernel.threads(), kernel.shared_bytes(),
                device.library().describe(result));
 }
@@ -95,7 +95,7 @@ Status CudaPreparedEntry::runProfiled() {
   }
   HADAL_RETURN_IF_ERROR(record(program.launches.size()));
   HADAL_RETURN_IF_ERROR(
-      device.synchronize(fmt::format("entry '{}'", entry.name()->string_view())));
+      device.synchronize(fmt::format("entry '{}'", name)));
   for (size_t i = 0; i < program.launches.size(); ++i) {
     float milliseconds = 0;
     HADAL_RETURN_IF_ERROR(device.check(
@@ -112,7 +112,7 @@ Status CudaPreparedEntry::run() {
   HADAL_RETURN_IF_ERROR(device.enter());
   if (executable.profiling)
     return runProfiled();
-  if (entry.kind() == schema::EntryKind::decode) {
+  if (replayed) {
     if (!graph)
       HADAL_RETURN_IF_ERROR(capture());
     HADAL_RETURN_IF_ERROR(device.check(
@@ -121,7 +121,7 @@ Status CudaPreparedEntry::run() {
     HADAL_RETURN_IF_ERROR(launchAll());
   }
   return device.synchronize(
-      fmt::format("entry '{}'", entry.name()->string_view()));
+      fmt::format("entry '{}'", name));
 }
 
 } // namespace hadal::cuda

@@ -5,12 +5,12 @@
 
 namespace hadal::cuda {
 
-/// A decode entry is captured into a graph when it first runs; prefill and head
-/// entries are launched directly. While kernels are timed every entry is
-/// launched directly, and no kernel overlaps with the one before it.
+/// A replayed entry is captured into a graph when it first runs; any other is
+/// launched directly. While kernels are timed every entry is launched directly,
+/// and no kernel overlaps with the one before it.
 class CudaPreparedEntry final : public PreparedEntry {
 public:
-  CudaPreparedEntry(CudaExecutable &executable, const schema::Entry &entry,
+  CudaPreparedEntry(CudaExecutable &executable, std::string name, bool replayed,
                     GpuProgram program);
   ~CudaPreparedEntry() override;
 
@@ -25,7 +25,8 @@ private:
 
   CudaExecutable &executable;
   const CudaDevice &device;
-  const schema::Entry &entry;
+  std::string name;
+  bool replayed;
   GpuProgram program;
   std::vector<void *> arguments; // of one launch
   GraphExec graph = nullptr;
