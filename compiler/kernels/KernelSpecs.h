@@ -18,8 +18,13 @@ enum class ScaleFormat { f32, ue8m0 };
 /// Storage of a weight matrix in the checkpoint.
 enum class Weight { bf16, f32, fp8 };
 
+/// The machine that a kernel is scheduled for. It changes schedules only, never
+/// what a kernel computes; all kernels of a program have the same.
+enum class Target { cpu, sm90a };
+
 /// What every kernel needs to know.
 struct Common {
+  Target target = Target::cpu;
   Act act = Act::bf16;
   ScaleFormat scaleFormat = ScaleFormat::f32;
 };

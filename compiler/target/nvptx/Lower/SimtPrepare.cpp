@@ -62,7 +62,7 @@ void splitStoredConcats(KernelOp kernel) {
     if (!concat->hasOneUse())
       continue;
     auto store = dyn_cast<StoreOp>(onlyUser());
-    int64_t rank = concat.getResult().getType().getRank();
+    uint64_t rank = concat.getResult().getType().getRank();
     if (store && !store.getScales() && concat.getDim() == rank - 1)
       splitStore(store, concat);
   }
