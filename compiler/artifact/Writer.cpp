@@ -1,5 +1,6 @@
 #include "compiler/artifact/Writer.h"
 
+#include "compiler/artifact/KernelFlops.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "frontend/Error.h"
@@ -288,6 +289,13 @@ private:
 
   llvm::Expected<std::vector<fb::Offset<schema::Kernel>>> serializeKernels() {
     std::vector<fb::Offset<schema::Kernel>> out;
+    // The largest launch of each kernel.
+    llvm::StringMap<uint64_t> items;
+    module.walk([&](exec::LaunchOp launch) {
+      uint64_t &most = items[launch.getKernel()];
+      most = std::max<uint64_t>(most, launch.getItems());
+    });
+    uint64_t topk = number("num_experts_per_token");
     for (auto kernel : module.getOps<tile::KernelOp>()) {
       size_t index = out.size();
       if (index >= code.kernels.size() ||
@@ -308,9 +316,12 @@ private:
       auto args = b.CreateVector(argNames);
       auto schedule = string(printed(kernel.getSchedule().getWords()));
       auto factVector = b.CreateVector(factTable);
+      uint64_t flops =
+          countLaunchFlops(kernel, items.lookup(kernel.getSymName()), topk);
       out.push_back(schema::CreateKernel(b, name, argNames.size(), args,
                                          facts.scratchBytes, schedule,
-                                         factVector, weightBytes(kernel)));
+                                         factVector, weightBytes(kernel),
+                                         flops));
     }
     if (out.size() != code.kernels.size())
       return makeError(2001, "the target has code for {0} kernels, the module "
