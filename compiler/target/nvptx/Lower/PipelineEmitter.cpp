@@ -150,7 +150,8 @@ void PipelineEmitter::openStage(const RingPlan &plan, Value iteration) {
   else
     stage = sm90::AwaitOp::create(b, type.getTiles(), plan.ring, iteration)
                 .getTiles();
-  for (auto [load, tile] : llvm::zip(plan.loads, stage)) {
+  for (auto [i, tile] : llvm::enumerate(stage)) {
+    LoadOp load = plan.loads[i];
     TileValue value;
     value.kind = TileValue::shared;
     value.value = tile;
