@@ -18,10 +18,15 @@ enum class ScaleFormat { f32, ue8m0 };
 /// Storage of a weight matrix in the checkpoint.
 enum class Weight { bf16, f32, fp8 };
 
+/// The machine that a kernel is scheduled for. It changes schedules only, never
+/// what a kernel computes; all kernels of a program have the same.
+enum class Target { cpu, sm90a };
+
 /// What every kernel needs to know.
 struct Common {
   Act act = Act::bf16;
   ScaleFormat scaleFormat = ScaleFormat::f32;
+  Target target = Target::cpu;
 };
 
 /// tokens i32[?], table [V,D], h act[?,D], sizes. Bound: tokens.
