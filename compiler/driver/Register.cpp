@@ -1,4 +1,7 @@
 #include "compiler/driver/Register.h"
+#include "compiler/target/nvptx/EmitPtx.h"
+#include "compiler/target/nvptx/Sm90/Convert/ConvertSm90.h"
+#include "compiler/target/nvptx/Sm90/IR/Sm90Dialect.h"
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "dialects/Tile/IR/TileDialect.h"
@@ -13,7 +16,7 @@
 #include "passes/Memory/Passes.h"
 
 void hadal::registerAll(mlir::DialectRegistry &registry) {
-  registry.insert<dsv3::Dsv3Dialect, exec::ExecDialect, tile::TileDialect,
+  registry.insert<dsv3::Dsv3Dialect, exec::ExecDialect, sm90::Sm90Dialect, tile::TileDialect,
                   mlir::arith::ArithDialect, mlir::func::FuncDialect,
                   mlir::math::MathDialect, mlir::memref::MemRefDialect,
                   mlir::scf::SCFDialect>();
@@ -21,4 +24,7 @@ void hadal::registerAll(mlir::DialectRegistry &registry) {
   registerHadalLowerModelPasses();
   registerHadalMemoryPasses();
   registerLowerTilePasses();
+  sm90::registerSm90Passes();
+  sm90::registerConvertSm90Pass();
+  nvptx::registerLowerTileToSm90Pass();
 }

@@ -19,9 +19,13 @@ std::string kernelName(const MoePermuteSpec &spec) {
       .str();
 }
 
-/// Assignments per step (about).
-static constexpr int64_t kAssignments = 64;
+/// Assignments of one step (about): on a GPU the steps follow each other, so they
+/// are few; on a CPU the tiles of a step stay in the first cache.
+static constexpr int64_t kAssignments = 4096;
 
+// One work item per expert: it counts the assignments of its own and of all
+// lower experts, which gives its rows, and then places its own in the order of
+// tokens. Experts never exchange anything.
 tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
                                StringRef name, const MoePermuteSpec &spec) {
   KernelBuilder k(builder, loc, name, spec);
@@ -34,70 +38,91 @@ tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
   int64_t count = tokens * topk;
   unsigned ids = k.arg("ids", k.view({-1, topk}, k.i32()));
   unsigned rowToken = k.arg("row_token", k.view({-1, 1}, k.i32()));
-  unsigned pos = k.arg("pos", k.view({-1, topk}, k.i32()));
+  unsigned pos = k.arg("pos", k.view({-1, 1}, k.i32()));
   unsigned load = k.arg("expert_load", k.view({experts}, k.i32()));
-  k.dim(1, 1);
+  k.dim(experts, 1);
   k.word("bm", tokens);
   k.begin();
 
   Value zero = k.index(0), numTokens = k.size(tile::SizeName::Tokens);
-  SmallVector<int64_t> table{count, experts};
-  // One row per assignment (token by token): 1 at its expert. Rows of padding
-  // tokens are all 0.
-  auto oneHot = [&](Value t) {
-    Value id = k.reshape(k.load(k[ids], {t, zero}, {tokens, topk}), {count, 1});
+  Value expert = k.coordinate(0);
+  SmallVector<int64_t> row{1, count}, one{1, 1};
+  // The ids of a step in the order of assignments, -1 beyond the last token.
+  auto loadIds = [&](Value t) {
+    Value id = k.reshape(k.load(k[ids], {t, zero}, {tokens, topk}), row);
     Value left = k.mulIndex(k.sub(numTokens, t), topk);
-    Value exists = k.cmpi(CmpIPredicate::slt, k.iota({count, 1}, 0),
-                          k.splat(left, {count, 1}));
-    id = k.select(exists, id, k.constantI32({count, 1}, -1));
-    Value hit = k.cmpi(CmpIPredicate::eq, k.iota(table, 1), id);
-    return Value(mlir::arith::ExtUIOp::create(
-        k.b, k.loc, RankedTensorType::get(table, k.i32()), hit));
+    Value exists = k.cmpi(CmpIPredicate::slt, k.iota(row, 1),
+                          k.splat(left, row));
+    return k.select(exists, id, k.constantI32(row, -1));
+  };
+  auto asNumber = [&](Value condition) -> Value {
+    return mlir::arith::ExtUIOp::create(
+        k.b, k.loc, RankedTensorType::get(k.shapeOf(condition), k.i32()),
+        condition);
   };
   auto addStates = [&](OpBuilder &, Location, ValueRange a,
                        ValueRange c) -> SmallVector<Value> {
-    return {k.addi(a[0], c[0])};
+    SmallVector<Value> sums;
+    for (auto [x, y] : llvm::zip(a, c))
+      sums.push_back(k.addi(x, y));
+    return sums;
   };
-  Value none = k.constantI32({1, experts}, 0);
+  Value mine = k.splat(expert, row);
+  Value none = k.constantI32(row, 0);
   auto counts = tile::FoldOp::create(
-      k.b, k.loc, zero, numTokens, tokens, none,
+      k.b, k.loc, zero, numTokens, tokens, ValueRange{none, none},
       [&](OpBuilder &, Location, Value t,
           ValueRange state) -> SmallVector<Value> {
+        Value id = loadIds(t);
+        // Unsigned: an id that names no expert is below none.
         return {k.addi(state[0],
-                       k.reduce(tile::ReduceKind::Add, oneHot(t), 0))};
+                       asNumber(k.cmpi(CmpIPredicate::ult, id, mine))),
+                k.addi(state[1],
+                       asNumber(k.cmpi(CmpIPredicate::eq, id, mine)))};
       },
       addStates);
-  Value perExpert = counts.getResult(0);
-  Value begin = tile::ScanOp::create(k.b, k.loc, perExpert, 1);
-  Value total = k.reduce(tile::ReduceKind::Add, perExpert, 1);
-  tile::StoreSizeOp::create(
-      k.b, k.loc, k.sizes(),
-      k.reshape(k.concat({begin, total}, 1), {experts + 1}));
-  tile::ReduceIntoOp::create(k.b, k.loc, k[load], zero,
-                             k.reshape(perExpert, {experts}));
+  Value begin = k.reduce(tile::ReduceKind::Add, counts.getResult(0), 1);
+  Value total = k.reduce(tile::ReduceKind::Add, counts.getResult(1), 1);
+  tile::StoreSizeOp::create(k.b, k.loc, k.sizes(),
+                            k.reshape(k.addi(begin, total), {1}),
+                            k.add(expert, k.index(1)));
+  k.ifLess(expert, k.index(1), [&] {
+    tile::StoreSizeOp::create(k.b, k.loc, k.sizes(), k.constantI32({1}, 0),
+                              Value());
+  });
+  tile::ReduceIntoOp::create(k.b, k.loc, k[load], expert,
+                             k.reshape(total, {1}));
 
-  // A second pass places each assignment behind the earlier ones of its
-  // expert. It writes as it goes, so its order is the order of tokens and no
-  // schedule splits it.
+  // A second pass writes as it goes, so its order is the order of tokens and no
+  // schedule splits it. Expert 0 also answers for ids that name no expert.
   tile::FoldOp::create(
-      k.b, k.loc, zero, numTokens, tokens, none,
+      k.b, k.loc, zero, numTokens, tokens, begin,
       [&](OpBuilder &, Location, Value t,
           ValueRange state) -> SmallVector<Value> {
-        Value hot = oneHot(t);
-        Value before = tile::ScanOp::create(k.b, k.loc, hot, 0);
-        Value place = k.addi(before, k.addi(begin, state[0]));
-        // One more than the place, and 0 where there is no expert.
-        Value next = k.reduce(
-            tile::ReduceKind::Add,
-            k.muli(hot, k.addi(place, k.constantI32(table, 1))), 1);
-        Value where = k.subi(next, k.constantI32({count, 1}, 1));
-        k.store(k[pos], {t, zero}, k.reshape(where, {tokens, topk}),
-                k.sub(numTokens, t));
+        Value id = loadIds(t);
+        Value isMine = k.cmpi(CmpIPredicate::eq, id, mine);
+        Value hit = asNumber(isMine);
+        Value before = tile::ScanOp::create(k.b, k.loc, hit, 1);
+        Value nowhere = k.constantI32(row, -1);
+        Value where = k.select(isMine, k.addi(before, state[0]), nowhere);
+        Value at = k.addi(k.iota(row, 1),
+                          k.splat(k.mulIndex(t, topk), row));
+        Value isLost = k.cmpi(CmpIPredicate::uge, id,
+                              k.constantI32(row, experts));
+        Value owner = k.select(isLost, k.constantI32(row, 0), id);
+        Value exists =
+            k.cmpi(CmpIPredicate::slt, at,
+                   k.splat(k.mulIndex(numTokens, topk), row));
+        Value answers = mlir::arith::AndIOp::create(
+            k.b, k.loc, exists, k.cmpi(CmpIPredicate::eq, owner, mine));
+        Value slot = k.select(answers, at, nowhere);
+        k.store(k.rows(k[pos], k.reshape(slot, {count})), {zero, zero},
+                k.reshape(where, {count, 1}));
         Value token = k.broadcast(k.iota({tokens, 1}, 0), {tokens, topk});
-        token = k.addi(k.reshape(token, {count, 1}), k.splat(t, {count, 1}));
-        Value target = k.rows(k[rowToken], k.reshape(where, {count}));
-        k.store(target, {zero, zero}, token);
-        return {k.addi(state[0], k.reduce(tile::ReduceKind::Add, hot, 0))};
+        token = k.addi(k.reshape(token, row), k.splat(t, row));
+        k.store(k.rows(k[rowToken], k.reshape(where, {count})), {zero, zero},
+                k.reshape(token, {count, 1}));
+        return {k.addi(state[0], k.reduce(tile::ReduceKind::Add, hit, 1))};
       },
       addStates);
   return k.end();

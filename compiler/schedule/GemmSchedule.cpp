@@ -9,24 +9,52 @@ namespace hadal::schedule {
 
 using kernels::Epilogue;
 
-int64_t pickRowTile(int64_t rows, bool dense) {
-  if (rows <= 1)
-    return 1;
-  if (rows <= 4)
-    return 4;
-  if (rows <= 8)
-    return 8;
-  if (rows <= 16)
-    return 16;
-  if (!dense)
-    // An expert gets a fraction of the bucket's rows.
-    return rows < 256 ? 16 : 64;
-  return rows <= 64 ? 64 : rows <= 128 ? 128 : 256;
+int64_t pickRowTile(int64_t rows) {
+  for (int64_t tile : {1, 4, 8, 16, 64, 128})
+    if (rows <= tile)
+      return tile;
+  return 256;
+}
+
+/// Rows per tile of the panel form. A worker keeps bm rows of x packed, bm x K
+/// of them: beyond a few MiB they no longer stay in its share of the last cache
+/// from one tile of the weight to the next.
+static int64_t pickPanelRows(const kernels::GemmSpec &spec) {
+  int64_t bm = pickRowTile(spec.rows);
+  if (spec.experts > 0 && bm > 16) {
+    // An expert gets a fraction of the bucket's rows: about 8 experts a token.
+    int64_t mean = std::max<int64_t>(spec.rows * 8 / spec.experts, 1);
+    bm = spec.rows < 256 ? 16 : std::clamp<int64_t>(pickRowTile(mean), 64, bm);
+  }
+  constexpr int64_t kPackedElements = 2 << 20;
+  while (bm > 64 && bm * spec.k > kPackedElements)
+    bm /= 2;
+  return bm;
+}
+
+int64_t pickWgmmaRows(int64_t rows) { return rows <= 64 ? 64 : 128; }
+
+/// One or two warpgroups of 64 rows. Experts get a fraction of the bucket's rows
+/// each, so that their tiles stay at 64 rows longer.
+static GemmSchedule pickWgmmaSchedule(const kernels::GemmSpec &spec) {
+  GemmSchedule schedule;
+  schedule.bm = pickWgmmaRows(spec.experts > 0 ? spec.rows / 8 : spec.rows);
+  // Two accumulators beside a product: the warpgroups split the columns.
+  if ((spec.epilogue == Epilogue::swiglu ||
+       spec.epilogue == Epilogue::swigluQuantize) &&
+      spec.weight == kernels::Weight::fp8)
+    schedule.bm = 64;
+  schedule.bn = spec.epilogue == Epilogue::rope ? spec.headDim : 128;
+  schedule.bk = spec.weight == kernels::Weight::fp8 ? 128 : 64;
+  schedule.form = "wgmma";
+  return schedule;
 }
 
 GemmSchedule pickGemmSchedule(const kernels::GemmSpec &spec) {
+  if (spec.target == kernels::Target::sm90a)
+    return pickWgmmaSchedule(spec);
   GemmSchedule schedule;
-  schedule.bm = pickRowTile(spec.rows, spec.experts == 0);
+  schedule.bm = pickPanelRows(spec);
   schedule.bk = 128;
   schedule.form = schedule.bm == 1 ? "gemv" : "panel";
   if (spec.epilogue == Epilogue::rope) {

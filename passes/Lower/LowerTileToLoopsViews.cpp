@@ -502,6 +502,8 @@ void TileLowering::lowerStoreSize(tile::StoreSizeOp op) {
   auto type = cast<RankedTensorType>(op.getValues().getType());
   loopNest(type.getShape(), [&](ValueRange at) {
     Value index = arith::AddIOp::create(b, loc, at.back(), i64(3));
+    if (op.getIndex())
+      index = arith::AddIOp::create(b, loc, index, scalar(op.getIndex()));
     store(element(op.getValues(), at), gep(sizes, b.getI32Type(), index));
   });
 }

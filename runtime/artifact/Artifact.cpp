@@ -1,5 +1,7 @@
 #include "runtime/artifact/Artifact.h"
 
+#include <zstd.h>
+
 #include "runtime/artifact/ArtifactFile.h"
 
 namespace hadal {
@@ -17,6 +19,43 @@ StatusOr<Artifact> Artifact::open(const std::string &path) {
 std::span<const uint8_t> Artifact::blob(unsigned index) const {
   const schema::Blob &blob = *root_->blobs()->Get(index);
   return file_.bytes().subspan(blob.offset(), blob.stored_bytes());
+}
+
+static const schema::KernelCode *findCode(const schema::Artifact &root,
+                                          unsigned kernel,
+                                          std::string_view variant) {
+  if (const auto *codes = root.kernels()->Get(kernel)->code())
+    for (const schema::KernelCode *code : *codes)
+      if (code->variant()->string_view() == variant)
+        return code;
+  return nullptr;
+}
+
+bool Artifact::hasCode(unsigned kernel, std::string_view variant) const {
+  return findCode(*root_, kernel, variant);
+}
+
+StatusOr<std::string> Artifact::code(unsigned kernel,
+                                     std::string_view variant) const {
+  const unsigned index = findCode(*root_, kernel, variant)->blob();
+  const schema::Blob &table = *root_->blobs()->Get(index);
+  std::span<const uint8_t> stored = blob(index);
+  // Verified: at most kMaxCodeBytes.
+  std::string bytes(table.bytes(), '\0');
+  if (!table.zstd()) {
+    bytes.assign(stored.begin(), stored.end());
+    return bytes;
+  }
+  size_t size = ZSTD_decompress(bytes.data(), bytes.size(), stored.data(),
+                                stored.size());
+  if (ZSTD_isError(size) || size != bytes.size())
+    return error(4004,
+                 "artifact '{}': the {} of kernel '{}' does not decompress to "
+                 "{} bytes; compile the model again",
+                 path(), variant,
+                 root_->kernels()->Get(kernel)->name()->string_view(),
+                 bytes.size());
+  return bytes;
 }
 
 std::optional<unsigned> Artifact::findImage(std::string_view variant) const {

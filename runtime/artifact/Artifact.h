@@ -32,6 +32,13 @@ public:
   /// The stored bytes of blob |index|, in the mapping, page-aligned.
   std::span<const uint8_t> blob(unsigned index) const;
 
+  /// True if kernel |kernel| has code of |variant| ("ptx", "cubin").
+  bool hasCode(unsigned kernel, std::string_view variant) const;
+  /// That code, decompressed: PTX text (no terminating zero) or an ELF file. It
+  /// must be there. H4004 if the blob does not decompress to its size, which
+  /// its checksum makes a mistake of the writer.
+  StatusOr<std::string> code(unsigned kernel, std::string_view variant) const;
+
   /// The index of the image for |variant|, if there is one.
   std::optional<unsigned> findImage(std::string_view variant) const;
   /// The variants it holds, joined by ", ".

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <zstd.h>
+
 #include "runtime/artifact/ArtifactFile.h"
 #include "runtime/base/Checked.h"
 
@@ -121,6 +123,13 @@ Status verifyBlobs(std::span<const uint8_t> file, const FileHeader &header,
     if (hash(file.data() + blob.offset(), blob.stored_bytes()) != blob.xxh3())
       return corrupt(name,
                      fmt::format("the checksum of blob {} does not match", i));
+    if (blob.zstd() &&
+        ZSTD_getFrameContentSize(file.data() + blob.offset(),
+                                 blob.stored_bytes()) != blob.bytes())
+      return error(4005,
+                   "artifact '{}': blob {} is not a zstd frame of {} bytes; "
+                   "compile the model again",
+                   name, i, blob.bytes());
     end = *blobEnd;
   }
   if (end != header.fileBytes)

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "runtime/artifact/ArtifactFile.h"
+#include "runtime/artifact/VerifySm90a.h"
 #include "runtime/base/Checked.h"
 
 namespace hadal::artifact {
@@ -120,6 +121,11 @@ private:
     return static_cast<unsigned>(value) <= static_cast<unsigned>(E::MAX);
   }
 
+  /// Fails with |what| unless it is empty.
+  Status require(const std::string &what) {
+    return what.empty() ? Status() : fail("{}", what);
+  }
+
   /// The flatbuffers verifier checks the alignment of a vector's length, not
   /// that of elements of 8 bytes. Builders do not align empty vectors.
   static bool aligned(const flatbuffers::Vector<uint64_t> *vector) {
@@ -205,7 +211,7 @@ private:
           !p.positions() || p.positions() >= kMaxExtent ||
           p.inv_freq()->size() > 65536 || !std::isfinite(p.scale()))
         return fail("generated parameter '{}' is not a valid rope table", n);
-      return {};
+      return require(checkUploadSteps(p, !isCpu()));
     }
     const unsigned parts = p.parts()->size();
     if (!parts || p.rows()->size() != parts)
@@ -250,7 +256,7 @@ private:
       return fail("mapped parameter '{}' does not accept its own dtype {} from "
                   "the file",
                   n, dtypeName(p.dtype()));
-    return {};
+    return require(checkUploadSteps(p, !isCpu()));
   }
 
   Status parameters() {
@@ -271,6 +277,12 @@ private:
            s->row_elements() > 65536))
         return fail("cache '{}' has dtype '{}' and rows of {} elements", n,
                     dtypeName(s->dtype()), s->row_elements());
+      if (s->row_pitch() &&
+          (isCpu() || s->kind() != StateKind::paged_cache ||
+           s->row_pitch() !=
+               (s->row_elements() * dtypeBytes(s->dtype()) + 15) / 16 * 16))
+        return fail("state '{}' has a row pitch of {} bytes", n,
+                    s->row_pitch());
       if (s->kind() == StateKind::buffer &&
           (!s->bytes() || s->bytes() > kMaxArenaBytes))
         return fail("state '{}' has {} bytes", n, s->bytes());
@@ -300,12 +312,20 @@ private:
         return fail("kernel '{}' wants {} bytes of scratch, at most {} are "
                     "given",
                     n, k->scratch_bytes(), kMaxScratchBytes);
+      HADAL_RETURN_IF_ERROR(require(isCpu() ? checkNoDeviceFields(*k)
+                                            : checkDeviceKernel(a, *k)));
     }
     return {};
   }
 
   Status images() {
     const unsigned kernels = a.kernels()->size();
+    if (!isCpu())
+      return a.images()->size()
+                 ? fail("it holds {} images; on sm_90a a kernel has its own "
+                        "code",
+                        a.images()->size())
+                 : Status();
     if (!a.images()->size())
       return fail("it holds no kernel image");
     std::unordered_set<std::string_view> seen;
@@ -313,26 +333,20 @@ private:
       std::string_view v = image->variant()->string_view();
       if (!seen.insert(v).second)
         return fail("two images have variant '{}'", v);
-      if (isCpu() && v != "v3" && v != "v4" && v != "v4+bf16+vbmi")
+      if (v != "v3" && v != "v4" && v != "v4+bf16+vbmi")
         return fail("image variant '{}' is not one of v3, v4, v4+bf16+vbmi", v);
       if (image->blob() >= a.blobs()->size())
         return fail("image '{}' names blob {} of {}", v, image->blob(),
                     a.blobs()->size());
       const Blob &blob = *a.blobs()->Get(image->blob());
-      if (isCpu() && blob.zstd())
+      if (blob.zstd())
         return fail("image '{}' is compressed, CPU code must not be", v);
       const auto *offsets = image->entry_offsets();
-      const auto *symbols = image->symbols();
       if (!aligned(offsets))
         return fail("the entry offsets of image '{}' are not aligned", v);
-      if (isCpu() && (offsets->size() != kernels || symbols->size()))
-        return fail("image '{}' has {} entry offsets and {} symbols for {} "
-                    "kernels",
-                    v, offsets->size(), symbols->size(), kernels);
-      if (!isCpu() && (symbols->size() != kernels || offsets->size()))
-        return fail("image '{}' has {} symbols and {} entry offsets for {} "
-                    "kernels",
-                    v, symbols->size(), offsets->size(), kernels);
+      if (offsets->size() != kernels)
+        return fail("image '{}' has {} entry offsets for {} kernels", v,
+                    offsets->size(), kernels);
       for (unsigned k = 0; k < offsets->size(); ++k)
         if (offsets->Get(k) >= blob.bytes())
           return fail("kernel '{}' starts at byte {} of image '{}', which has "
@@ -403,6 +417,9 @@ private:
       return fail("{}: a launch takes no parameter or state list", where);
     for (unsigned i = 0; i < c.args()->size(); ++i)
       HADAL_RETURN_IF_ERROR(argument(where, f, i, *c.args()->Get(i), needs));
+    if (!isCpu())
+      if (std::string what = checkDeviceLaunch(kernel, c); !what.empty())
+        return fail("{}: {}", where, what);
     needs.launches += 1;
     return {};
   }

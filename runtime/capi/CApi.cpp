@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/drivers/cpu/CpuDriver.h"
+#include "runtime/drivers/CreateDriver.h"
 #include "runtime/session/Sampler.h"
 #include "runtime/session/Session.h"
 #include "runtime/tokenizer/Tokenizer.h"
@@ -84,18 +84,19 @@ Status copyOut(const Source &source, T *target, size_t capacity,
 
 Status loadModel(const char *artifact, const char *weights,
                  const hadal_model_options &options, hadal_model &result) {
-  std::string device = options.device ? options.device : "cpu";
-  if (device != "cpu")
-    return error(5007, "unknown device '{}'; this build has 'cpu'", device);
-  HADAL_ASSIGN_OR_RETURN(
-      std::unique_ptr<Driver> driver,
-      cpu::createCpuDriver({.threads = options.threads, .variant = {}}));
+  DeviceOptions deviceOptions;
+  deviceOptions.device = options.device ? options.device : "";
+  deviceOptions.threads = options.threads;
+  HADAL_ASSIGN_OR_RETURN(Artifact opened, Artifact::open(artifact));
+  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver,
+                         createDriver(deviceOptions, opened));
   ModelOptions modelOptions;
   modelOptions.artifactPath = artifact;
   modelOptions.weightsDirectory = weights;
   modelOptions.quiet = options.quiet != 0;
   HADAL_ASSIGN_OR_RETURN(result.model,
-                         Model::load(std::move(driver), modelOptions));
+                         Model::load(std::move(driver), std::move(opened),
+                                     modelOptions));
   std::error_code ignored;
   if (!options.no_tokenizer &&
       std::filesystem::exists(

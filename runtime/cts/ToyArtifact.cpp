@@ -143,6 +143,11 @@ std::vector<uint8_t> kernelImage() {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+std::vector<uint8_t> kernelPtx() {
+  std::ifstream in(HADAL_TOY_PTX, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 ArgT arg(ArgKind kind, uint32_t index, uint64_t value) {
   ArgT a;
   a.kind = kind;
@@ -220,6 +225,21 @@ ArtifactT skeleton() {
   return a;
 }
 
+void makeSm90a(ArtifactT &artifact) {
+  artifact.provenance->target = "sm_90a";
+  artifact.images.clear();
+  for (auto &kernel : artifact.kernels) {
+    kernel->shared_bytes = kernel->scratch_bytes;
+    kernel->scratch_bytes = 0;
+    kernel->threads = 32;
+    kernel->ctas_per_item = 1;
+    auto code = std::make_unique<KernelCodeT>();
+    code->variant = "ptx";
+    kernel->code.clear();
+    kernel->code.push_back(std::move(code));
+  }
+}
+
 ArtifactT model() {
   ArtifactT a = skeleton();
   addBody(a, "decode_1", EntryKind::decode, 1, 1, 1);
@@ -233,17 +253,22 @@ ArtifactT model() {
 
 std::vector<uint8_t>
 assemble(const ArtifactT &artifact,
-         const std::vector<std::vector<uint8_t>> &blobs) {
+         const std::vector<std::vector<uint8_t>> &blobs,
+         const std::vector<uint64_t> &rawBytes) {
   flatbuffers::FlatBufferBuilder builder;
   // Pack with placeholders for the blobs: the object form of the table.
   ArtifactT &mutableArtifact = const_cast<ArtifactT &>(artifact);
   mutableArtifact.blobs.clear();
   std::vector<artifact::BlobContent> contents;
-  for (const auto &blob : blobs) {
+  for (size_t i = 0; i < blobs.size(); ++i) {
+    const uint64_t raw = i < rawBytes.size() ? rawBytes[i] : 0;
     auto b = std::make_unique<BlobT>();
     b->offset = b->bytes = b->stored_bytes = b->xxh3 = ~uint64_t(0);
+    b->zstd = raw != 0;
     mutableArtifact.blobs.push_back(std::move(b));
-    contents.push_back(artifact::plainBlob(blob));
+    contents.push_back(artifact::plainBlob(blobs[i]));
+    if (raw)
+      contents.back().rawBytes = raw;
   }
   builder.Finish(schema::Artifact::Pack(builder, &artifact),
                  artifact::kIdentifier);
@@ -254,7 +279,8 @@ assemble(const ArtifactT &artifact,
 }
 
 std::vector<uint8_t> assemble(const ArtifactT &artifact) {
-  return assemble(artifact, {kernelImage()});
+  const bool cpu = artifact.provenance->target == "cpu";
+  return assemble(artifact, {cpu ? kernelImage() : kernelPtx()});
 }
 
 float weight(int layer, int i) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,27 +23,42 @@ struct KernelTime {
   double seconds = 0;
 };
 
+/// Memory of a device, in bytes.
+struct DeviceMemory {
+  uint64_t freeBytes = 0;
+  uint64_t totalBytes = 0;
+};
+
 /// One entry, unrolled and bound to addresses: running it allocates nothing.
 class PreparedEntry {
 public:
   virtual ~PreparedEntry() = default;
-  /// Runs every launch in order and returns when all have finished.
+  /// Runs every launch in order and returns when all have finished. H5017 if
+  /// the device fails, H5018 if it is the simulator and a kernel breaks a rule.
   virtual Status run() = 0;
 };
 
 /// The kernels of one artifact, loaded.
 class Executable {
 public:
+  explicit Executable(const Artifact &artifact) : artifact(artifact) {}
   virtual ~Executable() = default;
   /// The image in use, e.g. "v4+bf16+vbmi".
   virtual std::string_view variant() const = 0;
   /// Binds entry |index| of the artifact.
+  StatusOr<std::unique_ptr<PreparedEntry>> prepare(unsigned index,
+                                                   const Bindings &bindings);
+  /// Binds launches of the artifact's kernels; |name| is for messages.
+  /// |replayed|: they will run often, one way or another the same.
   virtual StatusOr<std::unique_ptr<PreparedEntry>>
-  prepare(unsigned index, const Bindings &bindings) = 0;
+  prepare(std::string name, const LaunchList &list, bool replayed) = 0;
   /// Starts (and clears) or stops timing of each kernel.
   virtual void setProfiling(bool enabled) = 0;
   /// By kernel index; empty before profiling was switched on.
   virtual std::span<const KernelTime> profile() const = 0;
+
+protected:
+  const Artifact &artifact;
 };
 
 /// How memory is used: `Sparse` memory is committed when it is touched (a cache
@@ -63,12 +79,24 @@ public:
   /// they are mapped.
   virtual bool sharesHostMemory() const = 0;
 
-  /// |bytes| of zeroed memory, 64-byte aligned, at least one byte. H5006.
-  virtual StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use) = 0;
+  /// What can be allocated now.
+  virtual StatusOr<DeviceMemory> memory() = 0;
+  /// |bytes| of zeroed memory, 64-byte aligned (256 where memory is not the
+  /// host's), at least one byte. |name| is for messages. H5006.
+  virtual StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use,
+                                           std::string_view name) = 0;
   virtual void release(DeviceAddress address, uint64_t bytes) = 0;
   /// Copies between the host and the device; both return when it is done.
   virtual Status write(DeviceAddress to, const void *from, uint64_t bytes) = 0;
   virtual Status read(void *to, DeviceAddress from, uint64_t bytes) = 0;
+
+  /// Writes bytes [begin, end) of an upload to |staging|.
+  using FillFunction =
+      std::function<void(uint8_t *staging, uint64_t begin, uint64_t end)>;
+  /// Writes |bytes| at |to|, produced by |fill| in ascending pieces, so that
+  /// producing one overlaps with the transfer of another.
+  virtual Status upload(DeviceAddress to, uint64_t bytes,
+                        const FillFunction &fill);
 
   /// Loads the kernels of |artifact|, which must outlive the result. H4007 if
   /// it was built for another target, H5007 if it holds no image that this
@@ -92,9 +120,10 @@ public:
   }
 
   static StatusOr<DeviceBuffer> create(Driver &driver, uint64_t bytes,
+                                       std::string_view name = "a buffer",
                                        MemoryUse use = MemoryUse::Dense) {
     DeviceBuffer buffer;
-    HADAL_ASSIGN_OR_RETURN(buffer.address_, driver.allocate(bytes, use));
+    HADAL_ASSIGN_OR_RETURN(buffer.address_, driver.allocate(bytes, use, name));
     buffer.driver_ = &driver;
     buffer.bytes_ = bytes;
     return buffer;

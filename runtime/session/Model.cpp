@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "runtime/session/MemoryPlan.h"
+
 namespace hadal {
 
 // ParameterSpec mirrors the schema, so that the loader needs no flatbuffers.
@@ -36,6 +38,16 @@ std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact) {
       spec.invFreq.assign(p->inv_freq()->begin(), p->inv_freq()->end());
     spec.positions = p->positions();
     spec.scale = p->scale();
+    spec.rowPitch = p->row_pitch();
+    if (p->scale_parts())
+      for (const flatbuffers::String *part : *p->scale_parts())
+        spec.scaleParts.push_back(part->str());
+    if (p->scale_dtypes())
+      for (unsigned i = 0; i < p->scale_dtypes()->size(); ++i)
+        spec.scaleDtypes.push_back(
+            static_cast<DType>(p->scale_dtypes()->Get(i)));
+    spec.scaleBlockRows = p->scale_block_rows();
+    spec.scaleBlockCols = p->scale_block_cols();
     specs.push_back(std::move(spec));
   }
   return specs;
@@ -43,39 +55,61 @@ std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact) {
 
 StatusOr<std::unique_ptr<Model>> Model::load(std::unique_ptr<Driver> driver,
                                              const ModelOptions &options) {
-  const auto begin = std::chrono::steady_clock::now();
   HADAL_ASSIGN_OR_RETURN(Artifact artifact,
                          Artifact::open(options.artifactPath));
+  return load(std::move(driver), std::move(artifact), options);
+}
+
+StatusOr<std::unique_ptr<Model>> Model::load(std::unique_ptr<Driver> driver,
+                                             Artifact artifact,
+                                             const ModelOptions &options) {
+  const auto begin = std::chrono::steady_clock::now();
   if (artifact.target() != driver->target())
     return error(4007,
                  "artifact '{}' was built for target '{}', device '{}' runs "
                  "'{}'; compile with --target={}",
                  artifact.path(), artifact.target(), driver->name(),
                  driver->target(), driver->target());
-  if (!driver->sharesHostMemory())
-    return error(5007,
-                 "device '{}' does not share the host's memory, and this "
-                 "runtime uses weights where they are mapped; use --device "
-                 "cpu",
-                 driver->name());
-  WeightLoadOptions weightOptions;
-  weightOptions.prefetch = options.prefetch;
-  weightOptions.quiet = options.quiet;
-  HADAL_ASSIGN_OR_RETURN(WeightStore weights,
-                         WeightStore::load(options.weightsDirectory,
-                                           parameterSpecs(artifact.root()),
-                                           weightOptions));
-  std::unique_ptr<Model> model(new Model(
-      std::move(driver), std::move(artifact), std::move(weights)));
+  if (!driver->sharesHostMemory()) {
+    HADAL_ASSIGN_OR_RETURN(
+        MemoryPlan plan,
+        planModel(artifact, cachePagesFor(artifact.model(), options.rows)));
+    HADAL_RETURN_IF_ERROR(checkMemory(*driver, artifact, plan));
+  }
+  std::unique_ptr<Model> model(
+      new Model(std::move(driver), std::move(artifact)));
   HADAL_ASSIGN_OR_RETURN(model->executable_,
                          model->driver_->load(model->artifact_));
-  for (size_t i = 0; i < model->weights_.size(); ++i)
-    model->parameters_.push_back(model->weights_.argument(i));
+  HADAL_RETURN_IF_ERROR(model->loadWeights(options));
   model->weightsDirectory_ = options.weightsDirectory;
   std::chrono::duration<double> spent =
       std::chrono::steady_clock::now() - begin;
   model->loadSeconds_ = spent.count();
   return model;
+}
+
+Status Model::loadWeights(const ModelOptions &options) {
+  WeightLoadOptions weightOptions;
+  weightOptions.prefetch = options.prefetch;
+  weightOptions.quiet = options.quiet;
+  const std::vector<ParameterSpec> specs = parameterSpecs(artifact_.root());
+  const bool shared = driver_->sharesHostMemory();
+  HADAL_ASSIGN_OR_RETURN(
+      WeightStore host,
+      WeightStore::load(options.weightsDirectory,
+                        shared ? specs : hostSpecs(specs), weightOptions));
+  statistics_ = host.statistics();
+  if (shared) {
+    weights_ = std::move(host);
+    for (size_t i = 0; i < weights_->size(); ++i)
+      parameters_.push_back(weights_->argument(i));
+    return {};
+  }
+  HADAL_ASSIGN_OR_RETURN(
+      uploaded_, DeviceWeights::upload(*driver_, host, specs, options.quiet));
+  for (size_t i = 0; i < uploaded_->size(); ++i)
+    parameters_.push_back(uploaded_->argument(i));
+  return {};
 }
 
 } // namespace hadal

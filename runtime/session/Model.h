@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "runtime/artifact/Artifact.h"
 #include "runtime/device/Driver.h"
+#include "runtime/upload/DeviceWeights.h"
 #include "runtime/weights/WeightStore.h"
 
 namespace hadal {
@@ -21,36 +23,55 @@ struct ModelOptions {
   bool prefetch = true;
   /// No progress on stderr.
   bool quiet = false;
+  /// Rows of the sessions to come, for the prediction of device memory; 0: the
+  /// artifact's max_batch_size.
+  uint32_t rows = 0;
 };
 
 /// What is read-only and shared by all sessions of a model.
 class Model {
 public:
-  /// Opens, verifies, resolves and checks everything. The target and an image
-  /// for this CPU are checked before any weight is touched. Errors: those of
-  /// Artifact::open, Driver::load and WeightStore::load.
+  /// Opens and verifies the artifact, then as below. Errors: those of
+  /// Artifact::open, too.
   static StatusOr<std::unique_ptr<Model>> load(std::unique_ptr<Driver> driver,
+                                               const ModelOptions &options);
+  /// Resolves and checks everything for |artifact|, which options.artifactPath
+  /// names. The target, the device's memory and that the device runs the
+  /// kernels are checked before any weight is touched. Weights are used where
+  /// they are mapped, or uploaded where the device has its own memory. Errors:
+  /// H4007, H5006, those of Driver::load and WeightStore::load.
+  static StatusOr<std::unique_ptr<Model>> load(std::unique_ptr<Driver> driver,
+                                               Artifact artifact,
                                                const ModelOptions &options);
 
   const Artifact &artifact() const { return artifact_; }
   const schema::Model &description() const { return artifact_.model(); }
   Driver &driver() const { return *driver_; }
   Executable &executable() const { return *executable_; }
-  const WeightStore &weights() const { return weights_; }
+  /// The weights in the host's memory; null where they have been uploaded.
+  const WeightStore *hostWeights() const {
+    return weights_ ? &*weights_ : nullptr;
+  }
+  /// What the weights took on the host, also where it has been freed again.
+  const WeightStatistics &weightStatistics() const { return statistics_; }
+  /// Bytes of weights in the device's own memory.
+  uint64_t uploadedBytes() const { return uploaded_ ? uploaded_->bytes() : 0; }
   const std::string &weightsDirectory() const { return weightsDirectory_; }
   /// The kernel argument of each artifact parameter.
   std::span<const DeviceAddress> parameters() const { return parameters_; }
   double loadSeconds() const { return loadSeconds_; }
 
 private:
-  Model(std::unique_ptr<Driver> driver, Artifact artifact, WeightStore weights)
-      : driver_(std::move(driver)), artifact_(std::move(artifact)),
-        weights_(std::move(weights)) {}
+  Model(std::unique_ptr<Driver> driver, Artifact artifact)
+      : driver_(std::move(driver)), artifact_(std::move(artifact)) {}
+  Status loadWeights(const ModelOptions &options);
 
   // In this order: the executable refers to the artifact and the driver.
   std::unique_ptr<Driver> driver_;
   Artifact artifact_;
-  WeightStore weights_;
+  std::optional<WeightStore> weights_;
+  std::optional<DeviceWeights> uploaded_;
+  WeightStatistics statistics_;
   std::unique_ptr<Executable> executable_;
   std::string weightsDirectory_;
   std::vector<DeviceAddress> parameters_;

@@ -3,7 +3,7 @@
 #include <limits>
 #include <tuple>
 
-#include "runtime/base/Checked.h"
+#include "runtime/session/MemoryPlan.h"
 #include "runtime/session/Session.h"
 
 namespace hadal {
@@ -26,7 +26,7 @@ Status Session::initialize() {
     options_.maxRows = m.max_batch_size();
   pagesPerRow_ = artifact::pagesPerRow(m);
   if (!options_.cachePages)
-    options_.cachePages = pagesPerRow_ * options_.maxRows;
+    options_.cachePages = cachePagesFor(m, options_.maxRows);
   // The compiled views of the cache have this many pages.
   const uint64_t mostPages =
       std::min<uint64_t>(pagesPerRow_ * m.max_batch_size(),
@@ -35,6 +35,10 @@ Status Session::initialize() {
     return error(5005, "a cache of {} pages asked for, the artifact addresses "
                        "at most {}; ask for fewer",
                  options_.cachePages, mostPages);
+  HADAL_ASSIGN_OR_RETURN(
+      MemoryPlan plan, planSession(model_.artifact(), options_.cachePages));
+  HADAL_RETURN_IF_ERROR(
+      checkMemory(model_.driver(), model_.artifact(), plan));
   rows_.resize(options_.maxRows);
   // Descending, so that page 0 is taken first.
   for (uint64_t page = options_.cachePages; page-- > 0;)
@@ -47,23 +51,17 @@ Status Session::allocateStates() {
   Driver &driver = model_.driver();
   const schema::Model &m = model_.description();
   for (const schema::State *state : *model_.artifact().root().states()) {
-    uint64_t bytes = state->bytes();
+    // Has a value: planSession has computed it.
+    const uint64_t bytes = *stateBytes(m, *state, options_.cachePages);
     MemoryUse use = MemoryUse::Dense;
     if (state->kind() == schema::StateKind::paged_cache) {
-      std::optional<uint64_t> product =
-          checkedMul(options_.cachePages * m.page_size(),
-                     state->row_elements() *
-                         artifact::dtypeBytes(state->dtype()));
-      if (!product)
-        return error(5006, "a cache of {} pages does not fit in memory; use "
-                           "fewer rows",
-                     options_.cachePages);
-      bytes = *product;
       use = MemoryUse::Sparse;
       cacheBytes_ += bytes;
     }
     HADAL_ASSIGN_OR_RETURN(DeviceBuffer buffer,
-                           DeviceBuffer::create(driver, bytes, use));
+                           DeviceBuffer::create(
+                               driver, bytes, state->name()->string_view(),
+                               use));
     states_.push_back(std::move(buffer));
   }
   return {};
@@ -105,13 +103,18 @@ Status Session::prepareEntries() {
   for (const DeviceBuffer &state : states_)
     bindings.states.push_back(state.address());
   for (unsigned in = 0; in < artifact::kNumInputs; ++in) {
-    HADAL_ASSIGN_OR_RETURN(inputs_[in],
-                           DeviceBuffer::create(driver, inputBytes[in]));
+    HADAL_ASSIGN_OR_RETURN(
+        inputs_[in],
+        DeviceBuffer::create(driver, inputBytes[in],
+                             schema::EnumNameInput(
+                                 static_cast<schema::Input>(in))));
     bindings.inputs[in] = inputs_[in].address();
   }
-  HADAL_ASSIGN_OR_RETURN(logits_, DeviceBuffer::create(driver, logitBytes));
+  HADAL_ASSIGN_OR_RETURN(logits_, DeviceBuffer::create(driver, logitBytes,
+                                                "logits"));
   bindings.outputs[0] = logits_.address();
-  HADAL_ASSIGN_OR_RETURN(arena_, DeviceBuffer::create(driver, arenaBytes));
+  HADAL_ASSIGN_OR_RETURN(arena_, DeviceBuffer::create(driver, arenaBytes,
+                                                "activations"));
   bindings.arena = arena_.address();
   for (unsigned i = 0; i < entries.size(); ++i) {
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> entry,

@@ -31,6 +31,11 @@ struct ParameterSpec {
   std::vector<float> invFreq; // ropeCosSin
   uint64_t positions = 0;     // ropeCosSin
   float scale = 1.0f;         // ropeCosSin
+  // Upload steps of a device with its own memory (DeviceWeights.h).
+  uint64_t rowPitch = 0;               // bytes; 0: dense
+  std::vector<std::string> scaleParts; // dequantise: one for each part
+  std::vector<DType> scaleDtypes;      // accepted of them in the file
+  uint32_t scaleBlockRows = 0, scaleBlockCols = 0;
 };
 
 } // namespace hadal

@@ -216,7 +216,7 @@ TEST(HadalRun, BadRequestsEndWithOneLine) {
        "max-seq-len is 62"},
       {"temperature", "-p a --temp -1", 2, "H5005"},
       {"top-p", "-p a --top-p 0", 2, "H5005"},
-      {"device", "-p a --device gpu", 2, "this build has 'cpu'"},
+      {"device", "-p a --device gpu", 2, "expected cpu"},
       {"threads", "-p a -t 5000", 2, "H5011"},
       {"prompts missing", "--prompts /nonexistent", 3, "H5001"},
       {"prompts empty", "--prompts " + file("none.txt"), 2, "holds no line"},
@@ -247,10 +247,11 @@ TEST(HadalRun, BadFilesEndWithOneLine) {
   expectError(runWith(cut), {"truncated", "", 3, "H4003"});
   expectError(runWith({'h', 'e', 'l', 'l', 'o'}), {"text", "", 3, "H4001"});
   schema::ArtifactT foreign = model();
-  foreign.provenance->target = "sm_90a";
-  foreign.images[0]->symbols.assign(kNumKernels, "f");
-  foreign.images[0]->entry_offsets.clear();
-  expectError(runWith(assemble(foreign)), {"target", "", 3, "H4007"});
+  makeSm90a(foreign);
+  writeFile(c.artifact(), assemble(foreign));
+  expectError(c.runModel("-p a -n 1 --device cpu"), {"target", "", 3, "H4007"});
+  expectError(c.runModel("-p a -n 1", "HADAL_LIBCUDA=/nonexistent"),
+              {"no GPU", "", 5, "use --device sim"});
   schema::ArtifactT image = model();
   image.images[0]->variant = "v4+bf16+vbmi";
   writeFile(c.artifact(), assemble(image));

@@ -10,7 +10,6 @@
 
 #include "runtime/base/ProcessMemory.h"
 #include "runtime/base/Progress.h"
-#include "runtime/drivers/cpu/CpuDriver.h"
 
 namespace hadal::cli {
 
@@ -71,41 +70,53 @@ int run(CLI::App &app, int argc, char **argv,
   return status.exitCode();
 }
 
-void LoadFlags::add(CLI::App &app) {
+void LoadFlags::add(CLI::App &app, bool needsWeights) {
   app.add_option("artifact", artifact, "the .hadal file")->required();
   app.add_option("--weights", weights,
                  "the checkpoint directory it was compiled for")
-      ->required();
-  app.add_option("-t,--threads", threads,
-                 "threads; default: as many as the process may run on")
+      ->required(needsWeights);
+  app.add_option("-t,--threads", device.threads,
+                 "threads of the cpu device; default: as many as the process "
+                 "may run on")
       ->check(CLI::Range(1u, 1024u));
-  app.add_option("--device", device, "cpu");
+  app.add_option("--device", device.device,
+                 std::string(kDeviceNames) +
+                     "; default: what runs the artifact's target");
+  app.add_option("--sim", device.sim,
+                 "options of the sim device, e.g. policy=lazy,seed=7: "
+                 "policy=eager|lazy|alternate, fp8=exact|hopper13, seed=N, "
+                 "races=on|off, poison=on|off; default: HADAL_SIM");
   app.add_flag("-q,--quiet", quiet, "no progress and no statistics on stderr");
 }
 
-StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags) {
-  if (flags.device != "cpu")
-    return error(5011, "--device {} is not known; this build has 'cpu'",
-                 flags.device);
-  HADAL_ASSIGN_OR_RETURN(
-      std::unique_ptr<Driver> driver,
-      cpu::createCpuDriver({.threads = flags.threads, .variant = {}}));
+StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags,
+                                           uint32_t rows) {
+  HADAL_ASSIGN_OR_RETURN(Artifact artifact, Artifact::open(flags.artifact));
+  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver,
+                         createDriver(flags.device, artifact));
   const std::string description = driver->description();
   ModelOptions options;
   options.artifactPath = flags.artifact;
   options.weightsDirectory = flags.weights;
   options.quiet = flags.quiet;
-  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Model> model,
-                         Model::load(std::move(driver), options));
+  options.rows =
+      std::min<uint32_t>(rows, artifact.model().max_batch_size());
+  HADAL_ASSIGN_OR_RETURN(
+      std::unique_ptr<Model> model,
+      Model::load(std::move(driver), std::move(artifact), options));
   if (!flags.quiet) {
     HADAL_ASSIGN_OR_RETURN(ProcessMemory memory, readProcessMemory());
-    const WeightStatistics &w = model->weights().statistics();
+    const WeightStatistics &w = model->weightStatistics();
+    const std::string weights =
+        model->uploadedBytes()
+            ? fmt::format("{} uploaded", formatBytes(model->uploadedBytes()))
+            : fmt::format("{} mapped, {} copied", formatBytes(w.mappedBytes),
+                          formatBytes(w.copiedBytes + w.misalignedBytes));
     fmt::print(stderr,
-               "loaded {} in {:.2f} s on {} (image {}): weights {} mapped, {} "
-               "copied; process {} of file pages, {} anonymous\n",
+               "loaded {} in {:.2f} s on {} (image {}): weights {}; process {} "
+               "of file pages, {} anonymous\n",
                flags.artifact, model->loadSeconds(), description,
-               model->executable().variant(), formatBytes(w.mappedBytes),
-               formatBytes(w.copiedBytes + w.misalignedBytes),
+               model->executable().variant(), weights,
                formatBytes(memory.file), formatBytes(memory.anonymous));
   }
   return model;

@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include "runtime/base/Status.h"
+#include "runtime/drivers/CreateDriver.h"
 #include "runtime/session/Model.h"
 
 namespace hadal::cli {
@@ -31,16 +32,19 @@ const std::atomic<bool> &interruptFlag();
 
 /// Options of every tool that loads a model.
 struct LoadFlags {
-  std::string artifact, weights, device = "cpu";
-  unsigned threads = 0;
+  std::string artifact, weights;
+  DeviceOptions device;
   bool quiet = false;
 
-  void add(CLI::App &app);
+  /// |needsWeights| false: --weights may be left out.
+  void add(CLI::App &app, bool needsWeights = true);
 };
 
-/// Loads the model and prints a line on stderr: time, mapped and anonymous
-/// memory. H5011 for a device that this build does not have.
-StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags);
+/// Loads the model for sessions of |rows| rows (0: as many as it was compiled
+/// for) and prints a line on stderr: time, mapped, uploaded and anonymous
+/// memory. H5011 for an unknown device.
+StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags,
+                                           uint32_t rows = 0);
 
 /// "5,17,3" as ids; H5011 names what is not a number.
 StatusOr<std::vector<int32_t>> parseIds(const std::string &text);

@@ -91,12 +91,17 @@ void readItems(void *context, uint64_t begin, uint64_t end, unsigned) {
 
 WeightMap::WeightMap(const Model &model) {
   const auto &parameters = *model.artifact().root().parameters();
-  const WeightStore &weights = model.weights();
+  const WeightStore *weights = model.hostWeights();
   for (unsigned i = 0; i < parameters.size(); ++i) {
     const schema::Parameter &p = *parameters.Get(i);
     if (p.kind() == schema::ParameterKind::generated)
       continue; // a step reads a row or two of a table
-    std::span<const uint8_t *const> blocks = weights.blocks(i);
+    std::span<const uint8_t *const> blocks;
+    if (weights)
+      blocks = weights->blocks(i);
+    auto dataOf = [&](size_t block) {
+      return block < blocks.size() ? blocks[block] : nullptr;
+    };
     const std::string part = p.parts()->Get(0)->str();
     uint64_t rowBytes = artifact::dtypeBytes(p.dtype());
     for (uint64_t extent : *p.inner())
@@ -105,14 +110,15 @@ WeightMap::WeightMap(const Model &model) {
     if (p.kind() == schema::ParameterKind::segments) {
       size_t block = 0;
       for (uint64_t rows : *p.rows())
-        for (uint64_t r = 0; r < rows && block < blocks.size();
-             r += p.segment_rows())
-          pieces.push_back({blocks[block++],
+        for (uint64_t r = 0; r < rows; r += p.segment_rows())
+          pieces.push_back({dataOf(block++),
                             std::min<uint64_t>(p.segment_rows(), rows - r) *
                                 rowBytes});
     } else {
-      for (const uint8_t *block : blocks)
-        pieces.push_back({block, p.rows()->Get(0) * rowBytes});
+      const uint32_t count =
+          p.kind() == schema::ParameterKind::stack ? p.count() : 1;
+      for (uint32_t e = 0; e < count; ++e)
+        pieces.push_back({dataOf(e), p.rows()->Get(0) * rowBytes});
     }
     if (p.kind() == schema::ParameterKind::stack) {
       stacks.push_back({layerOf(part).value_or(""), std::move(pieces)});

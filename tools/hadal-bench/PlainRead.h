@@ -12,7 +12,7 @@ namespace hadal::bench {
 
 /// A contiguous piece of weights in memory.
 struct Piece {
-  const uint8_t *data;
+  const uint8_t *data; // null where the weights are in a device's own memory
   uint64_t bytes;
 };
 
@@ -47,7 +47,7 @@ std::vector<bool> kernelsOfExperts(const Model &model);
 
 uint64_t totalBytes(std::span<const Piece> pieces);
 
-/// Reads |pieces| once on the threads of |driver| (the CPU's) with the widest
+/// Reads |pieces|, all on the host, once on the threads of |driver| (the CPU's) with the widest
 /// loads it has, and returns the seconds. |prefetch|: with a software prefetch
 /// 4 KiB ahead; which of the two loops is faster depends on the machine.
 double readPlainly(Driver &driver, std::span<const Piece> pieces,

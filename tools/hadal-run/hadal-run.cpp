@@ -33,7 +33,9 @@ public:
     HADAL_RETURN_IF_ERROR(checkFlags());
     const std::atomic<bool> &interrupt = cli::interruptFlag();
     HADAL_RETURN_IF_ERROR(readInputs());
-    HADAL_ASSIGN_OR_RETURN(model, cli::loadModel(flags.load));
+    HADAL_ASSIGN_OR_RETURN(
+        model, cli::loadModel(flags.load, static_cast<uint32_t>(
+                                              rows.size() + texts.size())));
     HADAL_RETURN_IF_ERROR(encodePrompts());
     SessionOptions options;
     options.prefillChunk = flags.prefillChunk;

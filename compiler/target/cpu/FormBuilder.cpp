@@ -155,8 +155,9 @@ Value FormBuilder::load(Type type, Value ptr, unsigned align) {
 void FormBuilder::store(Value value, Value ptr, unsigned align) {
   LLVM::StoreOp::create(b, value, ptr, align);
 }
-void FormBuilder::prefetch(Value ptr) {
-  LLVM::Prefetch::create(b, ptr, b.getI32IntegerAttr(0), b.getI32IntegerAttr(3),
+void FormBuilder::prefetch(Value ptr, int locality) {
+  LLVM::Prefetch::create(b, ptr, b.getI32IntegerAttr(0),
+                         b.getI32IntegerAttr(locality),
                          b.getI32IntegerAttr(1));
 }
 

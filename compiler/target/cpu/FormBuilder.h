@@ -57,7 +57,8 @@ private:
   Value at(Value ptr, int64_t bytes) { return at(ptr, i64(bytes)); }
   Value load(mlir::Type type, Value ptr, unsigned align = 1);
   void store(Value value, Value ptr, unsigned align = 1);
-  void prefetch(Value ptr);
+  /// |locality| as in llvm.prefetch: 3 fetches into L1, 2 into L2.
+  void prefetch(Value ptr, int locality = 3);
   void loop(Value lo, Value hi, int64_t step,
             llvm::function_ref<void(Value)> body);
   Values loop(Value lo, Value hi, int64_t step, mlir::ValueRange inits,

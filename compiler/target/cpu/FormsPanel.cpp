@@ -11,7 +11,8 @@ enum PanelArg {
   kPacked, kScales, kMPad, kW, kWStride, kSw, kSwStride, kRowInBlock,
   kScaleRows, kN, kK, kY, kYRowStride, kYColStride, kM, kAccumulate, kWork
 };
-/// How many blocks ahead of the decoded one to prefetch.
+/// How many blocks ahead of the decoded one to prefetch: into L2, since rows
+/// that lie a power of two apart would evict each other from L1.
 constexpr int64_t kBlocksAhead = 2;
 /// Packed columns of one chunk of K: they stay in a core's L2 (1 MiB) beside
 /// the accumulators while all weight rows pass.
@@ -100,7 +101,7 @@ void FormBuilder::panelDecode(const Panel &p, Value first, Value count,
   loop(i64(0), count, 1, [&](Value r) {
     Value source = at(start, mul(add(first, r), arg(kWStride)));
     for (int64_t line = 0; line < 2 * size; ++line)
-      prefetch(at(source, add(distance, i64(64 * line))));
+      prefetch(at(source, add(distance, i64(64 * line))), /*locality=*/2);
     when(isTail, [&] { stageTail(key.w, source, rest, p.stage); });
     source = arith::SelectOp::create(b, isTail, p.stage, source);
     Value out = at(p.tile, mul(r, tileRowBytes()));

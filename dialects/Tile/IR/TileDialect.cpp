@@ -133,3 +133,18 @@ LogicalResult ViewType::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "a stack view needs two dimensions or more";
   return success();
 }
+
+int64_t hadal::tile::rowPitchBytes(Type element, int64_t rank,
+                                   int64_t columns) {
+  int64_t bytes =
+      columns * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+  bool padded = rank >= 2 && (element.isBF16() || isa<Float8E4M3FNType>(element));
+  return padded ? llvm::alignTo(bytes, 16) : bytes;
+}
+
+int64_t hadal::tile::rowPitchBytes(ViewType view) {
+  if (view.isDynamic(view.getRank() - 1))
+    return 0;
+  return rowPitchBytes(view.getElementType(), view.getRank(),
+                       view.getShape().back());
+}

@@ -126,9 +126,12 @@ def Tile_SizeOp : Tile_Op<"size", [MemoryEffects<[MemRead]>]> {
 }
 
 def Tile_StoreSizeOp : Tile_Op<"store_size", [MemoryEffects<[MemWrite]>]> {
-  let summary = "Writes expert_begin[0..E] (a tile of E+1 i32) to the sizes buffer.";
-  let arguments = (ins Tile_SizesType:$sizes, Tile_Tile:$values);
-  let assemblyFormat = "$sizes `,` $values `:` type($values) attr-dict";
+  let summary = "Writes consecutive entries of expert_begin (a tile of i32), from `index` (0 unless given) on.";
+  let arguments = (ins Tile_SizesType:$sizes, Tile_Tile:$values,
+                       Optional<Index>:$index);
+  let assemblyFormat = [{
+    $sizes (`[` $index^ `]`)? `,` $values `:` type($values) attr-dict
+  }];
 }
 
 def Tile_DimOp : Tile_Op<"dim", [Pure]> {

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "runtime/base/Checked.h"
+#include "runtime/base/ProcessMemory.h"
 #include "runtime/drivers/cpu/CpuVariant.h"
 #include "runtime/drivers/cpu/ThreadPool.h"
 
@@ -47,7 +48,7 @@ class CpuExecutable final : public Executable {
 public:
   CpuExecutable(const Artifact &artifact, ThreadPool &pool,
                 std::string_view variant)
-      : artifact(artifact), pool(pool), variant_(variant) {}
+      : Executable(artifact), pool(pool), variant_(variant) {}
 
   Status initialize(Driver &driver, unsigned image) {
     const schema::Image &table = *artifact.root().images()->Get(image);
@@ -70,14 +71,16 @@ public:
     }
     scratchStride = *checkedAlignUp(std::max<uint64_t>(scratch, 1), 4096);
     HADAL_ASSIGN_OR_RETURN(
-        scratch_, DeviceBuffer::create(driver, scratchStride * pool.threads()));
+        scratch_, DeviceBuffer::create(driver, scratchStride * pool.threads(),
+                                       "scratch"));
     return {};
   }
 
   std::string_view variant() const override { return variant_; }
 
+  using Executable::prepare;
   StatusOr<std::unique_ptr<PreparedEntry>>
-  prepare(unsigned index, const Bindings &bindings) override;
+  prepare(std::string name, const LaunchList &list, bool replayed) override;
 
   void setProfiling(bool enabled) override {
     profiling = enabled;
@@ -107,7 +110,6 @@ public:
   }
 
 private:
-  const Artifact &artifact;
   ThreadPool &pool;
   std::string_view variant_;
   std::vector<KernelFunction> functions;
@@ -132,10 +134,10 @@ private:
 };
 
 StatusOr<std::unique_ptr<PreparedEntry>>
-CpuExecutable::prepare(unsigned index, const Bindings &bindings) {
-  const schema::Entry &entry = *artifact.root().entries()->Get(index);
-  return std::unique_ptr<PreparedEntry>(std::make_unique<CpuPreparedEntry>(
-      *this, flatten(artifact.root(), entry, bindings)));
+CpuExecutable::prepare(std::string name, const LaunchList &list,
+                       bool replayed) {
+  return std::unique_ptr<PreparedEntry>(
+      std::make_unique<CpuPreparedEntry>(*this, list));
 }
 
 class CpuDriver final : public Driver {
@@ -152,7 +154,12 @@ public:
   std::string_view target() const override { return "cpu"; }
   bool sharesHostMemory() const override { return true; }
 
-  StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use) override {
+  StatusOr<DeviceMemory> memory() override {
+    HADAL_ASSIGN_OR_RETURN(uint64_t available, readAvailableMemory());
+    return DeviceMemory{available, available};
+  }
+  StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use,
+                                   std::string_view) override {
     // Pages of an anonymous mapping are zero and committed on first touch.
     void *memory = mmap(nullptr, std::max<uint64_t>(bytes, 1),
                         PROT_READ | PROT_WRITE,

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "V3Kernels.h"
+#include "compiler/kernels/KernelNames.h"
 #include "compiler/schedule/GemmSchedule.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
@@ -111,6 +112,30 @@ TEST_F(KernelIr, namesDifferWhereSpecsDo) {
   GemmSpec g{{}, 64, 64, 1}, h = g;
   h.rows = 4;
   EXPECT_NE(kernelName(g), kernelName(h));
+}
+
+/// A name holds the whole spec: parsed and named again it is the same.
+TEST_F(KernelIr, namesParseBack) {
+  for (Act act : {Act::bf16, Act::f32})
+    for (Weight weight : {Weight::fp8, Weight::bf16})
+      for (int64_t rows : {1, 64})
+        ASSERT_TRUE(test::buildV3Kernels(builder, rows, act, weight,
+                                         weight == Weight::fp8));
+  int names = 0;
+  for (auto kernel : module->getOps<tile::KernelOp>()) {
+    StringRef name = kernel.getSymName();
+    std::optional<AnySpec> spec = parseKernelName(name.str());
+    ASSERT_TRUE(spec) << name.str();
+    EXPECT_EQ(std::visit([](const auto &s) { return kernelName(s); }, *spec),
+              name.str());
+    ++names;
+  }
+  EXPECT_GT(names, 60);
+  for (StringRef bad :
+       {"", "gemm", "gemm_bf16", "add_bf16_w", "add_bf16_w12_w13",
+        "add_w12", "gemm_bf16_plain_wfp8_n64_k64_r1_colour",
+        "matmul_bf16_plain_wfp8_n64_k64_r1"})
+    EXPECT_FALSE(parseKernelName(bad.str())) << bad.str();
 }
 
 TEST_F(KernelIr, refusesSpecsByName) {

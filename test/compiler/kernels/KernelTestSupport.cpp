@@ -224,6 +224,7 @@ void Slots::push(const void *pointer) {
 }
 
 Slots &Slots::view(Buffer &buffer, std::vector<int64_t> dynamic) {
+  operands.push_back({slots.size(), &buffer, nullptr});
   push(buffer.data());
   if (buffer.format() == Format::fp8)
     push(buffer.scales());
@@ -240,6 +241,7 @@ Slots &Slots::table(std::vector<Buffer *> parts) {
     data->push_back(reinterpret_cast<uintptr_t>(part->data()));
     scales->push_back(reinterpret_cast<uintptr_t>(part->scales()));
   }
+  operands.push_back({slots.size(), nullptr, nullptr, parts});
   push(data->data());
   if (scaled)
     push(scales->data());
@@ -249,6 +251,7 @@ Slots &Slots::table(std::vector<Buffer *> parts) {
 }
 
 Slots &Slots::sizes(std::vector<int32_t> &values) {
+  operands.push_back({slots.size(), nullptr, &values});
   push(values.data());
   return *this;
 }

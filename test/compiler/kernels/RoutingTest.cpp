@@ -193,7 +193,7 @@ Permutation runPermute(const MoePermuteSpec &spec, Buffer &ids,
   Permutation p{makeSizes(tokens, 1, 0, spec.experts),
                 Buffer(Format::i32, spec.tokens * spec.topk, 1),
                 Buffer(Format::i32, spec.tokens, spec.topk),
-                Buffer(Format::i32, 1, spec.experts)};
+                Buffer(Format::i32, 1, spec.experts)}; // pos: as one column
   // A guard behind expert_begin.
   p.sizes.push_back(12345);
   for (int64_t e = 0; e < spec.experts; ++e)
@@ -202,10 +202,10 @@ Permutation runPermute(const MoePermuteSpec &spec, Buffer &ids,
   kernel.run(Slots()
                  .view(ids, {spec.tokens})
                  .view(p.rowToken, {spec.tokens * spec.topk})
-                 .view(p.pos, {spec.tokens})
+                 .view(p.pos, {spec.tokens * spec.topk})
                  .view(p.load)
                  .sizes(p.sizes),
-             1);
+             spec.experts);
   EXPECT_EQ(p.sizes.back(), 12345);
   EXPECT_TRUE(p.rowToken.guardIntact() && p.pos.guardIntact() &&
               p.load.guardIntact());

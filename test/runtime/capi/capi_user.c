@@ -41,7 +41,7 @@ int use_hadal(const char *artifact, const char *weights) {
   EXPECT(hadal_exit_status(5001) == 3);
   EXPECT(hadal_model_load(NULL, weights, &options, &model) == 5005);
   options.device = "abacus";
-  EXPECT(hadal_model_load(artifact, weights, &options, &model) == 5007);
+  EXPECT(hadal_model_load(artifact, weights, &options, &model) == 5011);
   options.device = "cpu";
   EXPECT(hadal_model_load(artifact, weights, &options, &model) == 0);
   EXPECT(hadal_model_get_info(model, &info) == 0);

@@ -304,9 +304,7 @@ TEST(Session, AnErrorOfTheSinkEndsTheStep) {
 TEST(Model, AForeignTargetIsRefusedBeforeWeightsAreTouched) {
   toy::TempDir dir;
   schema::ArtifactT a = toy::model();
-  a.provenance->target = "sm_90a";
-  a.images[0]->symbols.assign(toy::kNumKernels, "f");
-  a.images[0]->entry_offsets.clear();
+  toy::makeSm90a(a);
   toy::writeFile(dir.file("m.hadal"), toy::assemble(a));
   auto driver = cpu::createCpuDriver({.threads = 1});
   ASSERT_TRUE(driver.ok());

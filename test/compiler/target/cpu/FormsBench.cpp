@@ -3,6 +3,7 @@
 // run. A tool for docs/benchmarks.md, not a test: timing is not asserted.
 //
 //   CpuFormsBench [threads] [rounds]
+//   CpuFormsBench panel ROUNDS M N K BM...   (panels alone, one thread)
 #include <cstdio>
 #include <immintrin.h>
 #include <random>
@@ -75,12 +76,6 @@ __attribute__((target("avx512f,avx512bf16"))) void runPeak() {
   (void)sink;
 }
 
-/// GFLOP/s of 24 independent chains of vdpbf16ps.
-double peakGflops(int threads) {
-  double time = timed(threads, [](int) { runPeak(); });
-  return kPeakRounds * 24.0 * 64 * threads / time * 1e-9;
-}
-
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
@@ -100,6 +95,20 @@ struct Weights {
     for (int64_t i = 0; i < (n / 128 + 1) * (k / 128); ++i)
       s[i] = 0.01f;
   }
+};
+
+/// Memory of a worker, in huge pages as the CPU driver asks for them.
+struct Scratch {
+  explicit Scratch(int64_t size) : size((size + (2 << 20) - 1) & -(2 << 20)) {
+    data = static_cast<uint8_t *>(std::aligned_alloc(2 << 20, this->size));
+    madvise(data, this->size, MADV_HUGEPAGE);
+    std::memset(data, 0, this->size);
+  }
+  ~Scratch() { std::free(data); }
+  Scratch(const Scratch &) = delete;
+  Scratch &operator=(const Scratch &) = delete;
+  int64_t size;
+  uint8_t *data;
 };
 
 /// m rows of x as stored.
@@ -167,48 +176,66 @@ void benchGemv(int threads, int rounds, int64_t k, Elt elt, int m) {
               median(fractions));
 }
 
-void benchPanel(int threads, int rounds, int64_t m, int64_t n, int64_t k,
-                Elt elt, int64_t bm) {
+/// Seconds of one work item that nothing else disturbed: the lower quartile.
+double quartile(std::vector<double> &times) {
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 4];
+}
+
+void benchPanel(int rounds, int64_t m, int64_t n, int64_t k, Elt elt,
+                const std::vector<int64_t> &tiles) {
   Weights w(n, k);
   Activations x(m, k, elt);
   FormKey pack{FormKind::packPanel, elt, Elt::fp8},
       panel{FormKind::panel, elt, Elt::fp8};
   FormImage image({pack, panel}, Variant::v4Bf16Vbmi);
-  int64_t blocks = k / 128, bn = 128, items = m / bm * (n / bn);
-  std::vector<float> y(m * n);
-  auto run = [&](int t) {
-    Aligned packed(packedBytes(bm, k)), scales(packedScaleBytes(bm, k)),
-        work(panelWorkBytes(bm, bn));
-    std::vector<uint8_t *> rows(bm);
-    std::vector<float *> scaleRows(bm);
-    std::vector<int64_t> memo(bm + 1, 0);
-    for (int64_t item = items * t / threads; item < items * (t + 1) / threads;
-         ++item) {
-      int64_t m0 = item / (n / bn) * bm, n0 = item % (n / bn) * bn;
-      for (int64_t i = 0; i < bm; ++i) {
-        rows[i] = x.row(m0 + i);
-        scaleRows[i] = x.scaleRow(m0 + i);
+  int64_t blocks = k / 128, bn = 128;
+  std::vector<double> peaks;
+  std::vector<std::vector<double>> packs(tiles.size()), panels(tiles.size());
+  for (int r = 0; r < rounds; ++r)
+    for (size_t i = 0; i < tiles.size(); ++i) {
+      int64_t bm = tiles[i];
+      Scratch packed(packedBytes(bm, k)), scales(packedScaleBytes(bm, k)),
+          work(panelWorkBytes(bm, bn)), y(bm * bn * 4);
+      std::vector<uint8_t *> rows(bm);
+      std::vector<float *> scaleRows(bm);
+      for (int64_t m0 = 0; m0 < m; m0 += bm) {
+        for (int64_t j = 0; j < bm; ++j) {
+          rows[j] = x.row(m0 + j);
+          scaleRows[j] = x.scaleRow(m0 + j);
+        }
+        double start = threadSeconds();
+        image.call(pack, rows.data(), scaleRows.data(), bm, k, packed.data,
+                   scales.data, nullptr);
+        packs[i].push_back(threadSeconds() - start);
+        for (int64_t n0 = 0; n0 < n; n0 += bn) {
+          double start = threadSeconds();
+          image.call(panel, packed.data, scales.data, bm,
+                     w.codes.data + n0 * k, k,
+                     w.scales.data + n0 / 128 * blocks * 4, blocks, int64_t(0),
+                     int64_t(128), bn, k, y.data, int64_t(1),
+                     bn, bm, int64_t(0), work.data);
+          panels[i].push_back(threadSeconds() - start);
+        }
       }
-      image.call(pack, rows.data(), scaleRows.data(), bm, k, packed.data,
-                 scales.data, memo.data());
-      image.call(panel, packed.data, scales.data, bm, w.codes.data + n0 * k, k,
-                 w.scales.data + n0 / 128 * blocks * 4, blocks, int64_t(0),
-                 int64_t(128), bn, k, y.data() + m0 * n + n0, int64_t(1), n, bm,
-                 int64_t(0), work.data);
+      double start = threadSeconds();
+      for (int p = 0; p < 4; ++p) {
+        runPeak();
+        peaks.push_back(threadSeconds() - start);
+        start = threadSeconds();
+      }
     }
-  };
-  std::vector<double> shares, rates;
-  for (int r = 0; r < rounds; ++r) {
-    double before = peakGflops(threads), time = timed(threads, run),
-           after = peakGflops(threads);
-    double rate = 2.0 * m * n * k / time * 1e-9;
-    rates.push_back(rate);
-    shares.push_back(rate / std::max(before, after));
+  double peak = kPeakRounds * 24.0 * 64 / quartile(peaks) * 1e-9;
+  for (size_t i = 0; i < tiles.size(); ++i) {
+    double flops = 2.0 * tiles[i] * bn * k;
+    double alone = quartile(panels[i]);
+    double whole = alone + quartile(packs[i]) / (n / bn);
+    std::printf("panel %-5s n=%ld k=%ld bm=%-3ld: %5.1f GFLOP/s a thread, %.3f "
+                "of vdpbf16ps peak, %.3f with packing\n",
+                nameOf(elt), long(n), long(k), long(tiles[i]),
+                flops / alone * 1e-9, flops / alone * 1e-9 / peak,
+                flops / whole * 1e-9 / peak);
   }
-  std::printf("panel %-5s m=%ld (bm %ld) n=%ld k=%ld threads=%d: %6.1f GFLOP/s, "
-              "%.2f of vdpbf16ps peak\n",
-              nameOf(elt), long(m), long(bm), long(n), long(k), threads,
-              median(rates), median(shares));
 }
 
 } // namespace
@@ -218,6 +245,19 @@ int main(int argc, char **argv) {
     std::printf("this host has no AVX512-BF16 and VBMI\n");
     return 0;
   }
+  auto panels = [](int rounds, int64_t m, int64_t n, int64_t k,
+                   const std::vector<int64_t> &tiles) {
+    for (Elt elt : {Elt::bf16, Elt::fp8})
+      benchPanel(rounds, m, n, k, elt, tiles);
+  };
+  if (argc > 6 && std::string(argv[1]) == "panel") {
+    std::vector<int64_t> tiles;
+    for (int i = 6; i < argc; ++i)
+      tiles.push_back(std::atol(argv[i]));
+    panels(std::atoi(argv[2]), std::atol(argv[3]), std::atol(argv[4]),
+           std::atol(argv[5]), tiles);
+    return 0;
+  }
   int threads = argc > 1 ? std::atoi(argv[1]) : 1;
   int rounds = argc > 2 ? std::atoi(argv[2]) : 9;
   for (Elt elt : {Elt::bf16, Elt::fp8})
@@ -225,11 +265,8 @@ int main(int argc, char **argv) {
       benchGemv(threads, rounds, k, elt, 1);
   for (int m : {2, 4, 8})
     benchGemv(threads, rounds, 7168, Elt::bf16, m);
-  for (Elt elt : {Elt::bf16, Elt::fp8}) {
-    benchPanel(threads, rounds, 16, 4096, 7168, elt, 16);
-    benchPanel(threads, rounds, 64, 4096, 7168, elt, 64);
-    benchPanel(threads, rounds, 512, 2048, 7168, elt, 64);
-    benchPanel(threads, rounds, 512, 2048, 7168, elt, 256);
-    benchPanel(threads, rounds, 512, 7168, 2048, elt, 256);
-  }
+  panels(rounds, 64, 4096, 7168, {16, 64});
+  panels(rounds, 512, 2048, 7168, {64, 128, 256});
+  panels(rounds, 512, 7168, 2048, {64, 128, 256});
+  panels(rounds, 512, 2048, 16384, {64, 128, 256});
 }

@@ -1,0 +1,377 @@
+// Structure: arguments, roles, work items, blocks, folds.
+#include "compiler/target/nvptx/Lower/PipelineEmitter.h"
+
+using namespace mlir;
+
+namespace hadal::nvptx {
+
+using namespace hadal::tile;
+
+/// Registers of a producer and of each consumer thread beside two consumer
+/// warpgroups: 40 + 2 x 232 of the 504 that 65536 registers give 384 threads.
+static constexpr int64_t kLoadRegisters = 40, kMmaRegisters = 232;
+
+FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
+  if (failed(plan()))
+    return failure();
+  MLIRContext *context = kernel.getContext();
+  auto pointer = LLVM::LLVMPointerType::get(context, 1);
+  auto i64Type = IntegerType::get(context, 64);
+  SmallVector<Type> slots;
+  for (BlockArgument arg : kernel.getKernelArguments()) {
+    slots.push_back(pointer);
+    auto view = dyn_cast<ViewType>(arg.getType());
+    if (!view)
+      continue;
+    if (view.isScaled())
+      slots.push_back(pointer);
+    slots.append(view.getNumDynamic(), i64Type);
+  }
+  target = sm90::KernelOp::create(outer, kernel.getLoc(), kernel.getSymName(),
+                                  128 * (warpgroups + 1), slots);
+  builder.emplace(kernel.getLoc(), context);
+  sm90::AsmBuilder &b = *builder;
+  b.setInsertionPointToEnd(&target.getBodyBlock());
+  emitArguments(target);
+
+  for (auto &ring : rings) {
+    SmallVector<Type> types;
+    for (LoadOp load : ring->loads)
+      types.push_back(tileTypeOf(load));
+    ring->ring = sm90::RingOp::create(
+        b, sm90::RingType::get(context, ring->stages, types), 4 * warpgroups);
+  }
+  if (warpgroups == 2 && splitColumns <= 256)
+    exchange = sm90::SharedOp::create(
+        b, LLVM::LLVMPointerType::get(context, 3), 2 * 64 * 4, 16);
+  sm90::PdlLaunchOp::create(b);
+  sm90::PdlWaitOp::create(b);
+  bool shares = warpgroups == 2;
+  auto roles = sm90::RolesOp::create(b, warpgroups, shares ? kLoadRegisters : 0,
+                                     shares ? kMmaRegisters : 0);
+  Scalars arguments = scalars;
+  auto views0 = std::move(views);
+  for (bool asProducer : {true, false}) {
+    scalars = arguments;
+    tiles.clear();
+    views.clear();
+    for (auto &[value, view] : views0)
+      views[value] = std::make_unique<ViewRef>(*view);
+    Block &block = asProducer ? roles.getLoad().front() : roles.getMma().front();
+    b.setInsertionPointToEnd(&block);
+    if (failed(emitRole(asProducer,
+                        asProducer ? Value() : block.getArgument(0))))
+      return failure();
+  }
+  return target;
+}
+
+LogicalResult PipelineEmitter::emitRole(bool asProducer, Value group) {
+  sm90::AsmBuilder &b = *builder;
+  producer = asProducer;
+  Value tid = sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Tid);
+  lane = b.bitAnd(tid, b.i32(31));
+  if (!producer) {
+    this->group = group;
+    Value warp = b.bitAnd(b.shr(tid, 5), b.i32(3));
+    rowInGroup = b.add(b.shl(warp, 4), b.shr(lane, 2));
+    quadColumn = b.bitAnd(lane, b.i32(3));
+  }
+  for (auto &ring : rings)
+    scalars[ring->ring] = b.i64(0);
+
+  // Coordinates of the work item; a point beyond a bound does nothing.
+  Value item = arith::ExtUIOp::create(
+      b, b.getI64Type(),
+      sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Ctaid));
+  SmallVector<Value> coordinates(kernel.getNumDims());
+  for (int i = kernel.getNumDims() - 1; i >= 0; --i) {
+    DomainDimAttr dim = kernel.getDim(i);
+    Value index = item;
+    if (i > 0) {
+      int64_t steps = (dim.getExtent() + dim.getStep() - 1) / dim.getStep();
+      index = b.urem(item, b.i64(steps));
+      item = b.udiv(item, b.i64(steps));
+    }
+    coordinates[i] = b.mul(index, b.i64(dim.getStep()));
+    scalars[kernel.getCoordinates()[i]] = coordinates[i];
+  }
+  Value active;
+  for (unsigned i = 0; i < kernel.getNumDims(); ++i) {
+    DomainDimAttr dim = kernel.getDim(i);
+    Value bound;
+    switch (dim.getBound()) {
+    case Bound::None:
+      continue;
+    case Bound::Tokens:
+      bound = sizeAt(b.i64(0));
+      break;
+    case Bound::Rows:
+      bound = sizeAt(b.i64(1));
+      break;
+    case Bound::LogitRows:
+      bound = sizeAt(b.i64(2));
+      break;
+    case Bound::ExpertRows: {
+      Value e = coordinates[dim.getBoundDim()];
+      bound = arith::SubIOp::create(b, sizeAt(b.add(e, b.i64(4))),
+                                    sizeAt(b.add(e, b.i64(3))));
+      break;
+    }
+    }
+    Value inside = b.cmp(arith::CmpIPredicate::slt, coordinates[i], bound);
+    active = active ? b.bitAnd(active, inside) : inside;
+  }
+  if (active) {
+    auto ifOp = scf::IfOp::create(b, TypeRange(), active,
+                                  /*withElseRegion=*/false);
+    b.setInsertionPoint(ifOp.thenBlock()->getTerminator());
+  }
+  return emitBlock(kernel.getBodyBlock());
+}
+
+//===----------------------------------------------------------------------===//
+// Stages
+//===----------------------------------------------------------------------===//
+
+const PipelineEmitter::RingPlan *
+PipelineEmitter::ringOf(Block *block) const {
+  for (auto &ring : rings)
+    if (ring->block == block)
+      return ring.get();
+  return nullptr;
+}
+
+/// Waits for the stage of |plan| and maps its loads to the stage's tiles.
+void PipelineEmitter::openStage(const RingPlan &plan, Value iteration) {
+  sm90::AsmBuilder &b = *builder;
+  auto type = cast<sm90::RingType>(plan.ring.getType());
+  ValueRange stage;
+  if (producer)
+    stage = sm90::AcquireOp::create(b, type.getTiles(), plan.ring, iteration)
+                .getTiles();
+  else
+    stage = sm90::AwaitOp::create(b, type.getTiles(), plan.ring, iteration)
+                .getTiles();
+  for (auto [i, tile] : llvm::enumerate(stage)) {
+    LoadOp load = plan.loads[i];
+    TileValue value;
+    value.kind = TileValue::shared;
+    value.value = tile;
+    tiles[load.getTile()] = value;
+  }
+  open.push_back({&plan, iteration, false});
+}
+
+void PipelineEmitter::closeStage() {
+  OpenStage &stage = open.back();
+  if (producer)
+    sm90::CommitOp::create(*builder, stage.plan->ring, stage.iteration);
+  else if (!stage.released)
+    sm90::ReleaseOp::create(*builder, stage.plan->ring, stage.iteration);
+  open.pop_back();
+}
+
+/// Releases the innermost stage if |op| was the last to read it.
+void PipelineEmitter::releaseAfter(Operation *op) {
+  if (producer || open.empty() || open.back().released ||
+      open.back().plan->lastUse != op)
+    return;
+  sm90::ReleaseOp::create(*builder, open.back().plan->ring,
+                          open.back().iteration);
+  open.back().released = true;
+}
+
+LogicalResult PipelineEmitter::emitBlock(Block &block) {
+  const RingPlan *plan = ringOf(&block);
+  bool opened = false;
+  for (Operation &op : block.without_terminator()) {
+    if (plan && !opened && isa<LoadOp>(op) && sharedLoads.contains(&op)) {
+      openStage(*plan, scalars.lookup(plan->ring));
+      opened = true;
+    }
+    builder->setLoc(op.getLoc());
+    if (failed(emitOp(&op)))
+      return failure();
+    if (opened)
+      releaseAfter(&op);
+  }
+  if (!block.empty() && block.back().hasTrait<OpTrait::IsTerminator>() == false)
+    if (failed(emitOp(&block.back())))
+      return failure();
+  if (opened)
+    closeStage();
+  return success();
+}
+
+LogicalResult PipelineEmitter::emitOp(Operation *op) {
+  if (auto fold = dyn_cast<FoldOp>(op))
+    return emitFold(fold);
+  if (auto ifOp = dyn_cast<scf::IfOp>(op))
+    return emitIf(ifOp);
+  if (isa<PagedOp, RowsOp>(op))
+    return emitView(op);
+  if (auto load = dyn_cast<LoadOp>(op))
+    return emitLoad(load);
+  if (isa<SizeOp, ReadOp, DimOp>(op)) {
+    scalar(op->getResult(0));
+    return success();
+  }
+  if (isa<SplatOp, BroadcastOp, IotaOp, ReshapeOp, SliceOp, ConcatOp,
+          DeinterleaveOp, InterleaveOp>(op))
+    return emitShape(op);
+  StringRef dialect = op->getName().getDialectNamespace();
+  if ((dialect == "arith" || dialect == "math") && op->getNumResults() == 1) {
+    if (isa<RankedTensorType>(op->getResult(0).getType()))
+      return emitElementwise(op);
+    scalar(op->getResult(0));
+    return success();
+  }
+  if (producer && isa<StoreOp, DotOp, DotScaledOp, ReduceOp, QuantizeOp>(op))
+    return success();
+  if (auto store = dyn_cast<StoreOp>(op))
+    return emitStore(store);
+  if (auto dot = dyn_cast<DotOp>(op))
+    return emitDot(dot);
+  if (auto dot = dyn_cast<DotScaledOp>(op))
+    return emitDotScaled(dot);
+  if (auto reduce = dyn_cast<ReduceOp>(op))
+    return emitReduce(reduce);
+  if (auto quantize = dyn_cast<QuantizeOp>(op))
+    return emitQuantize(quantize);
+  return op->emitOpError("has no sm_90a lowering in a kernel with contractions");
+}
+
+LogicalResult PipelineEmitter::emitIf(scf::IfOp op) {
+  if (op.getNumResults() != 0)
+    return op.emitOpError("has no sm_90a lowering with results");
+  sm90::AsmBuilder &b = *builder;
+  Value condition = scalar(op.getCondition());
+  bool hasElse = op.elseBlock() != nullptr;
+  auto lowered = scf::IfOp::create(b, TypeRange(), condition, hasElse);
+  OpBuilder::InsertionGuard guard(b);
+  // What a branch computed is not available behind it.
+  Scalars saved = scalars;
+  b.setInsertionPoint(lowered.thenBlock()->getTerminator());
+  if (failed(emitBlock(*op.thenBlock())))
+    return failure();
+  scalars = saved;
+  if (hasElse) {
+    b.setInsertionPoint(lowered.elseBlock()->getTerminator());
+    if (failed(emitBlock(*op.elseBlock())))
+      return failure();
+    scalars = saved;
+  }
+  return success();
+}
+
+// The loop carries the state, the scales of the step (loaded one step ahead, to
+// be there when the products are) and the ring's iteration.
+LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
+  sm90::AsmBuilder &b = *builder;
+  Block &body = fold.getBody().front();
+  const RingPlan *ring = ringOf(&body);
+  Value lo = scalar(fold.getLo()), hi = scalar(fold.getHi());
+  Value step = b.i64(fold.getStep());
+  SmallVector<Fragment> state;
+  SmallVector<Value> inits;
+  struct Ahead {
+    LoadOp load;
+    bool ofA;
+  };
+  SmallVector<Ahead> ahead;
+  auto indicesAt = [&](LoadOp load, Value iv) {
+    Scalars local;
+    local[fold.getInductionVar()] = iv;
+    SmallVector<Value> indices;
+    for (Value index : load.getIndices())
+      indices.push_back(scalar(index, local));
+    return indices;
+  };
+  auto scalesAt = [&](const Ahead &a, Value iv) {
+    SmallVector<Value> indices = indicesAt(a.load, iv);
+    return a.ofA ? loadScalesA(a.load, indices) : loadScalesB(a.load, indices);
+  };
+  if (!producer) {
+    for (Value init : fold.getInits()) {
+      FailureOr<Fragment> frag = materialize(fold, init);
+      if (failed(frag))
+        return failure();
+      state.push_back(*frag);
+      inits.push_back(frag->regs);
+    }
+    if (ring)
+      for (LoadOp load : ring->loads)
+        if (Value s = load.getScales(); s && !s.use_empty()) {
+          auto dot = dyn_cast<DotScaledOp>(*s.user_begin());
+          ahead.push_back({load, dot && dot.getSa() == s});
+        }
+    for (const Ahead &a : ahead)
+      inits.push_back(scalesAt(a, lo));
+  }
+  if (ring)
+    inits.push_back(scalars.lookup(ring->ring));
+
+  auto loop = scf::ForOp::create(b, lo, hi, step, inits);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    if (inits.empty())
+      b.setInsertionPoint(loop.getBody()->getTerminator());
+    else
+      b.setInsertionPointToStart(loop.getBody());
+    Scalars savedScalars = scalars;
+    DenseMap<Value, TileValue> savedTiles = tiles;
+    Value iv = loop.getInductionVar();
+    scalars[fold.getInductionVar()] = iv;
+    auto args = loop.getRegionIterArgs();
+    if (ring)
+      scalars[ring->ring] = args.back();
+    SmallVector<Value> yields;
+    SmallVector<Value> nextScales;
+    if (!producer) {
+      for (auto [i, frag] : llvm::enumerate(state)) {
+        Fragment inside = frag;
+        inside.regs = args[i];
+        setFragment(fold.getState()[i], inside);
+      }
+      Value next = b.add(iv, step);
+      next = arith::SelectOp::create(
+          b, b.cmp(arith::CmpIPredicate::slt, next, hi), next, iv);
+      for (auto [i, a] : llvm::enumerate(ahead)) {
+        TileValue value;
+        value.kind = TileValue::scales;
+        value.value = args[state.size() + i];
+        tiles[a.load.getScales()] = value;
+        nextScales.push_back(scalesAt(a, next));
+      }
+    }
+    if (failed(emitBlock(body)))
+      return failure();
+    if (!producer) {
+      for (auto [value, frag] :
+           llvm::zip(body.getTerminator()->getOperands(), state)) {
+        FailureOr<Fragment> result = materialize(fold, value, frag);
+        if (failed(result))
+          return failure();
+        yields.push_back(result->regs);
+      }
+      llvm::append_range(yields, nextScales);
+    }
+    if (ring)
+      yields.push_back(b.add(args.back(), b.i64(1)));
+    if (!inits.empty())
+      scf::YieldOp::create(b, yields);
+    scalars = std::move(savedScalars);
+    tiles = std::move(savedTiles);
+  }
+  for (auto [i, frag] : llvm::enumerate(state)) {
+    Fragment result = frag;
+    result.regs = loop.getResult(i);
+    setFragment(fold.getResult(i), result);
+  }
+  if (ring)
+    scalars[ring->ring] = loop.getResults().back();
+  return success();
+}
+
+} // namespace hadal::nvptx

@@ -1,0 +1,165 @@
+// Lowers one tile.kernel with contractions to one sm90.kernel: a producer warp
+// that fills rings by TMA and one or two consumer warpgroups that multiply.
+//
+// The body is emitted twice, once in each role. Both walk the same control flow
+// with the same uniform scalars; the producer emits the loads of what wgmma
+// reads, the consumers everything else. Loads of one block share a ring: of a
+// fold's body one of several stages, of any other block one of a single stage.
+#pragma once
+
+#include "compiler/target/nvptx/Lower/Values.h"
+
+namespace hadal::nvptx {
+
+struct Chip;
+
+class PipelineEmitter {
+public:
+  PipelineEmitter(tile::KernelOp kernel, const Chip &chip)
+      : kernel(kernel), chip(chip) {}
+
+  /// Appends the kernel to |builder|'s insertion point. On failure an error has
+  /// been reported at the op that has no lowering.
+  mlir::FailureOr<sm90::KernelOp> emit(mlir::OpBuilder &builder);
+
+private:
+  using Value = mlir::Value;
+  using Scalars = llvm::DenseMap<Value, Value>;
+
+  /// Loads of one block and where they go.
+  struct RingPlan {
+    mlir::Block *block = nullptr;
+    llvm::SmallVector<tile::LoadOp> loads;
+    int64_t stages = 1, stageBytes = 0;
+    Value ring;
+    /// The last op of the block that reads the ring's tiles.
+    mlir::Operation *lastUse = nullptr;
+  };
+  /// A stage that is open in the block being emitted.
+  struct OpenStage {
+    const RingPlan *plan = nullptr;
+    Value iteration;
+    bool released = false;
+  };
+
+  // PipelinePlan.cpp: what goes through shared memory.
+  mlir::LogicalResult plan();
+  mlir::LogicalResult planOperand(mlir::Operation *op, Value operand, bool isB,
+                                  int64_t rowTile);
+  sm90::TileType tileTypeOf(tile::LoadOp load) const;
+  sm90::MapAttr mapOf(tile::LoadOp load);
+  int64_t divisor(Value value) const;
+
+  // PipelineEmitter.cpp: structure.
+  mlir::LogicalResult emitRole(bool producer, Value group);
+  mlir::LogicalResult emitBlock(mlir::Block &block);
+  mlir::LogicalResult emitOp(mlir::Operation *op);
+  mlir::LogicalResult emitFold(tile::FoldOp fold);
+  mlir::LogicalResult emitIf(mlir::scf::IfOp op);
+  void openStage(const RingPlan &plan, Value iteration);
+  void closeStage();
+  void releaseAfter(mlir::Operation *op);
+  const RingPlan *ringOf(mlir::Block *block) const;
+
+  // PipelineScalars.cpp: uniform values, as i64 for index.
+  Value scalar(Value value) { return scalar(value, scalars); }
+  Value scalar(Value value, Scalars &local);
+  /// |op| on scalars or on vectors of |count| registers.
+  Value apply(mlir::Operation *op, llvm::ArrayRef<Value> operands,
+              int64_t count);
+  Value sizeAt(Value index);
+
+  // PipelineMemory.cpp: views, loads, addresses.
+  void emitArguments(sm90::KernelOp target);
+  mlir::LogicalResult emitView(mlir::Operation *op);
+  mlir::LogicalResult emitLoad(tile::LoadOp load);
+  mlir::LogicalResult loadShared(tile::LoadOp load, Value tile);
+  mlir::LogicalResult loadFragment(tile::LoadOp load);
+  Value loadGlobal(mlir::Type type, Value pointer, int64_t offset = 0,
+                   int64_t align = 0);
+  Value byteOffset(Value pointer, Value bytes);
+  /// The pointer to element (row, 0) of a view whose leading indices are given;
+  /// rows are i64.
+  Value rowPointer(const ViewRef &view, llvm::ArrayRef<Value> leading,
+                   Value row);
+  /// The scales of |load| at |indices|: as a's (per row) or b's (uniform).
+  Value loadScalesA(tile::LoadOp load, llvm::ArrayRef<Value> indices);
+  Value loadScalesB(tile::LoadOp load, llvm::ArrayRef<Value> indices);
+
+  // PipelineStore.cpp
+  mlir::LogicalResult emitStore(tile::StoreOp store);
+  void storeScales(tile::StoreOp store, const ViewRef &view,
+                   llvm::ArrayRef<Value> rows, llvm::ArrayRef<Value> valid,
+                   bool split);
+  void transposeQuad(llvm::MutableArrayRef<Value> words);
+
+  // PipelineDots.cpp
+  mlir::LogicalResult emitDot(tile::DotOp dot);
+  mlir::LogicalResult emitDotScaled(tile::DotScaledOp dot);
+  /// Issues a . b over |k| elements from |kOffset| and waits for it.
+  mlir::FailureOr<Value> multiply(mlir::Operation *op, Value a, Value b,
+                                  bool transposeB, int64_t kOffset, int64_t k,
+                                  const Fragment &layout, Value acc);
+  Value packOperandA(Value fragment);
+
+  // PipelineElementwise.cpp, PipelineShapes.cpp
+  mlir::LogicalResult emitElementwise(mlir::Operation *op);
+  mlir::LogicalResult emitReduce(tile::ReduceOp op);
+  Value exchangeRows(Value rows, bool max);
+  mlir::LogicalResult emitQuantize(tile::QuantizeOp op);
+  mlir::LogicalResult emitShape(mlir::Operation *op);
+  mlir::LogicalResult emitBroadcast(tile::BroadcastOp op);
+  mlir::LogicalResult emitReshape(tile::ReshapeOp op);
+  mlir::LogicalResult emitSlice(tile::SliceOp op);
+  mlir::LogicalResult emitConcat(tile::ConcatOp op);
+  mlir::LogicalResult emitDeinterleave(tile::DeinterleaveOp op);
+  mlir::LogicalResult emitInterleave(tile::InterleaveOp op);
+
+  // Fragments.
+  /// The layout of a tile of this type in registers; width 0 for one column.
+  Fragment layoutOf(mlir::RankedTensorType type, int64_t width = 2) const;
+  mlir::FailureOr<Fragment> materialize(mlir::Operation *user, Value value);
+  mlir::FailureOr<Fragment> materialize(mlir::Operation *user, Value value,
+                                        const Fragment &layout);
+  /// Row and column (i32) in the tile of register |i|.
+  Value fragmentRow(const Fragment &frag, int64_t i);
+  Value fragmentCol(const Fragment &frag, int64_t i);
+  int64_t fragmentHalf(const Fragment &frag, int64_t i) const;
+  Value splat(Value scalar, int64_t count);
+  Value shuffle(Value vector, llvm::ArrayRef<int64_t> mask);
+  Value shuffle2(Value first, Value second, llvm::ArrayRef<int64_t> mask);
+  Value append(Value first, Value second);
+  void setFragment(Value tile, const Fragment &frag);
+  void setFunction(Value tile, ElementFn fn);
+  void setUniform(Value tile, Value scalar, bool zero = false);
+  bool isProducer() const { return producer; }
+
+  tile::KernelOp kernel;
+  const Chip &chip;
+  sm90::KernelOp target;
+  std::optional<sm90::AsmBuilder> builder;
+  int64_t warpgroups = 1;
+  int64_t tileRows = 0; // most rows of a dot's result
+  /// Tiles of at most 64 rows and so many columns are split by columns between
+  /// two warpgroups.
+  int64_t splitColumns = 257;
+  Value exchange; // shared memory for exchangeRows: f32 [2][64]
+
+  bool producer = false;
+  Value lane, group;     // i32
+  Value rowInGroup;      // i32: 16w + g
+  Value quadColumn;      // i32: q
+
+  llvm::SmallVector<std::unique_ptr<RingPlan>> rings;
+  llvm::DenseSet<mlir::Operation *> sharedLoads;
+  llvm::DenseMap<mlir::Operation *, int64_t> roundedRows;
+  llvm::DenseMap<mlir::Operation *, Value> maps;
+  llvm::SmallVector<OpenStage> open;
+
+  llvm::DenseMap<Value, TileValue> tiles;
+  Scalars scalars;
+  llvm::DenseMap<Value, std::unique_ptr<ViewRef>> views;
+  Value sizes; // !llvm.ptr<1>
+};
+
+} // namespace hadal::nvptx

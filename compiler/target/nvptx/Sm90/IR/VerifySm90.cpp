@@ -1,0 +1,281 @@
+// What one op's verifier cannot see: protocols along paths, budgets.
+#include "compiler/target/nvptx/Sm90/IR/Sm90Dialect.h"
+
+using namespace mlir;
+
+namespace hadal::sm90 {
+namespace {
+
+/// The ring and the iteration that a stage op names.
+using Use = std::pair<Value, Value>;
+
+class Verifier {
+public:
+  explicit Verifier(KernelOp kernel) : kernel(kernel) {}
+
+  LogicalResult run() {
+    if (failed(checkShared()))
+      return failure();
+    bool failedAny = false;
+    kernel.walk([&](Block *block) {
+      failedAny |= failed(checkStages<AcquireOp, CommitOp>(
+                       *block, "commit", "acquired")) ||
+                   failed(checkStages<AwaitOp, ReleaseOp>(*block, "release",
+                                                          "awaited"));
+    });
+    kernel.walk([&](Operation *op) {
+      if (auto loop = dyn_cast<scf::ForOp>(op))
+        failedAny |= failed(checkBackEdge(loop));
+      if (auto mma = dyn_cast<MmaOp>(op))
+        failedAny |= failed(checkFence(mma)) || failed(checkRegisters(mma));
+      if (auto fence = dyn_cast<FenceAsyncOp>(op))
+        failedAny |= failed(checkFencePublished(fence));
+      if (auto store = dyn_cast<TileStoreOp>(op))
+        failedAny |= failed(checkStoreFenced(store));
+    });
+    if (failedAny)
+      return failure();
+    return checkAccumulators(kernel.getBodyBlock());
+  }
+
+private:
+  LogicalResult checkShared();
+  template <typename Open, typename Close>
+  LogicalResult checkStages(Block &block, StringRef closing, StringRef opened);
+  LogicalResult checkBackEdge(scf::ForOp loop);
+  LogicalResult checkFence(MmaOp mma);
+  LogicalResult checkRegisters(MmaOp mma);
+  LogicalResult checkStoreFenced(TileStoreOp store);
+  LogicalResult checkFencePublished(FenceAsyncOp fence);
+  LogicalResult checkAccumulators(Block &block);
+
+  KernelOp kernel;
+};
+
+/// The tile that a chain of slices starts from.
+Value rootTile(Value tile) {
+  while (auto slice = tile.getDefiningOp<TileSliceOp>())
+    tile = slice.getTile();
+  return tile;
+}
+
+LogicalResult Verifier::checkShared() {
+  int64_t bytes = 0;
+  kernel.walk([&](Operation *op) {
+    if (auto shared = dyn_cast<SharedOp>(op))
+      bytes += (shared.getBytes() + 15) / 16 * 16;
+    else if (auto tile = dyn_cast<TileAllocOp>(op))
+      bytes += tile.getResult().getType().getBytes();
+    else if (auto ring = dyn_cast<RingOp>(op))
+      bytes += ring.getResult().getType().getStages() *
+               (ring.getResult().getType().getStageBytes() + 16);
+  });
+  if (bytes > kMaxSharedBytes)
+    return kernel.emitOpError("needs ")
+           << bytes << " bytes of shared memory; a CTA of sm_90 has "
+           << kMaxSharedBytes;
+  return success();
+}
+
+// A stage opened in a block is closed later in the same block, so that no path
+// misses it: branches around either would put it into another block.
+template <typename Open, typename Close>
+LogicalResult Verifier::checkStages(Block &block, StringRef closing,
+                                    StringRef opened) {
+  SmallVector<std::pair<Use, Operation *>> open;
+  for (Operation &op : block) {
+    if (auto begin = dyn_cast<Open>(op)) {
+      open.push_back({{begin.getRing(), begin.getIteration()}, &op});
+    } else if (auto end = dyn_cast<Close>(op)) {
+      Use use{end.getRing(), end.getIteration()};
+      auto *it = llvm::find_if(
+          open, [&](const auto &entry) { return entry.first == use; });
+      if (it == open.end())
+        return op.emitOpError("of an iteration that this block has not ")
+               << opened;
+      open.erase(it);
+    }
+  }
+  if (!open.empty())
+    return open.front().second->emitOpError("has no ")
+           << closing << " of its iteration on every path";
+  return success();
+}
+
+// hopper-mlir rule 4: ptxas serialises wgmma where the program reads one
+// accumulator while another is in flight over the back-edge.
+LogicalResult Verifier::checkBackEdge(scf::ForOp loop) {
+  unsigned inFlight = llvm::count_if(
+      loop.getResultTypes(), [](Type type) { return isa<AccType>(type); });
+  if (inFlight > 1)
+    return loop.emitOpError("carries ")
+           << inFlight
+           << " accumulators in flight over its back-edge; ptxas serialises "
+              "more than one";
+  if (inFlight == 1) {
+    WalkResult reader = loop.walk([&](MmaWaitOp wait) {
+      return wait.getValues().empty() ? WalkResult::advance()
+                                      : WalkResult::interrupt();
+    });
+    if (reader.wasInterrupted())
+      return loop.emitOpError("carries an accumulator in flight over its "
+                              "back-edge beside a reader of accumulators; "
+                              "ptxas serialises it");
+  }
+  return success();
+}
+
+// A group of wgmmas starts with a fence: between it and the previous wait (or
+// the block's start) other instructions may have used the registers.
+LogicalResult Verifier::checkFence(MmaOp mma) {
+  for (Operation *op = mma->getPrevNode(); op; op = op->getPrevNode()) {
+    if (isa<MmaFenceOp, MmaOp>(op))
+      return success();
+    if (isa<MmaWaitOp>(op) || op->getNumRegions())
+      break;
+  }
+  return mma.emitOpError("has no mma_fence before it since the last wait");
+}
+
+// The registers of operand A belong to the wgmma until a wait keeps them.
+LogicalResult Verifier::checkRegisters(MmaOp mma) {
+  Value registers = mma.getARegisters();
+  if (!registers)
+    return success();
+  for (Operation *op = mma->getNextNode(); op; op = op->getNextNode())
+    if (auto wait = dyn_cast<MmaWaitOp>(op))
+      if (llvm::is_contained(wait.getKeep(), registers))
+        return success();
+  return mma.emitOpError("reads operand a from registers that no mma_wait of "
+                         "its block keeps");
+}
+
+/// Whether |op| or one inside reads |root| asynchronously.
+bool readsAsync(Operation *op, Value root) {
+  WalkResult result = op->walk([&](Operation *inner) {
+    if (auto mma = dyn_cast<MmaOp>(inner))
+      if ((mma.getA() && rootTile(mma.getA()) == root) ||
+          rootTile(mma.getB()) == root)
+        return WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  return result.wasInterrupted();
+}
+
+LogicalResult Verifier::checkStoreFenced(TileStoreOp store) {
+  Value root = rootTile(store.getTile());
+  bool fenced = false;
+  for (Operation *op = store->getNextNode(); op; op = op->getNextNode()) {
+    if (isa<FenceAsyncOp>(op))
+      fenced = true;
+    if (readsAsync(op, root)) {
+      if (!fenced)
+        return op->emitOpError("reads a tile that generic stores wrote without "
+                               "a fence_async between");
+      return success();
+    }
+  }
+  return success();
+}
+
+// The fence orders the writer's own accesses; a barrier must follow it before
+// another thread's copy or wgmma.
+LogicalResult Verifier::checkFencePublished(FenceAsyncOp fence) {
+  for (Operation *op = fence->getNextNode(); op; op = op->getNextNode()) {
+    if (isa<BarrierOp, NamedBarrierOp, ReleaseOp, CommitOp>(op))
+      return success();
+    if (isa<MmaOp, TmaLoadOp>(op))
+      break;
+  }
+  return fence.emitOpError("is followed by no barrier before the next "
+                           "asynchronous access");
+}
+
+/// f32 registers of accumulators and of fragments that wgmma made or will take.
+int64_t accumulatorRegisters(Value value) {
+  if (auto acc = dyn_cast<AccType>(value.getType()))
+    return acc.getRegisters();
+  auto vector = dyn_cast<VectorType>(value.getType());
+  if (!vector || !vector.getElementType().isF32())
+    return 0;
+  return vector.getNumElements();
+}
+
+// Liveness of accumulators in one block: those carried by the loop, and each in
+// flight from its wgmma to the end of its wait's last reader.
+LogicalResult Verifier::checkAccumulators(Block &block) {
+  for (Operation &op : block)
+    for (Region &region : op.getRegions())
+      for (Block &inner : region)
+        if (failed(checkAccumulators(inner)))
+          return failure();
+  bool multiplies = llvm::any_of(block, [](Operation &op) {
+    return isa<MmaOp>(op);
+  });
+  if (!multiplies)
+    return success();
+  // What the loop carries is live through its body, in place: the yielded value
+  // takes the registers of the argument.
+  int64_t carried = 0;
+  for (BlockArgument arg : block.getArguments())
+    carried += accumulatorRegisters(arg);
+  int64_t inFlight = 0, most = 0;
+  Operation *at = nullptr;
+  for (Operation &op : block) {
+    if (auto mma = dyn_cast<MmaOp>(op)) {
+      // An accumulator that continues one of the block's keeps its registers.
+      if (!mma.getAcc())
+        inFlight += mma.getResult().getType().getRegisters();
+    } else if (auto wait = dyn_cast<MmaWaitOp>(op)) {
+      for (Value acc : wait.getAccumulators()) {
+        Value start = acc;
+        bool fresh = false;
+        while (auto mma = start.getDefiningOp<MmaOp>()) {
+          if (!mma.getAcc()) {
+            fresh = true;
+            break;
+          }
+          start = mma.getAcc();
+        }
+        if (fresh)
+          inFlight -= cast<AccType>(acc.getType()).getRegisters();
+      }
+    }
+    if (carried + inFlight > most) {
+      most = carried + inFlight;
+      at = &op;
+    }
+  }
+  if (most > kMaxAccumulatorRegisters && at)
+    return at->emitOpError("brings the accumulators of a thread to ")
+           << most << " registers; more than " << kMaxAccumulatorRegisters
+           << " spill";
+  return success();
+}
+
+class VerifySm90Pass
+    : public PassWrapper<VerifySm90Pass, OperationPass<ModuleOp>> {
+public:
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(VerifySm90Pass)
+  StringRef getArgument() const override { return "hadal-verify-sm90"; }
+  StringRef getDescription() const override {
+    return "Verify protocols and budgets of sm90 kernels";
+  }
+  void runOnOperation() override {
+    for (KernelOp kernel : getOperation().getOps<KernelOp>())
+      if (failed(verifySm90(kernel)))
+        return signalPassFailure();
+  }
+};
+
+} // namespace
+
+LogicalResult verifySm90(KernelOp kernel) { return Verifier(kernel).run(); }
+
+std::unique_ptr<Pass> createVerifySm90Pass() {
+  return std::make_unique<VerifySm90Pass>();
+}
+
+void registerSm90Passes() { PassRegistration<VerifySm90Pass>(); }
+
+} // namespace hadal::sm90

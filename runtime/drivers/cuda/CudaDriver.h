@@ -1,0 +1,22 @@
+// The CUDA driver: launches the cubins (or the PTX) of an sm_90a artifact on a
+// GPU of compute capability 9.0.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/device/Driver.h"
+
+namespace hadal::cuda {
+
+struct CudaOptions {
+  /// Which device; -1: the first that runs sm_90a.
+  int ordinal = -1;
+  /// The libcuda to open; empty: what HADAL_LIBCUDA names, else libcuda.so.1.
+  std::string library;
+};
+
+/// H5007 where there is no driver, no device, or none that runs sm_90a.
+StatusOr<std::unique_ptr<Driver>> createCudaDriver(const CudaOptions &options);
+
+} // namespace hadal::cuda

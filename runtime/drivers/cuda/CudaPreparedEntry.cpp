@@ -1,0 +1,127 @@
+#include "runtime/drivers/cuda/CudaPreparedEntry.h"
+
+namespace hadal::cuda {
+
+CudaPreparedEntry::CudaPreparedEntry(CudaExecutable &executable,
+                                     std::string name, bool replayed,
+                                     GpuProgram program)
+    : executable(executable), device(executable.device),
+      name(std::move(name)), replayed(replayed), program(std::move(program)) {}
+
+CudaPreparedEntry::~CudaPreparedEntry() {
+  if ((!graph && events.empty()) || !device.enter().ok())
+    return;
+  (void)device.api().streamSynchronize(device.stream());
+  if (graph)
+    (void)device.api().graphExecDestroy(graph);
+  for (Event event : events)
+    (void)device.api().eventDestroy(event);
+}
+
+Status CudaPreparedEntry::failed(const GpuLaunch &launch, Result result) const {
+  const schema::Kernel &kernel =
+      *executable.artifact.root().kernels()->Get(launch.kernel);
+  return error(5017,
+               "kernel '{}' of entry '{}' cannot be launched with {} blocks of "
+               "{} threads and {} bytes of shared memory: {}",
+               kernel.name()->string_view(), name,
+               launch.grid, kernel.threads(), kernel.shared_bytes(),
+               device.library().describe(result));
+}
+
+Status CudaPreparedEntry::launch(const GpuLaunch &launch, bool overlaps) {
+  const schema::Kernel &kernel =
+      *executable.artifact.root().kernels()->Get(launch.kernel);
+  const auto &loaded = executable.kernels[launch.kernel];
+  arguments.clear();
+  for (uint32_t offset : loaded.offsets)
+    arguments.push_back(program.parameters.data() + launch.firstByte + offset);
+  LaunchAttribute attribute = {};
+  attribute.id = kProgrammaticStreamSerialization;
+  attribute.value.flag = 1;
+  LaunchConfig config = {};
+  config.gridX = launch.grid;
+  config.blockX = kernel.threads();
+  config.gridY = config.gridZ = config.blockY = config.blockZ = 1;
+  config.sharedBytes = static_cast<unsigned>(kernel.shared_bytes());
+  config.stream = device.stream();
+  config.attributes = overlaps ? &attribute : nullptr;
+  config.numAttributes = overlaps;
+  Result result = device.api().launchKernelEx(&config, loaded.function,
+                                              arguments.data(), nullptr);
+  return result == kSuccess ? Status() : failed(launch, result);
+}
+
+Status CudaPreparedEntry::launchAll() {
+  for (const GpuLaunch &l : program.launches)
+    HADAL_RETURN_IF_ERROR(launch(l, /*overlaps=*/true));
+  return {};
+}
+
+Status CudaPreparedEntry::capture() {
+  HADAL_RETURN_IF_ERROR(device.check(
+      device.api().streamBeginCapture(device.stream(), kCaptureModeThreadLocal),
+      "cuStreamBeginCapture"));
+  Status launched = launchAll();
+  // Ends the capture also when a launch failed: the stream must be usable.
+  Graph captured = nullptr;
+  Result ended = device.api().streamEndCapture(device.stream(), &captured);
+  if (launched.ok())
+    launched = device.check(ended, "cuStreamEndCapture");
+  if (launched.ok())
+    launched =
+        device.check(device.api().graphInstantiate(&graph, captured, 0),
+                     "cuGraphInstantiateWithFlags");
+  if (ended == kSuccess && captured)
+    (void)device.api().graphDestroy(captured);
+  return launched;
+}
+
+Status CudaPreparedEntry::runProfiled() {
+  const Api &api = device.api();
+  while (events.size() <= program.launches.size()) {
+    Event event = nullptr;
+    HADAL_RETURN_IF_ERROR(
+        device.check(api.eventCreate(&event, kEventDefault), "cuEventCreate"));
+    events.push_back(event);
+  }
+  auto record = [&](size_t i) {
+    return device.check(api.eventRecord(events[i], device.stream()),
+                        "cuEventRecord");
+  };
+  for (size_t i = 0; i < program.launches.size(); ++i) {
+    HADAL_RETURN_IF_ERROR(record(i));
+    HADAL_RETURN_IF_ERROR(launch(program.launches[i], /*overlaps=*/false));
+  }
+  HADAL_RETURN_IF_ERROR(record(program.launches.size()));
+  HADAL_RETURN_IF_ERROR(
+      device.synchronize(fmt::format("entry '{}'", name)));
+  for (size_t i = 0; i < program.launches.size(); ++i) {
+    float milliseconds = 0;
+    HADAL_RETURN_IF_ERROR(device.check(
+        api.eventElapsedTime(&milliseconds, events[i], events[i + 1]),
+        "cuEventElapsedTime"));
+    KernelTime &time = executable.times[program.launches[i].kernel];
+    time.launches += 1;
+    time.seconds += milliseconds * 1e-3;
+  }
+  return {};
+}
+
+Status CudaPreparedEntry::run() {
+  HADAL_RETURN_IF_ERROR(device.enter());
+  if (executable.profiling)
+    return runProfiled();
+  if (replayed) {
+    if (!graph)
+      HADAL_RETURN_IF_ERROR(capture());
+    HADAL_RETURN_IF_ERROR(device.check(
+        device.api().graphLaunch(graph, device.stream()), "cuGraphLaunch"));
+  } else {
+    HADAL_RETURN_IF_ERROR(launchAll());
+  }
+  return device.synchronize(
+      fmt::format("entry '{}'", name));
+}
+
+} // namespace hadal::cuda

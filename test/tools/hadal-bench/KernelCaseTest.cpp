@@ -1,0 +1,152 @@
+// The checks of hadal-bench --kernels: right outputs pass, wrong ones do not.
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "tools/hadal-bench/kernels/KernelCase.h"
+
+using namespace hadal;
+using namespace hadal::bench;
+using namespace hadal::kernels;
+
+namespace {
+
+Bucket smallBucket() {
+  Bucket bucket;
+  bucket.tokens = 5;
+  bucket.rows = 3;
+  bucket.logitRows = 2;
+  bucket.maxSeqLen = 96;
+  bucket.experts = 8;
+  bucket.topk = 2;
+  bucket.extent = [](std::string_view argument, unsigned dim) -> uint64_t {
+    if (argument == "page_table")
+      return dim ? 6 : 3;
+    if (argument == "pool")
+      return 18;
+    if (argument == "cache")
+      return 18 * 16;
+    if (argument == "q_start")
+      return 4;
+    if (argument == "kv_len")
+      return 3;
+    return 10; // tokens x topk, and more than the tokens
+  };
+  return bucket;
+}
+
+std::vector<AnySpec> specs() {
+  NormQuantSpec norm{{}, 48};
+  norm.delta = true;
+  NormQuantSpec quantised{{}, 160};
+  quantised.emitAct = false;
+  quantised.quantize = true;
+  GemmSpec gemm{{}, 64, 160, 5};
+  GemmSpec grouped{{}, 64, 128, 5};
+  grouped.experts = 8;
+  grouped.gather = true;
+  grouped.quantizedInput = true;
+  grouped.epilogue = Epilogue::swigluQuantize;
+  GemmSpec rope{{}, 48, 32, 5};
+  rope.weight = Weight::bf16;
+  rope.epilogue = Epilogue::rope;
+  rope.headDim = 24;
+  rope.ropeDim = 8;
+  rope.positions = 96;
+  LatentNormRopeCacheSpec latent{{}, 32, 16, 8, 96};
+  MlaPrefillSpec prefill{{}, 2, 16, 8, 16, 32, 16, 3, 0.2};
+  GateTopkSpec gate{{}, 8, 2};
+  gate.groups = 4;
+  gate.topkGroups = 2;
+  return {EmbedSpec{{}, 32, 24},
+          norm,
+          quantised,
+          QuantizeSpec{{}, 160},
+          AddSpec{{}, 24},
+          gemm,
+          grouped,
+          rope,
+          latent,
+          AbsorbQSpec{{}, 2, 16, 8, 16, 32, 5},
+          AbsorbVSpec{{}, 2, 16, 16, 32, 5},
+          MlaDecodeSpec{{}, 1, 32, 8, 16, 3, 0.2},
+          prefill,
+          gate,
+          MoePermuteSpec{{}, 8, 2, 5},
+          MoeCombineSpec{{}, 24, 2},
+          SiluMulSpec{{}, 24}};
+}
+
+/// The outputs that the case itself expects.
+Arguments rightOutputs(const KernelCase &test) {
+  Arguments outputs;
+  for (const Expected &output : test.expected) {
+    Tensor tensor = test.arguments.find(output.output)->second;
+    std::vector<uint64_t> columns;
+    for (uint64_t c = 0; c < tensor.cols; ++c)
+      columns.push_back(c);
+    std::map<uint64_t, std::vector<double>> rows;
+    double most = 0;
+    for (uint64_t row : output.rows) {
+      rows[row] = output.values(row, columns);
+      for (double value : rows[row])
+        most = std::max(most, std::fabs(value));
+    }
+    // One scale for all, so that a code is value / scale.
+    const double scale = tensor.blockRows ? most / 448 : 1;
+    for (float &s : tensor.scales)
+      s = static_cast<float>(scale);
+    for (const auto &[row, values] : rows)
+      for (uint64_t c : columns)
+        tensor.set(row, c, values[c] / scale);
+    outputs.insert_or_assign(output.output, std::move(tensor));
+  }
+  return outputs;
+}
+
+} // namespace
+
+TEST(KernelCase, RightOutputsPassForEveryKernel) {
+  const Bucket bucket = smallBucket();
+  for (const AnySpec &spec : specs()) {
+    SCOPED_TRACE(spec.index());
+    std::unique_ptr<KernelCase> test = makeKernelCase(spec, bucket, 3);
+    ASSERT_FALSE(test->expected.empty());
+    EXPECT_GT(test->bytes, 0);
+    Random random(1);
+    const Deviation deviation = test->check(rightOutputs(*test), random);
+    EXPECT_TRUE(deviation.right)
+        << deviation.relative << " " << deviation.cosine;
+    EXPECT_GT(deviation.elements, 0u);
+  }
+}
+
+TEST(KernelCase, AWrongValueIsFound) {
+  const Bucket bucket = smallBucket();
+  for (const AnySpec &spec : specs()) {
+    SCOPED_TRACE(spec.index());
+    std::unique_ptr<KernelCase> test = makeKernelCase(spec, bucket, 3);
+    for (const Expected &output : test->expected) {
+      SCOPED_TRACE(output.output);
+      // The first and the last row are always sampled, and their first column.
+      const uint64_t row = output.rows.back();
+      Arguments outputs = rightOutputs(*test);
+      Tensor &tensor = outputs.find(output.output)->second;
+      for (uint64_t c = 0; c < tensor.cols; ++c)
+        tensor.set(row, c, tensor.blockRows ? 448
+                                            : tensor.at(row, c) * 1.25 + 1);
+      Random random(1);
+      EXPECT_FALSE(test->check(outputs, random).right);
+    }
+  }
+}
+
+TEST(KernelCase, ANaNIsWrong) {
+  const Bucket bucket = smallBucket();
+  std::unique_ptr<KernelCase> test =
+      makeKernelCase(AddSpec{{}, 24}, bucket, 3);
+  Arguments outputs = rightOutputs(*test);
+  outputs.find("out")->second.set(0, 0, std::nan(""));
+  Random random(1);
+  EXPECT_FALSE(test->check(outputs, random).right);
+}
