@@ -120,7 +120,7 @@ public:
   }
 
   static StatusOr<DeviceBuffer> create(Driver &driver, uint64_t bytes,
-                                       std::string_view name,
+                                       std::string_view name = "a buffer",
                                        MemoryUse use = MemoryUse::Dense) {
     DeviceBuffer buffer;
     HADAL_ASSIGN_OR_RETURN(buffer.address_, driver.allocate(bytes, use, name));

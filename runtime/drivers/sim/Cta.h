@@ -13,6 +13,7 @@
 #include "runtime/drivers/sim/Launch.h"
 #include "runtime/drivers/sim/Monitor.h"
 #include "runtime/drivers/sim/Warp.h"
+#include "runtime/drivers/sim/semantics/RaceDetector.h"
 
 namespace hadal::sim {
 
@@ -42,8 +43,10 @@ public:
     return address >= base && address - base <= size &&
            count <= size - (address - base);
   }
-  /// Valid for contained addresses.
-  uint8_t *at(uint32_t address) { return storage.data() + (address - base); }
+  /// Valid for contained addresses, and as the origin that they are added to.
+  uint8_t *at(uint32_t address) {
+    return storage.data() + (int64_t(address) - int64_t(base));
+  }
   /// One byte per byte: 0 undefined, 1 defined.
   uint8_t *definedAt(uint32_t address) {
     return definedBytes.data() + (address - base);
@@ -149,6 +152,8 @@ public:
   uint64_t events = 0;
   std::vector<std::unique_ptr<Cta>> ctas;
   uint32_t barrierArrived = 0, barrierPhase = 0;
+  /// What arrivals at the cluster barrier release.
+  SyncClock barrierClock;
   /// Completes the cluster barrier if all live threads have arrived.
   void settleBarrier();
 };

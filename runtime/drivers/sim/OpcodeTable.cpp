@@ -39,6 +39,7 @@ constexpr Entry table[] = {
     {"exit", decodeExit},
     {"fence", decodeFence},
     {"fma", decodeFma},
+    {"getctarank", decodeClusterAddress},
     {"griddepcontrol", decodeGridDependency},
     {"isspacep", decodeAddressConvert},
     {"ld", decodeLoad},
@@ -47,8 +48,10 @@ constexpr Entry table[] = {
     {"lg2", decodeFloatMath},
     {"lop3", decodeBits},
     {"mad", decodeFma},
+    {"mapa", decodeClusterAddress},
     {"match", decodeMatch},
     {"max", decodeArithmetic},
+    {"mbarrier", decodeMbarrier},
     {"membar", decodeFence},
     {"min", decodeArithmetic},
     {"mov", decodeMove},
@@ -85,6 +88,7 @@ constexpr Entry table[] = {
     {"testp", decodeFloatMath},
     {"trap", decodeExit},
     {"vote", decodeVote},
+    {"wgmma", decodeWgmma},
     {"xor", decodeLogic},
 };
 

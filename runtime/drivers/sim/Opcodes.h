@@ -26,6 +26,7 @@ Status decodeConvert(DecodeContext &context);
 Status decodeLoad(DecodeContext &context);
 Status decodeStore(DecodeContext &context);
 Status decodeAddressConvert(DecodeContext &context);
+Status decodeClusterAddress(DecodeContext &context); // mapa getctarank
 // Atomic.cpp: atom red
 Status decodeAtomic(DecodeContext &context);
 // MatrixMove.cpp: ldmatrix stmatrix
@@ -49,5 +50,11 @@ Status decodeActiveMask(DecodeContext &context);
 Status decodeCopy(DecodeContext &context);
 Status decodeBulkCopy(DecodeContext &context);
 Status decodeCopyArrive(DecodeContext &context);
+// MbarrierOps.cpp: mbarrier.*
+Status decodeMbarrier(DecodeContext &context);
+// WgmmaOps.cpp: wgmma.*
+Status decodeWgmma(DecodeContext &context);
+// ClusterOps.cpp: mapa getctarank
+Status decodeClusterAddress(DecodeContext &context);
 
 } // namespace hadal::sim
