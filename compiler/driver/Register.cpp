@@ -1,4 +1,6 @@
 #include "compiler/driver/Register.h"
+#include "compiler/target/nvptx/EmitPtx.h"
+#include "compiler/target/nvptx/Sm90/Convert/ConvertSm90.h"
 #include "compiler/target/nvptx/Sm90/IR/Sm90Dialect.h"
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "dialects/Exec/IR/Exec.h"
@@ -23,4 +25,6 @@ void hadal::registerAll(mlir::DialectRegistry &registry) {
   registerHadalMemoryPasses();
   registerLowerTilePasses();
   sm90::registerSm90Passes();
+  sm90::registerConvertSm90Pass();
+  nvptx::registerLowerTileToSm90Pass();
 }

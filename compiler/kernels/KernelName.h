@@ -17,6 +17,8 @@ public:
     part(common.act == Act::bf16 ? "bf16" : "f32");
     if (common.scaleFormat == ScaleFormat::ue8m0)
       part("ue8m0");
+    if (common.target == Target::sm90a)
+      part("sm90a");
   }
   KernelName &part(llvm::StringRef word) {
     text += "_";

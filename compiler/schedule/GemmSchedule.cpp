@@ -32,7 +32,27 @@ static int64_t pickPanelRows(const kernels::GemmSpec &spec) {
   return bm;
 }
 
+int64_t pickWgmmaRows(int64_t rows) { return rows <= 64 ? 64 : 128; }
+
+/// One or two warpgroups of 64 rows. Experts get a fraction of the bucket's rows
+/// each, so that their tiles stay at 64 rows longer.
+static GemmSchedule pickWgmmaSchedule(const kernels::GemmSpec &spec) {
+  GemmSchedule schedule;
+  schedule.bm = pickWgmmaRows(spec.experts > 0 ? spec.rows / 8 : spec.rows);
+  // Two accumulators beside a product: the warpgroups split the columns.
+  if ((spec.epilogue == Epilogue::swiglu ||
+       spec.epilogue == Epilogue::swigluQuantize) &&
+      spec.weight == kernels::Weight::fp8)
+    schedule.bm = 64;
+  schedule.bn = spec.epilogue == Epilogue::rope ? spec.headDim : 128;
+  schedule.bk = spec.weight == kernels::Weight::fp8 ? 128 : 64;
+  schedule.form = "wgmma";
+  return schedule;
+}
+
 GemmSchedule pickGemmSchedule(const kernels::GemmSpec &spec) {
+  if (spec.target == kernels::Target::sm90a)
+    return pickWgmmaSchedule(spec);
   GemmSchedule schedule;
   schedule.bm = pickPanelRows(spec);
   schedule.bk = 128;

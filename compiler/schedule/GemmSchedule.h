@@ -18,14 +18,19 @@ struct GemmSchedule {
   std::string form;
 };
 
-/// The schedule of |spec|, from its shapes and its capacity of rows. Always
-/// legal: bn divides the segments of a segmented weight, is one head for the
-/// RoPE epilogue and one scale group (128) for the quantising epilogue.
+/// The schedule of |spec|, from its target, its shapes and its capacity of rows.
+/// Always legal: bn divides the segments of a segmented weight, is one head for
+/// the RoPE epilogue and one scale group (128) for the quantising epilogue. On
+/// sm_90a bm is 64 or 128 (one or two warpgroups of wgmma's 64 rows) and bk is
+/// 128 bytes of K; the form is "wgmma".
 GemmSchedule pickGemmSchedule(const kernels::GemmSpec &spec);
 
 /// Rows per tile of a dense kernel for a bucket of |rows| rows: the first of 1,
 /// 4, 8, 16, 64, 128 that holds them, else 256. Few rows per tile cost repeated
 /// decoding of the weight; many cost work on rows that do not exist.
 int64_t pickRowTile(int64_t rows);
+
+/// The same on sm_90a: 64 or 128.
+int64_t pickWgmmaRows(int64_t rows);
 
 } // namespace hadal::schedule

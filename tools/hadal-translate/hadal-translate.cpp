@@ -1,6 +1,7 @@
 // hadal-translate: a file of tile kernels to target code, for tests and reading.
 #include <cstdlib>
 
+#include "compiler/target/nvptx/Chip.h"
 #include "compiler/target/nvptx/EmitPtx.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "llvm/Support/CommandLine.h"
@@ -9,6 +10,7 @@
 #include "llvm/Support/ToolOutputFile.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
 #include "mlir/Support/FileUtilities.h"
 
 namespace cl = llvm::cl;
@@ -44,6 +46,11 @@ int main(int argc, char **argv) {
   auto module = mlir::parseSourceFile<mlir::ModuleOp>(sources, &context);
   if (!module)
     return 3;
+  mlir::PassManager lower(&context);
+  lower.addPass(hadal::nvptx::createLowerTileToSm90Pass(
+      hadal::nvptx::allChips().front()));
+  if (failed(lower.run(*module)))
+    return 1;
   mlir::FailureOr<std::string> ptx = hadal::nvptx::emitPtx(*module);
   if (failed(ptx))
     return 1;

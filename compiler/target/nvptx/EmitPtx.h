@@ -8,14 +8,21 @@
 
 namespace hadal::nvptx {
 
-/// The pass --hadal-lower-tile-to-sm90: each tile.kernel becomes an llvm.func of
-/// kernel calling convention with the attributes hadal.shared_bytes and
-/// hadal.threads; structured control flow and arith remain.
-std::unique_ptr<mlir::Pass> createLowerTileToSm90Pass();
+struct Chip;
+
+/// The pass --hadal-lower-tile-to-sm90: each tile.kernel becomes an sm90.kernel, or
+/// a function of the llvm dialect if it has no contraction.
+std::unique_ptr<mlir::Pass> createLowerTileToSm90Pass(const Chip &chip);
 void registerLowerTileToSm90Pass();
 
-/// Lowers every tile.kernel of a copy of |module| and returns the PTX of all.
-/// Errors have been reported on the kernels' locations.
+/// The PTX ISA that emitPtx writes, and the first CUDA driver to read it (as
+/// cuDriverGetVersion has it): the lowest with every form that we emit.
+inline constexpr const char *kPtxIsa = "8.0";
+inline constexpr unsigned kPtxDriverMinimum = 12000;
+
+/// Brings |module|, which holds sm90 kernels (or functions of the llvm dialect
+/// in kernel convention), to the llvm dialect and returns its PTX. Errors have
+/// been reported.
 mlir::FailureOr<std::string> emitPtx(mlir::ModuleOp module);
 
 } // namespace hadal::nvptx

@@ -1,6 +1,7 @@
+#include "compiler/target/nvptx/Chip.h"
 #include "compiler/target/nvptx/EmitPtx.h"
+#include "compiler/target/nvptx/Lower/Pipeline.h"
 #include "compiler/target/nvptx/Lower/Simt.h"
-#include "compiler/target/nvptx/Sm90Emitter.h"
 
 using namespace mlir;
 
@@ -11,43 +12,42 @@ class LowerTileToSm90
     : public PassWrapper<LowerTileToSm90, OperationPass<ModuleOp>> {
 public:
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(LowerTileToSm90)
+  explicit LowerTileToSm90(const Chip &chip = allChips().front())
+      : chip(chip) {}
 
   StringRef getArgument() const override { return "hadal-lower-tile-to-sm90"; }
   StringRef getDescription() const override {
-    return "Lower tile kernels to sm_90a functions (wgmma, cp.async)";
+    return "Lower tile kernels to sm90 kernels, those without a contraction to "
+           "functions";
   }
   void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<LLVM::LLVMDialect, arith::ArithDialect, scf::SCFDialect>();
+    registry.insert<sm90::Sm90Dialect, LLVM::LLVMDialect, arith::ArithDialect,
+                    scf::SCFDialect, vector::VectorDialect,
+                    math::MathDialect>();
   }
 
   void runOnOperation() override {
-    ModuleOp module = getOperation();
-    SmallVector<tile::KernelOp> kernels(module.getOps<tile::KernelOp>());
-    for (tile::KernelOp kernel : kernels) {
+    for (tile::KernelOp kernel :
+         llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>())) {
       OpBuilder builder(kernel);
-      if (isSimtKernel(kernel)) {
-        FailureOr<SimtFunction> simt = lowerSimt(kernel, builder);
-        if (failed(simt))
-          return signalPassFailure();
-        simt->func->setAttr("hadal.shared_bytes",
-                            builder.getI64IntegerAttr(simt->sharedBytes));
-        simt->func->setAttr("hadal.threads",
-                            builder.getI64IntegerAttr(simt->threads));
-        kernel.erase();
-        continue;
-      }
-      Sm90Emitter emitter(kernel);
-      if (failed(emitter.emit(builder)))
+      LogicalResult lowered =
+          isSimtKernel(kernel) ? LogicalResult(lowerSimt(kernel, builder))
+                               : LogicalResult(lowerPipeline(kernel, chip,
+                                                             builder));
+      if (failed(lowered))
         return signalPassFailure();
       kernel.erase();
     }
   }
+
+private:
+  const Chip &chip;
 };
 
 } // namespace
 
-std::unique_ptr<Pass> createLowerTileToSm90Pass() {
-  return std::make_unique<LowerTileToSm90>();
+std::unique_ptr<Pass> createLowerTileToSm90Pass(const Chip &chip) {
+  return std::make_unique<LowerTileToSm90>(chip);
 }
 
 void registerLowerTileToSm90Pass() { PassRegistration<LowerTileToSm90>(); }

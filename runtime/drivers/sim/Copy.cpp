@@ -165,11 +165,4 @@ Status decodeCopy(DecodeContext &c) {
   return c.finish();
 }
 
-Status decodeBulkCopy(DecodeContext &c) {
-  return c.refuse("bulk copies are not modelled");
-}
-Status decodeCopyArrive(DecodeContext &c) {
-  return c.refuse("cp.async.mbarrier is not modelled");
-}
-
 } // namespace hadal::sim

@@ -317,6 +317,13 @@ Cluster::Cluster(LaunchState &launch, uint32_t clusterIndex, uint32_t count)
     ctas.back()->rank = r;
     std::copy(index, index + 3, ctas.back()->index);
   }
+  if (!launch.options.checkRaces)
+    return;
+  const Cta &first = *ctas.front();
+  auto detector = RaceMonitor::makeDetector(
+      count, static_cast<unsigned>(first.warps.size()), first.shared.bytes());
+  for (std::unique_ptr<Cta> &cta : ctas)
+    cta->monitor = std::make_unique<RaceMonitor>(*cta, detector);
 }
 
 void Cluster::settleBarrier() {

@@ -13,6 +13,7 @@
 #include "runtime/drivers/sim/Launch.h"
 #include "runtime/drivers/sim/Monitor.h"
 #include "runtime/drivers/sim/Warp.h"
+#include "runtime/drivers/sim/semantics/RaceDetector.h"
 
 namespace hadal::sim {
 
@@ -149,6 +150,8 @@ public:
   uint64_t events = 0;
   std::vector<std::unique_ptr<Cta>> ctas;
   uint32_t barrierArrived = 0, barrierPhase = 0;
+  /// What arrivals at the cluster barrier release.
+  SyncClock barrierClock;
   /// Completes the cluster barrier if all live threads have arrived.
   void settleBarrier();
 };

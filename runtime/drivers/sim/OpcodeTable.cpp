@@ -51,6 +51,7 @@ constexpr Entry table[] = {
     {"mapa", decodeClusterAddress},
     {"match", decodeMatch},
     {"max", decodeArithmetic},
+    {"mbarrier", decodeMbarrier},
     {"membar", decodeFence},
     {"min", decodeArithmetic},
     {"mov", decodeMove},
@@ -87,6 +88,7 @@ constexpr Entry table[] = {
     {"testp", decodeFloatMath},
     {"trap", decodeExit},
     {"vote", decodeVote},
+    {"wgmma", decodeWgmma},
     {"xor", decodeLogic},
 };
 

@@ -50,5 +50,11 @@ Status decodeActiveMask(DecodeContext &context);
 Status decodeCopy(DecodeContext &context);
 Status decodeBulkCopy(DecodeContext &context);
 Status decodeCopyArrive(DecodeContext &context);
+// MbarrierOps.cpp: mbarrier.*
+Status decodeMbarrier(DecodeContext &context);
+// WgmmaOps.cpp: wgmma.*
+Status decodeWgmma(DecodeContext &context);
+// ClusterOps.cpp: mapa getctarank
+Status decodeClusterAddress(DecodeContext &context);
 
 } // namespace hadal::sim

@@ -23,9 +23,10 @@ struct Appender {
 } // namespace
 
 bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
-                    Weight weight, bool quantize) {
+                    Weight weight, bool quantize, Target target) {
   Appender append{builder};
-  Common common{act, ScaleFormat::f32};
+  Common common{act, ScaleFormat::f32, target};
+  bool gpu = target == Target::sm90a;
   Weight plain = weight == Weight::fp8 ? Weight::bf16 : weight;
   int64_t head = kNope + kRope;
 
@@ -88,18 +89,18 @@ bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
   latent.quantize = quantize;
   append(latent, buildLatentNormRopeCache);
   AbsorbQSpec absorbQ{common, kHeads, kNope, kRope, kValue, kLatent, rows};
-  absorbQ.weight = weight;
+  absorbQ.weight = gpu ? plain : weight;
   append(absorbQ, buildAbsorbQ);
   AbsorbVSpec absorbV{common, kHeads, kNope, kValue, kLatent, rows};
-  absorbV.weight = weight;
+  absorbV.weight = gpu ? plain : weight;
   absorbV.quantize = quantize;
   append(absorbV, buildAbsorbV);
   append(MlaDecodeSpec{common, kHeads, kLatent, kRope, kPage, 1, kScale},
          buildMlaDecode);
   MlaPrefillSpec prefill{common, kHeads, kNope, kRope, kValue,
                          kLatent, kPage, rows,  kScale};
-  prefill.weight = weight;
-  prefill.quantizeLatent = quantize;
+  prefill.weight = gpu ? plain : weight;
+  prefill.quantizeLatent = quantize && !gpu;
   prefill.quantize = quantize;
   append(prefill, buildMlaPrefill);
 

@@ -41,6 +41,9 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
     ring->ring = sm90::RingOp::create(
         b, sm90::RingType::get(context, ring->stages, types), 4 * warpgroups);
   }
+  if (warpgroups == 2 && splitColumns <= 256)
+    exchange = sm90::SharedOp::create(
+        b, LLVM::LLVMPointerType::get(context, 3), 2 * 64 * 4, 16);
   sm90::PdlLaunchOp::create(b);
   sm90::PdlWaitOp::create(b);
   bool shares = warpgroups == 2;
@@ -150,7 +153,8 @@ void PipelineEmitter::openStage(const RingPlan &plan, Value iteration) {
   else
     stage = sm90::AwaitOp::create(b, type.getTiles(), plan.ring, iteration)
                 .getTiles();
-  for (auto [load, tile] : llvm::zip(plan.loads, stage)) {
+  for (auto [i, tile] : llvm::enumerate(stage)) {
+    LoadOp load = plan.loads[i];
     TileValue value;
     value.kind = TileValue::shared;
     value.value = tile;

@@ -173,7 +173,6 @@ LogicalResult PipelineEmitter::loadShared(LoadOp load, Value tile) {
 }
 
 LogicalResult PipelineEmitter::emitLoad(LoadOp load) {
-  sm90::AsmBuilder &b = *builder;
   const ViewRef &view = *views.find(load.getView())->second;
   auto type = cast<RankedTensorType>(load.getTile().getType());
   if (sharedLoads.contains(load)) {
