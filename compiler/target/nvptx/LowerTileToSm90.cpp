@@ -1,5 +1,6 @@
 #include "compiler/target/nvptx/Chip.h"
 #include "compiler/target/nvptx/EmitPtx.h"
+#include "compiler/target/nvptx/Lower/KernelLowering.h"
 #include "compiler/target/nvptx/Lower/Pipeline.h"
 #include "compiler/target/nvptx/Lower/Simt.h"
 
@@ -40,7 +41,9 @@ public:
         kernel.erase();
         continue;
       }
-      if (failed(lowerPipeline(kernel, chip, builder)))
+      const KernelLowering *special = findKernelLowering(kernel);
+      if (failed(special ? lowerSpecialised(*special, kernel, chip, builder)
+                         : lowerPipeline(kernel, chip, builder)))
         return signalPassFailure();
       kernel.erase();
     }

@@ -2,6 +2,7 @@
 
 #include "compiler/target/nvptx/Chip.h"
 #include "compiler/target/nvptx/EmitPtx.h"
+#include "compiler/target/nvptx/Lower/KernelLowering.h"
 #include "compiler/target/nvptx/Lower/Pipeline.h"
 
 using namespace mlir;
@@ -51,7 +52,10 @@ FailureOr<Sm90Kernel> compileKernel(tile::KernelOp kernel, const Chip &chip) {
   if (!hasContraction(kernel))
     return kernel.emitOpError("has no sm_90a lowering: kernels without a "
                               "contraction are not lowered here");
-  FailureOr<sm90::KernelOp> lowered = lowerPipeline(kernel, chip, builder);
+  const KernelLowering *special = findKernelLowering(kernel);
+  FailureOr<sm90::KernelOp> lowered =
+      special ? lowerSpecialised(*special, kernel, chip, builder)
+              : lowerPipeline(kernel, chip, builder);
   if (failed(lowered))
     return failure();
 

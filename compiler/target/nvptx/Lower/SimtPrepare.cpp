@@ -63,7 +63,7 @@ void splitStoredConcats(KernelOp kernel) {
       continue;
     auto store = dyn_cast<StoreOp>(onlyUser());
     int64_t rank = concat.getResult().getType().getRank();
-    if (store && !store.getScales() && concat.getDim() == rank - 1)
+    if (store && !store.getScales() && static_cast<int64_t>(concat.getDim()) == rank - 1)
       splitStore(store, concat);
   }
 }
