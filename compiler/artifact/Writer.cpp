@@ -1,5 +1,6 @@
 #include "compiler/artifact/Writer.h"
 
+#include "compiler/artifact/KernelFlops.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "frontend/Error.h"
@@ -8,6 +9,9 @@
 #include "passes/Memory/KernelSlots.h"
 #include "runtime/artifact/ArtifactFile.h"
 
+#include <list>
+#include <zstd.h>
+
 using namespace mlir;
 
 namespace hadal {
@@ -15,6 +19,10 @@ namespace hadal {
 namespace {
 
 namespace fb = flatbuffers;
+
+/// Of zstd: some milliseconds for each kernel, and within a few percent of the
+/// smallest.
+constexpr int kCompressionLevel = 15;
 
 // exec's enums are the schema's, number for number.
 static_assert(static_cast<int>(exec::Input::Sizes) ==
@@ -106,12 +114,6 @@ public:
       emitFunction(func);
     for (auto entry : module.getOps<exec::EntryOp>())
       entries.push_back(serializeEntry(entry));
-    std::vector<fb::Offset<schema::Blob>> blobs;
-    std::vector<artifact::BlobContent> contents;
-    for (const KernelImage &image : code.images) {
-      blobs.push_back(artifact::createBlobPlaceholder(b));
-      contents.push_back(artifact::plainBlob(image.bytes));
-    }
     auto provenance = serializeProvenance();
     auto modelTable = serializeModel();
     if (!error.empty())
@@ -200,9 +202,13 @@ private:
     auto version = string(HADAL_VERSION), llvmVersion = string(LLVM_VERSION_STRING);
     auto targetName = string(target), digest = string("");
     auto optionTable = b.CreateVector(options);
-    return schema::CreateProvenance(
-        b, version, llvmVersion, targetName, optionTable, digest,
-        strings(module->getAttrOfType<ArrayAttr>(exec::kRemarksAttr)));
+    auto remarks = strings(module->getAttrOfType<ArrayAttr>(exec::kRemarksAttr));
+    fb::Offset<fb::String> ptxas;
+    if (!code.ptxas.empty())
+      ptxas = string(code.ptxas);
+    return schema::CreateProvenance(b, version, llvmVersion, targetName,
+                                    optionTable, digest, remarks,
+                                    code.driverMinimum, code.ptxIsa, ptxas);
   }
 
   //===--- Manifest ------------------------------------------------------===//
@@ -227,6 +233,15 @@ private:
       accepts.push_back(dtypeOf(type));
     bool isStack = op.getKind() == exec::ParameterKind::Stack;
     bool isSegments = op.getKind() == exec::ParameterKind::Segments;
+    std::vector<schema::DType> scaleAccepts;
+    fb::Offset<fb::Vector<fb::Offset<fb::String>>> scaleParts;
+    fb::Offset<fb::Vector<schema::DType>> scaleTable;
+    if (op.getScaleParts()) {
+      for (Type type : op.getScaleAccepts()->getAsValueRange<TypeAttr>())
+        scaleAccepts.push_back(dtypeOf(type));
+      scaleParts = strings(*op.getScaleParts());
+      scaleTable = b.CreateVector(scaleAccepts);
+    }
     auto name = string(op.getSymName());
     auto acceptsTable = b.CreateVector(accepts);
     auto parts = strings(op.getParts());
@@ -246,6 +261,13 @@ private:
       p.add_segment_rows(*op.getCount());
     p.add_is_scale(op.getCheck() == exec::ValueCheck::Positive);
     p.add_is_finite(op.getCheck() == exec::ValueCheck::Finite);
+    p.add_row_pitch(op.getPitch().value_or(0));
+    if (op.getScaleParts()) {
+      p.add_scale_parts(scaleParts);
+      p.add_scale_dtypes(scaleTable);
+      p.add_scale_block_rows((*op.getScaleBlock())[0]);
+      p.add_scale_block_cols((*op.getScaleBlock())[1]);
+    }
     return p.Finish();
   }
 
@@ -279,7 +301,8 @@ private:
           b, string(op.getSymName()),
           static_cast<schema::StateKind>(op.getKind()),
           op.getDtype() ? dtypeOf(*op.getDtype()) : schema::DType::none,
-          op.getRow().value_or(0), op.getBytes().value_or(0)));
+          op.getRow().value_or(0), op.getBytes().value_or(0),
+          op.getPitch().value_or(0)));
     }
     return out;
   }
@@ -288,6 +311,13 @@ private:
 
   llvm::Expected<std::vector<fb::Offset<schema::Kernel>>> serializeKernels() {
     std::vector<fb::Offset<schema::Kernel>> out;
+    // The largest launch of each kernel.
+    llvm::StringMap<uint64_t> items;
+    module.walk([&](exec::LaunchOp launch) {
+      uint64_t &most = items[launch.getKernel()];
+      most = std::max<uint64_t>(most, launch.getItems());
+    });
+    uint64_t topk = number("num_experts_per_token");
     for (auto kernel : module.getOps<tile::KernelOp>()) {
       size_t index = out.size();
       if (index >= code.kernels.size() ||
@@ -308,9 +338,22 @@ private:
       auto args = b.CreateVector(argNames);
       auto schedule = string(printed(kernel.getSchedule().getWords()));
       auto factVector = b.CreateVector(factTable);
-      out.push_back(schema::CreateKernel(b, name, argNames.size(), args,
-                                         facts.scratchBytes, schedule,
-                                         factVector, weightBytes(kernel)));
+      uint64_t flops =
+          countLaunchFlops(kernel, items.lookup(kernel.getSymName()), topk);
+      fb::Offset<fb::Vector<fb::Offset<schema::TensorMap>>> maps;
+      fb::Offset<fb::Vector<fb::Offset<schema::KernelCode>>> images;
+      DeviceKernel device;
+      device.ctasPerItem = 0; // all absent on the CPU
+      if (facts.device) {
+        device = *facts.device;
+        maps = serialize(device.tensorMaps);
+        images = addCode(device);
+      }
+      out.push_back(schema::CreateKernel(
+          b, name, argNames.size(), args, facts.scratchBytes, schedule,
+          factVector, weightBytes(kernel), flops, device.threads,
+          device.sharedBytes, device.ctasPerItem, device.persistent,
+          device.workspaceFixed, device.workspacePerItem, maps, images));
     }
     if (out.size() != code.kernels.size())
       return makeError(2001, "the target has code for {0} kernels, the module "
@@ -321,12 +364,59 @@ private:
 
   std::vector<fb::Offset<schema::Image>> serializeImages() {
     std::vector<fb::Offset<schema::Image>> out;
-    for (auto [index, image] : llvm::enumerate(code.images)) {
+    for (const KernelImage &image : code.images) {
       auto variant = string(image.variant);
       auto offsets = b.CreateVector(image.entryOffsets);
-      out.push_back(schema::CreateImage(b, variant, index, offsets));
+      uint32_t blob = addBlob(artifact::plainBlob(image.bytes), false);
+      out.push_back(schema::CreateImage(b, variant, blob, offsets));
     }
     return out;
+  }
+
+  fb::Offset<fb::Vector<fb::Offset<schema::TensorMap>>>
+  serialize(ArrayRef<DeviceTensorMap> maps) {
+    std::vector<fb::Offset<schema::TensorMap>> out;
+    for (const DeviceTensorMap &map : maps) {
+      std::vector<fb::Offset<schema::TensorMapDim>> dims;
+      std::vector<uint32_t> box;
+      for (const DeviceTensorMapDim &dim : map.dims) {
+        dims.push_back(schema::CreateTensorMapDim(b, dim.extent, dim.slot,
+                                                  dim.strideBytes));
+        box.push_back(dim.box);
+      }
+      auto dimTable = b.CreateVector(dims);
+      out.push_back(schema::CreateTensorMap(b, map.slot, map.dtype, dimTable,
+                                            b.CreateVector(box), map.swizzle));
+    }
+    return b.CreateVector(out);
+  }
+
+  /// The code of a kernel, compressed: PTX is text and cubins are sparse.
+  fb::Offset<fb::Vector<fb::Offset<schema::KernelCode>>>
+  addCode(const DeviceKernel &device) {
+    std::vector<fb::Offset<schema::KernelCode>> out;
+    for (auto [variant, text] : {std::pair<StringRef, StringRef>{"ptx", device.ptx},
+                                 {"cubin", device.cubin}}) {
+      if (text.empty())
+        continue;
+      auto &bytes = compressed.emplace_back(ZSTD_compressBound(text.size()));
+      size_t size = ZSTD_compress(bytes.data(), bytes.size(), text.data(),
+                                  text.size(), kCompressionLevel);
+      if (ZSTD_isError(size))
+        fail("zstd: " + Twine(ZSTD_getErrorName(size)));
+      else
+        bytes.resize(size);
+      auto name = string(variant);
+      uint32_t blob = addBlob({bytes, text.size()}, true);
+      out.push_back(schema::CreateKernelCode(b, name, blob));
+    }
+    return b.CreateVector(out);
+  }
+
+  uint32_t addBlob(artifact::BlobContent content, bool zstd) {
+    blobs.push_back(artifact::createBlobPlaceholder(b, zstd));
+    contents.push_back(content);
+    return blobs.size() - 1;
   }
 
   //===--- Program -------------------------------------------------------===//
@@ -454,6 +544,9 @@ private:
   fb::FlatBufferBuilder b;
   llvm::StringMap<uint32_t> parameterIndex, stateIndex, kernelIndex;
   DenseMap<Operation *, uint32_t> functionIndex;
+  std::vector<fb::Offset<schema::Blob>> blobs;
+  std::vector<artifact::BlobContent> contents;
+  std::list<std::vector<uint8_t>> compressed; // what `contents` points to
   std::vector<fb::Offset<schema::Function>> functions;
   std::string error;
 };

@@ -11,7 +11,8 @@ namespace hadal {
 enum class AttentionChoice { Auto, Absorbed, Expanded };
 
 struct CompileOptions {
-  std::string target = "cpu";
+  std::string target = "cpu"; ///< "cpu" or "sm_90a"
+  std::string chip;           ///< --chip, of sm_90a only: "h100", "h200"
   int64_t maxBatchSize = 16;
   int64_t maxSeqLen = 4096;
   int64_t pageSize = 64; ///< tokens per page of the latent cache

@@ -4,7 +4,9 @@
 #include "compiler/artifact/Writer.h"
 #include "compiler/driver/MemoryReport.h"
 #include "compiler/driver/Register.h"
+#include "compiler/driver/Sm90Code.h"
 #include "compiler/target/cpu/CpuKernels.h"
+#include "compiler/target/nvptx/Chip.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "frontend/Import.h"
@@ -84,6 +86,8 @@ private:
   llvm::Error resume();
   llvm::Error runPhase(Phase phase);
   llvm::Error generate();
+  LogicalResult generateCpu(TargetCode &code);
+  LogicalResult generateSm90a(TargetCode &code);
   llvm::Error dump(Phase phase);
   llvm::Error failure(Phase phase, StringRef pass, ModuleOp before);
   static std::string print(ModuleOp module) {
@@ -107,6 +111,7 @@ private:
   ScopedDiagnosticHandler diagnostics;
   CompileOptions options;
   OwningOpRef<ModuleOp> module;
+  std::optional<nvptx::Ptxas> ptxas; // of sm_90a
 };
 
 llvm::Error CompileRun::import() {
@@ -119,6 +124,9 @@ llvm::Error CompileRun::import() {
     return config.takeError();
   for (const std::string &warning : config->warnings)
     log << "hadal-compile: warning: " << warning << "\n";
+  if (options.target == "sm_90a")
+    if (llvm::Error error = checkSm90aModel(*config))
+      return error;
   std::optional<Checkpoint> checkpoint;
   if (llvm::sys::fs::is_directory(request.input)) {
     auto read = readCheckpoint(request.input);
@@ -225,38 +233,91 @@ llvm::Error CompileRun::generate() {
   module = parseSourceString<ModuleOp>(print(*before), &context);
   if (!module)
     return makeError(2001, "the plan does not parse back");
-  cpu::CpuOptions cpuOptions;
-  cpuOptions.threads = request.threads;
-  cpu::CpuKernels kernels;
-  if (failed(cpu::compileCpuKernels(*module, cpuOptions, kernels)))
-    return failure(Phase::Artifact, "code generation", *before);
   TargetCode code;
-  uint64_t scratch = 0;
-  for (cpu::CpuKernel &kernel : kernels.kernels) {
-    scratch = std::max(scratch, kernel.scratchBytes);
-    code.kernels.push_back(
-        {std::move(kernel.name), kernel.scratchBytes, std::move(kernel.facts)});
-  }
-  for (cpu::CpuImage &image : kernels.images)
-    code.images.push_back({std::move(image.variant), std::move(image.bytes),
-                           std::move(image.entryOffsets)});
+  bool isCpu = options.target == "cpu";
+  if (failed(isCpu ? generateCpu(code) : generateSm90a(code)))
+    return failure(Phase::Artifact, "code generation", *before);
   auto bytes = serializeArtifact(*module, code);
   if (!bytes)
     return bytes.takeError();
   if (llvm::Error error = writeFileAtomically(request.output, *bytes))
     return error;
+  uint64_t scratch = 0;
+  for (const KernelFacts &kernel : code.kernels)
+    scratch = std::max(scratch, kernel.scratchBytes);
   printMemoryReport(*module, scratch, log);
-  log << llvm::formatv("hadal-compile: wrote {0}: {1} kernels, {2} images, "
-                       "{3:F2} MiB\n",
-                       request.output, code.kernels.size(), code.images.size(),
+  std::string what =
+      isCpu ? llvm::formatv("{0} images", code.images.size()).str()
+      : code.ptxas.empty() ? "PTX only"
+                           : "PTX and cubin of ptxas " + code.ptxas;
+  log << llvm::formatv("hadal-compile: wrote {0}: {1} kernels, {2}, {3:F2} "
+                       "MiB\n",
+                       request.output, code.kernels.size(), what,
                        bytes->size() / 1048576.0);
   return llvm::Error::success();
+}
+
+LogicalResult CompileRun::generateCpu(TargetCode &code) {
+  cpu::CpuOptions cpuOptions;
+  cpuOptions.threads = request.threads;
+  cpu::CpuKernels kernels;
+  if (failed(cpu::compileCpuKernels(*module, cpuOptions, kernels)))
+    return mlir::failure();
+  for (cpu::CpuKernel &kernel : kernels.kernels)
+    code.kernels.push_back({std::move(kernel.name), kernel.scratchBytes,
+                            std::move(kernel.facts), std::nullopt});
+  for (cpu::CpuImage &image : kernels.images)
+    code.images.push_back({std::move(image.variant), std::move(image.bytes),
+                           std::move(image.entryOffsets)});
+  return success();
+}
+
+LogicalResult CompileRun::generateSm90a(TargetCode &code) {
+  nvptx::Sm90Options targetOptions;
+  targetOptions.chip = nvptx::findChip(options.chip);
+  targetOptions.threads = request.threads;
+  targetOptions.ptxas = ptxas;
+  targetOptions.cacheDirectory =
+      nvptx::KernelCache::resolveDirectory(request.kernelCache);
+  nvptx::Sm90Module kernels;
+  if (failed(nvptx::compileSm90Kernels(*module, registry, targetOptions,
+                                       kernels)))
+    return mlir::failure();
+  if (kernels.cached)
+    log << llvm::formatv("hadal-compile: {0} of {1} kernels from the cache in "
+                         "{2}\n",
+                         kernels.cached, kernels.kernels.size(),
+                         targetOptions.cacheDirectory);
+  if (!kernels.cacheProblem.empty())
+    log << llvm::formatv("hadal-compile: warning: the kernel cache in {0} "
+                         "cannot be written: {1}; --kernel-cache=DIR chooses "
+                         "another place\n",
+                         targetOptions.cacheDirectory, kernels.cacheProblem);
+  if (!ptxas)
+    log << "hadal-compile: ptxas was not "
+        << (request.ptxas == "none" ? "used (--ptxas=none)" : "found")
+        << ": the artifact holds PTX only, which the CUDA driver assembles at "
+           "load\n";
+  code = describeSm90a(kernels, ptxas);
+  return success();
 }
 
 llvm::Error CompileRun::run() {
   if (llvm::Error error = request.resumed ? resume() : import())
     return error;
   Phase last = request.planOnly ? Phase::Plan : request.last;
+  for (auto [name, value] : {std::pair<StringRef, StringRef>{
+                                 "--ptxas", request.ptxas},
+                             {"--kernel-cache", request.kernelCache}})
+    if (options.target == "cpu" && !value.empty())
+      return makeError(3004, "{0}={1} belongs to --target=sm_90a", name, value);
+  // A mistaken --ptxas is told at once, not after the compilation.
+  if (options.target == "sm_90a" && last == Phase::Artifact) {
+    auto found = nvptx::findPtxas(request.ptxas);
+    if (!found)
+      return found.takeError();
+    ptxas = std::move(*found);
+  }
   Phase done = request.resumed.value_or(Phase::Import);
   for (const PhaseInfo &info : allPhases()) {
     if (info.phase <= done || info.phase > last ||
@@ -266,7 +327,11 @@ llvm::Error CompileRun::run() {
       return error;
   }
   if (request.planOnly) {
-    printMemoryReport(*module, 0, llvm::outs());
+    auto scratch = cpu::planCpuScratch(*module, {});
+    if (failed(scratch))
+      return makeError(2004, "the kernels of the plan do not lower; run without "
+                             "--plan-only to keep their input");
+    printMemoryReport(*module, *scratch, llvm::outs());
     return llvm::Error::success();
   }
   if (last == Phase::Artifact)

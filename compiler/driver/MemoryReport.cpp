@@ -56,8 +56,7 @@ void printMemoryReport(ModuleOp module, uint64_t scratchBytes,
   uint64_t cache = 0, states = 0;
   for (auto op : module.getOps<exec::StateOp>()) {
     if (op.getKind() == exec::StateKind::PagedCache)
-      cache += pages * pageSize * *op.getRow() *
-               llvm::divideCeil(op.getDtype()->getIntOrFloatBitWidth(), 8);
+      cache += pages * pageSize * op.getRowBytes();
     else
       states += *op.getBytes();
   }

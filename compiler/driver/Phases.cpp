@@ -1,5 +1,6 @@
 #include "compiler/driver/Phases.h"
 
+#include "compiler/target/nvptx/Chip.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -43,6 +44,10 @@ static StringRef wordOf(AttentionChoice choice) {
   llvm_unreachable("all choices are named");
 }
 
+static bool isSm90a(const CompileOptions &options) {
+  return options.target == "sm_90a";
+}
+
 void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
   switch (phase) {
   case Phase::Import:
@@ -66,9 +71,14 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
   case Phase::Attention:
     pm.addPass(createAbsorbWkvB());
     pm.addPass(createSelectAttentionForm(
-        {.attention = wordOf(options.attention).str()}));
+        {.attention = wordOf(isSm90a(options) ? AttentionChoice::Absorbed
+                                              : options.attention)
+                          .str()}));
     return;
   case Phase::Quantize:
+    // Before the latent of an FP8 wkv_b would be quantised.
+    if (isSm90a(options))
+      pm.addPass(createDequantizeWkvB());
     pm.addPass(createMaterializeTileQuantization(
         {.fp8 = options.w8a16 ? "w8a16" : "w8a8"}));
     pm.nest<func::FuncOp>().addPass(createElideRequantize());
@@ -85,7 +95,7 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     return;
   }
   case Phase::Lower:
-    pm.addPass(createLowerDsv3ToExec());
+    pm.addPass(createLowerDsv3ToExec({.target = options.target}));
     return;
   case Phase::Plan:
     pm.addPass(createPlanBuffers());
@@ -103,7 +113,7 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
   auto list = [&](const std::vector<int64_t> &values) {
     return b.getDenseI64ArrayAttr(values);
   };
-  NamedAttribute attributes[] = {
+  SmallVector<NamedAttribute> attributes = {
       b.getNamedAttr("activations",
                      b.getStringAttr(options.f32Activations ? "f32" : "bf16")),
       b.getNamedAttr("attention", b.getStringAttr(wordOf(options.attention))),
@@ -117,6 +127,8 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
       b.getNamedAttr("prefill_buckets", list(options.prefillBuckets)),
       b.getNamedAttr("target", b.getStringAttr(options.target)),
   };
+  if (!options.chip.empty())
+    attributes.push_back(b.getNamedAttr("chip", b.getStringAttr(options.chip)));
   module->setAttr(exec::kOptionsAttr, b.getDictionaryAttr(attributes));
 }
 
@@ -154,6 +166,8 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
   list("prefill_buckets", options.prefillBuckets);
   list("head_buckets", options.headBuckets);
   options.target = text("target");
+  if (isSm90a(options))
+    options.chip = text("chip");
   options.f32Activations = text("activations") == "f32";
   options.w8a16 = text("fp8") == "w8a16";
   StringRef attention = text("attention");
@@ -168,10 +182,44 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
   return options;
 }
 
+/// Refuses what the kernels of sm_90a do not compute.
+static llvm::Error validateSm90a(const CompileOptions &options) {
+  if (!nvptx::findChip(options.chip)) {
+    std::string known;
+    for (const nvptx::Chip &chip : nvptx::allChips())
+      known += (known.empty() ? "" : ", ") + chip.name.str();
+    return makeError(3004, "--chip={0} is unknown; known: {1}", options.chip,
+                     known);
+  }
+  auto refuse = [](StringRef option, StringRef why) {
+    return makeError(3004, "{0} is not supported by --target=sm_90a: {1}",
+                     option, why);
+  };
+  if (options.f32Activations)
+    return refuse("--activations=f32",
+                  "its tensor cores multiply bf16 and FP8; use "
+                  "--activations=bf16, or --target=cpu");
+  if (options.w8a16)
+    return refuse("--fp8=w8a16", "its tensor cores multiply FP8 by FP8; use "
+                                 "--fp8=w8a8, or --target=cpu");
+  if (options.attention == AttentionChoice::Expanded)
+    return refuse("--attention=expanded",
+                  "it has no kernel of that form; use --attention=absorbed, or "
+                  "--target=cpu");
+  return llvm::Error::success();
+}
+
 llvm::Error validateOptions(const CompileOptions &options) {
-  if (options.target != "cpu")
-    return makeError(3001, "--target={0} is unknown; known: cpu",
+  if (options.target != "cpu" && options.target != "sm_90a")
+    return makeError(3001, "--target={0} is unknown; known: cpu, sm_90a",
                      options.target);
+  if (isSm90a(options)) {
+    if (llvm::Error e = validateSm90a(options))
+      return e;
+  } else if (!options.chip.empty()) {
+    return makeError(3004, "--chip={0} belongs to --target=sm_90a",
+                     options.chip);
+  }
   auto inRange = [](StringRef flag, int64_t value, int64_t max) -> llvm::Error {
     if (value >= 1 && value <= max)
       return llvm::Error::success();

@@ -21,7 +21,7 @@ std::string kernelName(const MoePermuteSpec &spec) {
 
 /// Assignments of one step (about): on a GPU the steps follow each other, so they
 /// are few; on a CPU the tiles of a step stay in the first cache.
-static constexpr int64_t kAssignments = 8192;
+static constexpr int64_t kAssignments = 4096;
 
 // One work item per expert: it counts the assignments of its own and of all
 // lower experts, which gives its rows, and then places its own in the order of

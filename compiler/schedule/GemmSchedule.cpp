@@ -39,6 +39,11 @@ int64_t pickWgmmaRows(int64_t rows) { return rows <= 64 ? 64 : 128; }
 static GemmSchedule pickWgmmaSchedule(const kernels::GemmSpec &spec) {
   GemmSchedule schedule;
   schedule.bm = pickWgmmaRows(spec.experts > 0 ? spec.rows / 8 : spec.rows);
+  // Two accumulators beside a product: the warpgroups split the columns.
+  if ((spec.epilogue == Epilogue::swiglu ||
+       spec.epilogue == Epilogue::swigluQuantize) &&
+      spec.weight == kernels::Weight::fp8)
+    schedule.bm = 64;
   schedule.bn = spec.epilogue == Epilogue::rope ? spec.headDim : 128;
   schedule.bk = spec.weight == kernels::Weight::fp8 ? 128 : 64;
   schedule.form = "wgmma";

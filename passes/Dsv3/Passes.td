@@ -70,6 +70,20 @@ def SelectAttentionForm
   let dependentDialects = ["::hadal::dsv3::Dsv3Dialect"];
 }
 
+def DequantizeWkvB : Pass<"hadal-dequantize-wkv-b", "::mlir::ModuleOp"> {
+  let summary = "Holds W_kv_b in bf16, dequantised when it is loaded";
+  let description = [{
+    For targets whose matrix units contract FP8 along K only (sm_90a), which
+    absorb_v is not: the FP8 weight of `absorb_q`, `absorb_v` and `mla_prefill`
+    becomes bf16, code * scale rounded once, in a copy made at load. The parameter
+    keeps its `scale`. Changes numerics by that rounding. Must come before
+    `hadal-materialize-tile-quantization`, which quantises the latent of an FP8
+    W_kv_b only. An FP8 W_kv_b that something else reads is an error.
+  }];
+  let statistics = [Statistic<"numWeights", "weights", "held in bf16">];
+  let dependentDialects = ["::hadal::dsv3::Dsv3Dialect"];
+}
+
 def MaterializeTileQuantization
     : Pass<"hadal-materialize-tile-quantization", "::mlir::ModuleOp"> {
   let summary = "Gives the input of each FP8 linear its own quantisation";

@@ -98,7 +98,7 @@ LogicalResult FunctionLowering::lowerGetParameter(dsv3::GetParameterOp op) {
                                               op.getParameterAttr());
   if (auto parameter =
           context.symbols.lookup<dsv3::ParameterOp>(op.getParameter());
-      parameter && parameter.getScale())
+      parameter && dsv3::isFP8(parameter.getType()))
     storage.scale = exec::GetParameterOp::create(b, op.getLoc(),
                                                  parameter.getScaleAttr());
   storages[op.getValue()] = storage;

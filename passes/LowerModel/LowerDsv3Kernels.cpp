@@ -103,16 +103,20 @@ FunctionLowering::Operand FunctionLowering::define(Value result,
   Storage &storage = storages[result];
   if (!storage.data) {
     RankedTensorType type = typeOf(result);
-    int64_t elements = rows(result);
-    for (int64_t extent : type.getShape().drop_front())
-      elements *= extent;
+    // A vector is dense; of a matrix every row has its pitch.
+    int64_t bytes = rows(result);
+    if (type.getRank() == 1) {
+      bytes *= llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+    } else {
+      for (int64_t extent : type.getShape().drop_front().drop_back())
+        bytes *= extent;
+      bytes *= context.rowBytes(type.getElementType(), columns(result));
+    }
     Operation *op = result.getDefiningOp();
     std::string label = op->getName().stripDialect().str();
     if (!suffix.empty())
       label += "." + suffix.str();
-    storage.data = allocate(
-        op->getLoc(), label,
-        elements * llvm::divideCeil(type.getElementTypeBitWidth(), 8));
+    storage.data = allocate(op->getLoc(), label, bytes);
     if (dsv3::isFP8(type))
       storage.scale = allocate(op->getLoc(), label + ".scale",
                                rows(result) * 4 *
@@ -123,9 +127,10 @@ FunctionLowering::Operand FunctionLowering::define(Value result,
 }
 
 template <typename Spec>
-LogicalResult FunctionLowering::launch(Operation *op, const Spec &spec,
+LogicalResult FunctionLowering::launch(Operation *op, Spec spec,
                                        ArrayRef<Operand> operands,
                                        int64_t capacity) {
+  spec.target = context.target;
   std::string name = kernelName(spec);
   auto kernel = context.kernelSymbols->lookup<tile::KernelOp>(name);
   if (!kernel) {
@@ -410,7 +415,17 @@ LogicalResult FunctionLowering::lower(dsv3::MlaDecodeOp op) {
   spec.pageSize = context.pageSize;
   spec.maxQueries = bucket.getQueries();
   spec.softmaxScale = op.getScale().convertToDouble();
-  // A row of the kernel is one head of one token.
+  // A row of the kernel is one head of one token, so that a row of a token must
+  // be as long as those of its heads.
+  for (Value value : {op.getQuery(), op.getResult()}) {
+    Type element = typeOf(value).getElementType();
+    int64_t width = columns(value) / spec.heads;
+    if (context.rowBytes(element, width) * spec.heads !=
+        context.rowBytes(element, columns(value)))
+      return op.emitError("H3004: a head's ")
+             << width << " values of " << element
+             << " do not fill a multiple of 16 bytes, as the target needs";
+  }
   SmallVector<Operand> operands{rowsOf(op.getQuery(), spec.heads),
                                 pool(op.getCache())};
   addBatch(operands);

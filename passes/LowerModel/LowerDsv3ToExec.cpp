@@ -22,8 +22,11 @@ int64_t segmentRows(dsv3::ParameterOp op, bool isScale) {
   return isScale ? 1 : dsv3::kBlock;
 }
 
-exec::ParameterOp lowerParameter(OpBuilder &b, dsv3::ParameterOp op,
-                                 bool isScale) {
+/// |scale| holds the scales by which |op| is dequantised when it is loaded; null
+/// if it is not.
+exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
+                                 bool isScale, dsv3::ParameterOp scale) {
+  OpBuilder &b = context.program;
   RankedTensorType type = op.getTensorType();
   ArrayRef<int64_t> shape = type.getShape();
   dsv3::LayoutAttr layout = dsv3::getLayout(type);
@@ -48,12 +51,22 @@ exec::ParameterOp lowerParameter(OpBuilder &b, dsv3::ParameterOp op,
         b.getContext(), op.getCheck() == dsv3::ValueCheck::Finite
                             ? exec::ValueCheck::Finite
                             : exec::ValueCheck::Positive);
+  IntegerAttr pitch;
+  if (type.getRank() > 1)
+    pitch = context.pitch(type.getElementType(), type.getShape().back());
+  ArrayAttr scaleParts, scaleAccepts;
+  DenseI64ArrayAttr scaleBlock;
+  if (scale) {
+    scaleParts = scale.getParts();
+    scaleAccepts = scale.getAccepts();
+    scaleBlock = b.getDenseI64ArrayAttr({dsv3::kBlock, dsv3::kBlock});
+  }
   return exec::ParameterOp::create(
       b, op.getLoc(), op.getSymName(), kind, count,
       op.getPlace() == dsv3::Placement::Map ? exec::Placement::Map
                                             : exec::Placement::Copy,
       type.getElementType(), rows, shape.drop_front(), op.getParts(),
-      op.getAccepts(), check);
+      op.getAccepts(), check, scaleParts, scaleAccepts, scaleBlock, pitch);
 }
 
 /// "decode_4", "prefill_64", "head_16".
@@ -66,9 +79,19 @@ std::string entryName(dsv3::BucketAttr bucket) {
 
 class LowerDsv3ToExecPass
     : public impl::LowerDsv3ToExecBase<LowerDsv3ToExecPass> {
+public:
+  using Base::Base;
+
+private:
   void runOnOperation() override {
     ModuleOp module = getOperation();
     ProgramContext context(module);
+    if (target != "cpu" && target != "sm_90a") {
+      module.emitError("H3001: target '") << target << "' is unknown";
+      return signalPassFailure();
+    }
+    if (target != "cpu")
+      context.target = kernels::Target::sm90a;
     if (failed(readModel(context)))
       return signalPassFailure();
 
@@ -142,21 +165,30 @@ class LowerDsv3ToExecPass
   }
 
   int64_t hiddenBytes(ProgramContext &context) {
-    return context.hiddenRows * hidden *
-           (context.act == kernels::Act::f32 ? 4 : 2);
+    Builder b(context.module);
+    Type element = context.act == kernels::Act::f32 ? Type(b.getF32Type())
+                                                    : b.getBF16Type();
+    return context.hiddenRows * context.rowBytes(element, hidden);
   }
 
   void lowerSymbols(ProgramContext &context) {
     OpBuilder &b = context.program;
-    llvm::DenseSet<StringRef> scales;
+    // Scales that kernels read, and those that only the loader does.
+    llvm::DenseSet<StringRef> scales, consumed;
     for (auto op : context.module.getOps<dsv3::ParameterOp>())
       if (op.getScale())
-        scales.insert(*op.getScale());
+        (dsv3::isFP8(op.getType()) ? scales : consumed).insert(*op.getScale());
     for (Operation &op : *context.module.getBody()) {
       if (auto parameter = dyn_cast<dsv3::ParameterOp>(op)) {
-        hasFP8 |= isa<Float8E4M3FNType>(
-            parameter.getTensorType().getElementType());
-        lowerParameter(b, parameter, scales.contains(parameter.getSymName()));
+        hasFP8 |= parameter.getScale().has_value();
+        StringRef name = parameter.getSymName();
+        if (consumed.contains(name) && !scales.contains(name))
+          continue;
+        dsv3::ParameterOp scale;
+        if (parameter.getScale() && !dsv3::isFP8(parameter.getType()))
+          scale = context.symbols.lookup<dsv3::ParameterOp>(
+              *parameter.getScale());
+        lowerParameter(context, parameter, scales.contains(name), scale);
       } else if (auto table = dyn_cast<dsv3::RopeTableOp>(op)) {
         exec::RopeTableOp::create(
             b, op.getLoc(), table.getSymName(),
@@ -166,19 +198,23 @@ class LowerDsv3ToExecPass
     }
     exec::StateOp::create(b, context.module.getLoc(), lower::kHidden,
                           exec::StateKind::Buffer, IntegerAttr(), TypeAttr(),
-                          b.getI64IntegerAttr(hiddenBytes(context)));
+                          b.getI64IntegerAttr(hiddenBytes(context)),
+                          IntegerAttr());
     for (auto op : context.module.getOps<dsv3::StateOp>()) {
       if (auto cache = dyn_cast<dsv3::CacheType>(op.getType()))
         exec::StateOp::create(
             b, op.getLoc(), op.getSymName(), exec::StateKind::PagedCache,
             b.getI64IntegerAttr(cache.getLatent() + cache.getRope()),
-            TypeAttr::get(cache.getElementType()), IntegerAttr());
+            TypeAttr::get(cache.getElementType()), IntegerAttr(),
+            context.pitch(cache.getElementType(),
+                          cache.getLatent() + cache.getRope()));
       else
         exec::StateOp::create(
             b, op.getLoc(), op.getSymName(), exec::StateKind::Buffer,
             IntegerAttr(), TypeAttr(),
             b.getI64IntegerAttr(
-                4 * cast<dsv3::CountsType>(op.getType()).getSize()));
+                4 * cast<dsv3::CountsType>(op.getType()).getSize()),
+            IntegerAttr());
     }
   }
 

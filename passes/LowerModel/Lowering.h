@@ -27,6 +27,7 @@ struct ProgramContext {
   mlir::OpBuilder kernels, program;
   // Facts of the model attribute.
   kernels::Act act = kernels::Act::bf16;
+  kernels::Target target = kernels::Target::cpu;
   int64_t topk = 0, maxSeqLen = 0, maxBatchSize = 0, pageSize = 0;
   /// Rows of the state `hidden`: the largest bucket.
   int64_t hiddenRows = 0;
@@ -36,6 +37,20 @@ struct ProgramContext {
 
   int64_t pagesPerRow() const {
     return (maxSeqLen + pageSize - 1) / pageSize;
+  }
+  /// Bytes from row to row of a matrix with |columns| elements in a row.
+  int64_t rowBytes(mlir::Type element, int64_t columns) const {
+    return target == kernels::Target::cpu
+               ? columns * static_cast<int64_t>(llvm::divideCeil(
+                               element.getIntOrFloatBitWidth(), 8))
+               : tile::rowPitchBytes(element, 2, columns);
+  }
+  /// The pitch of such a matrix for the manifest: null if it is dense.
+  mlir::IntegerAttr pitch(mlir::Type element, int64_t columns) {
+    int64_t bytes = rowBytes(element, columns);
+    bool dense = bytes * 8 == columns * element.getIntOrFloatBitWidth();
+    return dense ? mlir::IntegerAttr()
+                 : mlir::Builder(module).getI64IntegerAttr(bytes);
   }
 };
 
@@ -86,7 +101,7 @@ private:
   /// Finds or builds the kernel of |spec| and launches it with |operands|, one
   /// for each view argument; |capacity| is the extent of its first dimension.
   template <typename Spec>
-  mlir::LogicalResult launch(mlir::Operation *op, const Spec &spec,
+  mlir::LogicalResult launch(mlir::Operation *op, Spec spec,
                              llvm::ArrayRef<Operand> operands,
                              int64_t capacity);
 

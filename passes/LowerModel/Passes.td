@@ -14,6 +14,9 @@ def LowerDsv3ToExec : Pass<"hadal-lower-dsv3-to-exec", "::mlir::ModuleOp"> {
     stream is the state `hidden`, updated in place by each layer and read by the
     head. Offsets are left to `hadal-plan-buffers`.
   }];
+  let options = [
+    Option<"target", "target", "std::string", "\"cpu\"",
+           "cpu; sm_90a: rows of matrices have a pitch, schedules of its own">];
   let dependentDialects = ["::hadal::exec::ExecDialect",
                            "::hadal::tile::TileDialect"];
   let statistics = [

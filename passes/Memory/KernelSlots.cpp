@@ -84,6 +84,13 @@ int64_t getSlotBytes(tile::KernelOp kernel, ArrayRef<KernelSlot> slots,
     extents[rank - 1] = llvm::divideCeil(extents[rank - 1], view.getScaleCols());
     elementBytes = 4;
   }
+  if (slot.role == KernelSlot::Role::data &&
+      exec::hasRowPitch(launch->getParentOfType<ModuleOp>())) {
+    // The last row counts whole: buffers hold it so.
+    elementBytes = tile::rowPitchBytes(view.getElementType(), view.getRank(),
+                                       extents.back());
+    extents.pop_back();
+  }
   int64_t bytes = elementBytes;
   for (int64_t extent : extents)
     bytes *= extent;

@@ -60,8 +60,10 @@ std::string checkCode(const schema::Artifact &artifact, const Kernel &kernel) {
 std::string checkTensorMap(const Kernel &kernel, const TensorMap &map) {
   const uint64_t element = dtypeBytes(map.dtype());
   if (map.dtype() != DType::bf16 && map.dtype() != DType::f8e4m3fn &&
-      map.dtype() != DType::f32)
-    return fmt::format("has dtype '{}', expected bf16, f8e4m3fn or f32",
+      map.dtype() != DType::f32 && map.dtype() != DType::i32 &&
+      map.dtype() != DType::u8)
+    return fmt::format("has dtype '{}', expected bf16, f8e4m3fn, f32, i32 or "
+                       "u8",
                        dtypeName(map.dtype()));
   if (map.slot() >= kernel.num_args())
     return fmt::format("takes its base from slot {} of {}", map.slot(),

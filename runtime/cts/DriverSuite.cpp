@@ -19,7 +19,9 @@ void DriverSuite::SetUp() {
   driver = std::move(*created);
 }
 
-StatusOr<Artifact> DriverSuite::open(const ArtifactT &model) {
+StatusOr<Artifact> DriverSuite::open(ArtifactT model) {
+  if (driver->target() != "cpu")
+    toy::makeSm90a(model);
   toy::writeFile(dir.file("m.hadal"), toy::assemble(model));
   return Artifact::open(dir.file("m.hadal"));
 }
@@ -46,7 +48,7 @@ struct BoundBuffers {
     BoundBuffers result;
     auto add = [&]() -> StatusOr<DeviceAddress> {
       HADAL_ASSIGN_OR_RETURN(DeviceBuffer b,
-                             DeviceBuffer::create(driver, bytes));
+                             DeviceBuffer::create(driver, bytes, "a buffer"));
       result.owned.push_back(std::move(b));
       return result.owned.back().address();
     };
@@ -84,7 +86,7 @@ TEST_P(DriverSuite, MemoryIsZeroAndAligned) {
   for (uint64_t bytes : {0ull, 1ull, 100ull, 5ull << 20})
     for (MemoryUse use : {MemoryUse::Dense, MemoryUse::Sparse}) {
       StatusOr<DeviceBuffer> buffer =
-          DeviceBuffer::create(*driver, bytes, use);
+          DeviceBuffer::create(*driver, bytes, "a buffer", use);
       ASSERT_TRUE(buffer.ok()) << buffer.status().toString();
       EXPECT_EQ(buffer->address() % 64, 0u);
       std::vector<uint8_t> content =
@@ -95,12 +97,12 @@ TEST_P(DriverSuite, MemoryIsZeroAndAligned) {
 
 TEST_P(DriverSuite, TooMuchMemoryIsAnError) {
   StatusOr<DeviceBuffer> buffer =
-      DeviceBuffer::create(*driver, uint64_t(1) << 60);
+      DeviceBuffer::create(*driver, uint64_t(1) << 60, "too much");
   EXPECT_EQ(buffer.status().code(), 5006);
 }
 
 TEST_P(DriverSuite, WrittenBytesAreReadBack) {
-  StatusOr<DeviceBuffer> buffer = DeviceBuffer::create(*driver, 4096);
+  StatusOr<DeviceBuffer> buffer = DeviceBuffer::create(*driver, 4096, "a buffer");
   ASSERT_TRUE(buffer.ok());
   std::vector<int32_t> values(1024);
   std::iota(values.begin(), values.end(), 5);
@@ -123,7 +125,7 @@ TEST_P(DriverSuite, EveryWorkItemRunsOnceInItsOwnScratch) {
     ASSERT_TRUE(buffers.ok());
     auto entry = (*executable)->prepare(0, buffers->bindings);
     ASSERT_TRUE(entry.ok());
-    for (int repeat = 0; repeat < 20; ++repeat) {
+    for (int repeat = 0; repeat < GetParam().repeats; ++repeat) {
       std::vector<int64_t> expected(items), dirt(items, -1);
       for (uint64_t i = 0; i < items; ++i)
         expected[i] = static_cast<int64_t>(i * 3);
@@ -207,7 +209,8 @@ TEST_P(DriverSuite, AnArtifactForAnotherTargetIsRefused) {
   ArtifactT a = toy::model();
   if (driver->target() == "cpu")
     toy::makeSm90a(a);
-  StatusOr<Artifact> artifact = open(a);
+  toy::writeFile(dir.file("m.hadal"), toy::assemble(a));
+  StatusOr<Artifact> artifact = Artifact::open(dir.file("m.hadal"));
   ASSERT_TRUE(artifact.ok()) << artifact.status().toString();
   auto executable = driver->load(*artifact);
   EXPECT_EQ(executable.status().code(), 4007);

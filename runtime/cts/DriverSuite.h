@@ -19,6 +19,8 @@ namespace hadal {
 struct DriverFactory {
   std::string name;
   std::function<StatusOr<std::unique_ptr<Driver>>()> create;
+  /// How often a test runs what threads might do differently each time.
+  int repeats = 20;
 };
 
 inline std::string
@@ -29,8 +31,8 @@ driverName(const testing::TestParamInfo<DriverFactory> &info) {
 class DriverSuite : public testing::TestWithParam<DriverFactory> {
 protected:
   void SetUp() override;
-  /// Writes and opens |model| with the toy kernels.
-  StatusOr<Artifact> open(const schema::ArtifactT &model);
+  /// Writes and opens |model| with the toy kernels, for the driver's target.
+  StatusOr<Artifact> open(schema::ArtifactT model);
   /// An artifact with one launch of |kernel| in its only decode entry, with
   /// |args|, in which `output` buffers are passed as state 4 ("hidden").
   schema::ArtifactT single(uint32_t kernel, uint64_t items,

@@ -143,6 +143,11 @@ std::vector<uint8_t> kernelImage() {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+std::vector<uint8_t> kernelPtx() {
+  std::ifstream in(HADAL_TOY_PTX, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 ArgT arg(ArgKind kind, uint32_t index, uint64_t value) {
   ArgT a;
   a.kind = kind;
@@ -224,6 +229,7 @@ void makeSm90a(ArtifactT &artifact) {
   artifact.provenance->target = "sm_90a";
   artifact.images.clear();
   for (auto &kernel : artifact.kernels) {
+    kernel->shared_bytes = kernel->scratch_bytes;
     kernel->scratch_bytes = 0;
     kernel->threads = 32;
     kernel->ctas_per_item = 1;
@@ -273,7 +279,8 @@ assemble(const ArtifactT &artifact,
 }
 
 std::vector<uint8_t> assemble(const ArtifactT &artifact) {
-  return assemble(artifact, {kernelImage()});
+  const bool cpu = artifact.provenance->target == "cpu";
+  return assemble(artifact, {cpu ? kernelImage() : kernelPtx()});
 }
 
 float weight(int layer, int i) {

@@ -38,6 +38,8 @@ float bias(int v);
 
 /// The image, read from the build directory.
 std::vector<uint8_t> kernelImage();
+/// The same kernels as PTX: one module of them all.
+std::vector<uint8_t> kernelPtx();
 
 schema::ArgT arg(schema::ArgKind kind, uint32_t index = 0, uint64_t value = 0);
 schema::CommandT launch(uint32_t kernel, uint64_t items,
@@ -49,8 +51,8 @@ schema::ArtifactT skeleton();
 /// The whole toy model: decode buckets 1 and 4, prefill buckets 8 and 16 for 4
 /// rows, head entries of 1 and 4 rows.
 schema::ArtifactT model();
-/// Makes |artifact| one for sm_90a in structure: every kernel has a block of 32
-/// threads and blob 0 as its PTX, which is not PTX.
+/// Makes |artifact| one for sm_90a: every kernel has a block of 32 threads and
+/// blob 0, which is kernelPtx(), as its PTX; what was scratch is shared memory.
 void makeSm90a(schema::ArtifactT &artifact);
 
 /// The file of |artifact| with |blobs|; where |rawBytes| is not 0, the blob is
@@ -59,7 +61,7 @@ std::vector<uint8_t>
 assemble(const schema::ArtifactT &artifact,
          const std::vector<std::vector<uint8_t>> &blobs,
          const std::vector<uint64_t> &rawBytes = {});
-/// The same with the kernel image as the only blob.
+/// The same with the kernels for its target as the only blob.
 std::vector<uint8_t> assemble(const schema::ArtifactT &artifact);
 
 /// Writes the model's parameters as |directory|/model.safetensors; |biasOf3|

@@ -82,8 +82,9 @@ public:
   /// What can be allocated now.
   virtual StatusOr<DeviceMemory> memory() = 0;
   /// |bytes| of zeroed memory, 64-byte aligned (256 where memory is not the
-  /// host's), at least one byte. H5006.
-  virtual StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use) = 0;
+  /// host's), at least one byte. |name| is for messages. H5006.
+  virtual StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use,
+                                           std::string_view name) = 0;
   virtual void release(DeviceAddress address, uint64_t bytes) = 0;
   /// Copies between the host and the device; both return when it is done.
   virtual Status write(DeviceAddress to, const void *from, uint64_t bytes) = 0;
@@ -119,9 +120,10 @@ public:
   }
 
   static StatusOr<DeviceBuffer> create(Driver &driver, uint64_t bytes,
+                                       std::string_view name = "a buffer",
                                        MemoryUse use = MemoryUse::Dense) {
     DeviceBuffer buffer;
-    HADAL_ASSIGN_OR_RETURN(buffer.address_, driver.allocate(bytes, use));
+    HADAL_ASSIGN_OR_RETURN(buffer.address_, driver.allocate(bytes, use, name));
     buffer.driver_ = &driver;
     buffer.bytes_ = bytes;
     return buffer;

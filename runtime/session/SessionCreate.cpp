@@ -59,7 +59,9 @@ Status Session::allocateStates() {
       cacheBytes_ += bytes;
     }
     HADAL_ASSIGN_OR_RETURN(DeviceBuffer buffer,
-                           DeviceBuffer::create(driver, bytes, use));
+                           DeviceBuffer::create(
+                               driver, bytes, state->name()->string_view(),
+                               use));
     states_.push_back(std::move(buffer));
   }
   return {};
@@ -101,13 +103,18 @@ Status Session::prepareEntries() {
   for (const DeviceBuffer &state : states_)
     bindings.states.push_back(state.address());
   for (unsigned in = 0; in < artifact::kNumInputs; ++in) {
-    HADAL_ASSIGN_OR_RETURN(inputs_[in],
-                           DeviceBuffer::create(driver, inputBytes[in]));
+    HADAL_ASSIGN_OR_RETURN(
+        inputs_[in],
+        DeviceBuffer::create(driver, inputBytes[in],
+                             schema::EnumNameInput(
+                                 static_cast<schema::Input>(in))));
     bindings.inputs[in] = inputs_[in].address();
   }
-  HADAL_ASSIGN_OR_RETURN(logits_, DeviceBuffer::create(driver, logitBytes));
+  HADAL_ASSIGN_OR_RETURN(logits_, DeviceBuffer::create(driver, logitBytes,
+                                                "logits"));
   bindings.outputs[0] = logits_.address();
-  HADAL_ASSIGN_OR_RETURN(arena_, DeviceBuffer::create(driver, arenaBytes));
+  HADAL_ASSIGN_OR_RETURN(arena_, DeviceBuffer::create(driver, arenaBytes,
+                                                "activations"));
   bindings.arena = arena_.address();
   for (unsigned i = 0; i < entries.size(); ++i) {
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> entry,

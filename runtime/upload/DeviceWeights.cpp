@@ -129,7 +129,8 @@ DeviceWeights::upload(Driver &driver, const WeightStore &host,
     // Has a value: deviceWeightBytes has computed it.
     const DeviceLayout layout = *deviceLayout(spec);
     HADAL_ASSIGN_OR_RETURN(DeviceBuffer buffer,
-                           DeviceBuffer::create(driver, layout.bytes));
+                           DeviceBuffer::create(driver, layout.bytes,
+                                                spec.name));
     DeviceImage image(spec, layout,
                       sourcesOf(host, i, scaleIndex, spec, layout));
     scaleIndex += isDequantised(spec);

@@ -19,8 +19,23 @@ cl::opt<std::string> input(cl::Positional, cl::desc("<MODEL_DIR | IR file>"),
                            cl::cat(category));
 cl::opt<std::string> output("o", cl::desc("artifact to write"),
                             cl::value_desc("FILE"), cl::cat(category));
-cl::opt<std::string> target("target", cl::desc("machine to compile for: cpu"),
-                            cl::init("cpu"), cl::cat(category));
+cl::opt<std::string> target(
+    "target",
+    cl::desc("machine to compile for: cpu (default), sm_90a (NVIDIA Hopper)"),
+    cl::init("cpu"), cl::cat(category));
+cl::opt<std::string> chip("chip",
+                          cl::desc("of sm_90a: h100 (default) or h200"),
+                          cl::value_desc("CHIP"), cl::cat(category));
+cl::opt<std::string> ptxas(
+    "ptxas",
+    cl::desc("of sm_90a: the ptxas to use, none for PTX only (searched in PATH, "
+             "CUDA_HOME, /usr/local/cuda, PyPI wheels)"),
+    cl::value_desc("PATH"), cl::cat(category));
+cl::opt<std::string> kernelCache(
+    "kernel-cache",
+    cl::desc("of sm_90a: where compiled kernels are kept, none to keep none "
+             "($XDG_CACHE_HOME/hadal, ~/.cache/hadal)"),
+    cl::value_desc("DIR"), cl::cat(category));
 cl::opt<int64_t> maxBatchSize("max-batch-size",
                               cl::desc("sequences in flight (16)"),
                               cl::init(16), cl::cat(category));
@@ -54,7 +69,8 @@ cl::list<int64_t> decodeBuckets("decode-buckets", cl::CommaSeparated,
                                 cl::desc("batch sizes (1,4,16,64)"),
                                 cl::value_desc("N,..."), cl::cat(category));
 cl::list<int64_t> prefillBuckets("prefill-buckets", cl::CommaSeparated,
-                                 cl::desc("chunk sizes (64,512)"),
+                                 cl::desc("chunk sizes (64,512; sm_90a: and "
+                                       "4096)"),
                                  cl::value_desc("N,..."), cl::cat(category));
 cl::opt<std::string> dumpPhasesTo(
     "dump-phases-to", cl::desc("write the IR after each phase, numbered"),
@@ -129,6 +145,8 @@ int main(int argc, char **argv) {
   request.dumpDir = dumpPhasesTo;
   request.planOnly = planOnly;
   request.threads = threads;
+  request.ptxas = ptxas;
+  request.kernelCache = kernelCache;
   if (input.empty())
     return usage("no model directory given");
   auto parse = [&](cl::opt<std::string> &option,
@@ -157,7 +175,7 @@ int main(int argc, char **argv) {
     // The IR file holds the options it was made with.
     // A cl::list overloads the address operator.
     const cl::Option *fixed[] = {
-        &target,      &maxBatchSize, &maxSeqLen,
+        &target,      &chip,         &maxBatchSize, &maxSeqLen,
         &attention,   &activations,  &fp8,
         std::addressof(decodeBuckets), std::addressof(prefillBuckets)};
     for (const cl::Option *option : fixed)
@@ -169,6 +187,12 @@ int main(int argc, char **argv) {
 
   CompileOptions &options = request.options;
   options.target = target;
+  if (target == "sm_90a") {
+    options.chip = "h100";
+    options.prefillBuckets = {64, 512, 4096};
+  }
+  if (chip.getNumOccurrences())
+    options.chip = chip;
   options.maxBatchSize = maxBatchSize;
   options.maxSeqLen = maxSeqLen;
   options.attention = attention;

@@ -15,8 +15,10 @@ uint64_t parameterBytes(const Parameter &p) {
   uint64_t row = artifact::dtypeBytes(p.dtype());
   if (p.kind() == ParameterKind::generated)
     return p.positions() * p.inv_freq()->size() * 2 * sizeof(float);
-  for (uint64_t extent : *p.inner())
-    row *= extent;
+  for (unsigned i = 0; i < p.inner()->size(); ++i)
+    row = p.row_pitch() && i + 1 == p.inner()->size()
+              ? row / artifact::dtypeBytes(p.dtype()) * p.row_pitch()
+              : row * p.inner()->Get(i);
   uint64_t rows = 0;
   for (uint64_t r : *p.rows())
     rows += r;
@@ -95,6 +97,64 @@ Json bucketJson(const Entry &e) {
   return json;
 }
 
+/// What code there is: the images of the CPU, else that of the kernels.
+std::string imagesText(const hadal::Artifact &artifact) {
+  if (artifact.target() == "cpu")
+    return artifact.imageVariants();
+  const auto *ptxas = artifact.root().provenance()->ptxas();
+  return ptxas ? "ptx, cubin" : "ptx";
+}
+
+/// Bytes of the code |variant| of |kernel|, decompressed; 0 if there is none.
+uint64_t codeBytes(const schema::Artifact &root, const Kernel &kernel,
+                   std::string_view variant) {
+  for (const KernelCode *code : *kernel.code())
+    if (code->variant()->string_view() == variant)
+      return root.blobs()->Get(code->blob())->bytes();
+  return 0;
+}
+
+/// The tensor map |map| as "[7168, arg 2] x box [128, 64] swizzle 128".
+std::string tensorMapText(const TensorMap &map) {
+  std::string dims, box;
+  for (unsigned i = 0; i < map.dims()->size(); ++i) {
+    const TensorMapDim &dim = *map.dims()->Get(i);
+    dims += i ? ", " : "";
+    dims += dim.extent() ? fmt::format("{}", dim.extent())
+                         : fmt::format("arg {}", dim.slot());
+    box += fmt::format("{}{}", i ? ", " : "", map.box()->Get(i));
+  }
+  return fmt::format("arg {}: {}[{}] box [{}] swizzle {}", map.slot(),
+                     artifact::dtypeName(map.dtype()), dims, box,
+                     map.swizzle());
+}
+
+/// A block, its code, and what ptxas said of it: columns of their own.
+void addDeviceFields(const schema::Artifact &root, const Kernel &kernel,
+                     Json &entry) {
+  entry["threads"] = kernel.threads();
+  entry["shared_bytes"] = kernel.shared_bytes();
+  entry["ctas_per_item"] = kernel.ctas_per_item();
+  entry["persistent"] = kernel.persistent();
+  entry["workspace_fixed"] = kernel.workspace_fixed();
+  entry["workspace_per_item"] = kernel.workspace_per_item();
+  for (const char *key : {"registers", "spills", "stack", "barriers", "advice"})
+    for (const KernelFact *fact : *kernel.facts())
+      if (fact->key()->string_view() == key) {
+        std::string text = fact->value()->str();
+        bool isNumber = !text.empty() && text.size() < 19 &&
+                        text.find_first_not_of("0123456789") == text.npos;
+        entry[key] = isNumber ? Json(std::stoull(text)) : Json(text);
+      }
+  entry["ptx_bytes"] = codeBytes(root, kernel, "ptx");
+  entry["cubin_bytes"] = codeBytes(root, kernel, "cubin");
+  std::string maps;
+  if (kernel.tensor_maps())
+    for (const TensorMap *map : *kernel.tensor_maps())
+      maps += (maps.empty() ? "" : "; ") + tensorMapText(*map);
+  entry["tensor_maps"] = maps;
+}
+
 } // namespace
 
 Json overview(const hadal::Artifact &artifact) {
@@ -103,7 +163,7 @@ Json overview(const hadal::Artifact &artifact) {
   json["file"] = artifact.path();
   json["file_bytes"] = artifact.fileBytes();
   json["target"] = std::string(artifact.target());
-  json["images"] = artifact.imageVariants();
+  json["images"] = imagesText(artifact);
   json["model_type"] = m.model_type()->str();
   json["num_layers"] = m.num_layers();
   json["num_moe_layers"] = m.num_moe_layers();
@@ -134,6 +194,7 @@ Json provenance(const hadal::Artifact &artifact) {
   json["tuning_db_digest"] = p.tuning_db_digest()->str();
   json["driver_minimum"] = p.driver_minimum();
   json["ptx_isa"] = p.ptx_isa();
+  json["ptxas"] = p.ptxas() ? p.ptxas()->str() : "";
   json["options"] = Json::object();
   for (const KeyValue *option : *p.options())
     json["options"][option->key()->str()] = option->value()->str();
@@ -151,19 +212,41 @@ Json kernels(const hadal::Artifact &artifact) {
     Json entry;
     entry["name"] = kernel.name()->str();
     entry["args"] = kernel.num_args();
-    entry["scratch_bytes"] = kernel.scratch_bytes();
+    if (artifact.target() == "cpu")
+      entry["scratch_bytes"] = kernel.scratch_bytes();
+    else
+      addDeviceFields(root, kernel, entry);
     entry["bytes_read"] = kernel.bytes_read();
     entry["flops"] = kernel.flops();
     entry["schedule"] = kernel.schedule()->str();
     std::string facts;
     for (const KernelFact *fact : *kernel.facts())
-      facts += fmt::format("{}{}={}", facts.empty() ? "" : " ",
+      // Those of ptxas have columns of their own.
+      if (!entry.contains(fact->key()->str()))
+        facts += fmt::format("{}{}={}", facts.empty() ? "" : " ",
                            fact->key()->string_view(),
                            fact->value()->string_view());
     entry["facts"] = facts;
     json.push_back(std::move(entry));
   }
   return json;
+}
+
+StatusOr<std::string> ptx(const hadal::Artifact &artifact,
+                          const std::string &kernel) {
+  const auto &kernels = *artifact.root().kernels();
+  if (artifact.target() == "cpu")
+    return error(5005,
+                 "artifact '{}' is for target 'cpu' and holds no PTX; --ptx "
+                 "needs one compiled with --target=sm_90a",
+                 artifact.path());
+  for (unsigned k = 0; k < kernels.size(); ++k)
+    if (kernels.Get(k)->name()->string_view() == kernel)
+      return artifact.code(k, "ptx");
+  return error(5005,
+               "artifact '{}' has no kernel '{}'; --kernels lists the {} that it "
+               "has",
+               artifact.path(), kernel, kernels.size());
 }
 
 Json program(const hadal::Artifact &artifact) {
@@ -206,6 +289,9 @@ Json weights(const hadal::Artifact &artifact) {
     std::string parts;
     for (const flatbuffers::String *part : *p->parts())
       parts += (parts.empty() ? "" : " | ") + part->str();
+    if (p->scale_parts())
+      for (const flatbuffers::String *part : *p->scale_parts())
+        parts += " * " + part->str();
     entry["tensors"] = parts;
     list.push_back(std::move(entry));
   }
@@ -235,7 +321,9 @@ Json memory(const hadal::Artifact &artifact) {
   }
   for (const State *s : *artifact.root().states())
     if (s->kind() == StateKind::paged_cache)
-      tokenBytes += s->row_elements() * artifact::dtypeBytes(s->dtype());
+      tokenBytes += s->row_pitch() ? s->row_pitch()
+                                   : s->row_elements() *
+                                         artifact::dtypeBytes(s->dtype());
     else
       buffers += s->bytes();
   uint64_t scratch = 0;

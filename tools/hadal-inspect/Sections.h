@@ -20,6 +20,10 @@ Json weights(const Artifact &artifact);
 /// Bytes by use, for the artifact's largest batch.
 Json memory(const Artifact &artifact);
 
+/// The PTX of kernel |kernel|, as it is assembled. H5005 if there is none of that
+/// name, or the artifact is not for a GPU.
+StatusOr<std::string> ptx(const Artifact &artifact, const std::string &kernel);
+
 /// Sections as text: "key: value" lines, tables for arrays of objects.
 std::string render(const Json &sections);
 

@@ -6,7 +6,7 @@
 using namespace hadal;
 
 int main(int argc, char **argv) {
-  std::string path, format = "text";
+  std::string path, format = "text", ptxOf;
   bool showKernels = false, showProgram = false, showWeights = false,
        showMemory = false, showProvenance = false;
   CLI::App app("Shows what an artifact holds; without a section: an overview.",
@@ -17,11 +17,17 @@ int main(int argc, char **argv) {
   app.add_flag("--weights", showWeights, "parameters and their tensors");
   app.add_flag("--memory", showMemory, "memory by use");
   app.add_flag("--provenance", showProvenance, "compiler, options, remarks");
+  app.add_option("--ptx", ptxOf, "the PTX of one kernel (sm_90a)")
+      ->type_name("KERNEL");
   app.add_option("--format", format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
   return cli::run(app, argc, argv, [&]() -> Status {
     HADAL_ASSIGN_OR_RETURN(Artifact artifact, Artifact::open(path));
+    if (!ptxOf.empty()) {
+      HADAL_ASSIGN_OR_RETURN(std::string text, inspect::ptx(artifact, ptxOf));
+      return cli::writeStdout(text);
+    }
     inspect::Json sections;
     if (showProvenance)
       sections["provenance"] = inspect::provenance(artifact);

@@ -1,5 +1,7 @@
 #include "compiler/target/nvptx/EmitPtx.h"
 
+#include <mutex>
+
 #include "compiler/target/nvptx/Sm90/Convert/ConvertSm90.h"
 #include "compiler/target/nvptx/Sm90/IR/Sm90Dialect.h"
 #include "llvm/IR/Instructions.h"
@@ -72,10 +74,14 @@ FailureOr<std::string> emitPtx(ModuleOp module) {
   registerLLVMDialectTranslation(registry);
   module.getContext()->appendDialectRegistry(registry);
 
-  LLVMInitializeNVPTXTargetInfo();
-  LLVMInitializeNVPTXTarget();
-  LLVMInitializeNVPTXTargetMC();
-  LLVMInitializeNVPTXAsmPrinter();
+  // Kernels are compiled on several threads.
+  static std::once_flag initialized;
+  std::call_once(initialized, [] {
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
+  });
   llvm::Triple triple(kTriple);
   std::string message;
   const llvm::Target *target =

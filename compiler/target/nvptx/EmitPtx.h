@@ -10,7 +10,8 @@ namespace hadal::nvptx {
 
 struct Chip;
 
-/// The pass --hadal-lower-tile-to-sm90: each tile.kernel becomes an sm90.kernel.
+/// The pass --hadal-lower-tile-to-sm90: each tile.kernel becomes an sm90.kernel, or
+/// a function of the llvm dialect if it has no contraction.
 std::unique_ptr<mlir::Pass> createLowerTileToSm90Pass(const Chip &chip);
 void registerLowerTileToSm90Pass();
 

@@ -1,6 +1,5 @@
 #include "compiler/target/nvptx/Chip.h"
 #include "compiler/target/nvptx/EmitPtx.h"
-#include "compiler/target/nvptx/Lower/KernelLowering.h"
 #include "compiler/target/nvptx/Lower/Pipeline.h"
 #include "compiler/target/nvptx/Lower/Simt.h"
 
@@ -18,7 +17,8 @@ public:
 
   StringRef getArgument() const override { return "hadal-lower-tile-to-sm90"; }
   StringRef getDescription() const override {
-    return "Lower tile kernels to sm90 kernels";
+    return "Lower tile kernels to sm90 kernels, those without a contraction to "
+           "functions";
   }
   void getDependentDialects(DialectRegistry &registry) const override {
     registry.insert<sm90::Sm90Dialect, LLVM::LLVMDialect, arith::ArithDialect,
@@ -30,20 +30,11 @@ public:
     for (tile::KernelOp kernel :
          llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>())) {
       OpBuilder builder(kernel);
-      if (isSimtKernel(kernel)) {
-        FailureOr<SimtFunction> simt = lowerSimt(kernel, builder);
-        if (failed(simt))
-          return signalPassFailure();
-        simt->func->setAttr("hadal.shared_bytes",
-                            builder.getI64IntegerAttr(simt->sharedBytes));
-        simt->func->setAttr("hadal.threads",
-                            builder.getI64IntegerAttr(simt->threads));
-        kernel.erase();
-        continue;
-      }
-      const KernelLowering *special = findKernelLowering(kernel);
-      if (failed(special ? lowerSpecialised(*special, kernel, chip, builder)
-                         : lowerPipeline(kernel, chip, builder)))
+      LogicalResult lowered =
+          isSimtKernel(kernel) ? LogicalResult(lowerSimt(kernel, builder))
+                               : LogicalResult(lowerPipeline(kernel, chip,
+                                                             builder));
+      if (failed(lowered))
         return signalPassFailure();
       kernel.erase();
     }

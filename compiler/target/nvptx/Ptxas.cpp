@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
@@ -92,7 +93,7 @@ RunResult run(const std::string &program, llvm::ArrayRef<std::string> arguments,
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_init(&attributes);
-  auto release = llvm::make_scope_exit([&] {
+  llvm::scope_exit release([&] {
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
   });

@@ -2,8 +2,8 @@
 
 #include "compiler/target/nvptx/Chip.h"
 #include "compiler/target/nvptx/EmitPtx.h"
-#include "compiler/target/nvptx/Lower/KernelLowering.h"
 #include "compiler/target/nvptx/Lower/Pipeline.h"
+#include "compiler/target/nvptx/Lower/Simt.h"
 
 using namespace mlir;
 
@@ -30,14 +30,31 @@ TensorMapInfo toInfo(sm90::MapAttr map) {
   return info;
 }
 
-bool hasContraction(tile::KernelOp kernel) {
-  return kernel
-      .walk([](Operation *op) {
-        return isa<tile::DotOp, tile::DotScaledOp>(op)
-                   ? WalkResult::interrupt()
-                   : WalkResult::advance();
-      })
-      .wasInterrupted();
+/// Lowers |kernel| by the warp-specialised pipeline into |module|.
+LogicalResult lowerContraction(tile::KernelOp kernel, const Chip &chip,
+                               OpBuilder &builder, Sm90Kernel &result) {
+  FailureOr<sm90::KernelOp> lowered = lowerPipeline(kernel, chip, builder);
+  if (failed(lowered))
+    return failure();
+  result.threads = lowered->getThreads();
+  result.ctasPerItem = lowered->getCtasPerItem();
+  result.persistent = lowered->getPersistent();
+  result.workspaceFixed = lowered->getWorkspaceFixed();
+  result.workspacePerItem = lowered->getWorkspacePerItem();
+  for (auto map : lowered->getTensorMaps().getAsRange<sm90::MapAttr>())
+    result.tensorMaps.push_back(toInfo(map));
+  return success();
+}
+
+LogicalResult lowerElementwise(tile::KernelOp kernel, OpBuilder &builder,
+                               Sm90Kernel &result) {
+  FailureOr<SimtFunction> lowered = lowerSimt(kernel, builder);
+  if (failed(lowered))
+    return failure();
+  result.threads = lowered->threads;
+  lowered->func->setAttr("hadal.shared_bytes",
+                         builder.getI64IntegerAttr(lowered->sharedBytes));
+  return success();
 }
 
 } // namespace
@@ -49,25 +66,12 @@ FailureOr<Sm90Kernel> compileKernel(tile::KernelOp kernel, const Chip &chip) {
   OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
   OpBuilder builder(context);
   builder.setInsertionPointToEnd(module->getBody());
-  if (!hasContraction(kernel))
-    return kernel.emitOpError("has no sm_90a lowering: kernels without a "
-                              "contraction are not lowered here");
-  const KernelLowering *special = findKernelLowering(kernel);
-  FailureOr<sm90::KernelOp> lowered =
-      special ? lowerSpecialised(*special, kernel, chip, builder)
-              : lowerPipeline(kernel, chip, builder);
-  if (failed(lowered))
-    return failure();
-
   Sm90Kernel result;
   result.name = kernel.getSymName().str();
-  result.threads = lowered->getThreads();
-  result.ctasPerItem = lowered->getCtasPerItem();
-  result.persistent = lowered->getPersistent();
-  result.workspaceFixed = lowered->getWorkspaceFixed();
-  result.workspacePerItem = lowered->getWorkspacePerItem();
-  for (auto map : lowered->getTensorMaps().getAsRange<sm90::MapAttr>())
-    result.tensorMaps.push_back(toInfo(map));
+  if (failed(isSimtKernel(kernel)
+                 ? lowerElementwise(kernel, builder, result)
+                 : lowerContraction(kernel, chip, builder, result)))
+    return failure();
   FailureOr<std::string> ptx = emitPtx(*module);
   if (failed(ptx))
     return failure();

@@ -127,17 +127,29 @@ LogicalResult ParameterOp::verify() {
       llvm::any_of(getAccepts().getAsValueRange<TypeAttr>(),
                    [&](Type t) { return t != type.getElementType(); }))
     return emitOpError("a mapped parameter may accept its element type only");
-  if (isFP8(type) != getScale().has_value())
-    return emitOpError(isFP8(type) ? "an FP8 parameter needs 'scale'"
-                                   : "'scale' belongs to FP8 parameters only");
+  if (isFP8(type) && !getScale())
+    return emitOpError("an FP8 parameter needs 'scale'");
   if (!getScale())
     return success();
+  bool dequantised = type.getElementType().isBF16() && type.getRank() == 2 &&
+                     storage == Storage::Whole &&
+                     getPlace() == Placement::Copy &&
+                     llvm::all_of(getAccepts().getAsValueRange<TypeAttr>(),
+                                  llvm::IsaPred<Float8E4M3FNType>);
+  if (!isFP8(type) && !dequantised)
+    return emitOpError("'scale' belongs to FP8 parameters and to bf16 copies of "
+                       "FP8 matrices only");
   auto scale = dyn_cast_or_null<ParameterOp>(
       SymbolTable::lookupNearestSymbolFrom(*this, getScaleAttr()));
   if (!scale)
     return emitOpError() << "scale parameter " << getScaleAttr()
                          << " does not exist";
-  SmallVector<int64_t> shape = getScaleShape(type);
+  SmallVector<int64_t> shape;
+  if (dequantised)
+    for (int64_t extent : type.getShape())
+      shape.push_back(llvm::divideCeil(extent, kBlock));
+  else
+    shape = getScaleShape(type);
   auto scaleType = dyn_cast<RankedTensorType>(scale.getType());
   if (!scaleType || !scaleType.getElementType().isF32() ||
       scaleType.getShape() != ArrayRef(shape)) {

@@ -3,6 +3,7 @@
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpDefinition.h"
@@ -23,6 +24,11 @@ namespace hadal::exec {
 inline constexpr llvm::StringLiteral kModelAttr = "exec.model";
 inline constexpr llvm::StringLiteral kOptionsAttr = "exec.options";
 inline constexpr llvm::StringLiteral kRemarksAttr = "exec.remarks";
+
+/// True if the program of |module| is for a machine on which rows of matrices
+/// have a pitch (tile::rowPitchBytes) and tables of pointers do not exist: a
+/// GPU, by its options.
+bool hasRowPitch(mlir::ModuleOp module);
 
 /// Alignment of a buffer's offset and of an arena's size, in bytes.
 inline constexpr int64_t kBufferAlign = 64;

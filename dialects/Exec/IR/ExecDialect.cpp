@@ -40,3 +40,9 @@ LogicalResult ExecDialect::verifyOperationAttribute(Operation *op,
   }
   return op->emitError("unknown attribute '") << name << "'";
 }
+
+bool hadal::exec::hasRowPitch(ModuleOp module) {
+  auto options = module->getAttrOfType<DictionaryAttr>(kOptionsAttr);
+  auto target = options ? options.getAs<StringAttr>("target") : StringAttr();
+  return target && target.getValue() != "cpu";
+}

@@ -69,6 +69,10 @@ static void printSlots(OpAsmPrinter &printer, LaunchOp op, OperandRange refs,
 // ParameterOp, RopeTableOp, StateOp
 //===----------------------------------------------------------------------===//
 
+static int64_t getElementBytes(Type type) {
+  return llvm::divideCeil(type.getIntOrFloatBitWidth(), 8);
+}
+
 LogicalResult ParameterOp::verify() {
   if (getParts().empty() || getRows().size() != getParts().size())
     return emitOpError("has ")
@@ -102,18 +106,39 @@ LogicalResult ParameterOp::verify() {
       !llvm::is_contained(getAccepts().getAsValueRange<TypeAttr>(), getDtype()))
     return emitOpError("is mapped and must accept its own element type ")
            << getDtype();
+  if (getPitch() &&
+      (getInner().empty() || *getPitch() % 16 ||
+       *getPitch() < getInner().back() * getElementBytes(getDtype())))
+    return emitOpError("has a pitch of ")
+           << *getPitch() << " bytes, expected a multiple of 16 that holds the "
+           << "innermost row of a matrix";
+  if (!getScaleParts())
+    return success();
+  if (!getDtype().isBF16() || getPlace() != Placement::Copy ||
+      getKind() != ParameterKind::Tensor || getInner().size() != 1 ||
+      !llvm::all_of(getAccepts().getAsValueRange<TypeAttr>(),
+                    llvm::IsaPred<Float8E4M3FNType>))
+    return emitOpError("is dequantised and must be one matrix, copied from "
+                       "f8E4M3FN as bf16");
+  if (getScaleParts()->size() != getParts().size() ||
+      getScaleAccepts()->empty() || getScaleBlock()->size() != 2 ||
+      llvm::any_of(*getScaleBlock(), [](int64_t n) { return n <= 0; }))
+    return emitOpError("needs a scale tensor for each part, a dtype of it and a "
+                       "block of rows and columns");
   return success();
 }
 
 int64_t ParameterOp::getBytes() {
-  int64_t elements = 0;
-  for (int64_t rows : getRows())
-    elements += rows;
-  for (int64_t extent : getInner())
-    elements *= extent;
-  if (getKind() == ParameterKind::Stack)
-    elements *= *getCount();
-  return elements * llvm::divideCeil(getDtype().getIntOrFloatBitWidth(), 8);
+  int64_t bytes = getElementBytes(getDtype());
+  for (auto [d, extent] : llvm::enumerate(getInner()))
+    bytes = d + 1 == getInner().size() && getPitch()
+                ? bytes / getElementBytes(getDtype()) * *getPitch()
+                : bytes * extent;
+  int64_t rows = 0;
+  for (int64_t part : getRows())
+    rows += part;
+  return bytes * rows *
+         (getKind() == ParameterKind::Stack ? *getCount() : 1);
 }
 
 LogicalResult RopeTableOp::verify() {
@@ -131,9 +156,15 @@ LogicalResult StateOp::verify() {
     if (getRow().value_or(0) <= 0 || !getDtype() || getBytes())
       return emitOpError("paged_cache takes the elements of a row and their "
                          "type, e.g. row 576 of bf16");
+    if (getPitch() &&
+        (*getPitch() % 16 ||
+         *getPitch() < *getRow() * getElementBytes(*getDtype())))
+      return emitOpError("has a pitch of ")
+             << *getPitch() << " bytes, expected a multiple of 16 that holds a "
+             << "row";
     return success();
   }
-  if (getBytes().value_or(0) <= 0 || getRow() || getDtype())
+  if (getBytes().value_or(0) <= 0 || getRow() || getDtype() || getPitch())
     return emitOpError("buffer takes a positive number of bytes");
   return success();
 }

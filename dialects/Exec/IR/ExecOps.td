@@ -23,24 +23,39 @@ def Exec_ParameterOp : Exec_Op<"parameter", [Symbol]> {
     type among `accepts`; `copy` converts at load. Block scales of an FP8 weight
     are a parameter of their own.
 
+    Upload steps of a GPU: `dequantised by` names the tensors (as many as parts)
+    with the scale of each `block` of rows and columns, by which FP8 codes become
+    bf16; `pitch` is the bytes from one innermost row to the next.
+
     ```mlir
     exec.parameter @l0.o_proj tensor map f8E4M3FN rows [7168] inner [16384]
       from ["model.layers.0.self_attn.o_proj.weight"] accepts [f8E4M3FN]
     exec.parameter @l3.gate stack of 256 map f8E4M3FN rows [2048] inner [7168]
       from ["model.layers.3.mlp.experts.{e}.gate_proj.weight"] accepts [f8E4M3FN]
+    exec.parameter @l0.kv_b tensor copy bf16 rows [640] inner [20]
+      from ["model.layers.0.self_attn.kv_b_proj.weight"] accepts [f8E4M3FN]
+      dequantised by ["model.layers.0.self_attn.kv_b_proj.weight_scale_inv"]
+      accepts [f32, bf16] block [128, 128] pitch 48
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Exec_ParameterKind:$kind,
     OptionalAttr<Exec_I64>:$count, Exec_Placement:$place, TypeAttr:$dtype,
     DenseI64ArrayAttr:$rows, DenseI64ArrayAttr:$inner, StrArrayAttr:$parts,
-    TypeArrayAttr:$accepts, OptionalAttr<Exec_ValueCheck>:$check);
+    TypeArrayAttr:$accepts, OptionalAttr<Exec_ValueCheck>:$check,
+    OptionalAttr<StrArrayAttr>:$scale_parts,
+    OptionalAttr<TypeArrayAttr>:$scale_accepts,
+    OptionalAttr<DenseI64ArrayAttr>:$scale_block,
+    OptionalAttr<Exec_I64>:$pitch);
   let assemblyFormat = [{
     $sym_name $kind (`of` $count^)? $place $dtype `rows` $rows `inner` $inner
-    `from` $parts `accepts` $accepts (`check` $check^)? attr-dict
+    `from` $parts `accepts` $accepts (`check` $check^)?
+    (`dequantised` `by` $scale_parts^ `accepts` $scale_accepts
+     `block` $scale_block)?
+    (`pitch` $pitch^)? attr-dict
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
-    /// Bytes of all parts.
+    /// Bytes of all parts as kernels read them, the pitch included.
     int64_t getBytes();
   }];
 }
@@ -64,19 +79,28 @@ def Exec_StateOp : Exec_Op<"state", [Symbol]> {
   let summary = "Memory that outlives a call.";
   let description = [{
     `paged_cache`: pages of rows of the latent cache, [pages, page_size, row];
-    the host decides how many. `buffer`: so many bytes. Names have a meaning
+    the host decides how many; rows lie `pitch` bytes apart, else dense. `buffer`: so many bytes. Names have a meaning
     (docs/artifact.md): `kv.<layer>`, `hidden`, `expert_load.<layer>`.
 
     ```mlir
     exec.state @kv.3 paged_cache row 576 of bf16
+    exec.state @kv.3 paged_cache row 36 of bf16 pitch 80
     exec.state @hidden buffer bytes 7340032
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Exec_StateKind:$kind,
     OptionalAttr<Exec_I64>:$row, OptionalAttr<TypeAttr>:$dtype,
-    OptionalAttr<Exec_I64>:$bytes);
+    OptionalAttr<Exec_I64>:$bytes, OptionalAttr<Exec_I64>:$pitch);
   let assemblyFormat = [{
-    $sym_name $kind (`row` $row^ `of` $dtype)? (`bytes` $bytes^)? attr-dict
+    $sym_name $kind (`row` $row^ `of` $dtype)? (`bytes` $bytes^)?
+    (`pitch` $pitch^)? attr-dict
+  }];
+  let extraClassDeclaration = [{
+    /// Bytes from one row of a paged cache to the next.
+    int64_t getRowBytes() {
+      return getPitch().value_or(
+          *getRow() * ((getDtype()->getIntOrFloatBitWidth() + 7) / 8));
+    }
   }];
   let hasVerifier = 1;
 }

@@ -134,13 +134,17 @@ LogicalResult ViewType::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+int64_t hadal::tile::rowPitchBytes(Type element, int64_t rank,
+                                   int64_t columns) {
+  int64_t bytes =
+      columns * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+  bool padded = rank >= 2 && (element.isBF16() || isa<Float8E4M3FNType>(element));
+  return padded ? llvm::alignTo(bytes, 16) : bytes;
+}
+
 int64_t hadal::tile::rowPitchBytes(ViewType view) {
-  int64_t inner = view.getShape().back();
-  if (inner < 0)
+  if (view.isDynamic(view.getRank() - 1))
     return 0;
-  Type element = view.getElementType();
-  int64_t bytes = inner * ((element.getIntOrFloatBitWidth() + 7) / 8);
-  bool padded = view.getRank() >= 2 &&
-                (element.isBF16() || isa<Float8E4M3FNType>(element));
-  return padded ? (bytes + 15) / 16 * 16 : bytes;
+  return rowPitchBytes(view.getElementType(), view.getRank(),
+                       view.getShape().back());
 }

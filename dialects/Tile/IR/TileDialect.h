@@ -20,15 +20,18 @@
 #include "dialects/Tile/IR/TileAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
 #include "dialects/Tile/IR/TileTypes.h.inc"
-#define GET_OP_CLASSES
-#include "dialects/Tile/IR/TileOps.h.inc"
 
 namespace hadal::tile {
 
-/// Bytes from one row of |view| to the next in a GPU's memory: a bf16 or e4m3fn
-/// row of a view of rank >= 2 is padded to a multiple of 16 bytes, so that TMA
-/// and 16-byte accesses reach every row; others are dense. 0 if the innermost
-/// extent is dynamic.
+/// Bytes from one innermost row to the next of memory of |rank| dimensions with
+/// |columns| elements of |element| in a row, on a GPU: rows of bf16 and e4m3fn
+/// matrices start at multiples of 16 bytes, as its bulk copies need; everything
+/// else is dense, as all memory is on the CPU.
+int64_t rowPitchBytes(mlir::Type element, int64_t rank, int64_t columns);
+/// Of |view|; 0 if its innermost extent is dynamic.
 int64_t rowPitchBytes(ViewType view);
 
 } // namespace hadal::tile
+
+#define GET_OP_CLASSES
+#include "dialects/Tile/IR/TileOps.h.inc"

@@ -71,7 +71,8 @@ public:
     }
     scratchStride = *checkedAlignUp(std::max<uint64_t>(scratch, 1), 4096);
     HADAL_ASSIGN_OR_RETURN(
-        scratch_, DeviceBuffer::create(driver, scratchStride * pool.threads()));
+        scratch_, DeviceBuffer::create(driver, scratchStride * pool.threads(),
+                                       "scratch"));
     return {};
   }
 
@@ -157,7 +158,8 @@ public:
     HADAL_ASSIGN_OR_RETURN(uint64_t available, readAvailableMemory());
     return DeviceMemory{available, available};
   }
-  StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use) override {
+  StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use,
+                                   std::string_view) override {
     // Pages of an anonymous mapping are zero and committed on first touch.
     void *memory = mmap(nullptr, std::max<uint64_t>(bytes, 1),
                         PROT_READ | PROT_WRITE,

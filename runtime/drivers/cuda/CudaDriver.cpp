@@ -31,7 +31,8 @@ public:
     return DeviceMemory{free, total};
   }
 
-  StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse) override {
+  StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse,
+                                   std::string_view name) override {
     HADAL_RETURN_IF_ERROR(device->enter());
     DevicePointer pointer = 0;
     Result result =
@@ -39,9 +40,9 @@ public:
     if (result == kOutOfMemory) {
       HADAL_ASSIGN_OR_RETURN(DeviceMemory now, memory());
       return error(5006,
-                   "cannot allocate {} on {}: {} of {} are free; use a smaller "
-                   "batch or sequence length",
-                   formatBytes(bytes), description(),
+                   "cannot allocate {} for {} on {}: {} of {} are free; use a "
+                   "smaller batch or sequence length",
+                   formatBytes(bytes), name, description(),
                    formatBytes(now.freeBytes), formatBytes(now.totalBytes));
     }
     HADAL_RETURN_IF_ERROR(device->check(result, "cuMemAlloc"));

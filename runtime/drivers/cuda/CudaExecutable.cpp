@@ -101,7 +101,8 @@ Status CudaExecutable::initialize(Driver &driver) {
   HADAL_ASSIGN_OR_RETURN(layout, layoutWorkspace(artifact.root()));
   if (layout.bytes) {
     HADAL_ASSIGN_OR_RETURN(workspace,
-                           DeviceBuffer::create(driver, layout.bytes));
+                           DeviceBuffer::create(driver, layout.bytes,
+                                                "the workspace"));
   }
   return {};
 }

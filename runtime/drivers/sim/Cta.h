@@ -13,6 +13,7 @@
 #include "runtime/drivers/sim/Launch.h"
 #include "runtime/drivers/sim/Monitor.h"
 #include "runtime/drivers/sim/Warp.h"
+#include "runtime/drivers/sim/semantics/RaceDetector.h"
 
 namespace hadal::sim {
 
@@ -32,7 +33,7 @@ constexpr uint64_t mask = 0xFF00'0000'0000'0000;
 /// the executing CTA.
 class SharedMemory {
 public:
-  static constexpr uint32_t base = 0x400;
+  static constexpr uint32_t base = sharedWindowBase;
   static constexpr uint32_t rankShift = 24;
 
   explicit SharedMemory(uint32_t bytes)
@@ -42,8 +43,10 @@ public:
     return address >= base && address - base <= size &&
            count <= size - (address - base);
   }
-  /// Valid for contained addresses.
-  uint8_t *at(uint32_t address) { return storage.data() + (address - base); }
+  /// Valid for contained addresses, and as the origin that they are added to.
+  uint8_t *at(uint32_t address) {
+    return storage.data() + (int64_t(address) - int64_t(base));
+  }
   /// One byte per byte: 0 undefined, 1 defined.
   uint8_t *definedAt(uint32_t address) {
     return definedBytes.data() + (address - base);
@@ -65,6 +68,8 @@ struct LaunchState {
   Report report;
   std::map<std::pair<FindingKind, uint32_t>, size_t> findingIndex;
   bool abandoned = false; ///< a CTA cannot go on: the launch ends
+  /// The kernel's constant pool, module variables' addresses filled in.
+  std::vector<uint64_t> constants;
 };
 
 /// A named barrier (bar.*), ids 0..15.
@@ -72,8 +77,8 @@ struct NamedBarrier {
   uint32_t arrived = 0;
   uint32_t expected = 0; ///< 0: all threads of the CTA
   bool inUse = false;
-  uint32_t reduction = 0;
-  bool reductionAnd = true, reductionOr = false;
+  uint32_t trueCount = 0; ///< bar.red: threads whose predicate is true
+  uint32_t redCount = 0;  ///< threads that took part in bar.red
 };
 
 class Cta {
@@ -86,6 +91,9 @@ public:
   bool done() const { return liveWarps == 0; }
   /// Adds a deadlock finding that lists where each warp stands.
   void reportDeadlock();
+  /// Performs one pending asynchronous operation, first one that a parked
+  /// group waits for. False if there is none.
+  bool completeSomething();
   /// Adds a finding at |pc| (counted if (kind, pc) was reported before).
   void report(FindingKind kind, const Warp &warp, uint32_t pc, uint32_t lanes,
               uint64_t address, std::string text);
@@ -118,7 +126,13 @@ private:
   friend class Exec;
   void runWarp(Warp &warp);
   bool pickGroup(Warp &warp);
-  bool runnable(const Warp &warp, const Group &group) const;
+  bool hasRunnable(const Warp &warp) const;
+  bool runnable(const Group &group) const;
+  /// Merges groups that met at one pc; true if another group must run now.
+  bool mergeOrSwitch(Warp &warp);
+  void checkTags(Exec &exec);
+  void finishReduction(Exec &exec, const Group &group, const NamedBarrier &b);
+  void finish();
 
   std::vector<uint32_t> registerFile, undefFile, predicateFile;
   std::vector<uint8_t> localMemory, localDefined;
@@ -128,7 +142,7 @@ private:
 /// one CTA.
 class Cluster {
 public:
-  Cluster(LaunchState &launch, uint32_t first, uint32_t count);
+  Cluster(LaunchState &launch, uint32_t clusterIndex, uint32_t count);
   /// Runs all CTAs to their end, or abandons the launch.
   void run();
 
@@ -138,6 +152,10 @@ public:
   uint64_t events = 0;
   std::vector<std::unique_ptr<Cta>> ctas;
   uint32_t barrierArrived = 0, barrierPhase = 0;
+  /// What arrivals at the cluster barrier release.
+  SyncClock barrierClock;
+  /// Completes the cluster barrier if all live threads have arrived.
+  void settleBarrier();
 };
 
 } // namespace hadal::sim

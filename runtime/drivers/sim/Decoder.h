@@ -25,7 +25,7 @@ struct ParsedOperand {
     address,     ///< elements[0] = base (register, symbol or integer), value =
                  ///< offset; elements[1], if any, the coordinate vector
     sink,        ///< _
-    label,       ///< value = pc
+    label,       ///< text; value = pc
   } kind = sink;
   bool negated = false;
   uint8_t bits = 0;
@@ -94,15 +94,29 @@ public:
     Space space = Space::generic; ///< of a symbol base
   };
   StatusOr<Address> address(size_t index);
+  /// Gives the register of |operand| a row of its own for the whole kernel: an
+  /// asynchronous instruction uses it behind the program's back.
+  void keepRow(Operand operand);
   /// A constant-pool operand with |bits| in all lanes; |width| 32 or 64.
   Operand constant(uint64_t bits, unsigned width);
   /// Appends to Kernel::lists and counts in out.listSize.
   void append(Operand operand);
   unsigned scratchRow();       ///< two rows nobody reads
-  unsigned scratchPredicate();
+  unsigned scratchPredicate(); ///< a predicate nobody reads
 
   /// H5021: "line 12: add.s128: |reason|".
   Status refuse(std::string_view reason) const;
+
+  /// Register rows read and written so far.
+  std::vector<uint32_t> reads, writes, kept;
+
+  static constexpr unsigned slotBits(Type type) {
+    return bitsOf(type) > 32 ? 64 : 32;
+  }
+  /// The slot width of a register operand as declared: 32 or 64.
+  static unsigned declaredBits(const ParsedOperand &operand) {
+    return operand.bits > 32 ? 64 : 32;
+  }
 
 private:
   uint64_t taken = 0; ///< bit i: modifier i was taken

@@ -44,7 +44,7 @@ template <typename F>
 class Exec {
 public:
   Exec(Cta &cta, Warp &warp) : cta(cta), warp(warp) {
-    constants = cta.kernel.constants.data();
+    constants = cta.launch.constants.data();
     rows = warp.rows;
   }
 

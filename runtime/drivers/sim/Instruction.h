@@ -26,6 +26,8 @@ using Handler = Flow (*)(Exec &, const Instruction &);
 /// An operand: a register row (>= 0), a row of the kernel's constant pool
 /// (< 0, ~index), a predicate index or a number, as its handler defines.
 using Operand = int32_t;
+/// First address of the shared window, as on hardware not 0.
+constexpr uint32_t sharedWindowBase = 0x400;
 constexpr Operand noOperand = INT32_MIN;
 
 /// A source predicate: index * 2 + negated.
@@ -44,6 +46,8 @@ struct Instruction {
   /// Guard predicate, -1 for none.
   int16_t guard = -1;
   bool guardNegated = false;
+  /// May name registers of a wgmma in flight.
+  bool ownsTags = false;
   /// Free for the handler: small modifiers.
   uint8_t sub = 0;
   uint16_t aux = 0;
@@ -73,7 +77,15 @@ struct Kernel {
   /// Constant pool, 32 lanes x 64 bits a constant (32-bit values use the first
   /// 32 words).
   std::vector<uint64_t> constants;
+  /// Constants that hold the address of module variable |variable|, known at
+  /// launch.
+  struct Relocation {
+    uint32_t constant = 0;
+    uint32_t variable = 0;
+  };
+  std::vector<Relocation> relocations;
   uint32_t rows = 0, predicates = 0;
+  int32_t scratchRow = -1, scratchPredicate = -1; ///< of sinks, -1 = none
   uint32_t staticShared = 0; ///< bytes of .shared variables
   uint32_t sharedAlign = 16; ///< largest alignment, of dynamic memory too
   uint32_t localBytes = 0;   ///< per thread

@@ -107,11 +107,16 @@ public:
   /// Everything before is complete: the host synchronised.
   void synchronize();
 
+  /// Addresses of each module's variables, by PtxModule::id().
+  std::map<uint64_t, std::vector<uint64_t>> moduleVariables;
+
 private:
   static constexpr unsigned pageShift = 12;
+  static constexpr size_t maxStalePages = size_t(1) << 15;
   struct Page {
     uint8_t old[1 << pageShift];
     uint64_t written[(1 << pageShift) / 64] = {};
+    /// Pages are aligned: firstAddress is a multiple of the page size.
     void mark(uint64_t address, uint64_t bytes) {
       for (uint64_t i = 0; i < bytes; ++i) {
         uint64_t b = (address + i) & ((1 << pageShift) - 1);

@@ -29,8 +29,12 @@ public:
   const std::vector<Kernel> &kernels() const { return kernelList; }
   const std::vector<ModuleVariable> &variables() const { return variableList; }
 
+  /// Unique among the modules of the process.
+  uint64_t id() const { return identity; }
+
 private:
   friend class ModuleParser;
+  uint64_t identity = 0;
   std::vector<Kernel> kernelList;
   std::vector<ModuleVariable> variableList;
 };

@@ -48,6 +48,8 @@ struct Warp {
 
   /// cp.async groups, one per lane, made at the first cp.async.
   std::unique_ptr<CommitGroups[]> copyGroups;
+  /// Cluster::barrierPhase at the last barrier.cluster.arrive.
+  uint32_t clusterPhase = 0;
   /// Registers per thread after setmaxnreg, 0 = as launched.
   uint32_t registers = 0;
 

@@ -224,6 +224,7 @@ void Slots::push(const void *pointer) {
 }
 
 Slots &Slots::view(Buffer &buffer, std::vector<int64_t> dynamic) {
+  operands.push_back({slots.size(), &buffer, nullptr});
   push(buffer.data());
   if (buffer.format() == Format::fp8)
     push(buffer.scales());
@@ -249,6 +250,7 @@ Slots &Slots::table(std::vector<Buffer *> parts) {
 }
 
 Slots &Slots::sizes(std::vector<int32_t> &values) {
+  operands.push_back({slots.size(), nullptr, &values});
   push(values.data());
   return *this;
 }

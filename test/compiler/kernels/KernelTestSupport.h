@@ -49,6 +49,8 @@ public:
   float scale(int64_t row, int64_t col) const;
   void *data() { return bytes.data(); }
   void *scales() { return blockScales.data(); }
+  size_t scaleBytes() const { return blockScales.size() * sizeof(float); }
+  size_t bytesPerRow() const { return numCols * elementBytes(); }
   Format format() const { return storage; }
   /// True while no element of the row was written.
   bool untouched(int64_t row) const;
@@ -106,8 +108,18 @@ public:
   Slots &sizes(std::vector<int32_t> &values);
   const std::vector<uint64_t> &values() const { return slots; }
 
+  /// What a slot points to, for a runner that copies it elsewhere: the data of
+  /// |buffer| (its scales are in the next slot if FP8), or |sizes|.
+  struct Memory {
+    size_t slot;
+    Buffer *buffer;
+    std::vector<int32_t> *sizes;
+  };
+  const std::vector<Memory> &memory() const { return operands; }
+
 private:
   std::vector<uint64_t> slots;
+  std::vector<Memory> operands;
   std::vector<std::unique_ptr<std::vector<uint64_t>>> tables;
   void push(const void *pointer);
 };

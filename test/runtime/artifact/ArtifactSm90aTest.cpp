@@ -135,8 +135,8 @@ const std::vector<Case> &cases() {
                std::make_unique<TensorMapT>(map(a)));
        },
        "takes 32896 bytes of parameters"},
-      {"MapDType", [](auto &a) { map(a).dtype = DType::i32; },
-       "tensor map 0 has dtype 'i32'"},
+      {"MapDType", [](auto &a) { map(a).dtype = DType::i64; },
+       "tensor map 0 has dtype 'i64'"},
       {"MapSlot", [](auto &a) { map(a).slot = 10; },
        "takes its base from slot 10 of 10"},
       {"MapRank", [](auto &a) { map(a).dims.clear(), map(a).box.clear(); },

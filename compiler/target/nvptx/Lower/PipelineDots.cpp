@@ -22,6 +22,9 @@ FailureOr<Value> PipelineEmitter::multiply(Operation *op, Value a, Value bv,
                                            int64_t k, const Fragment &layout,
                                            Value acc) {
   sm90::AsmBuilder &b = *builder;
+  if (tiles.lookup(a).kind == TileValue::fragment &&
+      failed(materialize(op, a)))
+    return failure();
   TileValue aValue = tiles.lookup(a), bValue = tiles.lookup(bv);
   if (bValue.kind != TileValue::shared)
     return op->emitOpError("has no sm_90a lowering: operand b is not in shared "

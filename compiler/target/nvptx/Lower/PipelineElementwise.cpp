@@ -1,11 +1,22 @@
 // Fragments, elementwise ops, reductions, quantisation.
 #include "compiler/target/nvptx/Lower/PipelineEmitter.h"
 
+#include <numeric>
+
 using namespace mlir;
 
 namespace hadal::nvptx {
 
 using namespace hadal::tile;
+
+/// Registers that a chain of elementwise ops works on at a time.
+static constexpr int64_t kChunk = 16;
+
+static SmallVector<int64_t> range(int64_t first, int64_t count) {
+  SmallVector<int64_t> mask(count);
+  std::iota(mask.begin(), mask.end(), first);
+  return mask;
+}
 
 //===----------------------------------------------------------------------===//
 // Fragments
@@ -17,7 +28,8 @@ Fragment PipelineEmitter::layoutOf(RankedTensorType type,
   frag.rows = type.getDimSize(0);
   frag.cols = type.getRank() == 1 ? 1 : type.getDimSize(1);
   frag.width = frag.cols == 1 ? 0 : width;
-  frag.split = warpgroups == 2 && frag.rows <= 64 && frag.cols > 256;
+  frag.split =
+      warpgroups == 2 && frag.rows <= 64 && frag.cols >= splitColumns;
   return frag;
 }
 
@@ -61,6 +73,12 @@ Value PipelineEmitter::shuffle2(Value first, Value second,
   return vector::ShuffleOp::create(*builder, first, second, mask);
 }
 
+Value PipelineEmitter::append(Value first, Value second) {
+  int64_t n = cast<VectorType>(first.getType()).getNumElements() +
+              cast<VectorType>(second.getType()).getNumElements();
+  return shuffle2(first, second, range(0, n));
+}
+
 void PipelineEmitter::setFragment(Value tile, const Fragment &frag) {
   TileValue value;
   value.kind = TileValue::fragment;
@@ -87,7 +105,7 @@ void PipelineEmitter::setUniform(Value tile, Value scalar, bool zero) {
 FailureOr<Fragment> PipelineEmitter::materialize(Operation *user, Value value) {
   TileValue known = tiles.lookup(value);
   if (known.kind == TileValue::fragment)
-    return known.frag;
+    return materialize(user, value, known.frag);
   return materialize(user, value,
                      layoutOf(cast<RankedTensorType>(value.getType())));
 }
@@ -101,6 +119,16 @@ FailureOr<Fragment> PipelineEmitter::materialize(Operation *user, Value value,
       user->emitOpError("has no sm_90a lowering: operands in different register "
                         "layouts");
       return failure();
+    }
+    if (known.deferred) {
+      known.frag.regs = {};
+      for (int64_t i = 0; i < known.frag.count(); i += kChunk) {
+        Value piece =
+            known.deferred(i, std::min(kChunk, known.frag.count() - i));
+        known.frag.regs =
+            known.frag.regs ? append(known.frag.regs, piece) : piece;
+      }
+      setFragment(value, known.frag);
     }
     return known.frag;
   }
@@ -188,27 +216,84 @@ LogicalResult PipelineEmitter::emitElementwise(Operation *op) {
     return success();
   }
   Fragment frag = *like;
-  SmallVector<Value> vectors;
-  for (auto [value, operand] : llvm::zip(operands, op->getOperands())) {
-    if (!isa<RankedTensorType>(operand.getType())) {
-      vectors.push_back(isa<arith::SelectOp>(op)
-                            ? value.uniform
-                            : splat(value.uniform, frag.count()));
-      continue;
+  for (auto [value, operand] : llvm::zip(operands, op->getOperands()))
+    if (value.kind == TileValue::fragment && !value.frag.sameLayout(frag))
+      return op->emitOpError("has no sm_90a lowering: operands in different "
+                             "register layouts");
+  auto emitPiece = [this, op, operands, frag](int64_t first,
+                                              int64_t count) -> Value {
+    sm90::AsmBuilder &b = *builder;
+    SmallVector<Value> vectors;
+    for (auto [value, operand] : llvm::zip(operands, op->getOperands())) {
+      if (!isa<RankedTensorType>(operand.getType()) && isa<arith::SelectOp>(op)) {
+        vectors.push_back(value.uniform);
+      } else if (value.uniform) {
+        vectors.push_back(splat(value.uniform, count));
+      } else if (value.deferred) {
+        vectors.push_back(value.deferred(first, count));
+      } else if (value.kind == TileValue::fragment) {
+        vectors.push_back(count == frag.count()
+                              ? value.frag.regs
+                              : shuffle(value.frag.regs, range(first, count)));
+      } else {
+        SmallVector<Value> elements;
+        for (int64_t i = first; i < first + count; ++i)
+          elements.push_back(
+              value.fn(fragmentRow(frag, i), fragmentCol(frag, i)));
+        vectors.push_back(b.pack(
+            elements, VectorType::get({count}, elements[0].getType())));
+      }
     }
-    FailureOr<Fragment> in = materialize(op, operand, *like);
-    if (failed(in))
-      return failure();
-    vectors.push_back(in->regs);
-  }
-  frag.regs = apply(op, vectors, frag.count());
+    return apply(op, vectors, count);
+  };
+  bool later = frag.count() > kChunk && result.hasOneUse() &&
+               (*result.user_begin())->getBlock() == op->getBlock();
+  if (!later)
+    frag.regs = emitPiece(0, frag.count());
   setFragment(result, frag);
+  if (later)
+    tiles[result].deferred = emitPiece;
   return success();
 }
 
 //===----------------------------------------------------------------------===//
 // Reductions and quantisation
 //===----------------------------------------------------------------------===//
+
+// Each warpgroup has reduced its half of the columns; through shared memory both
+// get the whole, combined in the same order.
+Value PipelineEmitter::exchangeRows(Value rows, bool max) {
+  sm90::AsmBuilder &b = *builder;
+  auto address = [&](Value whose, int64_t half) -> Value {
+    Value row = b.add(rowInGroup, b.i32(8 * half));
+    Value index = b.add(b.shl(whose, 6), row);
+    return LLVM::GEPOp::create(b, exchange.getType(), b.getF32Type(), exchange,
+                               ArrayRef<LLVM::GEPArg>{index});
+  };
+  Value first = b.cmp(arith::CmpIPredicate::eq, quadColumn, b.i32(0));
+  auto writes = scf::IfOp::create(b, TypeRange(), first, false);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPoint(writes.thenBlock()->getTerminator());
+    for (int64_t half = 0; half < 2; ++half)
+      LLVM::StoreOp::create(
+          b, LLVM::ExtractElementOp::create(b, rows, b.i32(half)),
+          address(group, half));
+  }
+  sm90::NamedBarrierOp::create(b, 1, 256, Value());
+  SmallVector<Value> whole;
+  for (int64_t half = 0; half < 2; ++half) {
+    Value low = LLVM::LoadOp::create(b, b.getF32Type(), address(b.i32(0), half));
+    Value high = LLVM::LoadOp::create(b, b.getF32Type(), address(b.i32(1), half));
+    if (max)
+      whole.push_back(arith::MaximumFOp::create(b, low, high));
+    else
+      whole.push_back(arith::AddFOp::create(b, low, high));
+  }
+  // The next exchange may overwrite what a slow warp has not read.
+  sm90::NamedBarrierOp::create(b, 1, 256, Value());
+  return b.pack(whole, rows.getType());
+}
 
 LogicalResult PipelineEmitter::emitReduce(ReduceOp op) {
   sm90::AsmBuilder &b = *builder;
@@ -219,9 +304,8 @@ LogicalResult PipelineEmitter::emitReduce(ReduceOp op) {
   if (failed(source))
     return failure();
   auto element = cast<VectorType>(source->regs.getType()).getElementType();
-  if (source->split || !element.isF32())
-    return op.emitOpError("has no sm_90a lowering for this tile: f32, at most "
-                          "256 columns");
+  if (!element.isF32())
+    return op.emitOpError("has no sm_90a lowering for ") << element;
   Fragment rows = layoutOf(cast<RankedTensorType>(op.getResult().getType()));
   rows.regs = source->regs;
   if (source->width != 0)
@@ -229,6 +313,8 @@ LogicalResult PipelineEmitter::emitReduce(ReduceOp op) {
         b, VectorType::get({2}, b.getF32Type()),
         op.getKind() == ReduceKind::Max ? sm90::Reduce::Max : sm90::Reduce::Add,
         source->regs, source->width);
+  if (source->split)
+    rows.regs = exchangeRows(rows.regs, op.getKind() == ReduceKind::Max);
   setFragment(op.getResult(), rows);
   return success();
 }
@@ -238,8 +324,7 @@ LogicalResult PipelineEmitter::emitQuantize(QuantizeOp op) {
   FailureOr<Fragment> x = materialize(op, op.getX());
   if (failed(x))
     return failure();
-  if (static_cast<int64_t>(op.getGroup()) != x->cols || x->split ||
-      x->width != 2)
+  if (static_cast<int64_t>(op.getGroup()) != x->cols || x->width != 2)
     return op.emitOpError("has no sm_90a lowering: a group of ")
            << op.getGroup() << " is not the tile's " << x->cols << " columns";
   int64_t count = x->count();
@@ -251,6 +336,8 @@ LogicalResult PipelineEmitter::emitQuantize(QuantizeOp op) {
   Value amax = sm90::RowReduceOp::create(
       b, two, sm90::Reduce::Max,
       math::AbsFOp::create(b, values.getType(), values), 2);
+  if (x->split)
+    amax = exchangeRows(amax, /*max=*/true);
   auto constant = [&](float value) {
     return arith::ConstantOp::create(
         b, DenseElementsAttr::get(two, value));

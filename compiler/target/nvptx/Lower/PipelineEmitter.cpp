@@ -41,6 +41,9 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
     ring->ring = sm90::RingOp::create(
         b, sm90::RingType::get(context, ring->stages, types), 4 * warpgroups);
   }
+  if (warpgroups == 2 && splitColumns <= 256)
+    exchange = sm90::SharedOp::create(
+        b, LLVM::LLVMPointerType::get(context, 3), 2 * 64 * 4, 16);
   sm90::PdlLaunchOp::create(b);
   sm90::PdlWaitOp::create(b);
   bool shares = warpgroups == 2;

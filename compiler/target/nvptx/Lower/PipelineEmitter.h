@@ -89,7 +89,8 @@ private:
   // PipelineStore.cpp
   mlir::LogicalResult emitStore(tile::StoreOp store);
   void storeScales(tile::StoreOp store, const ViewRef &view,
-                   llvm::ArrayRef<Value> rows, llvm::ArrayRef<Value> valid);
+                   llvm::ArrayRef<Value> rows, llvm::ArrayRef<Value> valid,
+                   bool split);
   void transposeQuad(llvm::MutableArrayRef<Value> words);
 
   // PipelineDots.cpp
@@ -104,6 +105,7 @@ private:
   // PipelineElementwise.cpp, PipelineShapes.cpp
   mlir::LogicalResult emitElementwise(mlir::Operation *op);
   mlir::LogicalResult emitReduce(tile::ReduceOp op);
+  Value exchangeRows(Value rows, bool max);
   mlir::LogicalResult emitQuantize(tile::QuantizeOp op);
   mlir::LogicalResult emitShape(mlir::Operation *op);
   mlir::LogicalResult emitBroadcast(tile::BroadcastOp op);
@@ -126,6 +128,7 @@ private:
   Value splat(Value scalar, int64_t count);
   Value shuffle(Value vector, llvm::ArrayRef<int64_t> mask);
   Value shuffle2(Value first, Value second, llvm::ArrayRef<int64_t> mask);
+  Value append(Value first, Value second);
   void setFragment(Value tile, const Fragment &frag);
   void setFunction(Value tile, ElementFn fn);
   void setUniform(Value tile, Value scalar, bool zero = false);
@@ -137,6 +140,10 @@ private:
   std::optional<sm90::AsmBuilder> builder;
   int64_t warpgroups = 1;
   int64_t tileRows = 0; // most rows of a dot's result
+  /// Tiles of at most 64 rows and so many columns are split by columns between
+  /// two warpgroups.
+  int64_t splitColumns = 257;
+  Value exchange; // shared memory for exchangeRows: f32 [2][64]
 
   bool producer = false;
   Value lane, group;     // i32

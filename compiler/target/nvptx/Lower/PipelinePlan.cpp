@@ -83,6 +83,21 @@ LogicalResult PipelineEmitter::plan() {
   });
   if (walk.wasInterrupted())
     return failure();
+  // The states of one fold beside a product that is being promoted: where they
+  // exceed a thread's registers, two warpgroups take half of the columns each.
+  kernel.walk([&](FoldOp fold) {
+    int64_t registers = 0;
+    bool scaled = false;
+    for (DotScaledOp dot : fold.getBody().getOps<DotScaledOp>()) {
+      auto type = cast<RankedTensorType>(dot.getAcc().getType());
+      registers += type.getDimSize(1) / 2;
+      scaled |= type.getDimSize(0) <= 64;
+    }
+    if (scaled && registers >= 128) {
+      warpgroups = 2;
+      splitColumns = 128;
+    }
+  });
   walk = kernel.walk([&](Operation *op) {
     Value a, b, acc;
     if (auto dot = dyn_cast<DotOp>(op)) {

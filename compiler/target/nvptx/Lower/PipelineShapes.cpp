@@ -167,6 +167,12 @@ LogicalResult PipelineEmitter::emitSlice(SliceOp op) {
     return success();
   }
   // Registers: whole blocks of columns of every row.
+  if (source.kind == TileValue::fragment) {
+    FailureOr<Fragment> whole = materialize(op, op.getSource());
+    if (failed(whole))
+      return failure();
+    source.frag = *whole;
+  }
   const Fragment &in = source.frag;
   int64_t unit = 4 * in.width;
   if (source.kind != TileValue::fragment || in.width == 0 || in.split ||

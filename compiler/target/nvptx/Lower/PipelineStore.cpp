@@ -29,7 +29,7 @@ void PipelineEmitter::transposeQuad(MutableArrayRef<Value> words) {
 
 void PipelineEmitter::storeScales(StoreOp store, const ViewRef &view,
                                   ArrayRef<Value> rows,
-                                  ArrayRef<Value> valid) {
+                                  ArrayRef<Value> valid, bool split) {
   sm90::AsmBuilder &b = *builder;
   int64_t block = view.type.getScaleCols(), inner = view.type.getShape().back();
   int64_t pitch = (inner + block - 1) / block;
@@ -37,6 +37,9 @@ void PipelineEmitter::storeScales(StoreOp store, const ViewRef &view,
   Value column = b.udiv(scalar(store.getIndices()[1]), b.i64(block));
   // One of the four lanes that share a row writes its scale.
   Value first = b.cmp(arith::CmpIPredicate::eq, quadColumn, b.i32(0));
+  if (split)
+    first = b.bitAnd(first,
+                     b.cmp(arith::CmpIPredicate::eq, group, b.i32(0)));
   for (int64_t half = 0; half < 2; ++half) {
     auto ifOp = scf::IfOp::create(b, TypeRange(),
                                   b.bitAnd(first, valid[half]), false);
@@ -90,7 +93,7 @@ LogicalResult PipelineEmitter::emitStore(StoreOp store) {
     if (scales.getDimSize(1) != 1 || inner < 0)
       return store.emitOpError("has no sm_90a lowering: more than one scale per "
                                "row of a tile");
-    storeScales(store, view, rows, valid);
+    storeScales(store, view, rows, valid, frag->split);
   }
 
   // As 32-bit words: a word holds the two columns of this lane in one block of

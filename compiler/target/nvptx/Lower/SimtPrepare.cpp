@@ -62,8 +62,8 @@ void splitStoredConcats(KernelOp kernel) {
     if (!concat->hasOneUse())
       continue;
     auto store = dyn_cast<StoreOp>(onlyUser());
-    int64_t rank = concat.getResult().getType().getRank();
-    if (store && !store.getScales() && static_cast<int64_t>(concat.getDim()) == rank - 1)
+    uint64_t rank = concat.getResult().getType().getRank();
+    if (store && !store.getScales() && concat.getDim() == rank - 1)
       splitStore(store, concat);
   }
 }

@@ -44,6 +44,9 @@ struct Fragment {
 struct TileValue {
   enum Kind { none, fragment, shared, function, scales } kind = none;
   Fragment frag;
+  /// A fragment that is computed where it is used, |count| registers from
+  /// |first| at a time: a chain of elementwise ops then needs few registers.
+  std::function<mlir::Value(int64_t first, int64_t count)> deferred;
   /// shared: an !sm90.tile; scales: a vector (a's: 2 rows per block of K, b's:
   /// one per scale row and block of K).
   mlir::Value value;

@@ -1,0 +1,103 @@
+#include "compiler/driver/Sm90Code.h"
+
+#include "frontend/Error.h"
+
+namespace hadal {
+
+llvm::Error checkSm90aModel(const ModelConfig &config) {
+  // The absorbed query and output are seen as rows of heads, which a bulk copy
+  // must be able to start at: 16 bytes, 8 elements of bf16.
+  auto check = [](llvm::StringRef what, int64_t width) -> llvm::Error {
+    if (width % 8 == 0)
+      return llvm::Error::success();
+    return makeError(3004,
+                     "--target=sm_90a needs {0} to be a multiple of 8, found "
+                     "{1}; use --target=cpu",
+                     what, width);
+  };
+  if (llvm::Error e = check("kv_lora_rank", config.kvLoraRank))
+    return e;
+  return check("kv_lora_rank + qk_rope_head_dim",
+               config.kvLoraRank + config.rope);
+}
+
+static DeviceTensorMap describe(const nvptx::TensorMapInfo &info) {
+  using DataType = nvptx::TensorMapInfo::DataType;
+  DeviceTensorMap map;
+  map.slot = info.slot;
+  switch (info.dataType) {
+  case DataType::u8:
+    map.dtype = schema::DType::u8;
+    break;
+  case DataType::bf16:
+    map.dtype = schema::DType::bf16;
+    break;
+  case DataType::f32:
+    map.dtype = schema::DType::f32;
+    break;
+  case DataType::i32:
+    map.dtype = schema::DType::i32;
+    break;
+  }
+  for (const nvptx::TensorMapDim &dim : info.dims) {
+    DeviceTensorMapDim out;
+    out.strideBytes = dim.strideBytes;
+    out.box = dim.box;
+    if (dim.extent < 0)
+      out.slot = dim.extentSlot;
+    else
+      out.extent = dim.extent;
+    map.dims.push_back(out);
+  }
+  map.swizzle = info.swizzle;
+  return map;
+}
+
+static std::vector<std::pair<std::string, std::string>>
+describe(const std::optional<nvptx::PtxasFacts> &facts) {
+  if (!facts)
+    return {{"ptxas", "none"}};
+  std::string advice;
+  for (const std::string &line : facts->advice)
+    advice += (advice.empty() ? "" : "; ") + line;
+  auto text = [](uint64_t number) { return std::to_string(number); };
+  return {{"registers", text(facts->registers)},
+          {"spills", text(facts->spillStoreBytes + facts->spillLoadBytes)},
+          {"stack", text(facts->stackBytes)},
+          {"static_shared", text(facts->sharedBytes)},
+          {"barriers", text(facts->barriers)},
+          {"advice", advice.empty() ? "none" : advice}};
+}
+
+TargetCode describeSm90a(const nvptx::Sm90Module &kernels,
+                         const std::optional<nvptx::Ptxas> &ptxas) {
+  TargetCode code;
+  if (ptxas)
+    code.ptxas = ptxas->version;
+  for (const nvptx::CompiledKernel &compiled : kernels.kernels) {
+    const nvptx::Sm90Kernel &kernel = compiled.kernel;
+    DeviceKernel device;
+    device.threads = kernel.threads;
+    device.ctasPerItem = kernel.ctasPerItem;
+    device.sharedBytes = kernel.sharedBytes;
+    device.persistent = kernel.persistent;
+    device.workspaceFixed = kernel.workspaceFixed;
+    device.workspacePerItem = kernel.workspacePerItem;
+    for (const nvptx::TensorMapInfo &map : kernel.tensorMaps)
+      device.tensorMaps.push_back(describe(map));
+    device.ptx = kernel.ptx;
+    device.cubin = compiled.cubin;
+    code.kernels.push_back(
+        {kernel.name, 0, describe(compiled.facts), std::move(device)});
+    // "8.3": 83.
+    auto [major, minor] = llvm::StringRef(kernel.ptxIsa).split('.');
+    unsigned majorNumber = 0, minorNumber = 0;
+    major.getAsInteger(10, majorNumber);
+    minor.getAsInteger(10, minorNumber);
+    code.ptxIsa = std::max(code.ptxIsa, majorNumber * 10 + minorNumber);
+    code.driverMinimum = std::max(code.driverMinimum, kernel.driverMinimum);
+  }
+  return code;
+}
+
+} // namespace hadal

@@ -1,0 +1,65 @@
+// A libcuda for tests: keeps "device" memory on the host, runs queued work only
+// when it is waited for, refuses what the real one refuses, and records calls.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runtime/drivers/cuda/CudaApi.h"
+
+namespace hadal::cuda {
+
+struct FakeDevice {
+  std::string name;
+  int major, minor;
+};
+
+/// One launch as it was made.
+struct FakeLaunch {
+  std::string kernel;
+  unsigned grid, threads, shared;
+  bool overlaps;  // with the programmatic attribute
+  bool captured;  // into a graph
+};
+
+/// Objects that exist.
+struct FakeCounts {
+  int contexts = 0, streams = 0, events = 0, modules = 0, graphs = 0,
+      executables = 0, hostAllocations = 0, deviceAllocations = 0;
+  bool operator==(const FakeCounts &) const = default;
+};
+
+struct FakeCuda {
+  // What it is. Read at every call.
+  Result initResult = kSuccess;
+  int driverVersion = 12040;
+  std::vector<FakeDevice> devices = {{"Fake H100", 9, 0}};
+  size_t totalMemory = size_t(1) << 30;
+  int sharedOptin = 232448;
+  int multiprocessors = 132;
+  // What fails.
+  Result moduleResult = kSuccess;
+  std::string jitLog;
+  Result launchResult = kSuccess;
+  Result waitResult = kSuccess; // of streamSynchronize
+  Result tensorMapResult = kSuccess;
+  Result hostAllocResult = kSuccess;
+  // What happened.
+  std::vector<FakeLaunch> launches;
+  std::vector<std::string> images; // first 4 bytes of each module
+  unsigned graphLaunches = 0, captures = 0, waits = 0, optIns = 0;
+  unsigned pageableCopies = 0;
+  std::vector<std::string> tensorMaps;
+  FakeCounts counts;
+  size_t usedMemory = 0;
+  /// Runs a kernel, with a pointer to each parameter.
+  std::function<void(const FakeLaunch &launch, void *const *parameters)>
+      execute;
+};
+
+} // namespace hadal::cuda
+
+/// The state, which is as new after reset. Exported by the library.
+extern "C" hadal::cuda::FakeCuda *fakeCuda();
+extern "C" void fakeCudaReset();
