@@ -1,11 +1,5 @@
 // The specialised attention lowerings on the simulator.
-#include "compiler/target/nvptx/Chip.h"
-#include "compiler/target/nvptx/Lower/Fingerprint.h"
-#include "compiler/target/nvptx/Lower/KernelLowering.h"
-#include "compiler/target/nvptx/Sm90Kernels.h"
-#include "mlir/IR/Verifier.h"
 #include "test/compiler/kernels/AttentionBatch.h"
-#include "test/lib/KernelRunner.h"
 
 namespace hadal::kernels::test {
 namespace {
