@@ -241,6 +241,7 @@ Slots &Slots::table(std::vector<Buffer *> parts) {
     data->push_back(reinterpret_cast<uintptr_t>(part->data()));
     scales->push_back(reinterpret_cast<uintptr_t>(part->scales()));
   }
+  operands.push_back({slots.size(), nullptr, nullptr, parts});
   push(data->data());
   if (scaled)
     push(scales->data());

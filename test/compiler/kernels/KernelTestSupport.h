@@ -109,11 +109,13 @@ public:
   const std::vector<uint64_t> &values() const { return slots; }
 
   /// What a slot points to, for a runner that copies it elsewhere: the data of
-  /// |buffer| (its scales are in the next slot if FP8), or |sizes|.
+  /// |buffer| (its scales are in the next slot if FP8), or |sizes|, or the
+  /// pointer tables of |parts|.
   struct Memory {
     size_t slot;
     Buffer *buffer;
     std::vector<int32_t> *sizes;
+    std::vector<Buffer *> parts = {};
   };
   const std::vector<Memory> &memory() const { return operands; }
 

@@ -3,13 +3,16 @@
 //
 // A run executes the PTX under both policies of asynchronous operations and
 // fails on any finding and on any difference between the two.
+#include "test/compiler/target/nvptx/SimExecutable.h"
+
 #include <stdexcept>
 
-#include "compiler/target/nvptx/EmitPtx.h"
-#include "compiler/target/nvptx/Lower/Simt.h"
+#include "compiler/target/nvptx/Chip.h"
+#include "compiler/target/nvptx/Sm90Kernels.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/Verifier.h"
 #include "runtime/drivers/sim/Launch.h"
+#include "runtime/drivers/sim/semantics/TensorMap.h"
 #include "test/compiler/kernels/KernelTestSupport.h"
 #include "test/lib/KernelRunner.h"
 
@@ -19,9 +22,7 @@ namespace hadal::kernels::test {
 
 struct Executable::Impl {
   std::shared_ptr<const sim::PtxModule> module;
-  std::string name;
-  unsigned threads = 0;
-  uint64_t sharedBytes = 0;
+  nvptx::Sm90Kernel kernel;
   std::vector<std::pair<int64_t, int64_t>> dims; ///< extent, step
 
   void runOnce(const Slots &slots, int64_t items, sim::AsyncPolicy policy,
@@ -32,6 +33,10 @@ static void check(const Status &status) {
   if (!status.ok())
     throw std::runtime_error(status.toString());
 }
+
+static sim::Statistics statistics;
+
+const sim::Statistics &lastStatistics() { return statistics; }
 
 Executable::Executable(const Build &build, Mode mode)
     : impl(std::make_unique<Impl>()) {
@@ -50,22 +55,16 @@ Executable::Executable(const Build &build, Mode mode)
   tile::KernelOp kernel = build(builder);
   if (!kernel || failed(verify(*module)))
     throw std::runtime_error("build: " + error);
-  impl->name = kernel.getSymName().str();
   for (unsigned i = 0; i < kernel.getNumDims(); ++i)
     impl->dims.emplace_back(kernel.getDim(i).getExtent(),
                             kernel.getDim(i).getStep());
-  context.loadDialect<LLVM::LLVMDialect>();
-  FailureOr<nvptx::SimtFunction> function = nvptx::lowerSimt(kernel, builder);
-  if (failed(function))
+  FailureOr<nvptx::Sm90Kernel> compiled =
+      nvptx::compileKernel(kernel, nvptx::allChips().front());
+  if (failed(compiled))
     throw std::runtime_error("lower: " + error);
-  impl->threads = function->threads;
-  impl->sharedBytes = function->sharedBytes;
-  kernel.erase();
-  FailureOr<std::string> ptx = nvptx::emitPtx(*module);
-  if (failed(ptx))
-    throw std::runtime_error("emit: " + error);
+  impl->kernel = std::move(*compiled);
   StatusOr<std::shared_ptr<const sim::PtxModule>> parsed =
-      sim::PtxModule::parse(*ptx);
+      sim::PtxModule::parse(impl->kernel.ptx);
   check(parsed.status());
   impl->module = *parsed;
 }
@@ -88,29 +87,101 @@ uint64_t pitchOf(const Buffer &buffer) {
 
 } // namespace
 
+namespace {
+
+sim::TensorMapType typeOf(nvptx::TensorMapInfo::DataType type) {
+  switch (type) {
+  case nvptx::TensorMapInfo::DataType::u8:
+    return sim::TensorMapType::u8;
+  case nvptx::TensorMapInfo::DataType::bf16:
+    return sim::TensorMapType::bf16;
+  case nvptx::TensorMapInfo::DataType::f32:
+    return sim::TensorMapType::f32;
+  case nvptx::TensorMapInfo::DataType::i32:
+    return sim::TensorMapType::s32;
+  }
+  return sim::TensorMapType::u8;
+}
+
+sim::TensorMapBytes encode(const nvptx::TensorMapInfo &info,
+                           const std::vector<uint64_t> &slots) {
+  sim::TensorMapDesc desc;
+  desc.type = typeOf(info.dataType);
+  desc.rank = info.dims.size();
+  desc.address = slots[info.slot];
+  for (unsigned d = 0; d < desc.rank; ++d) {
+    const nvptx::TensorMapDim &dim = info.dims[d];
+    desc.dims[d] = dim.extent < 0 ? slots[dim.extentSlot] : dim.extent;
+    desc.box[d] = dim.box;
+    if (d > 0)
+      desc.strides[d - 1] = dim.strideBytes;
+  }
+  desc.swizzle = info.swizzle == 128  ? sim::Swizzle::b128
+                 : info.swizzle == 64 ? sim::Swizzle::b64
+                 : info.swizzle == 32 ? sim::Swizzle::b32
+                                      : sim::Swizzle::none;
+  StatusOr<sim::TensorMapBytes> bytes = sim::encodeTensorMap(desc);
+  check(bytes.status());
+  return *bytes;
+}
+
+} // namespace
+
 void Executable::Impl::runOnce(const Slots &slots, int64_t items,
                                sim::AsyncPolicy policy,
                                uint64_t order) const {
-  sim::Memory memory(uint64_t(1) << 32);
-  std::vector<uint64_t> parameters = slots.values();
+  sim::Memory memory(uint64_t(1) << 34);
+  std::vector<uint64_t> arguments = slots.values();
   std::vector<Upload> uploads;
+  auto allocate = [&](uint64_t bytes, const std::string &name) {
+    StatusOr<uint64_t> address =
+        memory.allocate(std::max<uint64_t>(bytes, 16), name);
+    check(address.status());
+    return *address;
+  };
   auto upload = [&](size_t slot, void *host, uint64_t rows, uint64_t rowBytes,
                     uint64_t pitch) {
-    StatusOr<uint64_t> address =
-        memory.allocate(std::max<uint64_t>(rows * pitch, 16),
-                        "argument slot " + std::to_string(slot));
-    check(address.status());
-    Upload u{static_cast<uint8_t *>(host), rows, rowBytes, pitch, *address};
+    Upload u{static_cast<uint8_t *>(host), rows, rowBytes, pitch,
+             allocate(rows * pitch, "argument slot " + std::to_string(slot))};
     for (uint64_t r = 0; r < rows; ++r)
       check(memory.write(u.address + r * pitch, u.host + r * rowBytes,
                          rowBytes));
-    parameters[slot] = u.address;
+    arguments[slot] = u.address;
     uploads.push_back(u);
+  };
+  // The parts of a stack or of segments lie one behind the other.
+  auto join = [&](size_t slot, const std::vector<Buffer *> &parts) {
+    uint64_t pitch = pitchOf(*parts[0]), rows = 0, scaleBytes = 0;
+    for (Buffer *part : parts) {
+      rows += part->rows();
+      scaleBytes += part->scaleBytes();
+    }
+    uint64_t data =
+        allocate(rows * pitch, "argument slot " + std::to_string(slot));
+    arguments[slot] = data;
+    uint64_t scales = 0;
+    if (parts[0]->format() == Format::fp8)
+      arguments[slot + 1] = scales =
+          allocate(scaleBytes, "argument slot " + std::to_string(slot + 1));
+    for (Buffer *part : parts) {
+      uint64_t rowBytes = part->bytesPerRow();
+      for (int64_t r = 0; r < part->rows(); ++r, data += pitch)
+        check(memory.write(data,
+                           static_cast<uint8_t *>(part->data()) + r * rowBytes,
+                           rowBytes));
+      if (scales)
+        check(memory.write(scales, part->scales(), part->scaleBytes()));
+      scales += part->scaleBytes();
+    }
   };
   for (const Slots::Memory &operand : slots.memory()) {
     if (operand.sizes) {
       upload(operand.slot, operand.sizes->data(), 1,
              operand.sizes->size() * 4, operand.sizes->size() * 4);
+      continue;
+    }
+    if (!operand.parts.empty()) {
+      join(operand.slot, operand.parts);
       continue;
     }
     Buffer &buffer = *operand.buffer;
@@ -120,23 +191,51 @@ void Executable::Impl::runOnce(const Slots &slots, int64_t items,
       upload(operand.slot + 1, buffer.scales(), 1, buffer.scaleBytes(),
              buffer.scaleBytes());
   }
+  uint64_t workspace = 0;
+  uint64_t workspaceBytes =
+      kernel.workspaceFixed + kernel.workspacePerItem * items;
+  std::vector<uint8_t> block(arguments.size() * 8);
+  std::memcpy(block.data(), arguments.data(), block.size());
+  auto append = [&](const void *from, size_t bytes, size_t align) {
+    block.resize((block.size() + align - 1) / align * align);
+    const auto *p = static_cast<const uint8_t *>(from);
+    block.insert(block.end(), p, p + bytes);
+  };
+  if (kernel.usesWorkspace()) {
+    workspace = allocate(workspaceBytes, "workspace");
+    check(memory.fill(workspace, 0, workspaceBytes));
+    append(&workspace, 8, 8);
+  }
+  for (const nvptx::TensorMapInfo &info : kernel.tensorMaps) {
+    sim::TensorMapBytes bytes = encode(info, arguments);
+    append(bytes.data(), bytes.size(), 64);
+  }
   sim::LaunchConfig config;
-  config.grid[0] = static_cast<uint32_t>(items);
-  config.block[0] = threads;
-  config.sharedBytes = static_cast<uint32_t>(sharedBytes);
+  uint64_t ctas = static_cast<uint64_t>(items) * kernel.ctasPerItem;
+  if (kernel.persistent)
+    ctas = std::min<uint64_t>(ctas, nvptx::allChips().front().multiprocessors);
+  config.grid[0] = static_cast<uint32_t>(ctas);
+  config.block[0] = kernel.threads;
+  config.sharedBytes = static_cast<uint32_t>(kernel.sharedBytes);
   config.pdl = true;
   sim::Options options;
   options.policy = policy;
   options.seed = order;
-  StatusOr<sim::Report> report = sim::launch(
-      *module, name, config,
-      {reinterpret_cast<const uint8_t *>(parameters.data()),
-       parameters.size() * sizeof(uint64_t)},
-      memory, options);
+  StatusOr<sim::Report> report =
+      sim::launch(*module, kernel.name, config, block, memory, options);
   check(report.status());
+  statistics = report->statistics;
   if (!report->clean())
     throw std::runtime_error(report->toString());
-  memory.synchronize();
+  // A launch leaves the workspace as the next one needs it: tickets at zero.
+  if (workspace) {
+    std::vector<uint32_t> tickets(
+        std::min<uint64_t>(workspaceBytes, uint64_t(items) * 4) / 4);
+    check(memory.read(workspace, tickets.data(), tickets.size() * 4));
+    for (uint32_t ticket : tickets)
+      if (ticket)
+        throw std::runtime_error("a ticket of the workspace is not zero");
+  }
   for (const Upload &u : uploads)
     for (uint64_t r = 0; r < u.rows; ++r)
       check(memory.read(u.address + r * u.pitch, u.host + r * u.rowBytes,
@@ -159,6 +258,8 @@ void Executable::run(const Slots &slots, int64_t capacity,
         append(operand.sizes->data(), operand.sizes->size() * 4);
         continue;
       }
+      if (!operand.buffer)
+        continue;
       Buffer &buffer = *operand.buffer;
       append(buffer.data(), buffer.rows() * buffer.bytesPerRow());
       append(buffer.scales(), buffer.scaleBytes());
@@ -176,6 +277,8 @@ void Executable::run(const Slots &slots, int64_t capacity,
         take(operand.sizes->data(), operand.sizes->size() * 4);
         continue;
       }
+      if (!operand.buffer)
+        continue;
       Buffer &buffer = *operand.buffer;
       take(buffer.data(), buffer.rows() * buffer.bytesPerRow());
       take(buffer.scales(), buffer.scaleBytes());
