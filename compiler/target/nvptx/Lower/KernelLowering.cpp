@@ -6,6 +6,16 @@ using namespace mlir;
 
 namespace hadal::nvptx {
 
+std::string KernelLowering::matchActivations(tile::KernelOp kernel) {
+  auto view = dyn_cast<tile::ViewType>(kernel.getBodyBlock().getArgument(0).getType());
+  if (!view || view.getElementType().isBF16())
+    return {};
+  std::string text;
+  llvm::raw_string_ostream(text) << "activations of " << view.getElementType()
+                                 << " are not served, only bf16";
+  return text;
+}
+
 std::string KernelLowering::matchFingerprint(tile::KernelOp kernel,
                                              ArrayRef<uint64_t> known) {
   uint64_t found = fingerprint(kernel);

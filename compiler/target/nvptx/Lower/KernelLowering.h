@@ -26,6 +26,8 @@ public:
        mlir::OpBuilder &builder) const = 0;
 
 protected:
+  /// Empty if |kernel|'s first view holds bf16.
+  static std::string matchActivations(tile::KernelOp kernel);
   /// Empty if |kernel|'s fingerprint is one of |known|.
   static std::string matchFingerprint(tile::KernelOp kernel,
                                       llvm::ArrayRef<uint64_t> known);

@@ -487,7 +487,9 @@ public:
   StringRef getName() const override { return "mla_decode"; }
 
   std::string match(tile::KernelOp kernel, const Chip &) const override {
-    std::string reason = matchFingerprint(kernel, kForms);
+    std::string reason = matchActivations(kernel);
+    if (reason.empty())
+      reason = matchFingerprint(kernel, kForms);
     if (!reason.empty())
       return reason;
     Plan sizes;
