@@ -43,8 +43,10 @@ public:
     return address >= base && address - base <= size &&
            count <= size - (address - base);
   }
-  /// Valid for contained addresses.
-  uint8_t *at(uint32_t address) { return storage.data() + (address - base); }
+  /// Valid for contained addresses, and as the origin that they are added to.
+  uint8_t *at(uint32_t address) {
+    return storage.data() + (int64_t(address) - int64_t(base));
+  }
   /// One byte per byte: 0 undefined, 1 defined.
   uint8_t *definedAt(uint32_t address) {
     return definedBytes.data() + (address - base);
