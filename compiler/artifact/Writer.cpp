@@ -1,5 +1,6 @@
 #include "compiler/artifact/Writer.h"
 
+#include "compiler/artifact/KernelFlops.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "frontend/Error.h"
@@ -310,6 +311,13 @@ private:
 
   llvm::Expected<std::vector<fb::Offset<schema::Kernel>>> serializeKernels() {
     std::vector<fb::Offset<schema::Kernel>> out;
+    // The largest launch of each kernel.
+    llvm::StringMap<uint64_t> items;
+    module.walk([&](exec::LaunchOp launch) {
+      uint64_t &most = items[launch.getKernel()];
+      most = std::max<uint64_t>(most, launch.getItems());
+    });
+    uint64_t topk = number("num_experts_per_token");
     for (auto kernel : module.getOps<tile::KernelOp>()) {
       size_t index = out.size();
       if (index >= code.kernels.size() ||
@@ -330,6 +338,8 @@ private:
       auto args = b.CreateVector(argNames);
       auto schedule = string(printed(kernel.getSchedule().getWords()));
       auto factVector = b.CreateVector(factTable);
+      uint64_t flops =
+          countLaunchFlops(kernel, items.lookup(kernel.getSymName()), topk);
       fb::Offset<fb::Vector<fb::Offset<schema::TensorMap>>> maps;
       fb::Offset<fb::Vector<fb::Offset<schema::KernelCode>>> images;
       DeviceKernel device;
@@ -341,7 +351,7 @@ private:
       }
       out.push_back(schema::CreateKernel(
           b, name, argNames.size(), args, facts.scratchBytes, schedule,
-          factVector, weightBytes(kernel), /*flops=*/0, device.threads,
+          factVector, weightBytes(kernel), flops, device.threads,
           device.sharedBytes, device.ctasPerItem, device.persistent,
           device.workspaceFixed, device.workspacePerItem, maps, images));
     }

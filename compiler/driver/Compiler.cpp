@@ -327,7 +327,11 @@ llvm::Error CompileRun::run() {
       return error;
   }
   if (request.planOnly) {
-    printMemoryReport(*module, 0, llvm::outs());
+    auto scratch = cpu::planCpuScratch(*module, {});
+    if (failed(scratch))
+      return makeError(2004, "the kernels of the plan do not lower; run without "
+                             "--plan-only to keep their input");
+    printMemoryReport(*module, *scratch, llvm::outs());
     return llvm::Error::success();
   }
   if (last == Phase::Artifact)

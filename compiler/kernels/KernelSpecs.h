@@ -24,9 +24,9 @@ enum class Target { cpu, sm90a };
 
 /// What every kernel needs to know.
 struct Common {
-  Target target = Target::cpu;
   Act act = Act::bf16;
   ScaleFormat scaleFormat = ScaleFormat::f32;
+  Target target = Target::cpu;
 };
 
 /// tokens i32[?], table [V,D], h act[?,D], sizes. Bound: tokens.

@@ -81,6 +81,8 @@ public:
 
   /// What can be allocated now.
   virtual StatusOr<DeviceMemory> memory() = 0;
+  /// What an allocation of |bytes| takes of it.
+  virtual uint64_t footprint(uint64_t bytes) const { return bytes; }
   /// |bytes| of zeroed memory, 64-byte aligned (256 where memory is not the
   /// host's), at least one byte. |name| is for messages. H5006.
   virtual StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use,
@@ -120,7 +122,7 @@ public:
   }
 
   static StatusOr<DeviceBuffer> create(Driver &driver, uint64_t bytes,
-                                       std::string_view name,
+                                       std::string_view name = "a buffer",
                                        MemoryUse use = MemoryUse::Dense) {
     DeviceBuffer buffer;
     HADAL_ASSIGN_OR_RETURN(buffer.address_, driver.allocate(bytes, use, name));

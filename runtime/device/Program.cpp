@@ -83,6 +83,8 @@ LaunchList flatten(const schema::Artifact &artifact, const schema::Entry &entry,
   Flattener flattener(artifact, bindings);
   flattener.run(*artifact.functions()->Get(entry.function()),
                 bindings.parameters, bindings.states);
+  flattener.list.arena = bindings.arena;
+  flattener.list.arenaBytes = entry.arena_bytes();
   return std::move(flattener.list);
 }
 

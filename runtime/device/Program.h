@@ -34,6 +34,10 @@ struct Launch {
 struct LaunchList {
   std::vector<Launch> launches;
   std::vector<uint64_t> args;
+  /// The entry's activations, whose contents mean nothing when it starts; no
+  /// bytes where the launches belong to no entry.
+  DeviceAddress arena = 0;
+  uint64_t arenaBytes = 0;
 };
 
 /// Unrolls calls and repeats of |entry| and resolves every argument to its

@@ -1,13 +1,15 @@
 #include "runtime/drivers/CreateDriver.h"
 
 #include <charconv>
+#include <cstdlib>
 
 #include "runtime/drivers/cpu/CpuDriver.h"
 #include "runtime/drivers/cuda/CudaDriver.h"
+#include "runtime/drivers/sim/SimDriver.h"
 
 namespace hadal {
 
-const char *const kDeviceNames = "cpu, cuda or cuda:N";
+const char *const kDeviceNames = "cpu, cuda, cuda:N or sim";
 
 namespace {
 
@@ -42,7 +44,7 @@ StatusOr<std::unique_ptr<Driver>> createDriver(const DeviceOptions &options,
                                      : "cuda";
   const std::string_view target = name == "cpu" ? "cpu" : "sm_90a";
   int ordinal = -1;
-  if (name != "cpu") {
+  if (name != "cpu" && name != "sim") {
     HADAL_ASSIGN_OR_RETURN(ordinal, ordinalOf(name));
   }
   // Before a device is looked for: another one would not help.
@@ -53,6 +55,15 @@ StatusOr<std::unique_ptr<Driver>> createDriver(const DeviceOptions &options,
                  artifact.path(), artifact.target(), name, target, target);
   if (name == "cpu")
     return cpu::createCpuDriver({.threads = options.threads, .variant = {}});
+  if (name == "sim") {
+    const char *environment = std::getenv("HADAL_SIM");
+    HADAL_ASSIGN_OR_RETURN(
+        sim::SimOptions simOptions,
+        sim::parseSimOptions(!options.sim.empty() ? options.sim
+                             : environment        ? environment
+                                                  : ""));
+    return sim::createSimDriver(simOptions);
+  }
   return cuda::createCudaDriver({.ordinal = ordinal, .library = {}});
 }
 

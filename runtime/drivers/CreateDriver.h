@@ -10,11 +10,14 @@
 namespace hadal {
 
 struct DeviceOptions {
-  /// "cpu", "cuda" (the first GPU that fits), "cuda:1"; empty: what runs
-  /// the artifact's target.
+  /// "cpu", "cuda" (the first GPU that fits), "cuda:1", "sim"; empty: what runs
+  /// the artifact's target, for sm_90a a GPU.
   std::string device;
   /// Of the cpu device; 0: as many as the process may run on.
   unsigned threads = 0;
+  /// Of the simulator, as sim::parseSimOptions reads it; empty: what HADAL_SIM
+  /// says.
+  std::string sim;
 };
 
 /// "cpu, cuda, ...": what `device` may name, for help texts.

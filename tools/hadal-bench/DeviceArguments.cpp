@@ -38,9 +38,10 @@ static void copyPitched(const Tensor &tensor, uint64_t pitch, uint8_t *to,
 }
 
 StatusOr<uint64_t>
-DeviceArguments::copyOf(uint64_t bytes, const Driver::FillFunction &fill) {
+DeviceArguments::copyOf(std::string_view name, uint64_t bytes,
+                        const Driver::FillFunction &fill) {
   HADAL_ASSIGN_OR_RETURN(DeviceBuffer buffer,
-                         DeviceBuffer::create(*driver, bytes));
+                         DeviceBuffer::create(*driver, bytes, name));
   HADAL_RETURN_IF_ERROR(driver->upload(buffer.address(), bytes, fill));
   buffers.push_back(std::move(buffer));
   return buffers.back().address();
@@ -48,8 +49,9 @@ DeviceArguments::copyOf(uint64_t bytes, const Driver::FillFunction &fill) {
 
 StatusOr<uint64_t>
 DeviceArguments::table(const std::vector<uint64_t> &pointers) {
-  HADAL_ASSIGN_OR_RETURN(DeviceBuffer buffer,
-                         DeviceBuffer::create(*driver, pointers.size() * 8));
+  HADAL_ASSIGN_OR_RETURN(
+      DeviceBuffer buffer,
+      DeviceBuffer::create(*driver, pointers.size() * 8, "pointer table"));
   HADAL_RETURN_IF_ERROR(
       driver->write(buffer.address(), pointers.data(), pointers.size() * 8));
   buffers.push_back(std::move(buffer));
@@ -66,14 +68,15 @@ Status DeviceArguments::add(const std::string &name, const Tensor &tensor) {
     place.scaleBlock = reinterpret_cast<uint64_t>(tensor.scales.data());
   } else {
     HADAL_ASSIGN_OR_RETURN(
-        place.dataBlock, copyOf(rows * pitch, [&](uint8_t *to, uint64_t begin,
-                                                  uint64_t end) {
-          copyPitched(tensor, pitch, to, begin, end);
-        }));
+        place.dataBlock,
+        copyOf(name, rows * pitch,
+               [&](uint8_t *to, uint64_t begin, uint64_t end) {
+                 copyPitched(tensor, pitch, to, begin, end);
+               }));
     const auto *scales = reinterpret_cast<const uint8_t *>(tensor.scales.data());
     HADAL_ASSIGN_OR_RETURN(
         place.scaleBlock,
-        copyOf(tensor.scales.size() * 4,
+        copyOf(name + ".scale", tensor.scales.size() * 4,
                [&](uint8_t *to, uint64_t begin, uint64_t end) {
                  std::memcpy(to, scales + begin, end - begin);
                }));

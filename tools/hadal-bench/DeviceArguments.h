@@ -24,7 +24,8 @@ public:
   StatusOr<Tensor> read(std::string_view name) const;
 private:
   Status add(const std::string &name, const Tensor &tensor);
-  StatusOr<uint64_t> copyOf(uint64_t bytes, const Driver::FillFunction &fill);
+  StatusOr<uint64_t> copyOf(std::string_view name, uint64_t bytes,
+                            const Driver::FillFunction &fill);
   StatusOr<uint64_t> table(const std::vector<uint64_t> &pointers);
 
   Driver *driver = nullptr;

@@ -84,9 +84,9 @@ StatusOr<std::optional<MachineRates>> measureRates(Driver &driver) {
   if (driver.name() != "cpu")
     return std::optional<MachineRates>();
   HADAL_ASSIGN_OR_RETURN(DeviceBuffer from,
-                         DeviceBuffer::create(driver, kCopyBytes));
+                         DeviceBuffer::create(driver, kCopyBytes, "copy"));
   HADAL_ASSIGN_OR_RETURN(DeviceBuffer to,
-                         DeviceBuffer::create(driver, kCopyBytes));
+                         DeviceBuffer::create(driver, kCopyBytes, "copy"));
   CopyContext copy{reinterpret_cast<const uint8_t *>(from.address()),
                    reinterpret_cast<uint8_t *>(to.address())};
   std::memset(reinterpret_cast<void *>(from.address()), 1, kCopyBytes);

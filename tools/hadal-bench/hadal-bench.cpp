@@ -311,9 +311,10 @@ private:
       // At full grid: an upper bound for kernels that skip padding rows.
       const double gflop =
           static_cast<double>(kernel.flops()) * launches / seconds / 1e9;
-      fmt::print("  {:{}} {:9} {:10.2f} {:6.1f}% {:9.2f} {:9.1f}\n",
+      fmt::print("  {:{}} {:9} {:10.2f} {:6.1f}% {:9.2f} {:>9}\n",
                  kernel.name()->string_view(), width, times[k].launches,
-                 seconds * 1e3, 100 * seconds / total, gb, gflop);
+                 seconds * 1e3, 100 * seconds / total, gb,
+                 kernel.flops() ? fmt::format("{:.1f}", gflop) : "-");
       json["kernels"].push_back({{"name", kernel.name()->str()},
                                  {"launches", times[k].launches},
                                  {"seconds", seconds},

@@ -22,6 +22,37 @@ struct Chunk {
   bool scheduled = false;
 };
 
+/// Appends a copy of |original| to |module|, lowered to loops and calls of
+/// forms, which join |forms|.
+FailureOr<CpuKernel> lowerToLoops(tile::KernelOp original, ModuleOp module,
+                                  const CpuOptions &options,
+                                  std::set<FormKey> &forms) {
+  auto kernel = cast<tile::KernelOp>(original->clone());
+  module.getBody()->push_back(kernel);
+  CpuKernel result;
+  result.name = kernel.getSymName().str();
+  result.numArgs = kernel.getNumSlots();
+  ContractionLowering contractions(kernel);
+  TileToLoopsOptions lowering;
+  if (options.fastForms)
+    lowering.hooks = contractions.hooks();
+  FailureOr<func::FuncOp> func = lowerTileKernelToLoops(kernel, lowering);
+  if (failed(func))
+    return original.emitError("H3002: kernel ")
+           << result.name << " does not lower to loops";
+  forms.insert(contractions.forms().begin(), contractions.forms().end());
+  result.scratchBytes =
+      (*func)->getAttrOfType<IntegerAttr>("hadal.scratch_bytes").getInt();
+  std::string form = llvm::join(contractions.choices(), ",");
+  result.facts.push_back({"form", form.empty() ? "loops" : form});
+  return result;
+}
+
+void loadLoopDialects(MLIRContext *context) {
+  context->loadDialect<func::FuncDialect, LLVM::LLVMDialect, scf::SCFDialect,
+                       arith::ArithDialect>();
+}
+
 /// Lowers some kernels to bitcode, and says what they need.
 class ChunkLowering {
 public:
@@ -31,8 +62,7 @@ public:
 
   FailureOr<Chunk> run(SmallVector<tile::KernelOp> kernels) {
     MLIRContext *context = kernels[0].getContext();
-    context->loadDialect<func::FuncDialect, LLVM::LLVMDialect, scf::SCFDialect,
-                         arith::ArithDialect>();
+    loadLoopDialects(context);
     OwningOpRef<ModuleOp> module = ModuleOp::create(kernels[0].getLoc());
     Chunk chunk;
     for (tile::KernelOp kernel : kernels) {
@@ -53,25 +83,11 @@ public:
 
 private:
   LogicalResult lowerKernel(tile::KernelOp original, ModuleOp module) {
-    auto kernel = cast<tile::KernelOp>(original->clone());
-    module.getBody()->push_back(kernel);
-    CpuKernel result;
-    result.name = kernel.getSymName().str();
-    result.numArgs = kernel.getNumSlots();
-    ContractionLowering contractions(kernel);
-    TileToLoopsOptions lowering;
-    if (options.fastForms)
-      lowering.hooks = contractions.hooks();
-    FailureOr<func::FuncOp> func = lowerTileKernelToLoops(kernel, lowering);
-    if (failed(func))
-      return original.emitError("H3002: kernel ")
-             << result.name << " does not lower to loops";
-    forms.insert(contractions.forms().begin(), contractions.forms().end());
-    result.scratchBytes =
-        (*func)->getAttrOfType<IntegerAttr>("hadal.scratch_bytes").getInt();
-    std::string form = llvm::join(contractions.choices(), ",");
-    result.facts.push_back({"form", form.empty() ? "loops" : form});
-    out.kernels.push_back(std::move(result));
+    FailureOr<CpuKernel> kernel =
+        lowerToLoops(original, module, options, forms);
+    if (failed(kernel))
+      return failure();
+    out.kernels.push_back(std::move(*kernel));
     return success();
   }
 
@@ -98,6 +114,22 @@ FailureOr<Chunk> lowerFormChunk(ModuleOp tileModule,
 }
 
 } // namespace
+
+FailureOr<uint64_t> planCpuScratch(ModuleOp tileModule,
+                                   const CpuOptions &options) {
+  loadLoopDialects(tileModule.getContext());
+  uint64_t most = 0;
+  std::set<FormKey> forms;
+  for (auto kernel : tileModule.getOps<tile::KernelOp>()) {
+    OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
+    FailureOr<CpuKernel> lowered =
+        lowerToLoops(kernel, *module, options, forms);
+    if (failed(lowered))
+      return failure();
+    most = std::max(most, lowered->scratchBytes);
+  }
+  return most;
+}
 
 LogicalResult compileCpuKernels(ModuleOp tileModule, const CpuOptions &options,
                                 CpuKernels &out) {

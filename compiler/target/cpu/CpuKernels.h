@@ -64,4 +64,9 @@ llvm::LogicalResult compileCpuKernels(mlir::ModuleOp tileModule,
                                       const CpuOptions &options,
                                       CpuKernels &out);
 
+/// Bytes of scratch that a worker needs for any kernel of |tileModule|, as
+/// compileCpuKernels finds them, without generating code. Errors as there.
+llvm::FailureOr<uint64_t> planCpuScratch(mlir::ModuleOp tileModule,
+                                         const CpuOptions &options);
+
 } // namespace hadal::cpu

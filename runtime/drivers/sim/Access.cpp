@@ -256,7 +256,7 @@ uint32_t gatherShared(Exec &x, Cta &owner, uint32_t lanes,
   lanes = inShared(x, lanes, addresses, shared, space, bytes, false);
   if (!lanes)
     return 0;
-  copyInAny(lanes, addresses, shared.at(0), bytes, data);
+  copyInAny(lanes, addresses, shared.at(sharedWindowBase) - sharedWindowBase, bytes, data);
   uint32_t partial = 0;
   for (uint32_t rest = lanes; rest; rest &= rest - 1) {
     unsigned l = std::countr_zero(rest);
@@ -280,7 +280,7 @@ uint32_t scatterShared(Exec &x, Cta &owner, uint32_t lanes,
   lanes = inShared(x, lanes, addresses, shared, space, bytes, true);
   if (!lanes)
     return 0;
-  copyOutAny(lanes, addresses, shared.at(0), bytes, data);
+  copyOutAny(lanes, addresses, shared.at(sharedWindowBase) - sharedWindowBase, bytes, data);
   for (uint32_t rest = lanes; rest; rest &= rest - 1) {
     unsigned l = std::countr_zero(rest);
     uint8_t *defined = shared.definedAt(addresses[l]);

@@ -130,6 +130,34 @@ Flow isSpace(Exec &x, const Instruction &i) {
   return Flow::next;
 }
 
+/// op[0] d, op[1] address, op[2] rank; generic addresses keep their window.
+template <typename T> Flow mapAddress(Exec &x, const Instruction &i) {
+  const Slot<T> *a = x.in<T>(i.op[1]);
+  const uint32_t *rank = x.in<uint32_t>(i.op[2]);
+  uint32_t undefined =
+      x.undefLanes<T>(i.op[1]) | x.undefLanes<uint32_t>(i.op[2]);
+  constexpr Slot<T> rankMask = Slot<T>(0xFF) << SharedMemory::rankShift;
+  Slot<T> *d = x.out<T>(i.op[0]);
+  forLanes(x.mask, [&](unsigned l) {
+    d[l] = (a[l] & ~rankMask) |
+           Slot<T>(rank[l] + 1) << SharedMemory::rankShift;
+  });
+  x.setUndef<T>(i.op[0], undefined);
+  return Flow::next;
+}
+
+template <typename T> Flow rankOfAddress(Exec &x, const Instruction &i) {
+  const Slot<T> *a = x.in<T>(i.op[1]);
+  uint32_t undefined = x.undefLanes<T>(i.op[1]);
+  uint32_t *d = x.out<uint32_t>(i.op[0]);
+  forLanes(x.mask, [&](unsigned l) {
+    uint32_t rank = a[l] >> SharedMemory::rankShift & 0xFF;
+    d[l] = rank ? rank - 1 : x.cta.rank;
+  });
+  x.setUndef<uint32_t>(i.op[0], undefined);
+  return Flow::next;
+}
+
 StatusOr<Space> takeSpace(DecodeContext &c) {
   struct Named {
     std::string_view name;
@@ -227,6 +255,31 @@ Status decodeAccess(DecodeContext &c, bool load) {
 
 Status decodeLoad(DecodeContext &c) { return decodeAccess(c, true); }
 Status decodeStore(DecodeContext &c) { return decodeAccess(c, false); }
+
+Status decodeClusterAddress(DecodeContext &c) {
+  c.take("shared::cluster");
+  HADAL_ASSIGN_OR_RETURN(Type type, requireType(c));
+  if (type != Type::u32 && type != Type::u64)
+    return c.refuse("this type is not modelled");
+  bool wide = type == Type::u64;
+  bool map = c.parsed.opcode == "mapa";
+  // getctarank.u32 d, a: the address may have 64 bits.
+  if (!map && c.count() == 2 &&
+      c.operand(1).kind == ParsedOperand::registerRow)
+    wide = c.operand(1).bits == 64;
+  Type address = wide ? Type::u64 : Type::u32;
+  HADAL_RETURN_IF_ERROR(c.expectOperands(2 + map, 2 + map));
+  HADAL_ASSIGN_OR_RETURN(c.out.op[1], c.source(1, address));
+  if (map) {
+    HADAL_ASSIGN_OR_RETURN(c.out.op[0], c.destination(0, address));
+    HADAL_ASSIGN_OR_RETURN(c.out.op[2], c.source(2, Type::u32));
+    c.out.handler = wide ? mapAddress<uint64_t> : mapAddress<uint32_t>;
+  } else {
+    HADAL_ASSIGN_OR_RETURN(c.out.op[0], c.destination(0, Type::u32));
+    c.out.handler = wide ? rankOfAddress<uint64_t> : rankOfAddress<uint32_t>;
+  }
+  return c.finish();
+}
 
 Status decodeAddressConvert(DecodeContext &c) {
   bool to = c.take("to");

@@ -26,6 +26,7 @@ Status decodeConvert(DecodeContext &context);
 Status decodeLoad(DecodeContext &context);
 Status decodeStore(DecodeContext &context);
 Status decodeAddressConvert(DecodeContext &context);
+Status decodeClusterAddress(DecodeContext &context); // mapa getctarank
 // Atomic.cpp: atom red
 Status decodeAtomic(DecodeContext &context);
 // MatrixMove.cpp: ldmatrix stmatrix

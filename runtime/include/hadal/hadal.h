@@ -48,7 +48,7 @@ int hadal_exit_status(int code);
 
 typedef struct {
   uint32_t threads;    /* 0: as many as the process may run on */
-  const char *device;  /* "cpu", "cuda", "cuda:1"; NULL: what runs the
+  const char *device;  /* "cpu", "cuda", "cuda:1", "sim"; NULL: what runs the
                           artifact's target */
   int quiet;           /* nonzero: no progress on stderr */
   int no_tokenizer;    /* nonzero: tokenizer.json is not read */

@@ -71,8 +71,10 @@ protected:
                          std::memset(map, int(requests.size()), 128);
                          return encodeResult;
                        }};
-    return flattenForGpu(artifact->root(), *artifact->root().entries()->Get(4),
-                         bindings, context);
+    return flattenForGpu(artifact->root(),
+                         flatten(artifact->root(),
+                                 *artifact->root().entries()->Get(4), bindings),
+                         context);
   }
 
   toy::TempDir dir;

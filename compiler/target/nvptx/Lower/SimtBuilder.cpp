@@ -119,10 +119,54 @@ Value SimtBuilder::loadGlobal(Type type, Value address, int64_t alignment) {
   return LLVM::LoadOp::create(*this, type, pointer, alignment);
 }
 
-void SimtBuilder::storeGlobal(Value value, Value address, int64_t alignment) {
+void SimtBuilder::storeIf(StringRef space, ValueRange values, Value address,
+                          Value condition) {
+  Type type = values.front().getType();
+  unsigned bits = type.getIntOrFloatBitWidth();
+  std::string text = ("@$0 st." + space).str(), constraints = "b,l";
+  if (values.size() > 1)
+    text += ".v" + std::to_string(values.size());
+  text += ".b" + std::to_string(bits) + " [$1], ";
+  if (values.size() > 1)
+    text += "{";
+  SmallVector<Value> operands{condition, address};
+  for (Value value : values) {
+    text += (operands.size() > 2 ? ", $" : "$") +
+            std::to_string(operands.size());
+    // There is no register of 8 bits; a store takes the low ones of 16.
+    if (bits == 8)
+      value = arith::ExtUIOp::create(*this, getI16Type(), value);
+    operands.push_back(bits == 16 ? bitcast(getI16Type(), value) : value);
+    constraints += type.isF32() ? ",f" : bits == 64 ? ",l" : bits == 32 ? ",r"
+                                                                        : ",h";
+  }
+  text += values.size() > 1 ? "};" : ";";
+  LLVM::InlineAsmOp::create(
+      *this, TypeRange(), operands, getStringAttr(text),
+      getStringAttr(constraints + ",~{memory}"),
+      /*has_side_effects=*/true, /*is_align_stack=*/false,
+      LLVM::TailCallKind::None,
+      LLVM::AsmDialectAttr::get(getContext(), LLVM::AsmDialect::AD_ATT),
+      /*operand_attrs=*/ArrayAttr());
+}
+
+void SimtBuilder::storeGlobal(ValueRange values, Value address,
+                              Value condition) {
+  if (condition)
+    return storeIf("global", values, address, condition);
   Value pointer = LLVM::IntToPtrOp::create(
       *this, LLVM::LLVMPointerType::get(getContext(), 1), address);
-  LLVM::StoreOp::create(*this, value, pointer, alignment);
+  Type type = values.front().getType();
+  int64_t bytes = values.size() * type.getIntOrFloatBitWidth() / 8;
+  Value value = values.front();
+  if (values.size() > 1) {
+    value = LLVM::PoisonOp::create(
+        *this, VectorType::get({static_cast<int64_t>(values.size())}, type));
+    for (auto [i, part] : llvm::enumerate(values))
+      value = LLVM::InsertElementOp::create(*this, value, part,
+                                            i32(static_cast<int32_t>(i)));
+  }
+  LLVM::StoreOp::create(*this, value, pointer, bytes);
 }
 
 Value SimtBuilder::loadShared(Type type, Value base, Value byteOffset) {
@@ -131,10 +175,16 @@ Value SimtBuilder::loadShared(Type type, Value base, Value byteOffset) {
   return LLVM::LoadOp::create(*this, type, pointer);
 }
 
-void SimtBuilder::storeShared(Value value, Value base, Value byteOffset) {
+void SimtBuilder::storeShared(Value value, Value base, Value byteOffset,
+                              Value condition) {
   Value pointer = LLVM::GEPOp::create(*this, base.getType(), getI8Type(), base,
                                       ArrayRef<LLVM::GEPArg>{byteOffset});
-  LLVM::StoreOp::create(*this, value, pointer);
+  if (!condition) {
+    LLVM::StoreOp::create(*this, value, pointer);
+    return;
+  }
+  storeIf("shared", value,
+          LLVM::PtrToIntOp::create(*this, getI64Type(), pointer), condition);
 }
 
 void SimtBuilder::prepareDependents() {

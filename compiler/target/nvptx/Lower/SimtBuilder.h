@@ -53,14 +53,19 @@ public:
 
   /// Global memory at an i64 address.
   Value loadGlobal(Type type, Value address, int64_t alignment);
-  void storeGlobal(Value value, Value address, int64_t alignment);
+  /// Stores a value of 8 to 64 bits, or 2 or 4 of 32 bits, where |condition| (i1;
+  /// null: always) holds. A predicated instruction instead of a branch: threads
+  /// of a warp never part ways.
+  void storeGlobal(mlir::ValueRange values, Value address, Value condition);
   /// Shared memory at a pointer of address space 3.
   Value loadShared(Type type, Value base, Value byteOffset);
-  void storeShared(Value value, Value base, Value byteOffset);
+  void storeShared(Value value, Value base, Value byteOffset, Value condition);
   void prepareDependents(); ///< griddepcontrol.launch_dependents
   void waitForPrevious();   ///< griddepcontrol.wait
 
 private:
+  void storeIf(llvm::StringRef space, mlir::ValueRange values, Value address,
+               Value condition);
   Value shuffle(llvm::StringRef mode, Value value, Value lane, int32_t clamp);
 };
 

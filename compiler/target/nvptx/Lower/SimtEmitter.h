@@ -149,7 +149,8 @@ private:
                                                           int64_t limit);
   void loadPiece(Value tile, Type elementType, TileIndex e, int64_t count,
                  const Access &at, Value pad, int64_t size);
-  void storePiece(Value tile, TileIndex e, int64_t count, Value address);
+  void storePiece(Value tile, TileIndex e, int64_t count, Value address,
+                  Value condition);
 
   //===--- Reductions (SimtReduce.cpp) ------------------------------------===//
 

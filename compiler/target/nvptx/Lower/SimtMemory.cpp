@@ -261,38 +261,23 @@ LogicalResult SimtEmitter::emitStore(StoreOp op) {
   int64_t size = sizeOf(tile);
   Cover cover = coverOf(tile);
   int64_t limit = pieceElements(view, op.getIndices(), shape);
-  // All values first: they may meet at a barrier, and stores are divergent.
-  struct Piece {
-    TileIndex e;
-    int64_t count;
-    Access at;
-    Value owner;
-  };
-  SmallVector<Piece> all;
   for (auto [e, count] : pieces(cover, limit)) {
-    for (int64_t i = 0; i < count; ++i)
-      element(tile, e.plus(i));
-    Piece piece{e, count, access(view, op.getIndices(), shape, e),
-                owns(e, size)};
+    Access at = access(view, op.getIndices(), shape, e);
+    Value valid = b.both(owns(e, size), at.valid);
     if (Value below = op.getRowsBelow()) {
       Value row = b.extend(indexValue(coordinates(e, shape)[0]));
-      piece.at.valid =
-          b.both(piece.at.valid,
-                 b.compare(CmpIPredicate::slt, row, scalar(below)));
+      valid =
+          b.both(valid, b.compare(CmpIPredicate::slt, row, scalar(below)));
     }
-    all.push_back(piece);
+    storePiece(tile, e, count, at.address, valid);
   }
-  for (Piece &piece : all)
-    guarded(b.both(piece.owner, piece.at.valid), [&] {
-      storePiece(tile, piece.e, piece.count, piece.at.address);
-    });
   if (op.getScales() && failed(emitStoreScales(op)))
     return failure();
   return failure(failedEmission);
 }
 
 void SimtEmitter::storePiece(Value tile, TileIndex e, int64_t count,
-                             Value address) {
+                             Value address, Value condition) {
   SimtBuilder &b = *builder;
   Type elementType = typeOf(tile).getElementType();
   int64_t bytes = bytesOf(elementType) * count;
@@ -300,40 +285,33 @@ void SimtEmitter::storePiece(Value tile, TileIndex e, int64_t count,
     Value value = element(tile, e);
     if (elementType.isBF16())
       value = arith::TruncFOp::create(b, b.getBF16Type(), value);
-    b.storeGlobal(value, address, bytes);
-    return;
+    return b.storeGlobal(value, address, condition);
   }
   if (elementType.isInteger(64)) {
     for (int64_t i = 0; i < count; ++i)
-      b.storeGlobal(element(tile, e.plus(i)), b.add(address, b.i64(8 * i)), 8);
+      b.storeGlobal(element(tile, e.plus(i)), b.add(address, b.i64(8 * i)),
+                    condition);
     return;
   }
   if (bytes < 4) { // two codes
-    Value low = element(tile, e), high = element(tile, e.plus(1));
-    auto wide = [&](Value code) {
-      return arith::ExtUIOp::create(b, b.getI16Type(), code);
+    auto wide = [&](int64_t i) -> Value {
+      return arith::ExtUIOp::create(b, b.getI16Type(),
+                                    element(tile, e.plus(i)));
     };
     Value eight = arith::ConstantOp::create(b, b.getI16IntegerAttr(8));
-    b.storeGlobal(arith::OrIOp::create(
-                      b, wide(low), arith::ShLIOp::create(b, wide(high), eight)),
-                  address, bytes);
-    return;
+    Value both = arith::OrIOp::create(
+        b, wide(0), arith::ShLIOp::create(b, wide(1), eight));
+    return b.storeGlobal(both, address, condition);
   }
   int64_t words = bytes / 4, perWord = count / words;
-  Type wordType = b.getI32Type();
   SmallVector<Value> parts;
   for (int64_t w = 0; w < words; ++w) {
     TileIndex at = e.plus(w * perWord);
-    parts.push_back(perWord == 1 ? b.bitcast(wordType, element(tile, at))
-                                 : packed(tile, at));
+    parts.push_back(perWord == 1
+                        ? b.bitcast(b.getI32Type(), element(tile, at))
+                        : packed(tile, at));
   }
-  if (words == 1)
-    return b.storeGlobal(parts[0], address, bytes);
-  Value vector = LLVM::PoisonOp::create(b, VectorType::get({words}, wordType));
-  for (auto [w, part] : llvm::enumerate(parts))
-    vector = LLVM::InsertElementOp::create(b, vector, part,
-                                           b.i32(static_cast<int32_t>(w)));
-  b.storeGlobal(vector, address, bytes);
+  b.storeGlobal(parts, address, condition);
 }
 
 // Scale (i, j) belongs to the block that holds row r0 + i dr and column
@@ -377,7 +355,7 @@ LogicalResult SimtEmitter::emitStoreScales(StoreOp op) {
     Value place = b.add(b.mul(blockOf(row, blockRows), b.i64(pitch)),
                         blockOf(column, blockCols));
     Value address = b.add(view.scale, b.mul(place, b.i64(4)));
-    guarded(valid, [&] { b.storeGlobal(value, address, 4); });
+    b.storeGlobal(value, address, valid);
   }
   return success();
 }
@@ -393,12 +371,12 @@ LogicalResult SimtEmitter::emitReduceInto(ReduceIntoOp op) {
   for (TileIndex e : coverOf(tile)) {
     Value value = element(tile, e);
     Access at = access(view, op.getIndices(), shape, e);
-    guarded(b.both(owns(e, sizeOf(tile)), at.valid), [&] {
-      Value old = b.loadGlobal(type, at.address, 4);
-      Value total = type.isF32() ? Value(arith::AddFOp::create(b, old, value))
-                                 : b.add(old, value);
-      b.storeGlobal(total, at.address, 4);
-    });
+    Value mine = b.both(owns(e, sizeOf(tile)), at.valid);
+    Value from = mine ? b.select(mine, at.address, view.data) : at.address;
+    Value old = b.loadGlobal(type, from, 4);
+    Value total = type.isF32() ? Value(arith::AddFOp::create(b, old, value))
+                               : b.add(old, value);
+    b.storeGlobal(total, at.address, mine);
   }
   return failure(failedEmission);
 }
@@ -431,8 +409,7 @@ LogicalResult SimtEmitter::emitStoreSize(StoreSizeOp op) {
     if (op.getIndex())
       index = b.add(index, scalar(op.getIndex()));
     Value address = b.add(sizes, b.mul(index, b.i64(4)));
-    guarded(owns(e, sizeOf(tile)),
-            [&] { b.storeGlobal(value, address, 4); });
+    b.storeGlobal(value, address, owns(e, sizeOf(tile)));
   }
   return failure(failedEmission);
 }

@@ -58,10 +58,9 @@ Value SimtEmitter::foldThreads(Value value, Value identity,
   Value lane = b.createOrFold<arith::AndIOp>(thread, b.i32(31));
   Value warp = step(32);
   barrierBeforeWrite();
-  guarded(b.compare(CmpIPredicate::eq, lane, b.i32(0)), [&] {
-    b.storeShared(value, sharedBase,
-                  b.add(b.mul(warp, b.i32(4)), b.i32(offset)));
-  });
+  b.storeShared(value, sharedBase,
+                b.add(b.mul(warp, b.i32(4)), b.i32(offset)),
+                b.compare(CmpIPredicate::eq, lane, b.i32(0)));
   barrier();
   // Every warp folds the partial values again, so all threads get the result.
   int64_t lanes = llvm::PowerOf2Ceil(warps);
@@ -220,7 +219,6 @@ LogicalResult SimtEmitter::emitScan(ScanOp op) {
   if (rounds * warps > 32)
     return op.emitOpError("has no sm_90a lowering: a scan over ")
            << size << " elements with " << threads << " threads";
-  Merge add = [&](Value x, Value y) { return b.add(x, y); };
   Value zero = b.i32(0);
 
   bool uniform = isUniform(cover);
@@ -258,13 +256,12 @@ LogicalResult SimtEmitter::emitScan(ScanOp op) {
       offset = allocateShared(4 * count);
       Value warp = step(32);
       barrierBeforeWrite();
-      guarded(b.compare(CmpIPredicate::eq, lane, b.i32(31)), [&] {
-        for (auto [round, value] : llvm::enumerate(inclusive)) {
-          Value slot = b.add(warp, b.i32(round * warps));
-          b.storeShared(value, sharedBase,
-                        b.add(b.mul(slot, b.i32(4)), b.i32(offset)));
-        }
-      });
+      Value isLast = b.compare(CmpIPredicate::eq, lane, b.i32(31));
+      for (auto [round, value] : llvm::enumerate(inclusive)) {
+        Value slot = b.add(warp, b.i32(round * warps));
+        b.storeShared(value, sharedBase,
+                      b.add(b.mul(slot, b.i32(4)), b.i32(offset)), isLast);
+      }
       barrier();
       Value slot = b.createOrFold<arith::MinUIOp>(lane, b.i32(count - 1));
       Value part =
@@ -287,7 +284,6 @@ LogicalResult SimtEmitter::emitScan(ScanOp op) {
     define(result, cover[i],
            b.add(before[i], totals[uniform ? 0 : i / kVector]));
   setCover(result, cover);
-  (void)add;
   return failure(failedEmission);
 }
 

@@ -416,13 +416,12 @@ void SimtEmitter::spill(Value tile) {
   for (TileIndex e : cover)
     values.push_back(element(tile, e));
   barrierBeforeWrite();
-  for (auto [e, value] : llvm::zip(cover, values))
-    guarded(owns(e, size), [&] {
-      if (type.isInteger(1))
-        value = arith::ExtUIOp::create(b, b.getI8Type(), value);
-      Value at = b.mul(indexValue(e), b.i32(bytes));
-      b.storeShared(value, sharedBase, b.add(at, b.i32(offset)));
-    });
+  for (auto [e, value] : llvm::zip(cover, values)) {
+    if (type.isInteger(1))
+      value = arith::ExtUIOp::create(b, b.getI8Type(), value);
+    Value at = b.mul(indexValue(e), b.i32(bytes));
+    b.storeShared(value, sharedBase, b.add(at, b.i32(offset)), owns(e, size));
+  }
   barrier();
   tiles[tile].spill = offset;
 }

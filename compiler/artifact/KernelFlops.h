@@ -1,0 +1,18 @@
+// Floating-point operations of a kernel, for reports.
+#pragma once
+
+#include <cstdint>
+
+#include "dialects/Tile/IR/TileDialect.h"
+
+namespace hadal {
+
+/// Operations of the matrix products of one launch of |items| work items, two
+/// for a multiplication and its addition, at full grid. Grouped kernels count
+/// the rows of a batch in which every token goes to |expertsPerToken| of the
+/// experts. 0: unknown, since a product lies in a fold whose length is known at
+/// run time only, or there is none.
+uint64_t countLaunchFlops(tile::KernelOp kernel, uint64_t items,
+                          uint64_t expertsPerToken);
+
+} // namespace hadal

@@ -1,0 +1,45 @@
+// The kernels of one artifact on the simulator.
+#pragma once
+
+#include "runtime/device/GpuProgram.h"
+#include "runtime/drivers/sim/SimDriver.h"
+
+namespace hadal::sim {
+
+/// A kernel's PTX is parsed when it is first launched.
+class SimExecutable final : public Executable {
+public:
+  /// H5006 for the workspace.
+  static StatusOr<std::unique_ptr<Executable>>
+  load(Driver &driver, Memory &memory, const Artifact &artifact,
+       const SimOptions &options);
+
+  std::string_view variant() const override { return "sm_90a PTX"; }
+  using Executable::prepare;
+  StatusOr<std::unique_ptr<PreparedEntry>>
+  prepare(std::string name, const LaunchList &list, bool replayed) override;
+  void setProfiling(bool enabled) override;
+  std::span<const KernelTime> profile() const override { return times; }
+
+private:
+  friend class SimPreparedEntry;
+
+  SimExecutable(Memory &memory, const Artifact &artifact,
+                const SimOptions &options)
+      : Executable(artifact), memory(memory), options(options) {}
+  /// The module of kernel |index|; H5021 for PTX that sim does not model.
+  StatusOr<const PtxModule *> module(unsigned index);
+  Status launchOne(const std::string &entry, const GpuProgram &program,
+                   size_t index);
+
+  Memory &memory;
+  SimOptions options;
+  WorkspaceLayout layout;
+  DeviceBuffer workspace;
+  std::vector<std::shared_ptr<const PtxModule>> modules; // by kernel
+  uint64_t runs = 0;
+  bool profiling = false;
+  std::vector<KernelTime> times;
+};
+
+} // namespace hadal::sim

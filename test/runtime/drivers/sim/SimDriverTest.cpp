@@ -1,0 +1,159 @@
+// The sim driver on the toy model's PTX.
+#include <gtest/gtest.h>
+
+#include "runtime/cts/DriverSuite.h"
+#include "runtime/drivers/sim/SimDriver.h"
+#include "test/runtime/drivers/ToyModelCheck.h"
+
+using namespace hadal;
+using namespace hadal::sim;
+
+namespace {
+
+/// The toy model moves rows that no token fills, so its activations are not
+/// poisoned.
+SimOptions toyOptions(PolicyChoice policy) {
+  SimOptions options;
+  options.policy = policy;
+  options.poisonActivations = false;
+  return options;
+}
+
+DriverFactory withPolicy(const char *name, PolicyChoice policy) {
+  return {name, [policy] { return createSimDriver(toyOptions(policy)); }, 1};
+}
+
+class SimDriverTest : public testing::Test {
+protected:
+  /// One step of one token on the toy model with |from| in its PTX replaced by
+  /// |to|.
+  Status stepWith(const std::string &from, const std::string &to,
+                  SimOptions options = toyOptions(PolicyChoice::Eager)) {
+    std::vector<uint8_t> bytes = toy::kernelPtx();
+    std::string ptx(bytes.begin(), bytes.end());
+    if (!from.empty()) {
+      size_t at = ptx.find(from);
+      EXPECT_NE(at, std::string::npos) << from;
+      ptx.replace(at, from.size(), to);
+      line = 1 + std::count(ptx.begin(), ptx.begin() + long(at), '\n');
+    }
+    bytes.assign(ptx.begin(), ptx.end());
+    toy::writeFile(dir.file("m.hadal"),
+                   toy::assemble(toy::modelForSm90a(), {bytes}));
+    toy::writeWeights(dir.path());
+    auto model = Model::load(std::move(*createSimDriver(options)),
+                             {.artifactPath = dir.file("m.hadal"),
+                              .weightsDirectory = dir.path(),
+                              .quiet = true});
+    if (!model.ok())
+      return model.status();
+    auto session = Session::create(**model);
+    if (!session.ok())
+      return session.status();
+    StatusOr<uint32_t> row = (*session)->addRow();
+    std::vector<int32_t> tokens = {1};
+    StepRow step{*row, tokens, LogitsWanted::Last};
+    return (*session)->step(
+        {&step, 1},
+        [](size_t, uint64_t, std::span<const float>) { return Status(); });
+  }
+  void expectFinding(const Status &status,
+                     std::initializer_list<std::string> texts) {
+    EXPECT_EQ(status.code(), 5018) << status.toString();
+    for (const std::string &text : texts)
+      EXPECT_NE(status.message().find(text), std::string::npos)
+          << "'" << text << "' in: " << status.message();
+    EXPECT_EQ(status.message().find('\n'), std::string::npos);
+  }
+
+  toy::TempDir dir;
+  long line = 0; // of the change
+};
+
+} // namespace
+
+INSTANTIATE_TEST_SUITE_P(
+    Sim, DriverSuite,
+    testing::Values(withPolicy("eager", PolicyChoice::Eager),
+                    withPolicy("lazy", PolicyChoice::Lazy)),
+    driverName);
+
+TEST_F(SimDriverTest, TheToyModelRuns) {
+  for (PolicyChoice policy : {PolicyChoice::Eager, PolicyChoice::Lazy,
+                              PolicyChoice::Alternate}) {
+    auto model = toy::loadForSm90a(
+        std::move(*createSimDriver(toyOptions(policy))), dir);
+    ASSERT_TRUE(model.ok()) << model.status().toString();
+    EXPECT_EQ((*model)->driver().name(), "sim");
+    (*model)->executable().setProfiling(true);
+    toy::expectToyLogits(**model);
+    EXPECT_GT((*model)->executable().profile()[toy::kAttend].launches, 0u);
+  }
+}
+
+TEST_F(SimDriverTest, AFindingNamesKernelLineWarpAndAddress) {
+  ASSERT_TRUE(stepWith("", "").ok());
+  // `head` writes one element past the logits of its row in each row.
+  expectFinding(stepWith("st.global.f32 [%rd11], %f4",
+                         "st.global.f32 [%rd11+65536], %f4"),
+                {"entry 'head_1'", "kernel 'head'", "eager policy",
+                 "out-of-bounds", std::to_string(line), "warp 0", "0x"});
+}
+
+TEST_F(SimDriverTest, AccessBeforeTheDependencyWaitIsFound) {
+  // `attend` would read what `append` has written.
+  std::string wait = "griddepcontrol.wait;\n  ld.param.u64 %rd1, [y];";
+  expectFinding(stepWith(wait, "ld.param.u64 %rd1, [y];"),
+                {"kernel 'attend'", "griddepcontrol.wait"});
+}
+
+TEST_F(SimDriverTest, ActivationsThatNobodyWroteAreFound) {
+  // One token in a bucket of one: every row is written before it is moved.
+  SimOptions poisoned = toyOptions(PolicyChoice::Eager);
+  poisoned.poisonActivations = true;
+  Status clean = stepWith("", "", poisoned);
+  EXPECT_TRUE(clean.ok()) << clean.toString();
+  // `embed` forgets its store: `append` stores what it reads of x.
+  expectFinding(stepWith("st.global.f32 [%rd1], %f1;\nDONE", "DONE", poisoned),
+                {"kernel 'append'", "undefined"});
+  EXPECT_TRUE(
+      stepWith("st.global.f32 [%rd1], %f1;\nDONE", "DONE").ok());
+}
+
+TEST_F(SimDriverTest, WhatIsNotModelledIsRefusedByName) {
+  Status status = stepWith("abs.s32 %r10, %r10", "dp4a.u32.u32 %r10, %r10, %r10, %r10");
+  EXPECT_FALSE(status.ok());
+  EXPECT_NE(status.message().find("kernel 'embed'"), std::string::npos)
+      << status.message();
+  EXPECT_NE(status.message().find("line " + std::to_string(line)),
+            std::string::npos)
+      << status.message();
+}
+
+TEST_F(SimDriverTest, DeviceMemoryIsPredicted) {
+  schema::ArtifactT huge = toy::modelForSm90a();
+  huge.kernels[toy::kHead]->workspace_fixed = uint64_t(1) << 40;
+  auto model = toy::loadForSm90a(
+      std::move(*createSimDriver(toyOptions(PolicyChoice::Eager))), dir, huge);
+  EXPECT_EQ(model.status().code(), 5006);
+  EXPECT_NE(model.status().message().find("workspace 1.00 TiB"),
+            std::string::npos)
+      << model.status().message();
+}
+
+TEST(SimOptions, AreParsed) {
+  auto options =
+      parseSimOptions("policy=lazy,fp8=hopper13,seed=42,races=off,poison=off");
+  ASSERT_TRUE(options.ok()) << options.status().toString();
+  EXPECT_EQ(options->policy, PolicyChoice::Lazy);
+  EXPECT_EQ(options->fp8Accumulate, Fp8Accumulate::hopper13);
+  EXPECT_EQ(options->seed, 42u);
+  EXPECT_FALSE(options->checkRaces);
+  EXPECT_FALSE(options->poisonActivations);
+  EXPECT_EQ(parseSimOptions("")->policy, PolicyChoice::Eager);
+  EXPECT_EQ(parseSimOptions("policy=alternate")->policy,
+            PolicyChoice::Alternate);
+  for (const char *bad : {"policy=fast", "seed=x", "seed=", "speed=1", "lazy",
+                          "races=maybe", ","})
+    EXPECT_EQ(parseSimOptions(bad).status().code(), 5011) << bad;
+}
