@@ -1,5 +1,6 @@
 #include "compiler/driver/Register.h"
 #include "compiler/target/nvptx/EmitPtx.h"
+#include "compiler/target/nvptx/Lower/Fingerprint.h"
 #include "compiler/target/nvptx/Sm90/Convert/ConvertSm90.h"
 #include "compiler/target/nvptx/Sm90/IR/Sm90Dialect.h"
 #include "dialects/Dsv3/IR/Dsv3.h"
@@ -27,4 +28,5 @@ void hadal::registerAll(mlir::DialectRegistry &registry) {
   sm90::registerSm90Passes();
   sm90::registerConvertSm90Pass();
   nvptx::registerLowerTileToSm90Pass();
+  nvptx::registerPrintFingerprintsPass();
 }

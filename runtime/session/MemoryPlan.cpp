@@ -27,7 +27,7 @@ std::optional<uint64_t> stateBytes(const schema::Model &model,
   return tokens ? checkedMul(*tokens, row) : std::nullopt;
 }
 
-StatusOr<MemoryPlan> planSession(const Artifact &artifact,
+StatusOr<MemoryPlan> planSession(const Driver &driver, const Artifact &artifact,
                                  uint64_t cachePages) {
   const schema::Model &m = artifact.model();
   MemoryPlan plan;
@@ -36,7 +36,8 @@ StatusOr<MemoryPlan> planSession(const Artifact &artifact,
     uint64_t &sum = state->kind() == schema::StateKind::paged_cache
                         ? plan.cache
                         : plan.states;
-    std::optional<uint64_t> total = bytes ? checkedAdd(sum, *bytes) : bytes;
+    std::optional<uint64_t> total =
+        bytes ? checkedAdd(sum, driver.footprint(*bytes)) : bytes;
     if (!total || *total >> 60)
       return error(5006, "a cache of {} pages does not fit in memory; use "
                          "fewer rows",
@@ -48,7 +49,7 @@ StatusOr<MemoryPlan> planSession(const Artifact &artifact,
     for (const schema::Entry *e : *artifact.root().entries())
       most = std::max(most, artifact::inputBytes(
                                 m, *e, static_cast<schema::Input>(in)));
-    plan.io += most;
+    plan.io += driver.footprint(most);
   }
   uint64_t logits = 0;
   for (const schema::Entry *e : *artifact.root().entries()) {
@@ -56,17 +57,21 @@ StatusOr<MemoryPlan> planSession(const Artifact &artifact,
                       artifact::outputBytes(m, *e, schema::Output::logits));
     plan.activations = std::max(plan.activations, e->arena_bytes());
   }
-  plan.io += logits;
+  plan.io += driver.footprint(logits);
+  plan.activations = driver.footprint(plan.activations);
   return plan;
 }
 
-StatusOr<MemoryPlan> planModel(const Artifact &artifact, uint64_t cachePages) {
-  HADAL_ASSIGN_OR_RETURN(MemoryPlan plan, planSession(artifact, cachePages));
-  HADAL_ASSIGN_OR_RETURN(plan.weights, deviceWeightBytes(parameterSpecs(
-                                           artifact.root())));
+StatusOr<MemoryPlan> planModel(const Driver &driver, const Artifact &artifact,
+                               uint64_t cachePages) {
+  HADAL_ASSIGN_OR_RETURN(MemoryPlan plan,
+                         planSession(driver, artifact, cachePages));
+  HADAL_ASSIGN_OR_RETURN(
+      plan.weights,
+      deviceWeightBytes(driver, parameterSpecs(artifact.root())));
   HADAL_ASSIGN_OR_RETURN(WorkspaceLayout layout,
                          layoutWorkspace(artifact.root()));
-  plan.workspace = layout.bytes;
+  plan.workspace = driver.footprint(layout.bytes);
   if (plan.weights >> 60 || plan.workspace >> 60)
     return error(5006, "artifact '{}' needs more than 2^60 bytes of device "
                        "memory",

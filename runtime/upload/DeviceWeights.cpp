@@ -8,8 +8,6 @@ namespace hadal {
 
 namespace {
 
-constexpr uint64_t kAlignment = 256;
-
 uint64_t ceilDivide(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
 
 /// The spec of the codes of |spec|, as the file has them.
@@ -102,13 +100,13 @@ std::vector<ParameterSpec> hostSpecs(std::span<const ParameterSpec> specs) {
   return result;
 }
 
-StatusOr<uint64_t> deviceWeightBytes(std::span<const ParameterSpec> specs) {
+StatusOr<uint64_t> deviceWeightBytes(const Driver &driver,
+                                     std::span<const ParameterSpec> specs) {
   std::optional<uint64_t> total = 0;
   for (const ParameterSpec &spec : specs) {
     std::optional<DeviceLayout> layout = deviceLayout(spec);
-    std::optional<uint64_t> bytes =
-        layout ? checkedAlignUp(layout->bytes, kAlignment) : std::nullopt;
-    total = total && bytes ? checkedAdd(*total, *bytes) : std::nullopt;
+    total = layout ? checkedAdd(*total, driver.footprint(layout->bytes))
+                   : std::nullopt;
     if (!total)
       return error(5006, "parameter {}: its size on the device exceeds 64 bits",
                    spec.name);
@@ -119,14 +117,21 @@ StatusOr<uint64_t> deviceWeightBytes(std::span<const ParameterSpec> specs) {
 StatusOr<DeviceWeights>
 DeviceWeights::upload(Driver &driver, const WeightStore &host,
                       std::span<const ParameterSpec> specs, bool quiet) {
-  HADAL_ASSIGN_OR_RETURN(uint64_t total, deviceWeightBytes(specs));
+  uint64_t total = 0;
+  for (const ParameterSpec &spec : specs) {
+    std::optional<DeviceLayout> layout = deviceLayout(spec);
+    if (!layout)
+      return error(5006, "parameter {}: its size on the device exceeds 64 bits",
+                   spec.name);
+    total += layout->bytes;
+  }
   DeviceWeights weights;
   Progress progress("uploading weights", total, Progress::Unit::Bytes,
                     quiet ? nullptr : stderr);
   size_t scaleIndex = specs.size();
   for (size_t i = 0; i < specs.size(); ++i) {
     const ParameterSpec &spec = specs[i];
-    // Has a value: deviceWeightBytes has computed it.
+    // Has a value, as above.
     const DeviceLayout layout = *deviceLayout(spec);
     HADAL_ASSIGN_OR_RETURN(DeviceBuffer buffer,
                            DeviceBuffer::create(driver, layout.bytes,

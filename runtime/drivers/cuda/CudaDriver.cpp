@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/base/Checked.h"
 #include "runtime/base/Progress.h"
 #include "runtime/drivers/cuda/CudaExecutable.h"
 #include "runtime/drivers/cuda/PinnedRing.h"
@@ -10,6 +11,8 @@
 namespace hadal::cuda {
 
 namespace {
+
+constexpr uint64_t kPageBytes = uint64_t(2) << 20;
 
 class CudaDriver final : public Driver {
 public:
@@ -31,6 +34,11 @@ public:
     return DeviceMemory{free, total};
   }
 
+  uint64_t footprint(uint64_t bytes) const override {
+    // Large allocations are whole pages of 2 MiB, small ones share them.
+    const uint64_t unit = bytes > kPageBytes / 2 ? kPageBytes : 512;
+    return checkedAlignUp(bytes, unit).value_or(bytes);
+  }
   StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse,
                                    std::string_view name) override {
     HADAL_RETURN_IF_ERROR(device->enter());

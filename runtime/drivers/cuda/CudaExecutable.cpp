@@ -1,5 +1,6 @@
 #include "runtime/drivers/cuda/CudaExecutable.h"
 
+#include <cstdlib>
 #include <cstring>
 
 #include "runtime/drivers/cuda/CudaPreparedEntry.h"
@@ -7,9 +8,6 @@
 namespace hadal::cuda {
 
 namespace {
-
-/// Dynamic shared memory that a kernel may have without opting in.
-constexpr uint64_t kDefaultSharedBytes = 48 << 10;
 
 std::string isaText(uint32_t isa) {
   return fmt::format("{}.{}", isa / 10, isa % 10);
@@ -85,7 +83,7 @@ Status CudaExecutable::initialize(Driver &driver) {
   const auto &list = *artifact.root().kernels();
   unsigned cubins = 0;
   for (unsigned k = 0; k < list.size(); ++k) {
-    cubins += artifact.hasCode(k, "cubin");
+    cubins += usesCubin(k);
     if (list.Get(k)->shared_bytes() > device.sharedBytes())
       return error(5007,
                    "kernel '{}' of artifact '{}' needs {} bytes of shared "
@@ -105,6 +103,13 @@ Status CudaExecutable::initialize(Driver &driver) {
                                                 "the workspace"));
   }
   return {};
+}
+
+bool CudaExecutable::usesCubin(unsigned index) const {
+  const auto *ptxas = artifact.root().provenance()->ptxas();
+  const int major = ptxas ? std::atoi(ptxas->c_str()) : 0;
+  return artifact.hasCode(index, "cubin") &&
+         major <= device.driverVersion() / 1000;
 }
 
 CudaExecutable::~CudaExecutable() {
@@ -155,7 +160,7 @@ Status CudaExecutable::loadKernel(unsigned index) {
   const schema::Kernel &kernel = *artifact.root().kernels()->Get(index);
   if (!loaded.module)
     HADAL_RETURN_IF_ERROR(loadModule(
-        index, artifact.hasCode(index, "cubin") ? "cubin" : "ptx",
+        index, usesCubin(index) ? "cubin" : "ptx",
         loaded.module));
   Function function = nullptr;
   Result result = device.api().moduleGetFunction(&function, loaded.module,
@@ -165,11 +170,12 @@ Status CudaExecutable::loadKernel(unsigned index) {
                        "name: {}; compile the model again",
                  kernel.name()->string_view(), artifact.path(),
                  device.library().describe(result));
-  if (kernel.shared_bytes() > kDefaultSharedBytes)
-    HADAL_RETURN_IF_ERROR(device.check(
-        device.api().funcSetAttribute(function, kMaxDynamicSharedSizeBytes,
-                                      static_cast<int>(kernel.shared_bytes())),
-        "cuFuncSetAttribute"));
+  // Needed above 48 KiB. It also makes the driver load the function now: that
+  // must not happen while a graph is captured.
+  HADAL_RETURN_IF_ERROR(device.check(
+      device.api().funcSetAttribute(function, kMaxDynamicSharedSizeBytes,
+                                    static_cast<int>(kernel.shared_bytes())),
+      "cuFuncSetAttribute"));
   loaded.offsets = parameterOffsets(kernel);
   loaded.function = function;
   return {};

@@ -1,5 +1,6 @@
 #include "compiler/target/nvptx/Lower/Pipeline.h"
 
+#include "compiler/target/nvptx/Lower/KernelLowering.h"
 #include "compiler/target/nvptx/Lower/PipelineEmitter.h"
 
 namespace hadal::nvptx {
@@ -8,6 +9,8 @@ mlir::FailureOr<sm90::KernelOp> lowerPipeline(tile::KernelOp kernel,
                                               const Chip &chip,
                                               mlir::OpBuilder &builder) {
   mlir::OpBuilder::InsertionGuard guard(builder);
+  if (const KernelLowering *special = findKernelLowering(kernel))
+    return lowerSpecialised(*special, kernel, chip, builder);
   mlir::FailureOr<sm90::KernelOp> lowered =
       PipelineEmitter(kernel, chip).emit(builder);
   if (mlir::failed(lowered))

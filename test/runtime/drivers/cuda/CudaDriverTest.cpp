@@ -247,12 +247,12 @@ TEST_F(CudaTest, ModulesAreLoadedOncePerKernelThatIsUsed) {
   EXPECT_EQ(fake().images.size(), 6u); // all but scratch and mxcsr
 }
 
-TEST_F(CudaTest, SharedMemoryAboveTheDefaultIsOptedInTo) {
-  for (uint64_t bytes : {48u << 10, (48u << 10) + 16, 232448u}) {
+TEST_F(CudaTest, SharedMemoryIsOptedInTo) {
+  for (uint64_t bytes : {0u, 48u << 10, (48u << 10) + 16, 232448u}) {
     StatusOr<Artifact> artifact = open(
         [&](schema::ArtifactT &a) { a.kernels[toy::kHead]->shared_bytes = bytes; });
     ASSERT_TRUE(artifact.ok()) << artifact.status().toString();
-    fake().optIns = 0;
+    fake().optIns.clear();
     auto driver = createFake();
     auto executable = (*driver)->load(*artifact);
     ASSERT_TRUE(executable.ok());
@@ -260,7 +260,7 @@ TEST_F(CudaTest, SharedMemoryAboveTheDefaultIsOptedInTo) {
     bindings.parameters.resize(3);
     bindings.states.resize(5);
     ASSERT_TRUE((*executable)->prepare(4, bindings).ok());
-    EXPECT_EQ(fake().optIns, bytes > 48u << 10);
+    EXPECT_EQ(fake().optIns, std::vector<int>{static_cast<int>(bytes)});
   }
 }
 
@@ -307,6 +307,27 @@ TEST_F(CudaTest, ACubinIsPreferredToPtx) {
   EXPECT_EQ(status.code(), 5007);
   EXPECT_NE(status.message().find("the cubin of kernel 'head'"),
             std::string::npos);
+}
+
+TEST_F(CudaTest, ADriverOlderThanThePtxasGetsThePtx) {
+  StatusOr<Artifact> artifact = open([](schema::ArtifactT &a) {
+    a.provenance->ptxas = "13.0.88";
+    for (auto &kernel : a.kernels) {
+      kernel->code.push_back(
+          std::make_unique<schema::KernelCodeT>(*kernel->code[0]));
+      kernel->code.back()->variant = "cubin";
+    }
+  });
+  ASSERT_TRUE(artifact.ok()) << artifact.status().toString();
+  for (auto [version, variant] : {std::pair(12080, "sm_90a PTX"),
+                                  std::pair(13000, "sm_90a cubin"),
+                                  std::pair(14010, "sm_90a cubin")}) {
+    fake().driverVersion = version;
+    auto driver = createFake();
+    auto executable = (*driver)->load(*artifact);
+    ASSERT_TRUE(executable.ok());
+    EXPECT_EQ((*executable)->variant(), variant);
+  }
 }
 
 // ---- refusals: one line each, and nothing stays behind
@@ -374,6 +395,14 @@ TEST_F(CudaTest, TooLittleMemoryIsRefusedBeforeAnythingIsAllocated) {
                 {"of device memory", "weights ", "cache ", "activations ",
                  "1000 B of 1000 B free"});
   EXPECT_EQ(fake().usedMemory, 0u);
+}
+
+TEST_F(CudaTest, LargeAllocationsTakeWholePages) {
+  auto driver = createFake();
+  EXPECT_EQ((*driver)->footprint(1), 512u);
+  EXPECT_EQ((*driver)->footprint(1u << 20), 1u << 20);
+  EXPECT_EQ((*driver)->footprint((1u << 20) + 1), 2u << 20);
+  EXPECT_EQ((*driver)->footprint(5u << 20), 6u << 20);
 }
 
 TEST_F(CudaTest, ExhaustedStagingMemoryIsRefused) {

@@ -341,7 +341,7 @@ FAKE(cuFuncSetAttribute, Function function, int attribute, int value) {
   if (attribute != kMaxDynamicSharedSizeBytes || value > state.sharedOptin)
     return kInvalidValue;
   reinterpret_cast<FakeFunction *>(function)->sharedLimit = value;
-  ++state.optIns;
+  state.optIns.push_back(value);
   return kSuccess;
 }
 FAKE(cuLaunchKernelEx, const LaunchConfig *config, Function function,

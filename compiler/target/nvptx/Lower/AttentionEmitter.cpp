@@ -1,0 +1,326 @@
+#include "compiler/target/nvptx/Lower/AttentionEmitter.h"
+
+using namespace mlir;
+
+namespace hadal::nvptx {
+
+//===----------------------------------------------------------------------===//
+// Arguments
+//===----------------------------------------------------------------------===//
+
+void AttentionEmitter::begin(OpBuilder &outer, int64_t threads,
+                             int64_t workspacePerItem) {
+  MLIRContext *context = kernel.getContext();
+  auto pointer = LLVM::LLVMPointerType::get(context, 1);
+  auto i64Type = IntegerType::get(context, 64);
+  SmallVector<Type> slots;
+  for (BlockArgument arg : kernel.getKernelArguments()) {
+    slots.push_back(pointer);
+    if (auto view = dyn_cast<tile::ViewType>(arg.getType()))
+      slots.append(view.getNumSlots() - 1, i64Type);
+    if (auto view = dyn_cast<tile::ViewType>(arg.getType());
+        view && view.isScaled())
+      slots[slots.size() - view.getNumDynamic() - 1] = pointer;
+  }
+  if (workspacePerItem)
+    slots.push_back(pointer);
+  target = sm90::KernelOp::create(outer, kernel.getLoc(), kernel.getSymName(),
+                                  threads, slots);
+  if (workspacePerItem)
+    target.setWorkspacePerItem(workspacePerItem);
+  builder.emplace(kernel.getLoc(), context);
+  builder->setInsertionPointToEnd(&target.getBodyBlock());
+
+  unsigned slot = 0;
+  auto next = [&] { return target.getBodyBlock().getArgument(slot++); };
+  for (BlockArgument arg : kernel.getKernelArguments()) {
+    auto type = dyn_cast<tile::ViewType>(arg.getType());
+    if (!type) {
+      sizes = next();
+      continue;
+    }
+    ArgumentView view;
+    view.type = type;
+    view.dataSlot = slot;
+    view.data = next();
+    if (type.isScaled())
+      next();
+    for (int64_t extent : type.getShape()) {
+      view.extentSlots.push_back(extent < 0 ? slot : -1);
+      view.extents.push_back(extent < 0 ? Value(next())
+                                        : builder->i64(extent));
+    }
+    views.push_back(std::move(view));
+  }
+  if (workspacePerItem)
+    workspace = next();
+}
+
+Value AttentionEmitter::mapOf(const ArgumentView &view, int64_t rows) {
+  ArrayRef<int64_t> shape = view.type.getShape();
+  int64_t rank = shape.size();
+  SmallVector<int64_t> extents, strides, box(rank, 1);
+  int64_t stride = view.type.getElementType().getIntOrFloatBitWidth() / 8;
+  for (int64_t i = rank - 1; i >= 0; --i) {
+    extents.push_back(shape[i] >= 0 ? shape[i] : -1 - view.extentSlots[i]);
+    strides.push_back(stride);
+    stride = i == rank - 1 ? tile::rowPitchBytes(view.type) : stride * shape[i];
+  }
+  box[0] = 64;
+  box[1] = rows;
+  Value map = target.addTensorMap(
+      sm90::MapAttr::get(kernel.getContext(), view.dataSlot,
+                         view.type.getElementType(), extents, strides, box,
+                         /*swizzle=*/128));
+  sm90::PrefetchMapOp::create(*builder, map);
+  return map;
+}
+
+void AttentionEmitter::emitThread() {
+  sm90::AsmBuilder &b = *builder;
+  thread = sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Tid);
+  lane = b.bitAnd(thread, b.i32(31));
+  quad = b.bitAnd(lane, b.i32(3));
+  rowInGroup = b.add(b.shl(b.bitAnd(b.shr(thread, 5), b.i32(3)), 4),
+                     b.shr(lane, 2));
+}
+
+//===----------------------------------------------------------------------===//
+// Scalars
+//===----------------------------------------------------------------------===//
+
+Value AttentionEmitter::wide(Value i32) {
+  return arith::ExtSIOp::create(*builder, builder->getI64Type(), i32);
+}
+Value AttentionEmitter::byteOffset(Value pointer, Value bytes) {
+  return LLVM::GEPOp::create(*builder, pointer.getType(), builder->getI8Type(),
+                             pointer, ArrayRef<LLVM::GEPArg>{bytes});
+}
+Value AttentionEmitter::loadI32(Value pointer, Value index) {
+  sm90::AsmBuilder &b = *builder;
+  return LLVM::LoadOp::create(
+      b, b.getI32Type(), byteOffset(pointer, b.mul(wide(index), b.i64(4))));
+}
+Value AttentionEmitter::minS(Value a, Value c) {
+  return arith::MinSIOp::create(*builder, a, c);
+}
+Value AttentionEmitter::maxS(Value a, Value c) {
+  return arith::MaxSIOp::create(*builder, a, c);
+}
+Value AttentionEmitter::sub(Value a, Value c) {
+  return arith::SubIOp::create(*builder, a, c);
+}
+Value AttentionEmitter::ceilDiv(Value a, int64_t divisor) {
+  return builder->udiv(builder->add(a, builder->i32(divisor - 1)),
+                       builder->i32(divisor));
+}
+Value AttentionEmitter::less(Value a, Value c) {
+  return builder->cmp(arith::CmpIPredicate::slt, a, c);
+}
+
+void AttentionEmitter::emitIf(Value condition,
+                              llvm::function_ref<void()> body) {
+  sm90::AsmBuilder &b = *builder;
+  auto ifOp = scf::IfOp::create(b, TypeRange(), condition, false);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(ifOp.thenBlock()->getTerminator());
+  body();
+}
+
+//===----------------------------------------------------------------------===//
+// Fragments
+//===----------------------------------------------------------------------===//
+
+VectorType AttentionEmitter::f32s(int64_t count) {
+  return VectorType::get({count}, builder->getF32Type());
+}
+
+Value AttentionEmitter::splat(double value, int64_t count) {
+  auto type = f32s(count);
+  return arith::ConstantOp::create(
+      *builder,
+      DenseElementsAttr::get(type, static_cast<float>(value)));
+}
+
+Value AttentionEmitter::splatOf(Value scalar, int64_t count) {
+  return vector::BroadcastOp::create(
+      *builder, VectorType::get({count}, scalar.getType()), scalar);
+}
+
+Value AttentionEmitter::spreadRows(Value rows, int64_t count) {
+  SmallVector<int64_t> mask;
+  for (int64_t i = 0; i < count; ++i)
+    mask.push_back((i >> 1) & 1);
+  return vector::ShuffleOp::create(*builder, rows, rows, mask);
+}
+
+Value AttentionEmitter::multiply(Value tile, Value registers, Value operandB,
+                                 bool mn, int64_t columns, Value acc) {
+  sm90::AsmBuilder &b = *builder;
+  auto accType = sm90::AccType::get(b.getContext(), columns / 2);
+  Value inFlight;
+  if (acc)
+    inFlight = sm90::MmaFenceOp::create(b, TypeRange(accType), ValueRange(acc))
+                   .getAccumulators()[0];
+  else
+    sm90::MmaFenceOp::create(b, TypeRange(), ValueRange());
+  Value product = sm90::MmaOp::create(b, accType, tile, registers, operandB,
+                                      inFlight, mn);
+  sm90::MmaCommitOp::create(b);
+  auto wait = sm90::MmaWaitOp::create(
+      b, TypeRange(f32s(columns / 2)), TypeRange(), ValueRange(product),
+      ValueRange(), registers ? ValueRange(registers) : ValueRange(), 0);
+  return wait.getValues()[0];
+}
+
+Value AttentionEmitter::packBf16(Value fragment) {
+  sm90::AsmBuilder &b = *builder;
+  SmallVector<Value> elements = b.unpack(fragment), words;
+  auto pair = VectorType::get({2}, b.getBF16Type());
+  for (size_t i = 0; i < elements.size(); i += 2)
+    words.push_back(LLVM::BitcastOp::create(
+        b, b.getI32Type(),
+        b.intrinsic("llvm.nvvm.ff2bf16x2.rn", pair,
+                    {elements[i + 1], elements[i]})));
+  return b.pack(words, VectorType::get({static_cast<int64_t>(words.size())},
+                                       b.getI32Type()));
+}
+
+//===----------------------------------------------------------------------===//
+// Online softmax
+//===----------------------------------------------------------------------===//
+
+Value AttentionEmitter::finiteReference(Value max) {
+  sm90::AsmBuilder &b = *builder;
+  Value none = splat(-std::numeric_limits<double>::infinity(), 2);
+  Value empty =
+      arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, max, none);
+  return arith::SelectOp::create(b, empty, splat(0, 2), max);
+}
+
+// With scale > 0 the maximum of the scaled scores is the scaled maximum, so that
+// scale and reference are one fused multiply-add.
+Value AttentionEmitter::softmaxStep(SoftmaxRegisters &state, Value scores,
+                                    double scale) {
+  sm90::AsmBuilder &b = *builder;
+  int64_t count = cast<VectorType>(scores.getType()).getNumElements();
+  Value most = sm90::RowReduceOp::create(b, f32s(2), sm90::Reduce::Max, scores,
+                                         /*width=*/2);
+  most = arith::MulFOp::create(b, most, splat(scale, 2));
+  Value max = arith::MaximumFOp::create(b, state.max, most);
+  Value reference = finiteReference(max);
+  Value weight = math::Exp2Op::create(
+      b, arith::SubFOp::create(b, state.max, reference));
+  Value p = math::Exp2Op::create(
+      b, math::FmaOp::create(
+             b, scores, splat(scale, count),
+             spreadRows(arith::NegFOp::create(b, reference), count)));
+  SmallVector<Value> elements = b.unpack(p), rows;
+  for (int64_t half = 0; half < 2; ++half) {
+    SmallVector<Value> parts;
+    for (int64_t i = 0; i < count; ++i)
+      if (((i >> 1) & 1) == half)
+        parts.push_back(elements[i]);
+    while (parts.size() > 1) { // short chains of dependent instructions
+      for (size_t i = 0; i < parts.size() / 2; ++i)
+        parts[i] = arith::AddFOp::create(b, parts[2 * i], parts[2 * i + 1]);
+      parts.resize(parts.size() / 2);
+    }
+    rows.push_back(parts[0]);
+  }
+  state.sum = math::FmaOp::create(b, state.sum, weight, b.pack(rows, f32s(2)));
+  int64_t values = cast<VectorType>(state.acc.getType()).getNumElements();
+  state.acc =
+      arith::MulFOp::create(b, state.acc, spreadRows(weight, values));
+  state.max = max;
+  return p;
+}
+
+Value AttentionEmitter::quadSum(Value rows) {
+  sm90::AsmBuilder &b = *builder;
+  for (int64_t mask : {1, 2})
+    rows = arith::AddFOp::create(
+        b, rows, sm90::ShuffleXorOp::create(b, rows.getType(), rows, mask));
+  return rows;
+}
+
+void AttentionEmitter::softmaxMerge(SoftmaxRegisters &state,
+                                    const SoftmaxRegisters &other) {
+  sm90::AsmBuilder &b = *builder;
+  Value max = arith::MaximumFOp::create(b, state.max, other.max);
+  Value reference = finiteReference(max);
+  auto weightOf = [&](Value of) -> Value {
+    return math::Exp2Op::create(b, arith::SubFOp::create(b, of, reference));
+  };
+  auto weigh = [&](Value a, Value wa, Value c, Value wc) -> Value {
+    return arith::AddFOp::create(b, arith::MulFOp::create(b, a, wa),
+                                 arith::MulFOp::create(b, c, wc));
+  };
+  Value wa = weightOf(state.max), wc = weightOf(other.max);
+  int64_t count = cast<VectorType>(state.acc.getType()).getNumElements();
+  state.sum = weigh(state.sum, wa, other.sum, wc);
+  state.acc = weigh(state.acc, spreadRows(wa, count), other.acc,
+                    spreadRows(wc, count));
+  state.max = max;
+}
+
+Value AttentionEmitter::softmaxFinish(const SoftmaxRegisters &state) {
+  sm90::AsmBuilder &b = *builder;
+  Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, state.sum,
+                                      splat(0, 2));
+  Value sum = arith::SelectOp::create(b, empty, splat(1, 2), state.sum);
+  Value inverse = arith::DivFOp::create(b, splat(1, 2), sum);
+  int64_t count = cast<VectorType>(state.acc.getType()).getNumElements();
+  return arith::MulFOp::create(b, state.acc, spreadRows(inverse, count));
+}
+
+//===----------------------------------------------------------------------===//
+// Output
+//===----------------------------------------------------------------------===//
+
+void AttentionEmitter::transposeQuads(MutableArrayRef<Value> words) {
+  sm90::AsmBuilder &b = *builder;
+  for (int64_t bit : {1, 2}) {
+    Value odd =
+        b.cmp(arith::CmpIPredicate::ne, b.bitAnd(quad, b.i32(bit)), b.i32(0));
+    for (size_t i = 0; i < words.size(); ++i) {
+      if (i & bit)
+        continue;
+      Value &low = words[i], &high = words[i + bit];
+      Value gives = arith::SelectOp::create(b, odd, low, high);
+      Value takes =
+          sm90::ShuffleXorOp::create(b, gives.getType(), gives, bit);
+      Value keptLow = arith::SelectOp::create(b, odd, takes, low);
+      high = arith::SelectOp::create(b, odd, high, takes);
+      low = keptLow;
+    }
+  }
+}
+
+void AttentionEmitter::storeRows(Value fragment, ArrayRef<Value> rows,
+                                 ArrayRef<Value> valid, Value column,
+                                 int64_t limit) {
+  sm90::AsmBuilder &b = *builder;
+  SmallVector<Value> all = b.unpack(packBf16(fragment));
+  auto piece = VectorType::get({4}, b.getI32Type());
+  for (int64_t half = 0; half < 2; ++half) {
+    SmallVector<Value> words; // of each block of 8 columns
+    for (size_t i = half; i < all.size(); i += 2)
+      words.push_back(all[i]);
+    transposeQuads(words);
+    emitIf(valid[half], [&] {
+      for (size_t i = 0; i < words.size(); i += 4) {
+        // Lane q of the quad holds the 16 bytes of block i + q.
+        Value at = b.add(column, b.shl(b.add(quad, b.i32(i)), 3));
+        emitIf(less(at, b.i32(limit)), [&] {
+          LLVM::StoreOp::create(
+              b, b.pack(ArrayRef<Value>(words).slice(i, 4), piece),
+              byteOffset(rows[half], b.mul(wide(at), b.i64(2))),
+              /*alignment=*/16);
+        });
+      }
+    });
+  }
+}
+
+} // namespace hadal::nvptx

@@ -1,0 +1,98 @@
+// What the specialised attention lowerings share: arguments, the registers of a
+// wgmma accumulator, online softmax, output rows.
+#pragma once
+
+#include <optional>
+
+#include "compiler/target/nvptx/Sm90/Convert/AsmBuilder.h"
+#include "dialects/Tile/IR/TileDialect.h"
+
+namespace hadal::nvptx {
+
+/// A view among the arguments of a kernel being lowered.
+struct ArgumentView {
+  tile::ViewType type;
+  mlir::Value data; ///< !llvm.ptr<1>
+  unsigned dataSlot = 0;
+  /// Of each dimension: the extent (i64), and its slot or -1.
+  llvm::SmallVector<mlir::Value> extents;
+  llvm::SmallVector<int64_t> extentSlots;
+};
+
+/// The running state of 64 rows of softmax(s) . v in a warpgroup: of this
+/// thread's two rows the maxima and its own share of the sums (vector<2xf32>),
+/// and its registers of the weighted values. Scores are in units of log2.
+struct SoftmaxRegisters {
+  mlir::Value max, sum, acc;
+};
+
+class AttentionEmitter {
+protected:
+  using Value = mlir::Value;
+
+  explicit AttentionEmitter(tile::KernelOp kernel) : kernel(kernel) {}
+
+  /// Creates the sm90.kernel with |kernel|'s argument slots, and its workspace
+  /// of |workspacePerItem| bytes if not 0; views and sizes are set.
+  void begin(mlir::OpBuilder &outer, int64_t threads, int64_t workspacePerItem);
+  /// The tensor map of |view| with boxes of 64 columns and |rows| rows.
+  Value mapOf(const ArgumentView &view, int64_t rows);
+
+  /// This thread's place in its warpgroup: lane, quad (lane & 3), row
+  /// (16 warp + lane / 4) and the thread's number in the CTA.
+  void emitThread();
+
+  //===--- Scalars, i32 unless said -----------------------------------------===//
+
+  Value wide(Value i32);
+  Value byteOffset(Value pointer, Value bytes);
+  /// i32 element |index| of |pointer|.
+  Value loadI32(Value pointer, Value index);
+  Value minS(Value a, Value c);
+  Value maxS(Value a, Value c);
+  Value sub(Value a, Value c);
+  /// |a| / |divisor| rounded up, of non-negative numbers.
+  Value ceilDiv(Value a, int64_t divisor);
+  Value less(Value a, Value c);
+  /// Runs |body| in the branch taken where |condition| holds.
+  void emitIf(Value condition, llvm::function_ref<void()> body);
+
+  //===--- Fragments ---------------------------------------------------------===//
+
+  mlir::VectorType f32s(int64_t count);
+  Value splat(double value, int64_t count);
+  Value splatOf(Value scalar, int64_t count);
+  /// The values of this thread's two rows at each of |count| registers.
+  Value spreadRows(Value rows, int64_t count);
+  /// a . b, issued and waited for. |registers| (i32, operand a) or |tile|.
+  Value multiply(Value tile, Value registers, Value operandB, bool mn,
+                 int64_t columns, Value acc);
+  /// Pairs of f32 registers as words of two bf16: operand A of the next wgmma.
+  Value packBf16(Value fragment);
+  /// 0 where |max| is -inf, so that no difference of infinities is formed.
+  Value finiteReference(Value max);
+  /// One step: |scores| raw products of |count| registers, -inf where masked.
+  /// Returns p and scales |state|'s sum and acc to the new maximum.
+  Value softmaxStep(SoftmaxRegisters &state, Value scores, double scale);
+  /// The sum over the four lanes of a row.
+  Value quadSum(Value rows);
+  /// Merges |other| into |state| (whole sums).
+  void softmaxMerge(SoftmaxRegisters &state, const SoftmaxRegisters &other);
+  /// acc / sum; 0 for a row that saw no key.
+  Value softmaxFinish(const SoftmaxRegisters &state);
+  /// Words 4k..4k+3 of lane q become those of block 4k+q of the four lanes.
+  void transposeQuads(llvm::MutableArrayRef<Value> words);
+  /// Stores |fragment| as bf16: this thread's two rows start at |rows| (pointers)
+  /// and are written where |valid|; columns from |column| on, below |limit|.
+  void storeRows(Value fragment, llvm::ArrayRef<Value> rows,
+                 llvm::ArrayRef<Value> valid, Value column, int64_t limit);
+
+  tile::KernelOp kernel;
+  sm90::KernelOp target;
+  std::optional<sm90::AsmBuilder> builder;
+  llvm::SmallVector<ArgumentView> views;
+  Value sizes, workspace; // !llvm.ptr<1>
+  Value thread, lane, quad, rowInGroup;
+};
+
+} // namespace hadal::nvptx

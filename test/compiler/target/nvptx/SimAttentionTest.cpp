@@ -1,0 +1,177 @@
+// The specialised attention lowerings on the simulator.
+#include "test/compiler/kernels/AttentionBatch.h"
+
+namespace hadal::kernels::test {
+namespace {
+
+/// builderOf with words of the schedule replaced.
+template <typename Spec, typename Builder>
+Executable::Build scheduledBuilderOf(const Spec &spec, Builder build,
+                                     std::map<std::string, int64_t> words) {
+  return [whole = builderOf(spec, build), words](mlir::OpBuilder &builder) {
+    tile::KernelOp kernel = whole(builder);
+    mlir::NamedAttrList list(kernel.getSchedule().getWords());
+    for (auto &[key, value] : words)
+      list.set(key, builder.getI64IntegerAttr(value));
+    kernel.setScheduleAttr(tile::ScheduleAttr::get(
+        builder.getContext(), list.getDictionary(builder.getContext())));
+    return kernel;
+  };
+}
+
+constexpr double kScale = 0.1352337789;
+
+void checkDecode(Shape s, std::vector<int64_t> lengths,
+                 std::vector<int64_t> queries, int64_t maxQueries,
+                 std::map<std::string, int64_t> words = {}) {
+  SCOPED_TRACE(s.heads);
+  SCOPED_TRACE(s.latent);
+  Batch batch(s, Act::bf16, Weight::f32, lengths, queries);
+  Buffer query = batch.random.matrix(Format::bf16, batch.capacity * s.heads,
+                                     s.width());
+  Executable kernel(
+      scheduledBuilderOf(decodeSpec(s, Act::bf16, maxQueries, kScale),
+                         buildMlaDecode, words),
+      Mode::loops);
+  Comparison comparison =
+      compareRows(batch.decode(kernel, query),
+                  absorbedReference(batch, query, kScale));
+  HADAL_EXPECT_CLOSE(comparison, attentionTolerance(Act::bf16));
+}
+
+TEST(MlaDecodeSm90, matchesTheReferenceAtTheWidthsOfV3) {
+  checkDecode({128, 128, 64, 128, 512, 64}, {70, 5}, {1, 1}, 1);
+}
+
+TEST(MlaDecodeSm90, raggedWidthsAndHeads) {
+  checkDecode({16, 16, 16, 16, 48, 64}, {200, 64}, {1, 1}, 1);
+  checkDecode({4, 16, 8, 16, 24, 64}, {1, 70, 128}, {1, 1, 1}, 1);
+  checkDecode({80, 16, 8, 16, 160, 64}, {65}, {1}, 1);
+  checkDecode({96, 16, 16, 16, 200, 128}, {130, 257}, {1, 1}, 1);
+  checkDecode({1, 16, 64, 16, 64, 64}, {33}, {1}, 1);
+}
+
+TEST(MlaDecodeSm90, severalQueriesPerSequenceAreCausal) {
+  checkDecode({4, 16, 8, 16, 24, 64}, {9, 100}, {2, 3}, 4);
+  checkDecode({24, 16, 8, 16, 72, 64}, {90, 40, 7}, {7, 0, 7}, 8);
+  checkDecode({128, 16, 16, 16, 128, 64}, {70}, {2}, 2);
+}
+
+TEST(MlaDecodeSm90, aSequenceWithoutKeysGivesZeros) {
+  Shape s{16, 16, 16, 16, 128, 64};
+  Batch batch(s, Act::bf16, Weight::f32, {0, 3}, {1, 1});
+  batch.positions.set(0, 0, 0);
+  Buffer query = batch.random.matrix(Format::bf16, batch.capacity * s.heads,
+                                     s.width());
+  Executable kernel(builderOf(decodeSpec(s, Act::bf16, 1, kScale),
+                              buildMlaDecode),
+                    Mode::loops);
+  Buffer o = batch.decode(kernel, query);
+  for (int64_t h = 0; h < s.heads; ++h)
+    for (int64_t c = 0; c < s.latent; ++c)
+      EXPECT_EQ(o.at(h, c), 0.0);
+}
+
+TEST(MlaDecodeSm90, aSplitFoldComputesTheSame) {
+  // More chunks than parts, as many, fewer, and a part of one tile.
+  for (int64_t split : {2, 4})
+    checkDecode({16, 16, 16, 16, 128, 64}, {1, 300, 130, 64}, {1, 1, 4, 1}, 4,
+                {{"split", split}, {"chunk", 64}});
+  checkDecode({128, 128, 64, 128, 512, 64}, {200}, {1}, 1,
+              {{"split", 2}, {"chunk", 128}});
+}
+
+TEST(MlaDecodeSm90, aRowAloneAndInABatchIsBitEqual) {
+  Shape s{16, 16, 8, 16, 72, 64};
+  for (int64_t split : {1, 3}) {
+    Executable kernel(
+        scheduledBuilderOf(decodeSpec(s, Act::bf16, 1, 0.2), buildMlaDecode,
+                           {{"split", split}, {"chunk", 64}}),
+        Mode::loops);
+    Batch batch(s, Act::bf16, Weight::f32, {90, 450, 3}, {1, 1, 1});
+    Buffer query =
+        batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
+    Buffer together = batch.decode(kernel, query, 3);
+    for (int64_t r = 0; r < 3; ++r) {
+      // The same sequence as row 0 of a launch of one row.
+      Batch single = batch;
+      single.sizes = makeSizes(1, 1);
+      single.tokens = 1;
+      for (int64_t p = 0; p < batch.table.cols(); ++p)
+        single.table.set(0, p, batch.table.at(r, p));
+      single.kvLen.set(0, 0, batch.kvLen.at(r, 0));
+      single.positions.set(0, 0, batch.positions.at(r, 0));
+      for (int64_t i = 1; i < single.qStart.rows(); ++i)
+        single.qStart.set(i, 0, 1);
+      Buffer own = query;
+      for (int64_t h = 0; h < s.heads; ++h)
+        for (int64_t c = 0; c < s.width(); ++c)
+          own.set(h, c, query.at(r * s.heads + h, c));
+      Buffer alone = single.decode(kernel, own, 4);
+      for (int64_t h = 0; h < s.heads; ++h)
+        EXPECT_EQ(alone.rowBytes(h), together.rowBytes(r * s.heads + h));
+    }
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Refusals
+//===----------------------------------------------------------------------===//
+
+/// The error of compiling what |build| makes; empty if it compiles.
+std::string errorOf(const Executable::Build &build) {
+  try {
+    Executable kernel(build, Mode::loops);
+  } catch (const std::runtime_error &error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST(MlaDecodeSm90, refusesAnEditedBody) {
+  Executable::Build whole =
+      builderOf(decodeSpec({128, 128, 64, 128, 512, 64}, Act::bf16, 1, kScale),
+                buildMlaDecode);
+  EXPECT_EQ(errorOf(whole), "");
+  // The sums over rounded weights, say.
+  std::string error = errorOf([&](mlir::OpBuilder &builder) {
+    tile::KernelOp kernel = whole(builder);
+    kernel.walk([&](mlir::arith::TruncFOp op) {
+      if (!op->getParentOfType<tile::FoldOp>())
+        return;
+      for (mlir::Operation *user : op.getIn().getUsers())
+        if (auto reduce = mlir::dyn_cast<tile::ReduceOp>(user)) {
+          builder.setInsertionPoint(reduce);
+          reduce.getSourceMutable().assign(mlir::arith::ExtFOp::create(
+              builder, op.getLoc(), op.getIn().getType(),
+              mlir::arith::TruncFOp::create(builder, op.getLoc(), op.getType(),
+                                            op.getIn())));
+        }
+    });
+    return kernel;
+  });
+  EXPECT_NE(error.find("bring the lowering up to date"), std::string::npos)
+      << error;
+}
+
+TEST(MlaDecodeSm90, refusesWhatItDoesNotServe) {
+  auto refusal = [&](Shape s, Act act, std::map<std::string, int64_t> words) {
+    return errorOf(scheduledBuilderOf(decodeSpec(s, act, 1, kScale),
+                                      buildMlaDecode, words));
+  };
+  auto expect = [](const std::string &error, const char *part) {
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+  };
+  Shape s{16, 16, 16, 16, 128, 64};
+  expect(refusal(s, Act::f32, {}), "activations of f32");
+  expect(refusal(s, Act::bf16, {{"chunk", 100}}), "a chunk of 100 keys");
+  s.pageSize = 16;
+  expect(refusal(s, Act::bf16, {}), "pages of 16 rows");
+  s = {16, 16, 16, 16, 132, 64};
+  expect(refusal(s, Act::bf16, {}), "not multiples of 8");
+  s = {16, 16, 16, 16, 576, 64};
+  expect(refusal(s, Act::bf16, {}), "exceeds the registers");
+}
+
+} // namespace
+} // namespace hadal::kernels::test
