@@ -54,7 +54,5 @@ Status decodeCopyArrive(DecodeContext &context);
 Status decodeMbarrier(DecodeContext &context);
 // WgmmaOps.cpp: wgmma.*
 Status decodeWgmma(DecodeContext &context);
-// ClusterOps.cpp: mapa getctarank
-Status decodeClusterAddress(DecodeContext &context);
 
 } // namespace hadal::sim
