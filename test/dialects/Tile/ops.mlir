@@ -57,6 +57,8 @@ tile.kernel @indirection(%pool: !tile.view<?x64x576xbf16>, %pt: !tile.view<?x?xi
   %w = tile.rows %v[%i] : !tile.view<?x576xbf16>, tensor<4xi32> -> !tile.view<4x576xbf16>
   // CHECK: tile.store_size %{{.*}}, %{{.*}} : tensor<4xi32>
   tile.store_size %sz, %i : tensor<4xi32>
+  // CHECK: tile.store_size %{{.*}}[%{{.*}}], %{{.*}} : tensor<4xi32>
+  tile.store_size %sz[%n], %i : tensor<4xi32>
 }
 
 // Values: contractions, quantisation, shapes.

@@ -26,6 +26,7 @@ bool isSimtKernel(KernelOp kernel) {
 FailureOr<SimtFunction> lowerSimt(KernelOp kernel, OpBuilder &builder) {
   OwningOpRef<KernelOp> copy(kernel.clone());
   splitStoredConcats(*copy);
+  moveLoadsForward(*copy);
   return SimtEmitter(*copy).emit(builder);
 }
 

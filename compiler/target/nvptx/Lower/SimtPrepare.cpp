@@ -68,4 +68,43 @@ void splitStoredConcats(KernelOp kernel) {
   }
 }
 
+/// The kernel's argument that |view| reads or writes.
+static Value memoryOf(Value view) {
+  while (auto rows = view.getDefiningOp<RowsOp>())
+    view = rows.getView();
+  return view;
+}
+
+void moveLoadsForward(KernelOp kernel) {
+  llvm::DenseSet<Value> written;
+  kernel.walk([&](Operation *op) {
+    if (isa<StoreOp, ReduceIntoOp>(op))
+      written.insert(memoryOf(op->getOperand(0)));
+  });
+  Block &block = kernel.getBodyBlock();
+  llvm::DenseSet<Operation *> moved;
+  Operation *last = nullptr;
+  // What is moved keeps its order, so that each op still follows its operands.
+  for (Operation &op : llvm::make_early_inc_range(block)) {
+    bool movable = isa<RowsOp>(op) ||
+                   (op.getNumResults() == 1 && op.getNumRegions() == 0 &&
+                    op.getName().getDialectNamespace() == "arith" &&
+                    op.getResult(0).getType().isIndex());
+    if (auto load = dyn_cast<LoadOp>(op))
+      movable = !written.contains(memoryOf(load.getView()));
+    movable = movable && llvm::all_of(op.getOperands(), [&](Value operand) {
+                Operation *def = operand.getDefiningOp();
+                return !def || moved.contains(def);
+              });
+    if (!movable)
+      continue;
+    if (last)
+      op.moveAfter(last);
+    else
+      op.moveBefore(&block, block.begin());
+    last = &op;
+    moved.insert(&op);
+  }
+}
+
 } // namespace hadal::nvptx

@@ -9,4 +9,9 @@ namespace hadal::nvptx {
 /// element of another: elementwise ops move in front of the join.
 void splitStoredConcats(tile::KernelOp kernel);
 
+/// Moves the loads of the kernel's block to its front, as far as the indices
+/// allow: a load behind a barrier would start only there. Views that the kernel
+/// writes are left alone.
+void moveLoadsForward(tile::KernelOp kernel);
+
 } // namespace hadal::nvptx
