@@ -17,7 +17,7 @@ struct MemoryPlan {
   uint64_t states = 0;      // other states
   uint64_t activations = 0; // the arena
   uint64_t workspace = 0;
-  uint64_t io = 0;          // inputs and logits
+  uint64_t io = 0; // inputs and logits
 
   uint64_t total() const {
     return weights + cache + states + activations + workspace + io;

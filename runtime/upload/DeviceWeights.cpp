@@ -70,10 +70,10 @@ std::vector<SourceRows> sourcesOf(const WeightStore &host, size_t index,
   for (size_t i = 0; i + 1 < spec.inner.size(); ++i)
     inside *= spec.inner[i];
   for (size_t i = 0; i < starts.size(); ++i) {
-    const uint64_t rows =
-        spec.kind == ParameterKind::generated ? layout.rows
-        : spec.kind == ParameterKind::stack   ? spec.rows[0] * inside
-                                              : spec.rows[i] * inside;
+    const uint64_t rows = spec.kind == ParameterKind::generated ? layout.rows
+                          : spec.kind == ParameterKind::stack
+                              ? spec.rows[0] * inside
+                              : spec.rows[i] * inside;
     if (rows)
       sources.push_back({starts[i], rows, nullptr});
   }
@@ -133,18 +133,18 @@ DeviceWeights::upload(Driver &driver, const WeightStore &host,
     const ParameterSpec &spec = specs[i];
     // Has a value, as above.
     const DeviceLayout layout = *deviceLayout(spec);
-    HADAL_ASSIGN_OR_RETURN(DeviceBuffer buffer,
-                           DeviceBuffer::create(driver, layout.bytes,
-                                                spec.name));
+    HADAL_ASSIGN_OR_RETURN(
+        DeviceBuffer buffer,
+        DeviceBuffer::create(driver, layout.bytes, spec.name));
     DeviceImage image(spec, layout,
                       sourcesOf(host, i, scaleIndex, spec, layout));
     scaleIndex += isDequantised(spec);
-    HADAL_RETURN_IF_ERROR(driver.upload(
-        buffer.address(), layout.bytes,
-        [&](uint8_t *staging, uint64_t begin, uint64_t end) {
-          image.fill(staging, begin, end);
-          progress.advance(end - begin);
-        }));
+    HADAL_RETURN_IF_ERROR(
+        driver.upload(buffer.address(), layout.bytes,
+                      [&](uint8_t *staging, uint64_t begin, uint64_t end) {
+                        image.fill(staging, begin, end);
+                        progress.advance(end - begin);
+                      }));
     weights.bytes_ += layout.bytes;
     weights.buffers_.push_back(std::move(buffer));
   }

@@ -72,12 +72,11 @@ public:
   }
 
   Status write(DeviceAddress to, const void *from, uint64_t bytes) override {
-    return upload(to, bytes,
-                  [&](uint8_t *staging, uint64_t begin, uint64_t end) {
-                    std::memcpy(staging,
-                                static_cast<const uint8_t *>(from) + begin,
-                                end - begin);
-                  });
+    return upload(
+        to, bytes, [&](uint8_t *staging, uint64_t begin, uint64_t end) {
+          std::memcpy(staging, static_cast<const uint8_t *>(from) + begin,
+                      end - begin);
+        });
   }
   Status upload(DeviceAddress to, uint64_t bytes,
                 const FillFunction &fill) override {
@@ -89,7 +88,8 @@ public:
     return ring.download(to, from, bytes);
   }
 
-  StatusOr<std::unique_ptr<Executable>> load(const Artifact &artifact) override {
+  StatusOr<std::unique_ptr<Executable>>
+  load(const Artifact &artifact) override {
     if (artifact.target() != target())
       return error(4007,
                    "artifact '{}' was built for target '{}', device 'cuda' "
@@ -110,9 +110,8 @@ private:
 StatusOr<std::unique_ptr<Driver>> createCudaDriver(const CudaOptions &options) {
   HADAL_ASSIGN_OR_RETURN(CudaLibrary library,
                          CudaLibrary::open(options.library));
-  HADAL_ASSIGN_OR_RETURN(
-      std::unique_ptr<CudaDevice> device,
-      CudaDevice::open(std::move(library), options.ordinal));
+  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<CudaDevice> device,
+                         CudaDevice::open(std::move(library), options.ordinal));
   return std::unique_ptr<Driver>(
       std::make_unique<CudaDriver>(std::move(device)));
 }

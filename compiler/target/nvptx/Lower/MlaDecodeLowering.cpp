@@ -504,9 +504,9 @@ public:
   }
 
 private:
-  // buildMlaDecode in bf16: more than 64 heads; several tokens in a tile; one
-  // token in a tile; one head.
-  static constexpr uint64_t kForms[] = {0x7CC648CCC6AC6EC2};
+  // buildMlaDecode in bf16: any heads; one head; one row to a tile.
+  static constexpr uint64_t kForms[] = {0x7CC648CCC6AC6EC2, 0x57D491845D7E0CB3,
+                                        0xFFDB6B35BFEEE998};
 };
 
 } // namespace

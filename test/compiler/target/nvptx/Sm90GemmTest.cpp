@@ -174,6 +174,19 @@ TEST(Sm90Gemm, epilogues) {
   }
 }
 
+// N and K as in DeepSeek-V3, few rows and experts.
+TEST(Sm90GemmV3, qaAndKva) {
+  GemmSpec spec = makeSpec({2112, 7168, 64, 2}, true);
+  spec.segmentRows = 1536;
+  checkDense(spec, 2);
+}
+
+TEST(Sm90GemmV3, router) {
+  GemmSpec spec = makeSpec({256, 7168, 4, 3}, false);
+  spec.f32Output = true;
+  checkDense(spec, 3);
+}
+
 TEST(Sm90Gemm, segmentsWithARaggedLastBlock) {
   GemmSpec spec = makeSpec({384 + 64 + 8, 256, 16, 16}, true);
   spec.segmentRows = 384;
@@ -276,6 +289,14 @@ TEST(Sm90Gemm, groupedByExperts) {
   checkGrouped(makeSpec({72, 150, 300, 300}, false), {65, 0, 2});
 }
 
+TEST(Sm90GemmV3, experts) {
+  GemmSpec gateUp = makeSpec({2048, 7168, 4, 4}, true,
+                             Epilogue::swigluQuantize);
+  gateUp.gather = true;
+  checkGrouped(gateUp, {1, 2});
+  checkGrouped(makeSpec({7168, 2048, 4, 4}, true), {1, 2});
+}
+
 struct AbsorbCase {
   int64_t heads, nope, rope, value, latent, rows, tokens;
   bool quantize = false;
@@ -337,6 +358,7 @@ TEST(Sm90Absorb, eachHalfOfWkvB) {
   checkAbsorb({2, 128, 64, 128, 256, 1, 1, true});
   checkAbsorb({3, 48, 16, 56, 144, 16, 11});
   checkAbsorb({2, 32, 8, 16, 64, 100, 70});
+  checkAbsorb({2, 128, 64, 128, 512, 4, 3, true});
 }
 
 } // namespace

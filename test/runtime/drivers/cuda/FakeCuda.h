@@ -19,8 +19,8 @@ struct FakeDevice {
 struct FakeLaunch {
   std::string kernel;
   unsigned grid, threads, shared;
-  bool overlaps;  // with the programmatic attribute
-  bool captured;  // into a graph
+  bool overlaps; // with the programmatic attribute
+  bool captured; // into a graph
 };
 
 /// Objects that exist.
