@@ -11,20 +11,24 @@ using namespace mlir;
 namespace hadal {
 
 llvm::Error checkSm90aModel(const ModelConfig &config) {
-  // The absorbed query and output are seen as rows of heads, which a bulk copy
-  // must be able to start at: 16 bytes, 8 elements of bf16.
-  auto check = [](llvm::StringRef what, int64_t width) -> llvm::Error {
-    if (width % 8 == 0)
-      return llvm::Error::success();
-    return makeError(3004,
-                     "--target=sm_90a needs {0} to be a multiple of 8, found "
-                     "{1}; use --target=cpu",
-                     what, width);
-  };
-  if (llvm::Error e = check("kv_lora_rank", config.kvLoraRank))
-    return e;
-  return check("kv_lora_rank + qk_rope_head_dim",
-               config.kvLoraRank + config.rope);
+  // wgmma of bf16 contracts 16 at a time, and two of these are contracted by
+  // absorb_q and absorb_v; its results are 8 columns wide at least. The absorbed
+  // query and output are also seen as rows of heads, which a bulk copy must be
+  // able to start at: 16 bytes, 8 elements of bf16.
+  const struct {
+    const char *name;
+    int64_t width, multiple;
+  } sizes[] = {{"kv_lora_rank", config.kvLoraRank, 16},
+               {"qk_nope_head_dim", config.nope, 16},
+               {"qk_rope_head_dim", config.rope, 8},
+               {"v_head_dim", config.value, 8}};
+  for (const auto &size : sizes)
+    if (size.width % size.multiple)
+      return makeError(3004,
+                       "--target=sm_90a needs {0} to be a multiple of {1}, "
+                       "found {2}; use --target=cpu",
+                       size.name, size.multiple, size.width);
+  return llvm::Error::success();
 }
 
 llvm::Error dumpSm90a(ModuleOp module, const nvptx::Chip &chip,
