@@ -112,10 +112,11 @@ private:
         return;
       }
     }
-    // A factor or divisor of an index is a shape.
-    if (isa<arith::MulIOp, arith::DivUIOp, arith::DivSIOp, arith::RemUIOp>(
-            user) &&
-        value.getType().isIndex()) {
+    // A factor or divisor of an index is a shape, and so is any number above 1.
+    if (value.getType().isIndex() &&
+        (isa<arith::MulIOp, arith::DivUIOp, arith::DivSIOp, arith::RemUIOp>(
+             user) ||
+         cast<IntegerAttr>(constant).getInt() > 1)) {
       os << "N";
       return;
     }
