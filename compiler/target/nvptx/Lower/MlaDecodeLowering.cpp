@@ -460,8 +460,8 @@ public:
 
 private:
   // buildMlaDecode in bf16: any heads; one head; one row to a tile.
-  static constexpr uint64_t kForms[] = {0x7CC648CCC6AC6EC2, 0x57D491845D7E0CB3,
-                                        0xFFDB6B35BFEEE998};
+  static constexpr uint64_t kForms[] = {0xD9E17082E9FAB195, 0x3930C20F31C8A723,
+                                        0xAE010F8D3079BA7F};
 };
 
 } // namespace

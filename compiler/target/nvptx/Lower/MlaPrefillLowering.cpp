@@ -498,8 +498,12 @@ public:
   }
 
 private:
-  // buildMlaPrefill in bf16: FP8 output.
-  static constexpr uint64_t kForms[] = {0xCE6868CC85DB0068};
+  // buildMlaPrefill in bf16 with a latent of whole groups of 128, or with one
+  // that is filled up with zeros; each with output in bf16, in FP8 with f32
+  // scales, in FP8 with ue8m0 scales.
+  static constexpr uint64_t kForms[] = {
+      0xC4A98CD964CF3944, 0x37FF1601D0A30F16, 0xC7A13153F7487EEE,
+      0x18F7F0D95AB082A7, 0xED8A854EF5292881, 0xA012DBB25810A066};
 };
 
 } // namespace
