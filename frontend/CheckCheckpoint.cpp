@@ -2,6 +2,7 @@
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "frontend/Error.h"
 #include "frontend/Import.h"
+#include "frontend/TensorNames.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace hadal;
@@ -35,7 +36,8 @@ bool isSkipped(StringRef name, const ModelConfig &config, bool &isMtp) {
     return true;
   StringRef rest = name;
   int64_t layer = 0;
-  if (!rest.consume_front("model.layers.") || rest.consumeInteger(10, layer))
+  rest.consume_front("model.");
+  if (!rest.consume_front("layers.") || rest.consumeInteger(10, layer))
     return false;
   isMtp = layer >= config.layers && layer < config.layers + config.mtpLayers;
   return isMtp;
@@ -53,7 +55,7 @@ llvm::Error checkTensor(ParameterOp parameter, StringRef name,
                        "{0}: FP8 tensor '{1}' has no scale tensor '{2}', "
                        "expected {3}",
                        checkpoint.directory,
-                       name.drop_back(StringRef("_scale_inv").size()), name,
+                       (name.rsplit('.').first + ".weight").str(), name,
                        shapeText(shape));
     return makeError(1007, "{0}: tensor '{1}' is missing, expected {2}",
                      checkpoint.directory, name, shapeText(shape));
@@ -110,6 +112,7 @@ llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
     if (llvm::Error error = checkParameter(parameter, checkpoint, used))
       return error;
 
+  std::string head = TensorNames(&checkpoint)("lm_head.weight");
   std::vector<StringRef> extra;
   int64_t mtp = 0, rotary = 0;
   for (const auto &entry : checkpoint.tensors) {
@@ -120,7 +123,7 @@ llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
     if (isSkipped(name, config, isMtp))
       ++(isMtp ? mtp : rotary);
     // A tied head may be stored all the same.
-    else if (!(config.tiedEmbeddings && name == "lm_head.weight"))
+    else if (!(config.tiedEmbeddings && name == head))
       extra.push_back(name);
   }
   if (!extra.empty()) {

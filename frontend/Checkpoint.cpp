@@ -194,6 +194,17 @@ static std::vector<std::string> listFiles(StringRef directory) {
   return out;
 }
 
+/// The W of "model0-mpW.safetensors", which DeepSeek's converter writes; else 1.
+static int64_t ranksOf(StringRef file) {
+  file.consume_back(".safetensors");
+  StringRef tail = file.rsplit("-mp").second;
+  int64_t ranks = 1;
+  return file.starts_with("model") && !tail.consumeInteger(10, ranks) &&
+                 tail.empty()
+             ? ranks
+             : 1;
+}
+
 Expected<std::optional<Checkpoint>> hadal::readCheckpoint(StringRef directory) {
   llvm::SmallString<256> indexPath(directory);
   llvm::sys::path::append(indexPath, "model.safetensors.index.json");
@@ -218,6 +229,11 @@ Expected<std::optional<Checkpoint>> hadal::readCheckpoint(StringRef directory) {
   Checkpoint out;
   out.directory = directory.str();
   for (const std::string &file : files) {
+    if (int64_t ranks = ranksOf(file); ranks > 1)
+      return makeError(1006,
+                       "{0}: holds one of {1} ranks' share of the tensors; "
+                       "convert the checkpoint with --model-parallel 1",
+                       file, ranks);
     Expected<llvm::StringMap<TensorInfo>> header = readHeader(directory, file);
     if (!header)
       return header.takeError();

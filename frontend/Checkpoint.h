@@ -31,7 +31,8 @@ struct Checkpoint {
 /// where there is none) and all headers of |directory|. Empty where it holds
 /// no weights. H1006 for anything malformed: a header longer than its file,
 /// extents that do not match the offsets, holes or overlaps, a shard that is
-/// absent, a tensor in two files or missing from the index.
+/// absent, a tensor in two files or missing from the index, the files of a
+/// conversion for several ranks.
 llvm::Expected<std::optional<Checkpoint>>
 readCheckpoint(llvm::StringRef directory);
 

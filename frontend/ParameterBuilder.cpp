@@ -13,13 +13,14 @@ std::string hadal::symbolOf(StringRef tensor) {
 
 ParameterBuilder::ParameterBuilder(ModuleOp module, const ModelConfig &config,
                                    const Checkpoint *checkpoint)
-    : b(module.getContext()), config(config), checkpoint(checkpoint) {
+    : b(module.getContext()), config(config), checkpoint(checkpoint),
+      nameInFile(checkpoint) {
   b.setInsertionPointToStart(module.getBody());
 }
 
 Type ParameterBuilder::elementOf(StringRef name, bool quantizable) {
   // Of a stack, expert 0 decides; the others are compared with it later.
-  std::string tensor = name.str() + ".weight";
+  std::string tensor = nameInFile(name.str() + ".weight");
   if (size_t at = tensor.find("{e}"); at != std::string::npos)
     tensor.replace(at, 3, "0");
   const TensorInfo *info = checkpoint ? checkpoint->find(tensor) : nullptr;
@@ -56,7 +57,7 @@ ParameterOp ParameterBuilder::declare(StringRef symbol, StringRef scaleSymbol,
   auto partsOf = [&](StringRef suffix) {
     SmallVector<Attribute> parts;
     for (const std::string &name : names)
-      parts.push_back(b.getStringAttr(name + suffix));
+      parts.push_back(b.getStringAttr(nameInFile((name + suffix).str())));
     return b.getArrayAttr(parts);
   };
   auto layoutOf = [&](ScaleAttr scale) -> Attribute {
@@ -126,7 +127,8 @@ ParameterOp ParameterBuilder::vector(StringRef tensor, int64_t size,
   Type accepts[] = {b.getF32Type(), b.getBF16Type()};
   return ParameterOp::create(b, NameLoc::get(b.getStringAttr(symbol)), symbol,
                              RankedTensorType::get(size, b.getF32Type()),
-                             b.getStrArrayAttr(tensor), ArrayRef<int64_t>(),
+                             b.getStrArrayAttr(StringRef(nameInFile(tensor))),
+                             ArrayRef<int64_t>(),
                              b.getTypeArrayAttr(accepts), Placement::Copy,
                              check, FlatSymbolRefAttr());
 }

@@ -3,11 +3,14 @@
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "frontend/Checkpoint.h"
 #include "frontend/ModelConfig.h"
+#include "frontend/TensorNames.h"
 #include "mlir/IR/Builders.h"
 
 namespace hadal {
 
-/// Appends dsv3.parameter ops at the start of a module. Element types follow
+/// Appends dsv3.parameter ops at the start of a module. Tensors are named as the
+/// Hugging Face classes name them; an op's parts have the checkpoint's names.
+/// Element types follow
 /// the file headers where there are any, else the configuration. A tensor of a
 /// dtype that no kernel reads sets the error (H1010, H1011); the op built then
 /// is not to be used.
@@ -47,6 +50,7 @@ private:
   mlir::OpBuilder b;
   const ModelConfig &config;
   const Checkpoint *checkpoint;
+  TensorNames nameInFile;
   llvm::Error error = llvm::Error::success();
 };
 

@@ -280,8 +280,17 @@ LogicalResult CompileRun::generateSm90a(TargetCode &code) {
   targetOptions.cacheDirectory =
       nvptx::KernelCache::resolveDirectory(request.kernelCache);
   nvptx::Sm90Module kernels;
-  if (failed(nvptx::compileSm90Kernels(*module, registry, targetOptions,
-                                       kernels)))
+  LogicalResult compiled = nvptx::compileSm90Kernels(*module, registry,
+                                                     targetOptions, kernels);
+  // Also of kernels that fail: their sm90 form is what one wants to see then.
+  if (!request.dumpDir.empty()) {
+    llvm::SmallString<128> directory(request.dumpDir);
+    llvm::sys::path::append(directory, "9-artifact");
+    if (llvm::Error error = dumpSm90a(*module, *targetOptions.chip, kernels,
+                                      directory))
+      return module->emitError(llvm::toString(std::move(error)));
+  }
+  if (failed(compiled))
     return mlir::failure();
   if (kernels.cached)
     log << llvm::formatv("hadal-compile: {0} of {1} kernels from the cache in "

@@ -1,6 +1,12 @@
 #include "compiler/driver/Sm90Code.h"
 
+#include "compiler/artifact/FileWriter.h"
+#include "compiler/target/nvptx/EmitPtx.h"
 #include "frontend/Error.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
 
 namespace hadal {
 
@@ -19,6 +25,40 @@ llvm::Error checkSm90aModel(const ModelConfig &config) {
     return e;
   return check("kv_lora_rank + qk_rope_head_dim",
                config.kvLoraRank + config.rope);
+}
+
+llvm::Error dumpSm90a(ModuleOp module, const nvptx::Chip &chip,
+                      const nvptx::Sm90Module &compiled,
+                      llvm::StringRef directory) {
+  if (std::error_code ec = llvm::sys::fs::create_directories(directory))
+    return makeError(4006, "{0}: cannot create the directory: {1}", directory,
+                     ec.message());
+  auto write = [&](const Twine &name, StringRef text) {
+    llvm::SmallString<128> file(directory);
+    llvm::sys::path::append(file, name);
+    return writeFileAtomically(
+        file, ArrayRef(reinterpret_cast<const uint8_t *>(text.data()),
+                       text.size()));
+  };
+  // What fails here fails in the compilation too, which reports it.
+  ScopedDiagnosticHandler silence(module.getContext(),
+                                  [](Diagnostic &) { return success(); });
+  for (auto kernel : module.getOps<tile::KernelOp>()) {
+    OwningOpRef<ModuleOp> lowered = ModuleOp::create(kernel.getLoc());
+    lowered->getBody()->push_back(kernel->clone());
+    PassManager manager(module.getContext());
+    manager.addPass(nvptx::createLowerTileToSm90Pass(chip));
+    if (failed(manager.run(*lowered)))
+      continue;
+    std::string text;
+    llvm::raw_string_ostream(text) << *lowered << "\n";
+    if (llvm::Error e = write(kernel.getSymName() + ".sm90.mlir", text))
+      return e;
+  }
+  for (const nvptx::CompiledKernel &kernel : compiled.kernels)
+    if (llvm::Error e = write(kernel.kernel.name + ".ptx", kernel.kernel.ptx))
+      return e;
+  return llvm::Error::success();
 }
 
 static DeviceTensorMap describe(const nvptx::TensorMapInfo &info) {

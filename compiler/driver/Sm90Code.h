@@ -13,6 +13,13 @@ namespace hadal {
 /// Refuses a model whose sizes the kernels of sm_90a cannot address (H3004).
 llvm::Error checkSm90aModel(const ModelConfig &config);
 
+/// Writes what the kernels of |module| are between tile and machine code into
+/// |directory|: NAME.sm90.mlir, and of those in |compiled| NAME.ptx. A kernel that
+/// does not lower is left out. H4006.
+llvm::Error dumpSm90a(mlir::ModuleOp module, const nvptx::Chip &chip,
+                      const nvptx::Sm90Module &compiled,
+                      llvm::StringRef directory);
+
 /// |kernels|, made with |ptxas| (none: PTX only), as the writer takes them.
 TargetCode describeSm90a(const nvptx::Sm90Module &kernels,
                          const std::optional<nvptx::Ptxas> &ptxas);

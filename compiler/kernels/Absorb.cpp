@@ -32,7 +32,9 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
     return {};
   int64_t head = spec.nope + spec.rope, headRows = spec.nope + spec.value,
           outHead = spec.latent + spec.rope;
-  int64_t bm = std::min<int64_t>(schedule::pickRowTile(spec.rows), 64);
+  bool wgmma = spec.target == Target::sm90a;
+  int64_t bm = wgmma ? schedule::pickWgmmaRows(spec.rows)
+                     : std::min<int64_t>(schedule::pickRowTile(spec.rows), 64);
   // One row: whole rows of the weight, a few at a time. More: the usual tile.
   int64_t bn = bm == 1 ? exactStep(spec.latent, 512)
                        : exactStep(spec.latent, kGroup);
@@ -46,7 +48,7 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
   k.dim(spec.latent, bn);
   k.word("bm", bm);
   k.word("bn", bn);
-  k.word("form", bm == 1 ? "gemv" : "panel");
+  k.word("form", wgmma ? "wgmma" : bm == 1 ? "gemv" : "panel");
   k.begin();
 
   Value m = k.coordinate(0), h = k.coordinate(1), n = k.coordinate(2), left;
@@ -109,7 +111,9 @@ tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
                  "quantises heads of whole groups of 128 only"))
     return {};
   int64_t headRows = spec.nope + spec.value;
-  int64_t bm = std::min<int64_t>(schedule::pickRowTile(spec.rows), 64);
+  bool wgmma = spec.target == Target::sm90a;
+  int64_t bm = wgmma ? schedule::pickWgmmaRows(spec.rows)
+                     : std::min<int64_t>(schedule::pickRowTile(spec.rows), 64);
   int64_t bn = exactStep(spec.value, kGroup);
   // The contraction must not leave the head's columns of o_lat, and a step
   // must lie in one scale block.
@@ -127,7 +131,7 @@ tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
   k.word("bm", bm);
   k.word("bn", bn);
   k.word("bk", bk);
-  k.word("form", bm == 1 ? "gemv" : "panel");
+  k.word("form", wgmma ? "wgmma" : bm == 1 ? "gemv" : "panel");
   k.begin();
 
   Value m = k.coordinate(0), h = k.coordinate(1), n = k.coordinate(2);

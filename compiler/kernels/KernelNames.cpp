@@ -58,6 +58,7 @@ public:
     spec.act = bf16 ? Act::bf16 : Act::f32;
     need(bf16 || take("f32"));
     spec.scaleFormat = take("ue8m0") ? ScaleFormat::ue8m0 : ScaleFormat::f32;
+    spec.target = take("sm90a") ? Target::sm90a : Target::cpu;
   }
   bool understood() const {
     for (std::string_view w : words)

@@ -1,7 +1,7 @@
 """Writes a random FP8 checkpoint of DeepSeek-V3's real widths, for measuring.
 
     make_v3_shaped.py --out DIR [--dense-layers 1] [--moe-layers 1]
-                      [--experts 16] [--vocab 16384] [--seed 1]
+                      [--experts 16] [--vocab 16384] [--seed 1] [--config-only]
 
 Widths are those of V3 (7168, q_lora 1536, kv_lora 512, 128 heads of 128 + 64,
 dense 18432, experts 2048, top-8); the number of layers, of experts and the
@@ -154,12 +154,16 @@ def main():
     parser.add_argument("--experts", type=int, default=16)
     parser.add_argument("--vocab", type=int, default=16384)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--config-only", action="store_true",
+                        help="write config.json and no weights")
     args = parser.parse_args()
     config = configuration(args)
     os.makedirs(args.out, exist_ok=True)
     with open(os.path.join(args.out, "config.json"), "w") as file:
         json.dump(config, file, indent=2)
         file.write("\n")
+    if args.config_only:
+        return
     writer = build(config)
     total = writer.write(os.path.join(args.out, "model.safetensors"), args.seed)
     print(f"{total / 1e9:.2f} GB written, a decode step of one row reads "

@@ -8,28 +8,15 @@
 #include "runtime/artifact/ArtifactFile.h"
 #include "runtime/artifact/VerifySm90a.h"
 #include "runtime/base/Checked.h"
+#include "runtime/base/DType.h"
 
 namespace hadal::artifact {
 
 using namespace schema;
+using schema::DType; // hides hadal::DType, which has the same values
 
 uint64_t dtypeBytes(DType dtype) {
-  switch (dtype) {
-  case DType::none:
-    return 0;
-  case DType::f8e4m3fn:
-  case DType::f8e8m0fnu:
-  case DType::u8:
-    return 1;
-  case DType::bf16:
-    return 2;
-  case DType::f32:
-  case DType::i32:
-    return 4;
-  case DType::i64:
-    return 8;
-  }
-  return 0;
+  return dtypeSize(static_cast<hadal::DType>(dtype));
 }
 
 const char *dtypeName(DType dtype) { return EnumNameDType(dtype); }

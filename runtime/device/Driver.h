@@ -81,6 +81,8 @@ public:
 
   /// What can be allocated now.
   virtual StatusOr<DeviceMemory> memory() = 0;
+  /// What an allocation of |bytes| takes of it.
+  virtual uint64_t footprint(uint64_t bytes) const { return bytes; }
   /// |bytes| of zeroed memory, 64-byte aligned (256 where memory is not the
   /// host's), at least one byte. |name| is for messages. H5006.
   virtual StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use,

@@ -30,8 +30,8 @@ public:
     const uint64_t end =
         offsets.empty() ? 0 : offsets.back() + (maps ? kTensorMapBytes : 8);
     const uint64_t first = program.parameters.size();
-    program.parameters.resize(
-        first + (end + kTensorMapAlign - 1) / kTensorMapAlign * kTensorMapAlign);
+    program.parameters.resize(first + (end + kTensorMapAlign - 1) /
+                                          kTensorMapAlign * kTensorMapAlign);
     uint8_t *block = program.parameters.data() + first;
     if (kernel.num_args())
       std::memcpy(block, args, 8 * kernel.num_args());

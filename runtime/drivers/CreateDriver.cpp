@@ -38,10 +38,9 @@ StatusOr<int> ordinalOf(const std::string &name) {
 
 StatusOr<std::unique_ptr<Driver>> createDriver(const DeviceOptions &options,
                                                const Artifact &artifact) {
-  const std::string name =
-      !options.device.empty()        ? options.device
-      : artifact.target() == "cpu"   ? "cpu"
-                                     : "cuda";
+  const std::string name = !options.device.empty()      ? options.device
+                           : artifact.target() == "cpu" ? "cpu"
+                                                        : "cuda";
   const std::string_view target = name == "cpu" ? "cpu" : "sm_90a";
   int ordinal = -1;
   if (name != "cpu" && name != "sim") {
@@ -57,11 +56,11 @@ StatusOr<std::unique_ptr<Driver>> createDriver(const DeviceOptions &options,
     return cpu::createCpuDriver({.threads = options.threads, .variant = {}});
   if (name == "sim") {
     const char *environment = std::getenv("HADAL_SIM");
-    HADAL_ASSIGN_OR_RETURN(
-        sim::SimOptions simOptions,
-        sim::parseSimOptions(!options.sim.empty() ? options.sim
-                             : environment        ? environment
-                                                  : ""));
+    HADAL_ASSIGN_OR_RETURN(sim::SimOptions simOptions,
+                           sim::parseSimOptions(!options.sim.empty()
+                                                    ? options.sim
+                                                : environment ? environment
+                                                              : ""));
     return sim::createSimDriver(simOptions);
   }
   return cuda::createCudaDriver({.ordinal = ordinal, .library = {}});

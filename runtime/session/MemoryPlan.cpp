@@ -11,23 +11,22 @@
 namespace hadal {
 
 uint64_t cachePagesFor(const schema::Model &model, uint32_t rows) {
-  return artifact::pagesPerRow(model) *
-         (rows ? rows : model.max_batch_size());
+  return artifact::pagesPerRow(model) * (rows ? rows : model.max_batch_size());
 }
 
 std::optional<uint64_t> stateBytes(const schema::Model &model,
                                    const schema::State &state, uint64_t pages) {
   if (state.kind() != schema::StateKind::paged_cache)
     return state.bytes();
-  const uint64_t row = state.row_pitch()
-                           ? state.row_pitch()
-                           : state.row_elements() *
-                                 artifact::dtypeBytes(state.dtype());
+  const uint64_t row =
+      state.row_pitch()
+          ? state.row_pitch()
+          : state.row_elements() * artifact::dtypeBytes(state.dtype());
   std::optional<uint64_t> tokens = checkedMul(pages, model.page_size());
   return tokens ? checkedMul(*tokens, row) : std::nullopt;
 }
 
-StatusOr<MemoryPlan> planSession(const Artifact &artifact,
+StatusOr<MemoryPlan> planSession(const Driver &driver, const Artifact &artifact,
                                  uint64_t cachePages) {
   const schema::Model &m = artifact.model();
   MemoryPlan plan;
@@ -36,40 +35,46 @@ StatusOr<MemoryPlan> planSession(const Artifact &artifact,
     uint64_t &sum = state->kind() == schema::StateKind::paged_cache
                         ? plan.cache
                         : plan.states;
-    std::optional<uint64_t> total = bytes ? checkedAdd(sum, *bytes) : bytes;
+    std::optional<uint64_t> total =
+        bytes ? checkedAdd(sum, driver.footprint(*bytes)) : bytes;
     if (!total || *total >> 60)
-      return error(5006, "a cache of {} pages does not fit in memory; use "
-                         "fewer rows",
+      return error(5006,
+                   "a cache of {} pages does not fit in memory; use "
+                   "fewer rows",
                    cachePages);
     sum = *total;
   }
   for (unsigned in = 0; in < artifact::kNumInputs; ++in) {
     uint64_t most = 0;
     for (const schema::Entry *e : *artifact.root().entries())
-      most = std::max(most, artifact::inputBytes(
-                                m, *e, static_cast<schema::Input>(in)));
-    plan.io += most;
+      most = std::max(
+          most, artifact::inputBytes(m, *e, static_cast<schema::Input>(in)));
+    plan.io += driver.footprint(most);
   }
   uint64_t logits = 0;
   for (const schema::Entry *e : *artifact.root().entries()) {
-    logits = std::max(logits,
-                      artifact::outputBytes(m, *e, schema::Output::logits));
+    logits =
+        std::max(logits, artifact::outputBytes(m, *e, schema::Output::logits));
     plan.activations = std::max(plan.activations, e->arena_bytes());
   }
-  plan.io += logits;
+  plan.io += driver.footprint(logits);
+  plan.activations = driver.footprint(plan.activations);
   return plan;
 }
 
-StatusOr<MemoryPlan> planModel(const Artifact &artifact, uint64_t cachePages) {
-  HADAL_ASSIGN_OR_RETURN(MemoryPlan plan, planSession(artifact, cachePages));
-  HADAL_ASSIGN_OR_RETURN(plan.weights, deviceWeightBytes(parameterSpecs(
-                                           artifact.root())));
+StatusOr<MemoryPlan> planModel(const Driver &driver, const Artifact &artifact,
+                               uint64_t cachePages) {
+  HADAL_ASSIGN_OR_RETURN(MemoryPlan plan,
+                         planSession(driver, artifact, cachePages));
+  HADAL_ASSIGN_OR_RETURN(
+      plan.weights, deviceWeightBytes(driver, parameterSpecs(artifact.root())));
   HADAL_ASSIGN_OR_RETURN(WorkspaceLayout layout,
                          layoutWorkspace(artifact.root()));
-  plan.workspace = layout.bytes;
+  plan.workspace = driver.footprint(layout.bytes);
   if (plan.weights >> 60 || plan.workspace >> 60)
-    return error(5006, "artifact '{}' needs more than 2^60 bytes of device "
-                       "memory",
+    return error(5006,
+                 "artifact '{}' needs more than 2^60 bytes of device "
+                 "memory",
                  artifact.path());
   return plan;
 }
@@ -90,9 +95,9 @@ Status checkMemory(Driver &driver, const Artifact &artifact,
                "or compile with a smaller --max-seq-len or --max-batch-size",
                artifact.path(), formatBytes(plan.total()), weights,
                formatBytes(plan.cache), formatBytes(plan.activations),
-               formatBytes(plan.workspace),
-               formatBytes(plan.states + plan.io), driver.description(),
-               formatBytes(memory.freeBytes), formatBytes(memory.totalBytes));
+               formatBytes(plan.workspace), formatBytes(plan.states + plan.io),
+               driver.description(), formatBytes(memory.freeBytes),
+               formatBytes(memory.totalBytes));
 }
 
 } // namespace hadal

@@ -17,7 +17,7 @@ struct MemoryPlan {
   uint64_t states = 0;      // other states
   uint64_t activations = 0; // the arena
   uint64_t workspace = 0;
-  uint64_t io = 0;          // inputs and logits
+  uint64_t io = 0; // inputs and logits
 
   uint64_t total() const {
     return weights + cache + states + activations + workspace + io;
@@ -33,12 +33,14 @@ uint64_t cachePagesFor(const schema::Model &model, uint32_t rows);
 std::optional<uint64_t> stateBytes(const schema::Model &model,
                                    const schema::State &state, uint64_t pages);
 
-/// What a session with |cachePages| pages of cache takes; `weights` and
-/// `workspace` stay 0. H5006 if a size exceeds 64 bits.
-StatusOr<MemoryPlan> planSession(const Artifact &artifact, uint64_t cachePages);
+/// What a session with |cachePages| pages of cache takes of |driver|; `weights`
+/// and `workspace` stay 0. H5006 if a size exceeds 64 bits.
+StatusOr<MemoryPlan> planSession(const Driver &driver, const Artifact &artifact,
+                                 uint64_t cachePages);
 
 /// What |artifact| takes with such a session. H5006.
-StatusOr<MemoryPlan> planModel(const Artifact &artifact, uint64_t cachePages);
+StatusOr<MemoryPlan> planModel(const Driver &driver, const Artifact &artifact,
+                               uint64_t cachePages);
 
 /// H5006 with all figures if |plan| exceeds the free memory of |driver|. A
 /// driver that shares the host's memory accepts everything: weights are mapped

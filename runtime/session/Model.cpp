@@ -73,7 +73,8 @@ StatusOr<std::unique_ptr<Model>> Model::load(std::unique_ptr<Driver> driver,
   if (!driver->sharesHostMemory()) {
     HADAL_ASSIGN_OR_RETURN(
         MemoryPlan plan,
-        planModel(artifact, cachePagesFor(artifact.model(), options.rows)));
+        planModel(*driver, artifact,
+                  cachePagesFor(artifact.model(), options.rows)));
     HADAL_RETURN_IF_ERROR(checkMemory(*driver, artifact, plan));
   }
   std::unique_ptr<Model> model(

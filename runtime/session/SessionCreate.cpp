@@ -36,7 +36,8 @@ Status Session::initialize() {
                        "at most {}; ask for fewer",
                  options_.cachePages, mostPages);
   HADAL_ASSIGN_OR_RETURN(
-      MemoryPlan plan, planSession(model_.artifact(), options_.cachePages));
+      MemoryPlan plan, planSession(model_.driver(), model_.artifact(),
+                                   options_.cachePages));
   HADAL_RETURN_IF_ERROR(
       checkMemory(model_.driver(), model_.artifact(), plan));
   rows_.resize(options_.maxRows);

@@ -90,10 +90,10 @@ void DeviceImage::fill(uint8_t *to, uint64_t begin, uint64_t end) const {
   if (begin >= end)
     return;
   const bool dense = layout.pitch == layout.rowBytes;
-  size_t s = static_cast<size_t>(
-      std::upper_bound(firstRows.begin(), firstRows.end(),
-                       begin / layout.pitch) -
-      firstRows.begin() - 1);
+  size_t s =
+      static_cast<size_t>(std::upper_bound(firstRows.begin(), firstRows.end(),
+                                           begin / layout.pitch) -
+                          firstRows.begin() - 1);
   while (begin < end) {
     while (s + 1 < sources.size() &&
            firstRows[s] + sources[s].rows <= begin / layout.pitch)
@@ -102,8 +102,7 @@ void DeviceImage::fill(uint8_t *to, uint64_t begin, uint64_t end) const {
     if (dense && !source.scales) {
       // Everything that is left of this source at once.
       const uint64_t first = firstRows[s] * layout.pitch;
-      const uint64_t stop =
-          std::min(end, first + source.rows * layout.pitch);
+      const uint64_t stop = std::min(end, first + source.rows * layout.pitch);
       std::memcpy(to, source.data + (begin - first), stop - begin);
       to += stop - begin;
       begin = stop;

@@ -12,11 +12,11 @@ namespace hadal {
 
 /// How the rows of a parameter lie on the device.
 struct DeviceLayout {
-  uint64_t rows = 0;      // of the last extent, all parts and tensors together
-  uint64_t columns = 0;   // the last extent
-  uint64_t rowBytes = 0;  // of one row, in the parameter's dtype
-  uint64_t pitch = 0;     // bytes from one row to the next
-  uint64_t bytes = 0;     // of all of it
+  uint64_t rows = 0;     // of the last extent, all parts and tensors together
+  uint64_t columns = 0;  // the last extent
+  uint64_t rowBytes = 0; // of one row, in the parameter's dtype
+  uint64_t pitch = 0;    // bytes from one row to the next
+  uint64_t bytes = 0;    // of all of it
 };
 
 /// Of |spec|; nothing if a size exceeds 64 bits.

@@ -8,8 +8,6 @@ namespace hadal {
 
 namespace {
 
-constexpr uint64_t kAlignment = 256;
-
 uint64_t ceilDivide(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
 
 /// The spec of the codes of |spec|, as the file has them.
@@ -72,10 +70,10 @@ std::vector<SourceRows> sourcesOf(const WeightStore &host, size_t index,
   for (size_t i = 0; i + 1 < spec.inner.size(); ++i)
     inside *= spec.inner[i];
   for (size_t i = 0; i < starts.size(); ++i) {
-    const uint64_t rows =
-        spec.kind == ParameterKind::generated ? layout.rows
-        : spec.kind == ParameterKind::stack   ? spec.rows[0] * inside
-                                              : spec.rows[i] * inside;
+    const uint64_t rows = spec.kind == ParameterKind::generated ? layout.rows
+                          : spec.kind == ParameterKind::stack
+                              ? spec.rows[0] * inside
+                              : spec.rows[i] * inside;
     if (rows)
       sources.push_back({starts[i], rows, nullptr});
   }
@@ -102,13 +100,13 @@ std::vector<ParameterSpec> hostSpecs(std::span<const ParameterSpec> specs) {
   return result;
 }
 
-StatusOr<uint64_t> deviceWeightBytes(std::span<const ParameterSpec> specs) {
+StatusOr<uint64_t> deviceWeightBytes(const Driver &driver,
+                                     std::span<const ParameterSpec> specs) {
   std::optional<uint64_t> total = 0;
   for (const ParameterSpec &spec : specs) {
     std::optional<DeviceLayout> layout = deviceLayout(spec);
-    std::optional<uint64_t> bytes =
-        layout ? checkedAlignUp(layout->bytes, kAlignment) : std::nullopt;
-    total = total && bytes ? checkedAdd(*total, *bytes) : std::nullopt;
+    total = layout ? checkedAdd(*total, driver.footprint(layout->bytes))
+                   : std::nullopt;
     if (!total)
       return error(5006, "parameter {}: its size on the device exceeds 64 bits",
                    spec.name);
@@ -119,27 +117,34 @@ StatusOr<uint64_t> deviceWeightBytes(std::span<const ParameterSpec> specs) {
 StatusOr<DeviceWeights>
 DeviceWeights::upload(Driver &driver, const WeightStore &host,
                       std::span<const ParameterSpec> specs, bool quiet) {
-  HADAL_ASSIGN_OR_RETURN(uint64_t total, deviceWeightBytes(specs));
+  uint64_t total = 0;
+  for (const ParameterSpec &spec : specs) {
+    std::optional<DeviceLayout> layout = deviceLayout(spec);
+    if (!layout)
+      return error(5006, "parameter {}: its size on the device exceeds 64 bits",
+                   spec.name);
+    total += layout->bytes;
+  }
   DeviceWeights weights;
   Progress progress("uploading weights", total, Progress::Unit::Bytes,
                     quiet ? nullptr : stderr);
   size_t scaleIndex = specs.size();
   for (size_t i = 0; i < specs.size(); ++i) {
     const ParameterSpec &spec = specs[i];
-    // Has a value: deviceWeightBytes has computed it.
+    // Has a value, as above.
     const DeviceLayout layout = *deviceLayout(spec);
-    HADAL_ASSIGN_OR_RETURN(DeviceBuffer buffer,
-                           DeviceBuffer::create(driver, layout.bytes,
-                                                spec.name));
+    HADAL_ASSIGN_OR_RETURN(
+        DeviceBuffer buffer,
+        DeviceBuffer::create(driver, layout.bytes, spec.name));
     DeviceImage image(spec, layout,
                       sourcesOf(host, i, scaleIndex, spec, layout));
     scaleIndex += isDequantised(spec);
-    HADAL_RETURN_IF_ERROR(driver.upload(
-        buffer.address(), layout.bytes,
-        [&](uint8_t *staging, uint64_t begin, uint64_t end) {
-          image.fill(staging, begin, end);
-          progress.advance(end - begin);
-        }));
+    HADAL_RETURN_IF_ERROR(
+        driver.upload(buffer.address(), layout.bytes,
+                      [&](uint8_t *staging, uint64_t begin, uint64_t end) {
+                        image.fill(staging, begin, end);
+                        progress.advance(end - begin);
+                      }));
     weights.bytes_ += layout.bytes;
     weights.buffers_.push_back(std::move(buffer));
   }

@@ -15,9 +15,10 @@ namespace hadal {
 /// then the scales of those.
 std::vector<ParameterSpec> hostSpecs(std::span<const ParameterSpec> specs);
 
-/// Bytes that |specs| take on a device, each at a multiple of 256. H5006 if
-/// they exceed 64 bits.
-StatusOr<uint64_t> deviceWeightBytes(std::span<const ParameterSpec> specs);
+/// Bytes that |specs| take of the memory of |driver|. H5006 if they exceed 64
+/// bits.
+StatusOr<uint64_t> deviceWeightBytes(const Driver &driver,
+                                     std::span<const ParameterSpec> specs);
 
 /// Owns one allocation for each parameter.
 class DeviceWeights {

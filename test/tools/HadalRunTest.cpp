@@ -233,6 +233,40 @@ TEST(HadalRun, BadRequestsEndWithOneLine) {
   EXPECT_EQ(readText(file("x.npy")), "") << "a partial output was left";
 }
 
+TEST(HadalRun, RunsPtxOnTheSimulator) {
+  ToyCheckpoint c;
+  schema::ArtifactT ptx = model();
+  makeSm90a(ptx);
+  writeFile(c.artifact(), assemble(ptx));
+  const std::string ids = "--input-ids 5,17,3 -n 9 --ignore-eos --device sim";
+  std::string expected;
+  std::vector<int32_t> row = {5, 17, 3};
+  for (int i = 0; i < 9; ++i) {
+    row.push_back(greedy(row, 1)[0]);
+    expected += (i ? "," : "") + std::to_string(row.back());
+  }
+  for (const char *policy : {"eager", "lazy", "alternate"}) {
+    ToolResult r = c.runModel(ids + " --sim poison=off,policy=" + policy);
+    EXPECT_EQ(r.status, 0) << r.err;
+    EXPECT_EQ(r.out, expected + "\n") << policy;
+    EXPECT_NE(r.err.find("on sim, " + std::string(policy)), std::string::npos)
+        << r.err;
+    EXPECT_NE(r.err.find("uploaded"), std::string::npos) << r.err;
+  }
+  EXPECT_EQ(c.runModel(ids, "HADAL_SIM=poison=off").out, expected + "\n");
+  // The toy moves rows that no token has filled.
+  expectError(c.runModel(ids), {"poisoned", "", 1, "kernel 'move'"});
+  expectError(c.runModel(ids + " --sim policy=fast"),
+              {"policy", "", 2, "expected eager or lazy or alternate"});
+  ToolResult bench =
+      c.run("hadal-bench", c.artifact() + " --weights " + c.dir().path() +
+                               " --device sim --sim poison=off --prompt-len 4"
+                               " --gen-len 2 --batch 1 --profile");
+  EXPECT_EQ(bench.status, 0) << bench.err;
+  EXPECT_NE(bench.out.find("decode"), std::string::npos) << bench.out;
+  EXPECT_EQ(bench.out.find("plain read"), std::string::npos) << bench.out;
+}
+
 TEST(HadalRun, BadFilesEndWithOneLine) {
   ToyCheckpoint c;
   std::vector<uint8_t> good = assemble(model());

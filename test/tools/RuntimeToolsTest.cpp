@@ -50,6 +50,34 @@ TEST(HadalBench, PrintsRatesAndWritesThem) {
   }
 }
 
+TEST(HadalBench, RepeatedPrefillsCountOnce) {
+  ToyCheckpoint c;
+  ToolResult r = c.run("hadal-bench",
+                       c.artifact() + " --weights " + c.dir().path() +
+                           " --prompt-len 20 --gen-len 0 --batch 2 --repeat 3 "
+                           "--profile --json " +
+                           c.dir().file("b.json"));
+  ASSERT_EQ(r.status, 0) << r.err;
+  auto json = nlohmann::json::parse(readText(c.dir().file("b.json")));
+  EXPECT_EQ(json["repeat"], 3);
+  const auto &prefill = json["runs"][0]["prefill"];
+  EXPECT_EQ(prefill["tokens"], 40);
+  // Launches of one prefill, whose calls are counted once too.
+  uint64_t attend = 0;
+  double sum = 0;
+  for (const auto &kernel : prefill["kernels"]) {
+    sum += kernel["seconds"].get<double>();
+    if (kernel["name"] == "attend")
+      attend = kernel["launches"];
+  }
+  EXPECT_EQ(attend, prefill["calls"].get<uint64_t>() * kLayers);
+  EXPECT_LE(sum, prefill["seconds"].get<double>());
+  EXPECT_EQ(c.run("hadal-bench", c.artifact() + " --weights " + c.dir().path() +
+                                     " --repeat 0")
+                .status,
+            2);
+}
+
 TEST(HadalBench, RequestsBeyondTheLimitsAreRefused) {
   ToyCheckpoint c;
   std::string model = c.artifact() + " --weights " + c.dir().path();

@@ -85,7 +85,7 @@ void LoadFlags::add(CLI::App &app, bool needsWeights) {
   app.add_option("--sim", device.sim,
                  "options of the sim device, e.g. policy=lazy,seed=7: "
                  "policy=eager|lazy|alternate, fp8=exact|hopper13, seed=N, "
-                 "races=on|off, poison=on|off; default: HADAL_SIM");
+                 "races=on|off, poison=on|off, findings=stop|print; default: HADAL_SIM");
   app.add_flag("-q,--quiet", quiet, "no progress and no statistics on stderr");
 }
 

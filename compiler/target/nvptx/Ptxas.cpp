@@ -139,10 +139,17 @@ RunResult run(const std::string &program, llvm::ArrayRef<std::string> arguments,
 // Search
 //===----------------------------------------------------------------------===//
 
+/// An error that is only part of a message.
+template <typename... Args>
+llvm::Error sentence(const char *format, Args &&...args) {
+  return llvm::createStringError(
+      llvm::formatv(format, std::forward<Args>(args)...).str());
+}
+
 /// The version that |program| states, or a sentence that says why not.
 llvm::Expected<Ptxas> probe(const std::string &program) {
   if (!fs::can_execute(program))
-    return makeError(3006, "{0}: is not an executable file", program);
+    return sentence("{0}: is not an executable file", program);
   llvm::Expected<ScratchDirectory> directory = ScratchDirectory::create();
   if (!directory)
     return directory.takeError();
@@ -159,15 +166,13 @@ llvm::Expected<Ptxas> probe(const std::string &program) {
   if (result.status != 0 || major.getAsInteger(10, majorNumber) ||
       rest.split('.').first.getAsInteger(10, minorNumber) ||
       majorNumber > 1000 || minorNumber > 99)
-    return makeError(3006, "{0}: does not answer --version as ptxas does",
-                     program);
+    return sentence("{0}: does not answer --version as ptxas does", program);
   Ptxas ptxas{std::string(absolute), text.str(),
               majorNumber * 1000 + minorNumber * 10};
   if (ptxas.release < kMinimumPtxasRelease)
-    return makeError(3006,
-                     "{0}: is ptxas {1}, sm_90a needs {2}.{3} or newer",
-                     program, ptxas.version, kMinimumPtxasRelease / 1000,
-                     kMinimumPtxasRelease % 1000 / 10);
+    return sentence("{0}: is ptxas {1}, sm_90a needs {2}.{3} or newer", program,
+                    ptxas.version, kMinimumPtxasRelease / 1000,
+                    kMinimumPtxasRelease % 1000 / 10);
   return ptxas;
 }
 
@@ -246,7 +251,7 @@ llvm::Expected<std::optional<Ptxas>> findPtxas(llvm::StringRef choice) {
   if (!choice.empty()) {
     llvm::Expected<Ptxas> ptxas = probe(choice.str());
     if (!ptxas)
-      return makeError(3006, "--ptxas={0}; give another, or --ptxas=none for an "
+      return makeError(3006, "--ptxas: {0}; give another, or --ptxas=none for an "
                              "artifact of PTX only",
                        llvm::toString(ptxas.takeError()));
     return std::optional<Ptxas>(std::move(*ptxas));

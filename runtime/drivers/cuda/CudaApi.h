@@ -98,7 +98,8 @@ struct LaunchConfig {
   LaunchAttribute *attributes;
   unsigned numAttributes;
 };
-static_assert(sizeof(LaunchConfig) == 56 && offsetof(LaunchConfig, stream) == 32);
+static_assert(sizeof(LaunchConfig) == 56 &&
+              offsetof(LaunchConfig, stream) == 32);
 
 /// CUtensorMap: 128 opaque bytes, at a multiple of 64.
 struct alignas(64) TensorMapBytes {

@@ -15,8 +15,7 @@ Status CudaDevice::initialize(int ordinal) {
     return error(5007, "no GPU: the NVIDIA driver finds no device; use "
                        "--device sim");
   if (result != kSuccess)
-    return error(5007,
-                 "the NVIDIA driver does not start: {}; use --device sim",
+    return error(5007, "the NVIDIA driver does not start: {}; use --device sim",
                  library_.describe(result));
   HADAL_RETURN_IF_ERROR(
       check(api().driverGetVersion(&driverVersion_), "cuDriverGetVersion"));
@@ -26,14 +25,14 @@ Status CudaDevice::initialize(int ordinal) {
                  "update it, or use --device sim",
                  versionText(driverVersion_), versionText(kMinimumDriver));
   int count = 0;
-  HADAL_RETURN_IF_ERROR(check(api().deviceGetCount(&count),
-                              "cuDeviceGetCount"));
+  HADAL_RETURN_IF_ERROR(
+      check(api().deviceGetCount(&count), "cuDeviceGetCount"));
   HADAL_RETURN_IF_ERROR(choose(ordinal, count));
 
   int value = 0;
-  HADAL_RETURN_IF_ERROR(check(
-      api().deviceGetAttribute(&value, kMultiprocessorCount, device_),
-      "cuDeviceGetAttribute"));
+  HADAL_RETURN_IF_ERROR(
+      check(api().deviceGetAttribute(&value, kMultiprocessorCount, device_),
+            "cuDeviceGetAttribute"));
   multiprocessors_ = static_cast<unsigned>(value);
   HADAL_RETURN_IF_ERROR(check(
       api().deviceGetAttribute(&value, kMaxSharedMemoryPerBlockOptin, device_),
@@ -61,15 +60,15 @@ Status CudaDevice::choose(int ordinal, int count) {
     char name[256] = {};
     int major = 0, minor = 0;
     HADAL_RETURN_IF_ERROR(check(api().deviceGet(&device, i), "cuDeviceGet"));
-    HADAL_RETURN_IF_ERROR(check(
-        api().deviceGetName(name, sizeof(name) - 1, device),
-        "cuDeviceGetName"));
-    HADAL_RETURN_IF_ERROR(check(
-        api().deviceGetAttribute(&major, kComputeCapabilityMajor, device),
-        "cuDeviceGetAttribute"));
-    HADAL_RETURN_IF_ERROR(check(
-        api().deviceGetAttribute(&minor, kComputeCapabilityMinor, device),
-        "cuDeviceGetAttribute"));
+    HADAL_RETURN_IF_ERROR(
+        check(api().deviceGetName(name, sizeof(name) - 1, device),
+              "cuDeviceGetName"));
+    HADAL_RETURN_IF_ERROR(
+        check(api().deviceGetAttribute(&major, kComputeCapabilityMajor, device),
+              "cuDeviceGetAttribute"));
+    HADAL_RETURN_IF_ERROR(
+        check(api().deviceGetAttribute(&minor, kComputeCapabilityMinor, device),
+              "cuDeviceGetAttribute"));
     if (major == kCapabilityMajor && minor == kCapabilityMinor) {
       device_ = device;
       name_ = name;

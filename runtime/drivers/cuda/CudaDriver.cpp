@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/base/Checked.h"
 #include "runtime/base/Progress.h"
 #include "runtime/drivers/cuda/CudaExecutable.h"
 #include "runtime/drivers/cuda/PinnedRing.h"
@@ -10,6 +11,8 @@
 namespace hadal::cuda {
 
 namespace {
+
+constexpr uint64_t kPageBytes = uint64_t(2) << 20;
 
 class CudaDriver final : public Driver {
 public:
@@ -31,6 +34,11 @@ public:
     return DeviceMemory{free, total};
   }
 
+  uint64_t footprint(uint64_t bytes) const override {
+    // Large allocations are whole pages of 2 MiB, small ones share them.
+    const uint64_t unit = bytes > kPageBytes / 2 ? kPageBytes : 512;
+    return checkedAlignUp(bytes, unit).value_or(bytes);
+  }
   StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse,
                                    std::string_view name) override {
     HADAL_RETURN_IF_ERROR(device->enter());
@@ -64,12 +72,11 @@ public:
   }
 
   Status write(DeviceAddress to, const void *from, uint64_t bytes) override {
-    return upload(to, bytes,
-                  [&](uint8_t *staging, uint64_t begin, uint64_t end) {
-                    std::memcpy(staging,
-                                static_cast<const uint8_t *>(from) + begin,
-                                end - begin);
-                  });
+    return upload(
+        to, bytes, [&](uint8_t *staging, uint64_t begin, uint64_t end) {
+          std::memcpy(staging, static_cast<const uint8_t *>(from) + begin,
+                      end - begin);
+        });
   }
   Status upload(DeviceAddress to, uint64_t bytes,
                 const FillFunction &fill) override {
@@ -81,7 +88,8 @@ public:
     return ring.download(to, from, bytes);
   }
 
-  StatusOr<std::unique_ptr<Executable>> load(const Artifact &artifact) override {
+  StatusOr<std::unique_ptr<Executable>>
+  load(const Artifact &artifact) override {
     if (artifact.target() != target())
       return error(4007,
                    "artifact '{}' was built for target '{}', device 'cuda' "
@@ -102,9 +110,8 @@ private:
 StatusOr<std::unique_ptr<Driver>> createCudaDriver(const CudaOptions &options) {
   HADAL_ASSIGN_OR_RETURN(CudaLibrary library,
                          CudaLibrary::open(options.library));
-  HADAL_ASSIGN_OR_RETURN(
-      std::unique_ptr<CudaDevice> device,
-      CudaDevice::open(std::move(library), options.ordinal));
+  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<CudaDevice> device,
+                         CudaDevice::open(std::move(library), options.ordinal));
   return std::unique_ptr<Driver>(
       std::make_unique<CudaDriver>(std::move(device)));
 }

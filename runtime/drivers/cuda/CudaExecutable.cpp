@@ -1,5 +1,6 @@
 #include "runtime/drivers/cuda/CudaExecutable.h"
 
+#include <cstdlib>
 #include <cstring>
 
 #include "runtime/drivers/cuda/CudaPreparedEntry.h"
@@ -7,9 +8,6 @@
 namespace hadal::cuda {
 
 namespace {
-
-/// Dynamic shared memory that a kernel may have without opting in.
-constexpr uint64_t kDefaultSharedBytes = 48 << 10;
 
 std::string isaText(uint32_t isa) {
   return fmt::format("{}.{}", isa / 10, isa % 10);
@@ -49,16 +47,17 @@ Status encodeTensorMap(const CudaDevice &device,
       request.strides.data(), request.box.data(), ones, kInterleaveNone,
       swizzleMode(request.swizzleBytes), kL2Promotion256B, kOobFillZero);
   if (result != kSuccess)
-    return error(5017, "cuTensorMapEncodeTiled refuses address {:#x}, extents "
-                       "{}, strides {}, box {}: {}",
-                 request.address,
-                 fmt::join(request.extents.begin(),
-                           request.extents.begin() + request.rank, "x"),
-                 fmt::join(request.strides.begin(),
-                           request.strides.begin() + request.rank - 1, "x"),
-                 fmt::join(request.box.begin(),
-                           request.box.begin() + request.rank, "x"),
-                 device.library().describe(result));
+    return error(
+        5017,
+        "cuTensorMapEncodeTiled refuses address {:#x}, extents "
+        "{}, strides {}, box {}: {}",
+        request.address,
+        fmt::join(request.extents.begin(),
+                  request.extents.begin() + request.rank, "x"),
+        fmt::join(request.strides.begin(),
+                  request.strides.begin() + request.rank - 1, "x"),
+        fmt::join(request.box.begin(), request.box.begin() + request.rank, "x"),
+        device.library().describe(result));
   std::memcpy(map, bytes.opaque, kTensorMapBytes);
   return {};
 }
@@ -85,7 +84,7 @@ Status CudaExecutable::initialize(Driver &driver) {
   const auto &list = *artifact.root().kernels();
   unsigned cubins = 0;
   for (unsigned k = 0; k < list.size(); ++k) {
-    cubins += artifact.hasCode(k, "cubin");
+    cubins += usesCubin(k);
     if (list.Get(k)->shared_bytes() > device.sharedBytes())
       return error(5007,
                    "kernel '{}' of artifact '{}' needs {} bytes of shared "
@@ -100,11 +99,17 @@ Status CudaExecutable::initialize(Driver &driver) {
   kernels.resize(list.size());
   HADAL_ASSIGN_OR_RETURN(layout, layoutWorkspace(artifact.root()));
   if (layout.bytes) {
-    HADAL_ASSIGN_OR_RETURN(workspace,
-                           DeviceBuffer::create(driver, layout.bytes,
-                                                "the workspace"));
+    HADAL_ASSIGN_OR_RETURN(
+        workspace, DeviceBuffer::create(driver, layout.bytes, "the workspace"));
   }
   return {};
+}
+
+bool CudaExecutable::usesCubin(unsigned index) const {
+  const auto *ptxas = artifact.root().provenance()->ptxas();
+  const int major = ptxas ? std::atoi(ptxas->c_str()) : 0;
+  return artifact.hasCode(index, "cubin") &&
+         major <= device.driverVersion() / 1000;
 }
 
 CudaExecutable::~CudaExecutable() {
@@ -142,10 +147,12 @@ Status CudaExecutable::loadModule(unsigned index, std::string_view variant,
   std::string detail(log);
   if (size_t end = detail.find('\n'); end != std::string::npos)
     detail.resize(end);
-  return error(5007, "the {} of kernel '{}' in '{}' does not load: {}{}{}; "
-                     "compile the model again",
-               variant, name, artifact.path(), device.library().describe(result),
-               detail.empty() ? "" : ": ", detail);
+  return error(5007,
+               "the {} of kernel '{}' in '{}' does not load: {}{}{}; "
+               "compile the model again",
+               variant, name, artifact.path(),
+               device.library().describe(result), detail.empty() ? "" : ": ",
+               detail);
 }
 
 Status CudaExecutable::loadKernel(unsigned index) {
@@ -154,22 +161,23 @@ Status CudaExecutable::loadKernel(unsigned index) {
     return {};
   const schema::Kernel &kernel = *artifact.root().kernels()->Get(index);
   if (!loaded.module)
-    HADAL_RETURN_IF_ERROR(loadModule(
-        index, artifact.hasCode(index, "cubin") ? "cubin" : "ptx",
-        loaded.module));
+    HADAL_RETURN_IF_ERROR(
+        loadModule(index, usesCubin(index) ? "cubin" : "ptx", loaded.module));
   Function function = nullptr;
   Result result = device.api().moduleGetFunction(&function, loaded.module,
                                                  kernel.name()->c_str());
   if (result != kSuccess)
-    return error(5007, "the code of kernel '{}' in '{}' has no function of that "
-                       "name: {}; compile the model again",
+    return error(5007,
+                 "the code of kernel '{}' in '{}' has no function of that "
+                 "name: {}; compile the model again",
                  kernel.name()->string_view(), artifact.path(),
                  device.library().describe(result));
-  if (kernel.shared_bytes() > kDefaultSharedBytes)
-    HADAL_RETURN_IF_ERROR(device.check(
-        device.api().funcSetAttribute(function, kMaxDynamicSharedSizeBytes,
-                                      static_cast<int>(kernel.shared_bytes())),
-        "cuFuncSetAttribute"));
+  // Needed above 48 KiB. It also makes the driver load the function now: that
+  // must not happen while a graph is captured.
+  HADAL_RETURN_IF_ERROR(device.check(
+      device.api().funcSetAttribute(function, kMaxDynamicSharedSizeBytes,
+                                    static_cast<int>(kernel.shared_bytes())),
+      "cuFuncSetAttribute"));
   loaded.offsets = parameterOffsets(kernel);
   loaded.function = function;
   return {};
@@ -183,9 +191,8 @@ CudaExecutable::prepare(std::string name, const LaunchList &list,
                      [this](const TensorMapRequest &request, uint8_t *map) {
                        return encodeTensorMap(device, request, map);
                      }};
-  HADAL_ASSIGN_OR_RETURN(
-      GpuProgram program,
-      flattenForGpu(artifact.root(), list, context));
+  HADAL_ASSIGN_OR_RETURN(GpuProgram program,
+                         flattenForGpu(artifact.root(), list, context));
   for (const GpuLaunch &launch : program.launches)
     HADAL_RETURN_IF_ERROR(loadKernel(launch.kernel));
   return std::unique_ptr<PreparedEntry>(std::make_unique<CudaPreparedEntry>(

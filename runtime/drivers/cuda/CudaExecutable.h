@@ -35,6 +35,9 @@ private:
   CudaExecutable(const CudaDevice &device, const Artifact &artifact)
       : Executable(artifact), device(device) {}
   Status initialize(Driver &driver);
+  /// Whether kernel |index| runs from its cubin: it has one, and the driver is
+  /// of the ptxas' major version or newer. Else the driver compiles its PTX.
+  bool usesCubin(unsigned index) const;
   Status loadKernel(unsigned index);
   Status loadModule(unsigned index, std::string_view variant, Module &module);
 

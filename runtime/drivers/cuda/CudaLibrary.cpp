@@ -18,8 +18,7 @@ StatusOr<CudaLibrary> CudaLibrary::open(std::string path) {
   void *handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle) {
     const char *why = dlerror();
-    return error(5007,
-                 "no NVIDIA driver: {}; install one, or use --device sim",
+    return error(5007, "no NVIDIA driver: {}; install one, or use --device sim",
                  why ? why : path);
   }
   const char *missing = nullptr;
@@ -58,8 +57,9 @@ Status CudaLibrary::check(Result result, const char *what) const {
   if (result == kSuccess)
     return {};
   if (result == kOutOfMemory)
-    return error(5006, "{}: the device is out of memory; use a smaller batch "
-                       "or sequence length",
+    return error(5006,
+                 "{}: the device is out of memory; use a smaller batch "
+                 "or sequence length",
                  what);
   return error(5017, "{}: {}", what, describe(result));
 }

@@ -5,8 +5,8 @@ namespace hadal::cuda {
 CudaPreparedEntry::CudaPreparedEntry(CudaExecutable &executable,
                                      std::string name, bool replayed,
                                      GpuProgram program)
-    : executable(executable), device(executable.device),
-      name(std::move(name)), replayed(replayed), program(std::move(program)) {}
+    : executable(executable), device(executable.device), name(std::move(name)),
+      replayed(replayed), program(std::move(program)) {}
 
 CudaPreparedEntry::~CudaPreparedEntry() {
   if ((!graph && events.empty()) || !device.enter().ok())
@@ -24,8 +24,8 @@ Status CudaPreparedEntry::failed(const GpuLaunch &launch, Result result) const {
   return error(5017,
                "kernel '{}' of entry '{}' cannot be launched with {} blocks of "
                "{} threads and {} bytes of shared memory: {}",
-               kernel.name()->string_view(), name,
-               launch.grid, kernel.threads(), kernel.shared_bytes(),
+               kernel.name()->string_view(), name, launch.grid,
+               kernel.threads(), kernel.shared_bytes(),
                device.library().describe(result));
 }
 
@@ -69,9 +69,8 @@ Status CudaPreparedEntry::capture() {
   if (launched.ok())
     launched = device.check(ended, "cuStreamEndCapture");
   if (launched.ok())
-    launched =
-        device.check(device.api().graphInstantiate(&graph, captured, 0),
-                     "cuGraphInstantiateWithFlags");
+    launched = device.check(device.api().graphInstantiate(&graph, captured, 0),
+                            "cuGraphInstantiateWithFlags");
   if (ended == kSuccess && captured)
     (void)device.api().graphDestroy(captured);
   return launched;
@@ -94,8 +93,7 @@ Status CudaPreparedEntry::runProfiled() {
     HADAL_RETURN_IF_ERROR(launch(program.launches[i], /*overlaps=*/false));
   }
   HADAL_RETURN_IF_ERROR(record(program.launches.size()));
-  HADAL_RETURN_IF_ERROR(
-      device.synchronize(fmt::format("entry '{}'", name)));
+  HADAL_RETURN_IF_ERROR(device.synchronize(fmt::format("entry '{}'", name)));
   for (size_t i = 0; i < program.launches.size(); ++i) {
     float milliseconds = 0;
     HADAL_RETURN_IF_ERROR(device.check(
@@ -120,8 +118,7 @@ Status CudaPreparedEntry::run() {
   } else {
     HADAL_RETURN_IF_ERROR(launchAll());
   }
-  return device.synchronize(
-      fmt::format("entry '{}'", name));
+  return device.synchronize(fmt::format("entry '{}'", name));
 }
 
 } // namespace hadal::cuda

@@ -43,8 +43,8 @@ StatusOr<PinnedRing::Slot *> PinnedRing::acquire() {
   Slot &slot = slots[next];
   next = (next + 1) % kSlots;
   if (slot.busy)
-    HADAL_RETURN_IF_ERROR(device.check(
-        device.api().eventSynchronize(slot.done), "a copy to the device"));
+    HADAL_RETURN_IF_ERROR(device.check(device.api().eventSynchronize(slot.done),
+                                       "a copy to the device"));
   slot.busy = false;
   return &slot;
 }

@@ -70,12 +70,29 @@ struct Range {
 };
 Range rangeOf(uint32_t lanes, const uint64_t *addresses) {
   Range range{~uint64_t(0), 0};
+  if (lanes == ~0u) {
+    for (unsigned l = 0; l < 32; ++l) {
+      range.low = std::min(range.low, addresses[l]);
+      range.high = std::max(range.high, addresses[l]);
+    }
+    return range;
+  }
   for (uint32_t rest = lanes; rest; rest &= rest - 1) {
     unsigned l = std::countr_zero(rest);
     range.low = std::min(range.low, addresses[l]);
     range.high = std::max(range.high, addresses[l]);
   }
   return range;
+}
+
+/// All 32 lanes access one contiguous range, in order.
+bool isContiguous(uint32_t lanes, const uint64_t *addresses, unsigned bytes) {
+  if (lanes != ~0u)
+    return false;
+  uint64_t differs = 0;
+  for (unsigned l = 1; l < 32; ++l)
+    differs |= addresses[l] ^ (addresses[0] + uint64_t(l) * bytes);
+  return differs == 0;
 }
 
 /// Lanes inside an allocation; findings for the others.
@@ -143,6 +160,53 @@ void copyOutAny(uint32_t lanes, const uint64_t *addresses, uint8_t *base,
   }
 }
 
+void fillDefined(uint32_t lanes, LaneData &data) {
+  for (uint32_t rest = lanes; rest; rest &= rest - 1)
+    data.defined[std::countr_zero(rest)] = 0xFFFF;
+}
+
+/// Reads |N| definedness bytes (0 or 1) of each lane; true if all are 1.
+template <unsigned N>
+bool readDefinedBytes(uint32_t lanes, const uint64_t *addresses,
+                      const uint8_t *base, LaneData &data) {
+  uint8_t missing = 0;
+  for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+    const uint8_t *defined = base + addresses[std::countr_zero(rest)];
+    uint8_t all = 1;
+    for (unsigned b = 0; b < N; ++b)
+      all &= defined[b];
+    missing |= !all;
+  }
+  if (!missing) {
+    fillDefined(lanes, data);
+    return true;
+  }
+  for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+    unsigned l = std::countr_zero(rest);
+    const uint8_t *defined = base + addresses[l];
+    uint16_t bits = 0;
+    for (unsigned b = 0; b < N; ++b)
+      bits |= uint16_t(defined[b]) << b;
+    data.defined[l] = bits;
+  }
+  return false;
+}
+bool readDefined(uint32_t lanes, const uint64_t *addresses, const uint8_t *base,
+                 unsigned bytes, LaneData &data) {
+  switch (bytes) {
+  case 1:
+    return readDefinedBytes<1>(lanes, addresses, base, data);
+  case 2:
+    return readDefinedBytes<2>(lanes, addresses, base, data);
+  case 4:
+    return readDefinedBytes<4>(lanes, addresses, base, data);
+  case 8:
+    return readDefinedBytes<8>(lanes, addresses, base, data);
+  default:
+    return readDefinedBytes<16>(lanes, addresses, base, data);
+  }
+}
+
 void checkStale(Exec &x, uint32_t lanes, const uint64_t *addresses,
                 unsigned bytes, bool write, LaneData *data) {
   Memory &memory = *x.cta.launch.memory;
@@ -169,15 +233,21 @@ uint32_t gatherGlobal(Exec &x, uint32_t lanes, const uint64_t *addresses,
   copyInAny(lanes, addresses, memory.host(0), bytes, data);
   x.cta.launch.report.statistics.globalLoadBytes +=
       uint64_t(bytes) * std::popcount(lanes);
-  uint64_t full = (uint64_t(1) << bytes) - 1;
-  uint32_t partial = 0;
-  for (uint32_t rest = lanes; rest; rest &= rest - 1) {
-    unsigned l = std::countr_zero(rest);
-    data.defined[l] = memory.definedBits(addresses[l], bytes);
-    partial |= data.defined[l] != full;
+  if (!isContiguous(lanes, addresses, bytes) ||
+      !memory.defined(addresses[0], 32 * bytes)) {
+    uint64_t full = (uint64_t(1) << bytes) - 1;
+    uint32_t partial = 0;
+    for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+      unsigned l = std::countr_zero(rest);
+      data.defined[l] = memory.definedBits(addresses[l], bytes);
+      partial |= data.defined[l] != full;
+    }
+    // Lanes of other spaces may have been read before and be defined.
+    if (partial)
+      data.allDefined = false;
+  } else {
+    fillDefined(lanes, data);
   }
-  if (partial)
-    data.allDefined = false;
   if (!x.cta.dependenciesDone && memory.hasStale())
     checkStale(x, lanes, addresses, bytes, false, &data);
   return lanes;
@@ -191,10 +261,15 @@ uint32_t scatterGlobal(Exec &x, uint32_t lanes, const uint64_t *addresses,
   Memory &memory = *x.cta.launch.memory;
   if (!x.cta.dependenciesDone && memory.hasStale())
     checkStale(x, lanes, addresses, bytes, true, nullptr);
-  for (uint32_t rest = lanes; rest; rest &= rest - 1) {
-    unsigned l = std::countr_zero(rest);
-    memory.noteWrite(addresses[l], bytes);
-    memory.setDefinedBits(addresses[l], bytes, ~uint64_t(0));
+  if (isContiguous(lanes, addresses, bytes)) {
+    memory.noteWrite(addresses[0], 32 * bytes);
+    memory.markDefined(addresses[0], 32 * bytes);
+  } else {
+    for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+      unsigned l = std::countr_zero(rest);
+      memory.noteWrite(addresses[l], bytes);
+      memory.setDefinedBits(addresses[l], bytes, ~uint64_t(0));
+    }
   }
   copyOutAny(lanes, addresses, memory.host(0), bytes, data);
   x.cta.launch.report.statistics.globalStoreBytes +=
@@ -257,17 +332,9 @@ uint32_t gatherShared(Exec &x, Cta &owner, uint32_t lanes,
   if (!lanes)
     return 0;
   copyInAny(lanes, addresses, shared.at(sharedWindowBase) - sharedWindowBase, bytes, data);
-  uint32_t partial = 0;
-  for (uint32_t rest = lanes; rest; rest &= rest - 1) {
-    unsigned l = std::countr_zero(rest);
-    const uint8_t *defined = shared.definedAt(addresses[l]);
-    uint16_t bits = 0;
-    for (unsigned b = 0; b < bytes; ++b)
-      bits |= uint16_t(defined[b]) << b;
-    data.defined[l] = bits;
-    partial |= bits != (uint32_t(1) << bytes) - 1;
-  }
-  if (partial)
+  if (!readDefined(lanes, addresses,
+                   shared.definedAt(sharedWindowBase) - sharedWindowBase, bytes,
+                   data))
     data.allDefined = false;
   tellMonitor(x, owner, lanes, addresses, bytes, kind);
   return lanes;
@@ -284,7 +351,12 @@ uint32_t scatterShared(Exec &x, Cta &owner, uint32_t lanes,
   for (uint32_t rest = lanes; rest; rest &= rest - 1) {
     unsigned l = std::countr_zero(rest);
     uint8_t *defined = shared.definedAt(addresses[l]);
-    if (data.allDefined)
+    // Constant sizes become single stores.
+    if (data.allDefined && bytes == 4)
+      std::memset(defined, 1, 4);
+    else if (data.allDefined && bytes == 16)
+      std::memset(defined, 1, 16);
+    else if (data.allDefined)
       std::memset(defined, 1, bytes);
     else
       for (unsigned b = 0; b < bytes; ++b)

@@ -71,6 +71,8 @@ Flow barrierChange(Exec &x, const Instruction &i) {
     if (races && owner == &x.cta)
       races->barrierOperation(x.warp, x.pc, at, false);
     bool arrives = op >= BarrierOp::arrive;
+    if (arrives && owner == &x.cta)
+      object->watch.observe(x.warp.index, object->state.phase());
     // One instruction releases once, whatever the number of its lanes.
     if (races && arrives && !(i.sub & isRelaxed) && released != object) {
       races->detector().release(races->agent(x.warp.index), object->pending);
@@ -160,6 +162,8 @@ Flow barrierWait(Exec &x, const Instruction &i) {
       uint64_t token = x.in<uint64_t>(i.op[1])[lane];
       complete = object->state.testToken(token);
       phase = token >> 20 & 1;
+      if (complete)
+        object->watch.observe(x.warp.index, (token >> 20) + 1);
     }
     if (complete) {
       done |= 1u << lane;

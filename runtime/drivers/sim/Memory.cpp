@@ -143,7 +143,8 @@ bool Memory::defined(uint64_t address, uint64_t bytes) const {
   return true;
 }
 
-void Memory::setDefinedBits(uint64_t address, unsigned bytes, uint64_t bits) {
+void Memory::setDefinedBitsSlow(uint64_t address, unsigned bytes,
+                                uint64_t bits) {
   uint64_t offset = address - firstAddress;
   uint64_t keep = bytes == 64 ? ~uint64_t(0) : (uint64_t(1) << bytes) - 1;
   unsigned shift = offset % 8;

@@ -2,6 +2,7 @@
 // and a definedness bit per byte.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -77,7 +78,18 @@ public:
       bits |= word[1] << (64 - shift);
     return bytes == 64 ? bits : bits & ((uint64_t(1) << bytes) - 1);
   }
-  void setDefinedBits(uint64_t address, unsigned bytes, uint64_t bits);
+  void setDefinedBits(uint64_t address, unsigned bytes, uint64_t bits) {
+    uint64_t offset = address - firstAddress;
+    unsigned shift = offset % 8;
+    if (bytes + shift > 64)
+      return setDefinedBitsSlow(address, bytes, bits);
+    uint64_t keep = (bytes == 64 ? ~uint64_t(0) : (uint64_t(1) << bytes) - 1)
+                    << shift;
+    uint64_t word;
+    std::memcpy(&word, shadow + offset / 8, sizeof word);
+    word = (word & ~keep) | ((bits << shift) & keep);
+    std::memcpy(shadow + offset / 8, &word, sizeof word);
+  }
   void markDefined(uint64_t address, uint64_t bytes, bool defined = true);
 
   // ---- Programmatic dependent launch ----------------------------------
@@ -118,15 +130,20 @@ private:
     uint64_t written[(1 << pageShift) / 64] = {};
     /// Pages are aligned: firstAddress is a multiple of the page size.
     void mark(uint64_t address, uint64_t bytes) {
-      for (uint64_t i = 0; i < bytes; ++i) {
-        uint64_t b = (address + i) & ((1 << pageShift) - 1);
-        written[b / 64] |= uint64_t(1) << (b % 64);
+      uint64_t b = address & ((1 << pageShift) - 1);
+      while (bytes) {
+        uint64_t count = std::min<uint64_t>(bytes, 64 - b % 64);
+        uint64_t ones = count == 64 ? ~uint64_t(0) : (uint64_t(1) << count) - 1;
+        written[b / 64] |= ones << (b % 64);
+        b += count;
+        bytes -= count;
       }
     }
   };
   using Pages = std::unordered_map<uint64_t, std::unique_ptr<Page>>;
 
   const Allocation *findSlow(uint64_t address, uint64_t bytes) const;
+  void setDefinedBitsSlow(uint64_t address, unsigned bytes, uint64_t bits);
   void noteWriteSlow(uint64_t address, uint64_t bytes);
 
   uint64_t capacity = 0, inUse = 0;

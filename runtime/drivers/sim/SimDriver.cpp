@@ -45,7 +45,8 @@ public:
     return bytes ? memory_.read(from, to, bytes) : Status();
   }
 
-  StatusOr<std::unique_ptr<Executable>> load(const Artifact &artifact) override {
+  StatusOr<std::unique_ptr<Executable>>
+  load(const Artifact &artifact) override {
     if (artifact.target() != target())
       return error(4007,
                    "artifact '{}' was built for target '{}', device 'sim' runs "

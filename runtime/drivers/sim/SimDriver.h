@@ -28,11 +28,13 @@ struct SimOptions {
   /// Activations count as uninitialised at the start of every run, so that a
   /// kernel that reads what none has written in this run is found.
   bool poisonActivations = true;
+  /// A run goes on after a finding, and each is a line on stderr.
+  bool printFindings = false;
 };
 
 /// What HADAL_SIM says, a list such as "policy=lazy,fp8=hopper13,seed=7":
 /// policy=eager|lazy|alternate, fp8=exact|hopper13, seed=N, races=on|off,
-/// poison=on|off. H5011 names what it does not know.
+/// poison=on|off, findings=stop|print. H5011 names what it does not know.
 StatusOr<SimOptions> parseSimOptions(const std::string &text);
 
 StatusOr<std::unique_ptr<Driver>> createSimDriver(const SimOptions &options);

@@ -83,10 +83,10 @@ SimExecutable::load(Driver &driver, Memory &memory, const Artifact &artifact,
       new SimExecutable(memory, artifact, options));
   HADAL_ASSIGN_OR_RETURN(executable->layout, layoutWorkspace(artifact.root()));
   if (executable->layout.bytes) {
-    HADAL_ASSIGN_OR_RETURN(
-        executable->workspace,
-        DeviceBuffer::create(driver, executable->layout.bytes,
-                             "the workspace"));
+    HADAL_ASSIGN_OR_RETURN(executable->workspace,
+                           DeviceBuffer::create(driver,
+                                                executable->layout.bytes,
+                                                "the workspace"));
   }
   executable->modules.resize(artifact.root().kernels()->size());
   return std::unique_ptr<Executable>(std::move(executable));
@@ -133,9 +133,9 @@ Status SimExecutable::launchOne(const std::string &entry,
   config.sharedBytes = static_cast<uint32_t>(kernel.shared_bytes());
   config.pdl = true;
   Options launchOptions;
-  const bool lazy = options.policy == PolicyChoice::Lazy ||
-                    (options.policy == PolicyChoice::Alternate &&
-                     (index + runs) % 2 == 1);
+  const bool lazy =
+      options.policy == PolicyChoice::Lazy ||
+      (options.policy == PolicyChoice::Alternate && (index + runs) % 2 == 1);
   launchOptions.policy = lazy ? AsyncPolicy::lazy : AsyncPolicy::eager;
   launchOptions.fp8Accumulate = options.fp8Accumulate;
   launchOptions.seed = options.seed;
@@ -160,6 +160,11 @@ Status SimExecutable::launchOne(const std::string &entry,
                  report.status().message());
   if (report->clean())
     return {};
+  if (options.printFindings) {
+    for (const Finding &finding : report->findings)
+      fmt::print(stderr, "{}: {}\n", where(), finding.toString());
+    return {};
+  }
   std::string text = report->findings[0].toString();
   std::replace(text.begin(), text.end(), '\n', ';');
   if (report->findings.size() > 1)

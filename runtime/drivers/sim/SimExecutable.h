@@ -10,9 +10,10 @@ namespace hadal::sim {
 class SimExecutable final : public Executable {
 public:
   /// H5006 for the workspace.
-  static StatusOr<std::unique_ptr<Executable>>
-  load(Driver &driver, Memory &memory, const Artifact &artifact,
-       const SimOptions &options);
+  static StatusOr<std::unique_ptr<Executable>> load(Driver &driver,
+                                                    Memory &memory,
+                                                    const Artifact &artifact,
+                                                    const SimOptions &options);
 
   std::string_view variant() const override { return "sm_90a PTX"; }
   using Executable::prepare;

@@ -44,6 +44,9 @@ Status setOption(std::string_view key, std::string_view value,
   if (key == "poison")
     return choose<bool>(key, value, options.poisonActivations,
                         {{"on", true}, {"off", false}});
+  if (key == "findings")
+    return choose<bool>(key, value, options.printFindings,
+                        {{"stop", false}, {"print", true}});
   if (key == "seed") {
     const char *end = value.data() + value.size();
     auto [next, failure] = std::from_chars(value.data(), end, options.seed);
@@ -51,8 +54,9 @@ Status setOption(std::string_view key, std::string_view value,
       return unknownValue(key, value, "a number");
     return {};
   }
-  return error(5011, "'{}' is no option of the simulator; expected policy, "
-                     "fp8, seed, races or poison",
+  return error(5011,
+               "'{}' is no option of the simulator; expected policy, "
+               "fp8, seed, races, poison or findings",
                key);
 }
 
@@ -65,11 +69,12 @@ StatusOr<SimOptions> parseSimOptions(const std::string &text) {
     std::string_view item = std::string_view(text).substr(at, end - at);
     const size_t equals = item.find('=');
     if (equals == std::string_view::npos)
-      return error(5011, "'{}' is no option of the simulator; expected "
-                         "name=value",
+      return error(5011,
+                   "'{}' is no option of the simulator; expected "
+                   "name=value",
                    item);
-    HADAL_RETURN_IF_ERROR(setOption(item.substr(0, equals),
-                                    item.substr(equals + 1), options));
+    HADAL_RETURN_IF_ERROR(
+        setOption(item.substr(0, equals), item.substr(equals + 1), options));
     at = end + 1;
   }
   return options;

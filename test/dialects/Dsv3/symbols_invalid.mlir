@@ -67,8 +67,8 @@ dsv3.parameter @w : tensor<4x4xf8E4M3FN, #dsv3.layout<scale = <128x128, f32, k>>
 
 // -----
 
-// Only FP8 has scales.
-// expected-error@+1 {{'scale' belongs to FP8 parameters only}}
+// Only FP8 has scales, or what was FP8 in the file.
+// expected-error@+1 {{'scale' belongs to FP8 parameters and to bf16 copies of FP8 matrices only}}
 dsv3.parameter @w : tensor<4x4xbf16> from ["a"] accepts [bf16] place map scale @s
 
 // -----

@@ -14,12 +14,18 @@ exec.parameter @qkv segments of 128 map bf16 rows [1536, 576] inner [7168]
 // CHECK: exec.parameter @bias tensor copy f32 rows [256] inner [] from ["bias"] accepts [f32, bf16] check finite
 exec.parameter @bias tensor copy f32 rows [256] inner [] from ["bias"]
   accepts [f32, bf16] check finite
+// CHECK: exec.parameter @kv_b tensor copy bf16 rows [640] inner [20] from ["kv_b"] accepts [f8E4M3FN] dequantised by ["kv_b_scale_inv"] accepts [f32, bf16] block [128, 128] pitch 48
+exec.parameter @kv_b tensor copy bf16 rows [640] inner [20] from ["kv_b"]
+  accepts [f8E4M3FN] dequantised by ["kv_b_scale_inv"] accepts [f32, bf16]
+  block [128, 128] pitch 48
 // CHECK: exec.rope_table @rope positions 4096 inv_freq [1.000000e+00, 1.000000e-01] scale 1.000000e+00
 exec.rope_table @rope positions 4096 inv_freq [1.0, 0.1] scale 1.0
 
 // A state of each kind.
 // CHECK: exec.state @kv.0 paged_cache row 576 of bf16
 exec.state @kv.0 paged_cache row 576 of bf16
+// CHECK: exec.state @kv.1 paged_cache row 36 of bf16 pitch 80
+exec.state @kv.1 paged_cache row 36 of bf16 pitch 80
 // CHECK: exec.state @hidden buffer bytes 1024
 exec.state @hidden buffer bytes 1024
 

@@ -280,3 +280,43 @@ module attributes {exec.other} {}
 
 // expected-error @+1 {{'exec.model' belongs on a module}}
 exec.func @f() states() attributes {exec.model = {}} {}
+
+// -----
+
+// expected-error @+1 {{has a pitch of 40 bytes, expected a multiple of 16 that holds the innermost row of a matrix}}
+exec.parameter @p tensor map bf16 rows [4] inner [20] from ["a"] accepts [bf16] pitch 40
+
+// -----
+
+// expected-error @+1 {{has a pitch of 32 bytes}}
+exec.parameter @p tensor map bf16 rows [4] inner [20] from ["a"] accepts [bf16] pitch 32
+
+// -----
+
+// expected-error @+1 {{has a pitch of 16 bytes}}
+exec.parameter @p tensor map bf16 rows [4] inner [] from ["a"] accepts [bf16] pitch 16
+
+// -----
+
+// expected-error @+1 {{is dequantised and must be one matrix, copied from f8E4M3FN as bf16}}
+exec.parameter @p tensor map bf16 rows [4] inner [20] from ["a"] accepts [bf16] dequantised by ["s"] accepts [f32] block [128, 128]
+
+// -----
+
+// expected-error @+1 {{needs a scale tensor for each part, a dtype of it and a block of rows and columns}}
+exec.parameter @p tensor copy bf16 rows [4] inner [20] from ["a"] accepts [f8E4M3FN] dequantised by ["s", "t"] accepts [f32] block [128, 128]
+
+// -----
+
+// expected-error @+1 {{needs a scale tensor for each part}}
+exec.parameter @p tensor copy bf16 rows [4] inner [20] from ["a"] accepts [f8E4M3FN] dequantised by ["s"] accepts [f32] block [128, 0]
+
+// -----
+
+// expected-error @+1 {{has a pitch of 64 bytes, expected a multiple of 16 that holds a row}}
+exec.state @kv paged_cache row 36 of bf16 pitch 64
+
+// -----
+
+// expected-error @+1 {{buffer takes a positive number of bytes}}
+exec.state @hidden buffer bytes 64 pitch 64

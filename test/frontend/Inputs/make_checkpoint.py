@@ -7,6 +7,8 @@ frontend. Options damage it, one tensor at a time:
   --retype NAME DTYPE    give it another dtype
   --add NAME             one more tensor, f32[1]
   --mtp                  add the tensors of the announced MTP layer
+  --converted            names of DeepSeek's converter (model-spec 4.2), in
+  --file NAME            this file
 """
 
 import argparse
@@ -77,6 +79,28 @@ def table(c, mtp):
     return tensors
 
 
+CONVERTED = {
+    "embed_tokens": "embed", "lm_head": "head", "norm": "norm", "gate": "gate",
+    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+    "q_a_proj": "wq_a", "q_a_layernorm": "q_norm", "q_b_proj": "wq_b",
+    "kv_a_proj_with_mqa": "wkv_a", "kv_a_layernorm": "kv_norm",
+    "kv_b_proj": "wkv_b", "o_proj": "wo",
+    "gate_proj": "w1", "down_proj": "w2", "up_proj": "w3",
+}
+
+
+def converted(name):
+    """As the converter does it: text replaced, then the last but one component."""
+    name = name.removeprefix("model.")
+    for old, new in (("self_attn", "attn"), ("mlp", "ffn"),
+                     ("weight_scale_inv", "scale"),
+                     ("e_score_correction_bias", "bias")):
+        name = name.replace(old, new)
+    parts = name.split(".")
+    parts[-2] = CONVERTED[parts[-2]]
+    return ".".join(parts)
+
+
 def write(path, tensors):
     header, offset = {}, 0
     for name, (dtype, shape) in tensors.items():
@@ -103,9 +127,13 @@ def main():
     parser.add_argument("--retype", nargs=2)
     parser.add_argument("--add")
     parser.add_argument("--mtp", action="store_true")
+    parser.add_argument("--converted", action="store_true")
+    parser.add_argument("--file", default="model.safetensors")
     args = parser.parse_args()
     with open(os.path.join(HERE, "config.json")) as config:
         tensors = table(json.load(config), args.mtp)
+    if args.converted:
+        tensors = {converted(n): t for n, t in tensors.items()}
     if args.drop:
         del tensors[args.drop]
     if args.reshape:
@@ -119,7 +147,7 @@ def main():
     shutil.rmtree(args.directory, ignore_errors=True)
     os.makedirs(args.directory)
     shutil.copy(os.path.join(HERE, "config.json"), args.directory)
-    write(os.path.join(args.directory, "model.safetensors"), tensors)
+    write(os.path.join(args.directory, args.file), tensors)
 
 
 if __name__ == "__main__":

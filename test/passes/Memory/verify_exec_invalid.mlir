@@ -375,3 +375,24 @@ exec.entry @head_1 head logit_rows 1 arena 0 {
 // The level holds a program and its kernels.
 // expected-error @+1 {{'func.func' has no place in a program of tile and exec}}
 func.func private @f()
+
+// -----
+
+// On a GPU a row of 20 bf16 takes 48 bytes, and the last row does too: 4 rows do
+// not fit 160 bytes, which would do on the CPU.
+module attributes {exec.options = {target = "sm_90a"}} {
+  exec.state @hidden buffer bytes 512
+  tile.kernel @copy(%x: !tile.view<?x20xbf16>, %y: !tile.view<?x20xbf16>, %sz: !tile.sizes)
+      domain(%m = ? by 1 in tokens) {
+    %c0 = arith.constant 0 : index
+    %t = tile.load %x[%m, %c0] : !tile.view<?x20xbf16> -> tensor<1x20xbf16>
+    tile.store %y[%m, %c0], %t : !tile.view<?x20xbf16>, tensor<1x20xbf16>
+  }
+  exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena 1024 {
+    %sizes = exec.input sizes
+    %hidden = exec.get_state @hidden
+    %a = exec.buffer "a" 160 at 0
+    // expected-error @+1 {{slot 'y' spans 192 bytes, buffer 'a' has 160}}
+    exec.launch @copy items 4 (%hidden, 4, %a, 4, %sizes)
+  }
+}

@@ -105,8 +105,7 @@ TEST_F(GpuProgramTest, GridsFollowItemsPartsAndPersistence) {
 TEST_F(GpuProgramTest, ParametersAreSlotsThenWorkspaceThenTensorMaps) {
   schema::KernelT &k = kernel(toy::kScratch);
   k.shared_bytes = 1024;
-  k.tensor_maps.push_back(
-      std::make_unique<schema::TensorMapT>(tensorMap()));
+  k.tensor_maps.push_back(std::make_unique<schema::TensorMapT>(tensorMap()));
   setLaunches({scratch(2, 77)});
   auto program = flattenHead();
   ASSERT_TRUE(program.ok()) << program.status().toString();
@@ -122,8 +121,7 @@ TEST_F(GpuProgramTest, ParametersAreSlotsThenWorkspaceThenTensorMaps) {
             (std::vector<uint32_t>{0, 8, 16, 64}));
 
   k.workspace_fixed = 512;
-  k.tensor_maps.push_back(
-      std::make_unique<schema::TensorMapT>(tensorMap()));
+  k.tensor_maps.push_back(std::make_unique<schema::TensorMapT>(tensorMap()));
   k.tensor_maps[1]->box = {32, 8};
   program = flattenHead();
   ASSERT_TRUE(program.ok()) << program.status().toString();
@@ -137,8 +135,7 @@ TEST_F(GpuProgramTest, ParametersAreSlotsThenWorkspaceThenTensorMaps) {
 TEST_F(GpuProgramTest, TensorMapsTakeBaseAndExtentsFromSlots) {
   schema::KernelT &k = kernel(toy::kScratch);
   k.shared_bytes = 1024;
-  k.tensor_maps.push_back(
-      std::make_unique<schema::TensorMapT>(tensorMap()));
+  k.tensor_maps.push_back(std::make_unique<schema::TensorMapT>(tensorMap()));
   // Equal maps are encoded once, another extent makes another map.
   setLaunches({scratch(2, 77), scratch(3, 77), scratch(2, 78)});
   auto program = flattenHead();

@@ -50,17 +50,19 @@ inline void expectToyLogits(Model &model) {
         owners.push_back(i);
       }
     size_t seen = 0;
-    Status status = (*session)->step(
-        steps, [&](size_t index, uint64_t position,
-                   std::span<const float> logits) -> Status {
-          std::vector<std::vector<float>> expected =
-              referenceLogits(rows[owners[index]]);
-          EXPECT_TRUE(std::equal(logits.begin(), logits.end(),
-                                 expected[position].begin()))
-              << "row " << owners[index] << ", position " << position;
-          ++seen;
-          return {};
-        });
+    Status status =
+        (*session)->step(steps,
+                         [&](size_t index, uint64_t position,
+                             std::span<const float> logits) -> Status {
+                           std::vector<std::vector<float>> expected =
+                               referenceLogits(rows[owners[index]]);
+                           EXPECT_TRUE(std::equal(logits.begin(), logits.end(),
+                                                  expected[position].begin()))
+                               << "row " << owners[index] << ", position "
+                               << position;
+                           ++seen;
+                           return {};
+                         });
     ASSERT_TRUE(status.ok()) << status.toString();
     EXPECT_EQ(seen, tokens[0].size() + tokens[1].size());
   };

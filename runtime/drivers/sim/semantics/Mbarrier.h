@@ -4,6 +4,7 @@
 // the memory.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 
@@ -90,6 +91,12 @@ public:
   /// |waiter| tests |parity| while |phase| phases are complete. Forgets
   /// nothing until reset (mbarrier.init).
   MbarrierFault test(unsigned waiter, unsigned parity, uint64_t phase);
+  /// |waiter| knows by other means (a token, its own arrival in the phase
+  /// behind them) that |phases| phases are complete.
+  void observe(unsigned waiter, uint64_t phases) {
+    uint64_t &seen = seen_[waiter];
+    seen = std::max(seen, phases);
+  }
   void reset() { seen_.clear(); }
 
 private:

@@ -30,9 +30,9 @@ FakeCuda &fake() {
 void executeToyKernel(const FakeLaunch &launch, void *const *parameters) {
   static uint8_t *image = [] {
     std::vector<uint8_t> bytes = toy::kernelImage();
-    void *memory = mmap(nullptr, bytes.size(),
-                        PROT_READ | PROT_WRITE | PROT_EXEC,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory =
+        mmap(nullptr, bytes.size(), PROT_READ | PROT_WRITE | PROT_EXEC,
+             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     std::memcpy(memory, bytes.data(), bytes.size());
     return static_cast<uint8_t *>(memory);
   }();
@@ -44,9 +44,8 @@ void executeToyKernel(const FakeLaunch &launch, void *const *parameters) {
     for (size_t i = 0; i < args.size(); ++i)
       std::memcpy(&args[i], parameters[i], 8);
     alignas(64) uint8_t scratch[toy::kScratchBytes];
-    reinterpret_cast<void (*)(const uint64_t *, uint64_t, uint64_t,
-                              uint8_t *)>(image + k * 1024)(
-        args.data(), 0, launch.grid, scratch);
+    reinterpret_cast<void (*)(const uint64_t *, uint64_t, uint64_t, uint8_t *)>(
+        image + k * 1024)(args.data(), 0, launch.grid, scratch);
     return;
   }
   ADD_FAILURE() << "launch of unknown kernel " << launch.kernel;
@@ -92,8 +91,7 @@ protected:
     return Artifact::open(dir.file("m.hadal"));
   }
   /// Why the toy model cannot be loaded and run.
-  Status
-  refusal(const std::function<void(schema::ArtifactT &)> &change = {}) {
+  Status refusal(const std::function<void(schema::ArtifactT &)> &change = {}) {
     schema::ArtifactT a = toy::modelForSm90a();
     if (change)
       change(a);
@@ -109,10 +107,9 @@ protected:
     StatusOr<uint32_t> row = (*session)->addRow();
     std::vector<int32_t> tokens = {1};
     StepRow step{*row, tokens, LogitsWanted::Last};
-    return (*session)->step({&step, 1},
-                            [](size_t, uint64_t, std::span<const float>) {
-                              return Status();
-                            });
+    return (*session)->step(
+        {&step, 1},
+        [](size_t, uint64_t, std::span<const float>) { return Status(); });
   }
   void expectRefusal(const Status &status, int code,
                      std::initializer_list<const char *> texts) {
@@ -175,9 +172,10 @@ TEST_F(CudaTest, DecodeRunsAsOneGraphAndTheRestDirectly) {
   std::vector<int32_t> prompt = {1, 2, 3}, next = {4};
   auto step = [&](std::span<const int32_t> tokens) {
     StepRow s{*row, tokens, LogitsWanted::None};
-    Status status = (*session)->step(
-        {&s, 1},
-        [](size_t, uint64_t, std::span<const float>) { return Status(); });
+    Status status =
+        (*session)->step({&s, 1}, [](size_t, uint64_t, std::span<const float>) {
+          return Status();
+        });
     ASSERT_TRUE(status.ok()) << status.toString();
   };
   step(prompt);
@@ -213,12 +211,11 @@ TEST_F(CudaTest, KernelsAreTimedByEventsWithoutOverlap) {
   std::vector<int32_t> next = {4};
   StepRow s{*row, next, LogitsWanted::None};
   for (int i = 0; i < 3; ++i)
-    ASSERT_TRUE((*session)
-                    ->step({&s, 1}, [](size_t, uint64_t,
-                                       std::span<const float>) {
-                      return Status();
-                    })
-                    .ok());
+    ASSERT_TRUE(
+        (*session)
+            ->step({&s, 1}, [](size_t, uint64_t,
+                               std::span<const float>) { return Status(); })
+            .ok());
   std::span<const KernelTime> profile = (*model)->executable().profile();
   ASSERT_EQ(profile.size(), size_t(toy::kNumKernels));
   EXPECT_EQ(profile[toy::kEmbed].launches, 3u);
@@ -247,12 +244,13 @@ TEST_F(CudaTest, ModulesAreLoadedOncePerKernelThatIsUsed) {
   EXPECT_EQ(fake().images.size(), 6u); // all but scratch and mxcsr
 }
 
-TEST_F(CudaTest, SharedMemoryAboveTheDefaultIsOptedInTo) {
-  for (uint64_t bytes : {48u << 10, (48u << 10) + 16, 232448u}) {
-    StatusOr<Artifact> artifact = open(
-        [&](schema::ArtifactT &a) { a.kernels[toy::kHead]->shared_bytes = bytes; });
+TEST_F(CudaTest, SharedMemoryIsOptedInTo) {
+  for (uint64_t bytes : {0u, 48u << 10, (48u << 10) + 16, 232448u}) {
+    StatusOr<Artifact> artifact = open([&](schema::ArtifactT &a) {
+      a.kernels[toy::kHead]->shared_bytes = bytes;
+    });
     ASSERT_TRUE(artifact.ok()) << artifact.status().toString();
-    fake().optIns = 0;
+    fake().optIns.clear();
     auto driver = createFake();
     auto executable = (*driver)->load(*artifact);
     ASSERT_TRUE(executable.ok());
@@ -260,7 +258,7 @@ TEST_F(CudaTest, SharedMemoryAboveTheDefaultIsOptedInTo) {
     bindings.parameters.resize(3);
     bindings.states.resize(5);
     ASSERT_TRUE((*executable)->prepare(4, bindings).ok());
-    EXPECT_EQ(fake().optIns, bytes > 48u << 10);
+    EXPECT_EQ(fake().optIns, std::vector<int>{static_cast<int>(bytes)});
   }
 }
 
@@ -309,6 +307,27 @@ TEST_F(CudaTest, ACubinIsPreferredToPtx) {
             std::string::npos);
 }
 
+TEST_F(CudaTest, ADriverOlderThanThePtxasGetsThePtx) {
+  StatusOr<Artifact> artifact = open([](schema::ArtifactT &a) {
+    a.provenance->ptxas = "13.0.88";
+    for (auto &kernel : a.kernels) {
+      kernel->code.push_back(
+          std::make_unique<schema::KernelCodeT>(*kernel->code[0]));
+      kernel->code.back()->variant = "cubin";
+    }
+  });
+  ASSERT_TRUE(artifact.ok()) << artifact.status().toString();
+  for (auto [version, variant] :
+       {std::pair(12080, "sm_90a PTX"), std::pair(13000, "sm_90a cubin"),
+        std::pair(14010, "sm_90a cubin")}) {
+    fake().driverVersion = version;
+    auto driver = createFake();
+    auto executable = (*driver)->load(*artifact);
+    ASSERT_TRUE(executable.ok());
+    EXPECT_EQ((*executable)->variant(), variant);
+  }
+}
+
 // ---- refusals: one line each, and nothing stays behind
 
 TEST_F(CudaTest, NoLibraryIsRefused) {
@@ -324,8 +343,7 @@ TEST_F(CudaTest, ALibraryWithoutTheFunctionsIsRefused) {
   Status status =
       createCudaDriver({.ordinal = -1, .library = "libm.so.6"}).status();
   EXPECT_EQ(status.code(), 5007);
-  EXPECT_NE(status.message().find("has no function cuInit"),
-            std::string::npos);
+  EXPECT_NE(status.message().find("has no function cuInit"), std::string::npos);
 }
 
 TEST_F(CudaTest, ADriverThatDoesNotStartIsRefused) {
@@ -348,10 +366,9 @@ TEST_F(CudaTest, AnOldDriverIsRefused) {
                 }),
                 5007, {"PTX ISA 8.7", "CUDA 12.8", "supports 12.4"});
   fake().moduleResult = kUnsupportedPtxVersion;
-  expectRefusal(refusal([](schema::ArtifactT &a) {
-                  a.provenance->ptx_isa = 90;
-                }),
-                5007, {"CUDA 12.4", "PTX ISA 9.0", "kernel 'embed'"});
+  expectRefusal(
+      refusal([](schema::ArtifactT &a) { a.provenance->ptx_isa = 90; }), 5007,
+      {"CUDA 12.4", "PTX ISA 9.0", "kernel 'embed'"});
 }
 
 TEST_F(CudaTest, AnotherChipIsRefusedByName) {
@@ -376,6 +393,14 @@ TEST_F(CudaTest, TooLittleMemoryIsRefusedBeforeAnythingIsAllocated) {
   EXPECT_EQ(fake().usedMemory, 0u);
 }
 
+TEST_F(CudaTest, LargeAllocationsTakeWholePages) {
+  auto driver = createFake();
+  EXPECT_EQ((*driver)->footprint(1), 512u);
+  EXPECT_EQ((*driver)->footprint(1u << 20), 1u << 20);
+  EXPECT_EQ((*driver)->footprint((1u << 20) + 1), 2u << 20);
+  EXPECT_EQ((*driver)->footprint(5u << 20), 6u << 20);
+}
+
 TEST_F(CudaTest, ExhaustedStagingMemoryIsRefused) {
   fake().hostAllocResult = kOutOfMemory;
   expectRefusal(refusal(), 5006, {"page-locked staging memory"});
@@ -384,13 +409,13 @@ TEST_F(CudaTest, ExhaustedStagingMemoryIsRefused) {
 TEST_F(CudaTest, CodeThatDoesNotLoadIsRefused) {
   fake().moduleResult = kInvalidPtx;
   fake().jitLog = "ptxas fatal : line 3\nmore";
-  expectRefusal(refusal(), 5007,
-                {"the ptx of kernel 'embed'", "does not load",
-                 "ptxas fatal : line 3"});
+  expectRefusal(
+      refusal(), 5007,
+      {"the ptx of kernel 'embed'", "does not load", "ptxas fatal : line 3"});
   fake().moduleResult = kSuccess;
   expectRefusal(
-      refusal([](schema::ArtifactT &a) { a.kernels[0]->name = "other"; }),
-      5007, {"kernel 'other'", "no function of that name"});
+      refusal([](schema::ArtifactT &a) { a.kernels[0]->name = "other"; }), 5007,
+      {"kernel 'other'", "no function of that name"});
 }
 
 TEST_F(CudaTest, TooMuchSharedMemoryIsRefused) {

@@ -57,7 +57,8 @@ void runAll() {
 }
 
 /// The parameter sizes of each `.entry` of PTX.
-std::map<std::string, std::vector<size_t>> parseEntries(const std::string &ptx) {
+std::map<std::string, std::vector<size_t>>
+parseEntries(const std::string &ptx) {
   std::map<std::string, std::vector<size_t>> entries;
   constexpr std::string_view key = ".entry ";
   for (size_t at = ptx.find(key); at != std::string::npos;
@@ -189,7 +190,8 @@ FAKE(cuMemsetD8Async, DevicePointer pointer, unsigned char value, size_t bytes,
   NEED_CONTEXT;
   if (!contains(deviceAllocations, pointer, bytes))
     return kInvalidValue;
-  enqueue([=] { std::memset(reinterpret_cast<void *>(pointer), value, bytes); });
+  enqueue(
+      [=] { std::memset(reinterpret_cast<void *>(pointer), value, bytes); });
   return kSuccess;
 }
 FAKE(cuMemcpyHtoDAsync_v2, DevicePointer to, const void *from, size_t bytes,
@@ -325,8 +327,7 @@ FAKE(cuModuleUnload, Module module) {
   --state.counts.modules;
   return kSuccess;
 }
-FAKE(cuModuleGetFunction, Function *function, Module module,
-     const char *name) {
+FAKE(cuModuleGetFunction, Function *function, Module module, const char *name) {
   NEED_CONTEXT;
   const auto &entries = reinterpret_cast<FakeModule *>(module)->entries;
   auto found = entries.find(name);
@@ -341,7 +342,7 @@ FAKE(cuFuncSetAttribute, Function function, int attribute, int value) {
   if (attribute != kMaxDynamicSharedSizeBytes || value > state.sharedOptin)
     return kInvalidValue;
   reinterpret_cast<FakeFunction *>(function)->sharedLimit = value;
-  ++state.optIns;
+  state.optIns.push_back(value);
   return kSuccess;
 }
 FAKE(cuLaunchKernelEx, const LaunchConfig *config, Function function,
@@ -355,12 +356,8 @@ FAKE(cuLaunchKernelEx, const LaunchConfig *config, Function function,
       config->blockZ != 1 || extra ||
       config->sharedBytes > static_cast<unsigned>(f.sharedLimit))
     return kInvalidValue;
-  FakeLaunch launch{f.name,
-                    config->gridX,
-                    config->blockX,
-                    config->sharedBytes,
-                    false,
-                    capturing};
+  FakeLaunch launch{f.name, config->gridX, config->blockX, config->sharedBytes,
+                    false,  capturing};
   for (unsigned i = 0; i < config->numAttributes; ++i)
     launch.overlaps |=
         config->attributes[i].id == kProgrammaticStreamSerialization &&

@@ -19,8 +19,8 @@ struct FakeDevice {
 struct FakeLaunch {
   std::string kernel;
   unsigned grid, threads, shared;
-  bool overlaps;  // with the programmatic attribute
-  bool captured;  // into a graph
+  bool overlaps; // with the programmatic attribute
+  bool captured; // into a graph
 };
 
 /// Objects that exist.
@@ -48,7 +48,8 @@ struct FakeCuda {
   // What happened.
   std::vector<FakeLaunch> launches;
   std::vector<std::string> images; // first 4 bytes of each module
-  unsigned graphLaunches = 0, captures = 0, waits = 0, optIns = 0;
+  unsigned graphLaunches = 0, captures = 0, waits = 0;
+  std::vector<int> optIns; // bytes of shared memory
   unsigned pageableCopies = 0;
   std::vector<std::string> tensorMaps;
   FakeCounts counts;

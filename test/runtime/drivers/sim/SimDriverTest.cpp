@@ -79,10 +79,10 @@ INSTANTIATE_TEST_SUITE_P(
     driverName);
 
 TEST_F(SimDriverTest, TheToyModelRuns) {
-  for (PolicyChoice policy : {PolicyChoice::Eager, PolicyChoice::Lazy,
-                              PolicyChoice::Alternate}) {
-    auto model = toy::loadForSm90a(
-        std::move(*createSimDriver(toyOptions(policy))), dir);
+  for (PolicyChoice policy :
+       {PolicyChoice::Eager, PolicyChoice::Lazy, PolicyChoice::Alternate}) {
+    auto model =
+        toy::loadForSm90a(std::move(*createSimDriver(toyOptions(policy))), dir);
     ASSERT_TRUE(model.ok()) << model.status().toString();
     EXPECT_EQ((*model)->driver().name(), "sim");
     (*model)->executable().setProfiling(true);
@@ -98,6 +98,18 @@ TEST_F(SimDriverTest, AFindingNamesKernelLineWarpAndAddress) {
                          "st.global.f32 [%rd11+65536], %f4"),
                 {"entry 'head_1'", "kernel 'head'", "eager policy",
                  "out-of-bounds", std::to_string(line), "warp 0", "0x"});
+}
+
+TEST_F(SimDriverTest, ARunCanGoOnAfterFindings) {
+  SimOptions options = toyOptions(PolicyChoice::Eager);
+  options.printFindings = true;
+  testing::internal::CaptureStderr();
+  Status status = stepWith("st.global.f32 [%rd11], %f4",
+                           "st.global.f32 [%rd11+65536], %f4", options);
+  std::string printed = testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(status.ok()) << status.toString();
+  EXPECT_NE(printed.find("kernel 'head': out-of-bounds"), std::string::npos)
+      << printed;
 }
 
 TEST_F(SimDriverTest, AccessBeforeTheDependencyWaitIsFound) {
@@ -116,12 +128,12 @@ TEST_F(SimDriverTest, ActivationsThatNobodyWroteAreFound) {
   // `embed` forgets its store: `append` stores what it reads of x.
   expectFinding(stepWith("st.global.f32 [%rd1], %f1;\nDONE", "DONE", poisoned),
                 {"kernel 'append'", "undefined"});
-  EXPECT_TRUE(
-      stepWith("st.global.f32 [%rd1], %f1;\nDONE", "DONE").ok());
+  EXPECT_TRUE(stepWith("st.global.f32 [%rd1], %f1;\nDONE", "DONE").ok());
 }
 
 TEST_F(SimDriverTest, WhatIsNotModelledIsRefusedByName) {
-  Status status = stepWith("abs.s32 %r10, %r10", "dp4a.u32.u32 %r10, %r10, %r10, %r10");
+  Status status =
+      stepWith("abs.s32 %r10, %r10", "dp4a.u32.u32 %r10, %r10, %r10, %r10");
   EXPECT_FALSE(status.ok());
   EXPECT_NE(status.message().find("kernel 'embed'"), std::string::npos)
       << status.message();
@@ -143,13 +155,15 @@ TEST_F(SimDriverTest, DeviceMemoryIsPredicted) {
 
 TEST(SimOptions, AreParsed) {
   auto options =
-      parseSimOptions("policy=lazy,fp8=hopper13,seed=42,races=off,poison=off");
+      parseSimOptions("policy=lazy,fp8=hopper13,seed=42,races=off,poison=off,"
+                      "findings=print");
   ASSERT_TRUE(options.ok()) << options.status().toString();
   EXPECT_EQ(options->policy, PolicyChoice::Lazy);
   EXPECT_EQ(options->fp8Accumulate, Fp8Accumulate::hopper13);
   EXPECT_EQ(options->seed, 42u);
   EXPECT_FALSE(options->checkRaces);
   EXPECT_FALSE(options->poisonActivations);
+  EXPECT_TRUE(options->printFindings);
   EXPECT_EQ(parseSimOptions("")->policy, PolicyChoice::Eager);
   EXPECT_EQ(parseSimOptions("policy=alternate")->policy,
             PolicyChoice::Alternate);

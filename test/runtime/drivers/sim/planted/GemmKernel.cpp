@@ -171,19 +171,7 @@ GemmProblem::GemmProblem(unsigned k, bool positive, uint64_t seed) : k(k) {
     scalesA.push_back(scale(random));
   for (unsigned i = 0; i < blocks(); ++i)
     scalesB.push_back(scale(random));
-  expected.assign(64 * 64, 0);
-  magnitude.assign(64 * 64, 0);
-  for (unsigned m = 0; m < 64; ++m)
-    for (unsigned n = 0; n < 64; ++n)
-      for (unsigned kk = 0; kk < k; ++kk) {
-        double product =
-            static_cast<double>(
-                decodeFloat(a[m * pitch() + kk], FloatFormat::e4m3)) *
-            decodeFloat(b[n * pitch() + kk], FloatFormat::e4m3) *
-            scalesA[kk / 128 * 64 + m] * scalesB[kk / 128];
-        expected[m * 64 + n] += product;
-        magnitude[m * 64 + n] += std::fabs(product);
-      }
+  computeExpected();
   for (TensorMapDesc *map : {&mapA, &mapB}) {
     map->type = TensorMapType::u8;
     map->rank = 2;
@@ -192,6 +180,24 @@ GemmProblem::GemmProblem(unsigned k, bool positive, uint64_t seed) : k(k) {
     map->box = {128, 64, 1, 1, 1};
     map->swizzle = Swizzle::b128;
   }
+}
+
+void GemmProblem::computeExpected() {
+  double values[256];
+  for (unsigned code = 0; code < 256; ++code)
+    values[code] =
+        decodeFloat(static_cast<uint16_t>(code), FloatFormat::e4m3);
+  expected.assign(64 * 64, 0);
+  magnitude.assign(64 * 64, 0);
+  for (unsigned m = 0; m < 64; ++m)
+    for (unsigned n = 0; n < 64; ++n)
+      for (unsigned kk = 0; kk < k; ++kk) {
+        double product = values[a[m * pitch() + kk]] *
+                         values[b[n * pitch() + kk]] *
+                         scalesA[kk / 128 * 64 + m] * scalesB[kk / 128];
+        expected[m * 64 + n] += product;
+        magnitude[m * 64 + n] += std::fabs(product);
+      }
 }
 
 double GemmResult::worst(const GemmProblem &problem) const {

@@ -25,6 +25,8 @@ struct GemmProblem {
 
   /// Codes uniform in +-448 (or in (0, 448] if |positive|), padding of garbage.
   GemmProblem(unsigned k, bool positive, uint64_t seed);
+  /// The float64 result of the operands and scales as they are.
+  void computeExpected();
   unsigned pitch() const { return (k + 15) / 16 * 16; }
   unsigned blocks() const { return (k + 127) / 128; }
 };

@@ -110,6 +110,9 @@ TEST(Mbarrier, PhaseWatchReportsAnOvertakenWaiter) {
   EXPECT_EQ(watch.test(0, 1, 1), none);
   EXPECT_EQ(watch.test(0, 1, 2), none);
   EXPECT_EQ(watch.test(0, 0, 4), MbarrierFault::phaseAlias);
+  // What a waiter learns from a token or its own arrival counts.
+  watch.observe(2, 4);
+  EXPECT_EQ(watch.test(2, 0, 5), none);
   // Another waiter has its own history.
   EXPECT_EQ(watch.test(1, 0, 1), none);
 }

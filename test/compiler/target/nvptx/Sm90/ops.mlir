@@ -1,0 +1,59 @@
+// RUN: hadal-opt %s | hadal-opt | FileCheck %s
+// RUN: hadal-opt %s --hadal-verify-sm90 | FileCheck %s
+// RUN: hadal-opt %s --hadal-verify-sm90 --hadal-convert-sm90 | FileCheck %s --check-prefix=LLVM
+
+// A whole kernel round-trips, passes the verifier and becomes an llvm function:
+// barriers behind the stages, one elected lane for each copy, all of K in one
+// block of wgmma, everything tied at the wait.
+// CHECK-LABEL: sm90.kernel @gemm
+// LLVM-LABEL: llvm.func ptx_kernelcc @gemm
+// LLVM-SAME: !llvm.ptr {llvm.align = 64 : i64, llvm.byval = !llvm.array<128 x i8>}
+// LLVM-SAME: hadal.shared_bytes = 65568 : i64
+sm90.kernel @gemm(%y: !llvm.ptr<1>, %n: i64, %a: !sm90.tensor_map, %b: !sm90.tensor_map)
+    attributes {threads = 256 : i64, tensor_maps = [
+      #sm90.map<slot 0 : bf16 extents [256, -2] strides [2, 512] box [64, 64] swizzle 128>,
+      #sm90.map<slot 0 : bf16 extents [256, 192] strides [2, 512] box [64, 192] swizzle 128>]} {
+  // CHECK: sm90.ring consumers 4 : <2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]>
+  // LLVM: mbarrier.init.shared::cta.b64
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]>
+  sm90.pdl_wait
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c4 = arith.constant 4 : i64
+  %x = arith.constant 0 : i32
+  // CHECK: sm90.roles
+  sm90.roles attributes {warpgroups = 1 : i64, load_registers = 0 : i64, mma_registers = 0 : i64}
+  load {
+    scf.for %k = %c0 to %c4 step %c1 : i64 {
+      // LLVM: mbarrier.try_wait.parity
+      // LLVM: mbarrier.arrive.expect_tx
+      %ta, %tb = sm90.acquire %ring[%k] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>
+      // CHECK: sm90.tma_load
+      sm90.tma_load %a[%x, %x] to %ta in %ring[%k] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]>
+      sm90.tma_load %b[%x, %x] to %tb in %ring[%k] : !sm90.tile<192x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]>
+      sm90.commit %ring[%k] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]>
+    }
+  } mma(%wg) {
+    %zero = arith.constant dense<0.0> : vector<96xf32>
+    %sum = scf.for %k = %c0 to %c4 step %c1 iter_args(%acc = %zero) -> (vector<96xf32>) : i64 {
+      %ta, %tb = sm90.await %ring[%k] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>
+      // LLVM: wgmma.fence.sync.aligned
+      sm90.mma_fence
+      // CHECK: sm90.mma tile
+      // LLVM: wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16
+      %p = sm90.mma tile %ta : !sm90.tile<64x64xbf16> by %tb : !sm90.tile<192x64xbf16> -> !sm90.acc<96>
+      sm90.mma_commit
+      // CHECK: sm90.mma_wait
+      // LLVM: wgmma.wait_group.sync.aligned 0;
+      %v = sm90.mma_wait %p : !sm90.acc<96> -> vector<96xf32>
+      sm90.release %ring[%k] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]>
+      %next = arith.addf %acc, %v : vector<96xf32>
+      scf.yield %next : vector<96xf32>
+    }
+    // CHECK: sm90.row_reduce max
+    // LLVM: llvm.nvvm.shfl.sync.bfly.f32
+    %m = sm90.row_reduce max %sum : vector<96xf32> -> vector<2xf32>
+    %codes = sm90.to_e4m3 %sum : vector<96xf32> -> vector<48xi16>
+    sm90.named_barrier 1, 128
+  }
+}

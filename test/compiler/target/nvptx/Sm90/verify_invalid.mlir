@@ -1,0 +1,135 @@
+// RUN: hadal-opt %s --hadal-verify-sm90 -split-input-file -verify-diagnostics
+
+// A stage that a branch may leave unreleased.
+sm90.kernel @leak(%c: i64) attributes {threads = 128 : i64} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %zero = arith.constant 0 : i64
+  %some = arith.cmpi eq, %c, %zero : i64
+  // expected-error @+1 {{has no release of its iteration on every path}}
+  %t = sm90.await %ring[%c] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+  scf.if %some {
+    // expected-error @+1 {{of an iteration that this block has not awaited}}
+    sm90.release %ring[%c] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  }
+}
+
+// -----
+
+// A producer that never says it is done.
+sm90.kernel @uncommitted(%c: i64) attributes {threads = 128 : i64} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  // expected-error @+1 {{has no commit of its iteration on every path}}
+  %t = sm90.acquire %ring[%c] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+}
+
+// -----
+
+// Two accumulators in flight over a back-edge: ptxas serialises them.
+sm90.kernel @two(%n: i64) attributes {threads = 128 : i64} {
+  %a = sm90.tile_alloc : !sm90.tile<64x64xbf16>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  sm90.mma_fence
+  %p = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %a : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  // expected-error @+1 {{carries 2 accumulators in flight over its back-edge}}
+  %r:2 = scf.for %i = %c0 to %n step %c1 iter_args(%x = %p, %y = %p) -> (!sm90.acc<32>, !sm90.acc<32>) : i64 {
+    scf.yield %y, %x : !sm90.acc<32>, !sm90.acc<32>
+  }
+  %v = sm90.mma_wait %r#0 : !sm90.acc<32> -> vector<32xf32>
+}
+
+// -----
+
+// One in flight, and another read in the same loop.
+sm90.kernel @reader(%n: i64) attributes {threads = 128 : i64} {
+  %a = sm90.tile_alloc : !sm90.tile<64x64xbf16>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  sm90.mma_fence
+  %p = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %a : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  // expected-error @+1 {{beside a reader of accumulators}}
+  %r = scf.for %i = %c0 to %n step %c1 iter_args(%x = %p) -> (!sm90.acc<32>) : i64 {
+    sm90.mma_fence
+    %q = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %a : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+    sm90.mma_commit
+    %v = sm90.mma_wait %x : !sm90.acc<32> -> vector<32xf32>
+    scf.yield %q : !sm90.acc<32>
+  }
+  %w = sm90.mma_wait %r : !sm90.acc<32> -> vector<32xf32>
+}
+
+// -----
+
+// A wgmma without a fence since the last wait.
+sm90.kernel @unfenced() attributes {threads = 128 : i64} {
+  %a = sm90.tile_alloc : !sm90.tile<64x64xbf16>
+  // expected-error @+1 {{has no mma_fence before it since the last wait}}
+  %p = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %a : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  %v = sm90.mma_wait %p : !sm90.acc<32> -> vector<32xf32>
+}
+
+// -----
+
+// Registers of operand a that could be reused while wgmma reads them.
+sm90.kernel @unkept(%x: i64) attributes {threads = 128 : i64} {
+  %b = sm90.tile_alloc : !sm90.tile<64x64xbf16>
+  %r = arith.constant dense<0> : vector<16xi32>
+  sm90.mma_fence
+  // expected-error @+1 {{reads operand a from registers that no mma_wait of its block keeps}}
+  %p = sm90.mma registers %r : vector<16xi32> by %b : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  %v = sm90.mma_wait %p : !sm90.acc<32> -> vector<32xf32>
+}
+
+// -----
+
+// Generic stores that wgmma reads without a proxy fence.
+sm90.kernel @proxy() attributes {threads = 128 : i64} {
+  %a = sm90.tile_alloc : !sm90.tile<64x64xbf16>
+  %f = arith.constant dense<0.0> : vector<32xbf16>
+  sm90.tile_store %f to %a : vector<32xbf16>, !sm90.tile<64x64xbf16>
+  sm90.barrier
+  sm90.mma_fence
+  // expected-error @+1 {{reads a tile that generic stores wrote without a fence_async between}}
+  %p = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %a : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  %v = sm90.mma_wait %p : !sm90.acc<32> -> vector<32xf32>
+}
+
+// -----
+
+// A fence that no barrier publishes.
+sm90.kernel @unpublished() attributes {threads = 128 : i64} {
+  %a = sm90.tile_alloc : !sm90.tile<64x64xbf16>
+  %f = arith.constant dense<0.0> : vector<32xbf16>
+  sm90.tile_store %f to %a : vector<32xbf16>, !sm90.tile<64x64xbf16>
+  // expected-error @+1 {{is followed by no barrier before the next asynchronous access}}
+  sm90.fence_async
+  sm90.mma_fence
+  %p = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %a : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  %v = sm90.mma_wait %p : !sm90.acc<32> -> vector<32xf32>
+}
+
+// -----
+
+// More accumulators than a thread has registers for.
+sm90.kernel @registers() attributes {threads = 128 : i64} {
+  %a = sm90.tile_alloc : !sm90.tile<64x64xbf16>
+  %b = sm90.tile_alloc : !sm90.tile<256x64xbf16>
+  sm90.mma_fence
+  %p = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %b : !sm90.tile<256x64xbf16> -> !sm90.acc<128>
+  // expected-error @+1 {{brings the accumulators of a thread to 256 registers}}
+  %q = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %b : !sm90.tile<256x64xbf16> -> !sm90.acc<128>
+  sm90.mma_commit
+  %v, %w = sm90.mma_wait %p, %q : !sm90.acc<128>, !sm90.acc<128> -> vector<128xf32>, vector<128xf32>
+}
+
+// -----
+
+// More shared memory than a CTA has.
+// expected-error @+1 {{needs 262208 bytes of shared memory; a CTA of sm_90 has 232448}}
+sm90.kernel @shared() attributes {threads = 128 : i64} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<4 x [!sm90.tile<256x128xbf16>]>
+}
