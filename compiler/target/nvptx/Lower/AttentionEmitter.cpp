@@ -44,7 +44,7 @@ void AttentionEmitter::begin(OpBuilder &outer, int64_t threads,
     view.dataSlot = slot;
     view.data = next();
     if (type.isScaled())
-      next();
+      view.scale = next();
     for (int64_t extent : type.getShape()) {
       view.extentSlots.push_back(extent < 0 ? slot : -1);
       view.extents.push_back(extent < 0 ? Value(next())
@@ -234,6 +234,43 @@ Value AttentionEmitter::softmaxStep(SoftmaxRegisters &state, Value scores,
       arith::MulFOp::create(b, state.acc, spreadRows(weight, values));
   state.max = max;
   return p;
+}
+
+Value AttentionEmitter::firstRow(Value key, Value length) {
+  return minS(sub(sub(length, key), builder->i32(kKeys)), builder->i32(0));
+}
+
+// Unsigned, so that rows before the tile's first key drop out too. Only the last
+// tiles of a sequence hold keys that a row does not see.
+Value AttentionEmitter::maskScores(Value scores, Value key, Value length,
+                                   ArrayRef<Value> visible) {
+  sm90::AsmBuilder &b = *builder;
+  auto masked = scf::IfOp::create(
+      b, TypeRange(scores.getType()),
+      less(minS(visible[0], visible[1]), b.add(key, b.i32(kKeys))),
+      /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(masked.elseBlock());
+  scf::YieldOp::create(b, scores);
+  b.setInsertionPointToStart(masked.thenBlock());
+  SmallVector<Value> limits;
+  for (Value sees : visible)
+    limits.push_back(maxS(sub(sees, key), b.i32(0)));
+  Value both = b.pack(limits, VectorType::get({2}, b.getI32Type()));
+  SmallVector<int32_t> columns;
+  for (int32_t i = 0; i < kKeys / 2; ++i)
+    columns.push_back(8 * (i >> 2) + (i & 1));
+  auto type = VectorType::get({kKeys / 2}, b.getI32Type());
+  Value column = b.add(
+      arith::ConstantOp::create(
+          b, DenseElementsAttr::get(type, ArrayRef<int32_t>(columns))),
+      splatOf(b.add(firstRow(key, length), b.shl(quad, 1)), kKeys / 2));
+  Value sees = b.cmp(arith::CmpIPredicate::ult, column,
+                     spreadRows(both, kKeys / 2));
+  Value hidden = splat(-std::numeric_limits<double>::infinity(), kKeys / 2);
+  Value result = arith::SelectOp::create(b, sees, scores, hidden);
+  scf::YieldOp::create(b, result);
+  return masked.getResult(0);
 }
 
 Value AttentionEmitter::quadSum(Value rows) {

@@ -9,10 +9,14 @@
 
 namespace hadal::nvptx {
 
+/// Keys of a step of attention.
+inline constexpr int64_t kKeys = 64;
+
 /// A view among the arguments of a kernel being lowered.
 struct ArgumentView {
   tile::ViewType type;
-  mlir::Value data; ///< !llvm.ptr<1>
+  mlir::Value data;  ///< !llvm.ptr<1>
+  mlir::Value scale; ///< the same, of an FP8 view
   unsigned dataSlot = 0;
   /// Of each dimension: the extent (i64), and its slot or -1.
   llvm::SmallVector<mlir::Value> extents;
@@ -41,6 +45,14 @@ protected:
   /// This thread's place in its warpgroup: lane, quad (lane & 3), row
   /// (16 warp + lane / 4) and the thread's number in the CTA.
   void emitThread();
+
+  /// The row, counted from |key|, that is row 0 of the key tile at |key| of a
+  /// sequence of |length|: 0, or negative where the sequence ends inside the tile.
+  ///
+  /// Rows beyond the end must not reach P.V (0 times what a page happens to hold
+  /// may be NaN), so the last tile is loaded ending at the last valid row; what
+  /// lies before the page reads as zero, and what lies before |key| is masked.
+  Value firstRow(Value key, Value length);
 
   //===--- Scalars, i32 unless said -----------------------------------------===//
 
@@ -74,6 +86,10 @@ protected:
   /// One step: |scores| raw products of |count| registers, -inf where masked.
   /// Returns p and scales |state|'s sum and acc to the new maximum.
   Value softmaxStep(SoftmaxRegisters &state, Value scores, double scale);
+  /// Masks 64 x kKeys raw scores of the key tile at |key|: row half h sees the
+  /// keys below visible[h].
+  Value maskScores(Value scores, Value key, Value length,
+                   llvm::ArrayRef<Value> visible);
   /// The sum over the four lanes of a row.
   Value quadSum(Value rows);
   /// Merges |other| into |state| (whole sums).
@@ -82,7 +98,7 @@ protected:
   Value softmaxFinish(const SoftmaxRegisters &state);
   /// Words 4k..4k+3 of lane q become those of block 4k+q of the four lanes.
   void transposeQuads(llvm::MutableArrayRef<Value> words);
-  /// Stores |fragment| as bf16: this thread's two rows start at |rows| (pointers)
+  /// Stores |fragment| (at least |limit| columns) as bf16: this thread's two rows start at |rows| (pointers)
   /// and are written where |valid|; columns from |column| on, below |limit|.
   void storeRows(Value fragment, llvm::ArrayRef<Value> rows,
                  llvm::ArrayRef<Value> valid, Value column, int64_t limit);

@@ -54,9 +54,16 @@ private:
       numbers.try_emplace(arg, numbers.size());
     os << "{\n";
     for (Operation &op : block)
-      if (!op.hasTrait<OpTrait::ConstantLike>())
+      if (!op.hasTrait<OpTrait::ConstantLike>() && !isIndexArithmetic(&op))
         describe(op);
     os << "}\n";
+  }
+
+  /// Index arithmetic is written out where it is used: whether two products by
+  /// different sizes are one value depends on the sizes being equal.
+  static bool isIndexArithmetic(Operation *op) {
+    return op && isa<arith::ArithDialect>(op->getDialect()) &&
+           op->getNumResults() == 1 && op->getResult(0).getType().isIndex();
   }
 
   void describe(Operation &op) {
@@ -94,7 +101,15 @@ private:
   void describeOperand(Operation &user, Value value) {
     Attribute constant;
     if (!matchPattern(value, m_Constant(&constant))) {
-      os << "%" << numbers.lookup(value);
+      Operation *op = value.getDefiningOp();
+      if (!isIndexArithmetic(op)) {
+        os << "%" << numbers.lookup(value);
+        return;
+      }
+      os << op->getName() << "(";
+      llvm::interleaveComma(op->getOperands(), os,
+                            [&](Value v) { describeOperand(*op, v); });
+      os << ")";
       return;
     }
     if (auto dense = dyn_cast<DenseElementsAttr>(constant)) {
@@ -112,10 +127,11 @@ private:
         return;
       }
     }
-    // A factor or divisor of an index is a shape.
-    if (isa<arith::MulIOp, arith::DivUIOp, arith::DivSIOp, arith::RemUIOp>(
-            user) &&
-        value.getType().isIndex()) {
+    // A factor or divisor of an index is a shape, and so is any number above 1.
+    if (value.getType().isIndex() &&
+        (isa<arith::MulIOp, arith::DivUIOp, arith::DivSIOp, arith::RemUIOp>(
+             user) ||
+         cast<IntegerAttr>(constant).getInt() > 1)) {
       os << "N";
       return;
     }

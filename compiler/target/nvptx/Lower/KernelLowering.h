@@ -44,5 +44,6 @@ mlir::FailureOr<sm90::KernelOp> lowerSpecialised(const KernelLowering &lowering,
 
 /// The registered lowerings.
 const KernelLowering &mlaDecodeLowering();
+const KernelLowering &mlaPrefillLowering();
 
 } // namespace hadal::nvptx

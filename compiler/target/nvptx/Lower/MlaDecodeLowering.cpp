@@ -6,9 +6,6 @@
 // owns half of the output's columns: no exchange between the two, and one's
 // softmax runs beside the other's wgmma.
 //
-// Rows beyond a sequence's end must not reach P.V (0 times what a page happens to
-// hold may be NaN), so the tile of the last, partial page is loaded ending at its
-// last valid row: what lies before the page reads as zero.
 #include "compiler/target/nvptx/Lower/AttentionEmitter.h"
 #include "compiler/target/nvptx/Lower/KernelLowering.h"
 
@@ -17,8 +14,8 @@ using namespace mlir;
 namespace hadal::nvptx {
 namespace {
 
-/// Rows of a wgmma, and keys of a step.
-constexpr int64_t kRows = 64, kKeys = 64;
+/// Rows of a wgmma.
+constexpr int64_t kRows = 64;
 /// Registers of a producer and of each consumer thread: 40 + 2 x 232 of the 504
 /// that 65536 registers give each third of 384 threads.
 constexpr int64_t kLoadRegisters = 40, kMmaRegisters = 232;
@@ -145,7 +142,6 @@ private:
   void emitWork(llvm::function_ref<void(const Work &)> body);
   void emitProducer();
   void emitConsumer(Value group);
-  Value maskScores(Value scores, Value offset, Value limits);
   SoftmaxRegisters joinParts(const Work &work, Value group, ArrayRef<Value> valid,
                              SoftmaxRegisters state, Value &finishes);
   /// The registers of |state| and back, for the workspace.
@@ -256,9 +252,8 @@ void Emitter::emitProducer() {
     Value block = b.trunc32(iteration);
     Value next = pageOf(b.add(block, b.i32(1)));
     Value key = b.add(work.begin, b.mul(block, b.i32(kKeys)));
-    Value missing =
-        minS(sub(sub(work.length, key), b.i32(kKeys)), none);
-    Value inPage = b.add(b.urem(key, b.i32(plan.pageSize)), missing);
+    Value inPage = b.add(b.urem(key, b.i32(plan.pageSize)),
+                         firstRow(key, work.length));
     type = cast<sm90::RingType>(keyRing.getType());
     tile = sm90::AcquireOp::create(b, type.getTiles(), keyRing, iteration)
                .getTiles()[0];
@@ -269,33 +264,10 @@ void Emitter::emitProducer() {
   });
 }
 
-// Column j of the tile is key |offset| + j of the part of it that a row sees: the
-// |limits| first ones. Unsigned, so that rows before the tile's first key drop out.
-Value Emitter::maskScores(Value scores, Value offset, Value limits) {
-  sm90::AsmBuilder &b = *builder;
-  SmallVector<int32_t> columns;
-  SmallVector<int64_t> halves;
-  for (int32_t i = 0; i < kKeys / 2; ++i) {
-    columns.push_back(8 * (i >> 2) + (i & 1));
-    halves.push_back((i >> 1) & 1);
-  }
-  auto type = VectorType::get({kKeys / 2}, b.getI32Type());
-  Value column = b.add(
-      arith::ConstantOp::create(
-          b, DenseElementsAttr::get(type, ArrayRef<int32_t>(columns))),
-      splatOf(b.add(offset, b.shl(quad, 1)), kKeys / 2));
-  Value sees = b.cmp(arith::CmpIPredicate::ult, column,
-                     vector::ShuffleOp::create(b, limits, limits, halves));
-  return arith::SelectOp::create(
-      b, sees, scores,
-      splat(-std::numeric_limits<double>::infinity(), kKeys / 2));
-}
-
 void Emitter::emitConsumer(Value group) {
   emitThread();
   emitWork([&](const Work &work) {
     sm90::AsmBuilder &b = *builder;
-    Value zero = b.i32(0);
     // This thread's two rows: whether they exist, and the keys that they see.
     SmallVector<Value> valid, visible;
     for (int64_t half = 0; half < 2; ++half) {
@@ -311,7 +283,6 @@ void Emitter::emitConsumer(Value group) {
           loadI32(views[Positions].data, b.add(work.first, token));
       visible.push_back(minS(b.add(position, b.i32(1)), work.length));
     }
-    Value fewest = minS(visible[0], visible[1]);
 
     auto queryType = cast<sm90::RingType>(queryRing.getType());
     auto keyType = cast<sm90::RingType>(keyRing.getType());
@@ -335,24 +306,8 @@ void Emitter::emitConsumer(Value group) {
               .getTiles()[0];
       Value scores =
           multiply(query, {}, keys, /*mn=*/false, kKeys, /*acc=*/{});
-      // Only a sequence's last tiles hold keys that a row does not see.
-      auto masked = scf::IfOp::create(
-          b, TypeRange(scores.getType()),
-          less(fewest, b.add(key, b.i32(kKeys))), /*withElseRegion=*/true);
-      {
-        OpBuilder::InsertionGuard inner(b);
-        b.setInsertionPointToStart(masked.elseBlock());
-        scf::YieldOp::create(b, scores);
-        b.setInsertionPointToStart(masked.thenBlock());
-        Value missing =
-            minS(sub(sub(work.length, key), b.i32(kKeys)), zero);
-        SmallVector<Value> limits;
-        for (Value sees : visible)
-          limits.push_back(maxS(sub(sees, key), zero));
-        Value both = b.pack(limits, VectorType::get({2}, b.getI32Type()));
-        scf::YieldOp::create(b, maskScores(scores, missing, both));
-      }
-      Value p = softmaxStep(state, masked.getResult(0), plan.scale);
+      scores = maskScores(scores, key, work.length, visible);
+      Value p = softmaxStep(state, scores, plan.scale);
       auto values = sm90::TileType::get(b.getContext(), kKeys, plan.columns,
                                         b.getBF16Type(), kKeys);
       Value chunk = plan.groups > 1
@@ -505,8 +460,8 @@ public:
 
 private:
   // buildMlaDecode in bf16: any heads; one head; one row to a tile.
-  static constexpr uint64_t kForms[] = {0x7CC648CCC6AC6EC2, 0x57D491845D7E0CB3,
-                                        0xFFDB6B35BFEEE998};
+  static constexpr uint64_t kForms[] = {0xD9E17082E9FAB195, 0x3930C20F31C8A723,
+                                        0xAE010F8D3079BA7F};
 };
 
 } // namespace

@@ -117,6 +117,72 @@ TEST(MlaDecodeSm90, aRowAloneAndInABatchIsBitEqual) {
 }
 
 //===----------------------------------------------------------------------===//
+// mla_prefill
+//===----------------------------------------------------------------------===//
+
+void checkPrefill(Shape s, std::vector<int64_t> lengths,
+                  std::vector<int64_t> queries, int64_t maxQueries,
+                  bool quantize = false,
+                  ScaleFormat format = ScaleFormat::f32) {
+  SCOPED_TRACE(s.latent);
+  Batch batch(s, Act::bf16, Weight::bf16, lengths, queries);
+  std::vector<Row> expected = expandedReference(batch, 0.2);
+  if (quantize)
+    for (Row &row : expected)
+      row = quantizeDequantize(row, format);
+  MlaPrefillSpec spec =
+      prefillSpec(s, Act::bf16, Weight::bf16, maxQueries, 0.2);
+  spec.quantize = quantize;
+  spec.scaleFormat = format;
+  Executable kernel(builderOf(spec, buildMlaPrefill), Mode::loops);
+  Comparison comparison =
+      compareRows(batch.prefill(kernel, quantize), expected);
+  HADAL_EXPECT_CLOSE(comparison, quantize ? (Tolerance{5e-4, 1.0 / 8})
+                                          : attentionTolerance(Act::bf16));
+}
+
+TEST(MlaPrefillSm90, matchesTheReferenceAtTheWidthsOfV3) {
+  checkPrefill({2, 128, 64, 128, 512, 64}, {80}, {30}, 512, true);
+  checkPrefill({1, 128, 64, 128, 512, 64}, {140}, {140}, 512);
+}
+
+TEST(MlaPrefillSm90, raggedWidths) {
+  checkPrefill({2, 32, 16, 48, 64, 64}, {40, 90, 1}, {0, 90, 1}, 90);
+  checkPrefill({3, 24, 8, 72, 136, 64}, {100, 64}, {37, 64}, 64);
+  checkPrefill({2, 16, 8, 128, 40, 128}, {300}, {200}, 200, true,
+               ScaleFormat::ue8m0);
+}
+
+TEST(MlaPrefillSm90, matchesTheFormOfEveryShape) {
+  mlir::MLIRContext context;
+  context.loadDialect<tile::TileDialect>();
+  mlir::OpBuilder builder(&context);
+  for (int64_t heads : {1, 3, 128})
+    for (int64_t queries : {1, 16, 200, 600})
+      for (int64_t latent : {40, 512})
+        for (bool quantize : {false, true})
+          for (ScaleFormat format : {ScaleFormat::f32, ScaleFormat::ue8m0}) {
+            mlir::OwningOpRef<mlir::ModuleOp> module =
+                mlir::ModuleOp::create(builder.getUnknownLoc());
+            builder.setInsertionPointToEnd(module->getBody());
+            // Some widths equal by chance.
+            int64_t value = quantize || queries != 16 ? 128 : 24;
+            MlaPrefillSpec spec =
+                prefillSpec({heads, 16, queries == 200 ? value : 8, value,
+                             latent, 64},
+                            Act::bf16, Weight::bf16, queries, 0.2);
+            spec.quantize = quantize;
+            spec.scaleFormat = format;
+            tile::KernelOp kernel = buildMlaPrefill(
+                builder, builder.getUnknownLoc(), kernelName(spec), spec);
+            EXPECT_EQ(nvptx::mlaPrefillLowering().match(
+                          kernel, nvptx::allChips().front()),
+                      "")
+                << kernelName(spec);
+          }
+}
+
+//===----------------------------------------------------------------------===//
 // Refusals
 //===----------------------------------------------------------------------===//
 
