@@ -25,7 +25,9 @@ struct Appender {
 bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
                     Weight weight, bool quantize, Target target) {
   Appender append{builder};
-  Common common{target, act, ScaleFormat::f32};
+  Common common;
+  common.act = act;
+  common.target = target;
   bool gpu = target == Target::sm90a;
   Weight plain = weight == Weight::fp8 ? Weight::bf16 : weight;
   int64_t head = kNope + kRope;
