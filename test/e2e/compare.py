@@ -1,7 +1,7 @@
 """Runs the built tools on the random checkpoints and bounds their logits.
 
     compare.py --bin build/bin [--quick] [--work DIR] [--keep] [--only TEXT]
-               [--threads N]
+               [--threads N] [--device cpu|sim|cuda]
 
 Every configuration of make_configs.py is compiled in both attention forms, with
 f32 and bf16 activations, and for FP8 with w8a16 and w8a8; the logits are held
@@ -9,7 +9,9 @@ against the golden files (transformers in float32) and the float64 oracle. Then
 chunked prefill, batches and thread counts are held against each other. One line
 a row, then `N passed, N failed`; exit status 1 when a row failed. --quick runs a
 subset that touches every row kind. --only runs the rows whose name holds TEXT.
-Needs python3 and numpy.
+Needs python3 and numpy. --device sim or cuda runs other rows: sm_90a artifacts
+(bf16 activations, absorbed attention) of configurations of every kind, on the
+simulator under both of its policies or on a GPU.
 
 The bounds, and where each is from:
   f32          1-cos < 1e-8 and max |error| < 1e-4 of the largest logit, every
@@ -34,6 +36,10 @@ The bounds, and where each is from:
                mode (the oracle with bf16 storage: 0.006).
   one layer    w8a8 and w8a16, median and 90 % < 1e-5: the input is the
                embedding (the perturbed oracle: 90 % < 1e-12).
+  sm_90a       against the oracle that rounds to bf16 what is stored, and
+               W_UK and W_UV: one layer median < 1e-5 and worst < 1e-3 where the
+               margin exceeds 1e-2; bf16 as above; w8a8 median < 1e-3. The greedy
+               text of models/tiny equals the cpu target's.
 """
 
 import argparse
@@ -63,13 +69,17 @@ class ToolError(Exception):
 class Tools:
     """The built tools, and what they made so far."""
 
-    def __init__(self, bin_dir, work, threads):
+    def __init__(self, bin_dir, work, threads, device="cpu"):
         self.bin, self.work, self.threads = bin_dir, work, threads
+        self.device = device
         self.models, self.artifacts = {}, {}
+        # Findings of the simulator fail a run under either policy.
+        self.environment = dict(os.environ, HADAL_SIM="policy=alternate")
 
     def call(self, tool, *args):
         command = [os.path.join(self.bin, tool), *map(str, args)]
-        done = subprocess.run(command, capture_output=True, timeout=600)
+        done = subprocess.run(command, capture_output=True, timeout=600,
+                              env=self.environment)
         if done.returncode:
             tail = done.stderr.decode(errors="replace").strip().splitlines()[-3:]
             raise ToolError(
@@ -89,7 +99,8 @@ class Tools:
             path = os.path.join(self.work, "-".join(filter(None, key)) + ".hadal")
             extra = ["--fp8", fp8] if fp8 else []
             self.call(
-                "hadal-compile", self.model(name), "-o", path, "--target=cpu",
+                "hadal-compile", self.model(name), "-o", path,
+                "--target=cpu" if self.device == "cpu" else "--target=sm_90a",
                 "--max-batch-size", PROMPTS, "--max-seq-len", 512,
                 "--decode-buckets=1,8", "--prefill-buckets=128",
                 "--attention", attention, "--activations", activations, *extra)
@@ -109,7 +120,7 @@ class Tools:
             "hadal-run", self.artifact(*key), "--weights", self.model(key[0]),
             "--input-ids", ";".join(",".join(map(str, row)) for row in rows),
             "--logits", "all", "--output", path, "-t", threads or self.threads,
-            *extra)
+            "--device", self.device, *extra)
         logits = np.load(path)
         os.remove(path)
         with open(os.path.join(self.model(key[0]), "config.json")) as file:
@@ -320,6 +331,65 @@ def check_tiny_nats(tools, activations, fp8):
             f"{nats:.4f} nats a token, {held['nats']:.4f} in float32")
 
 
+def over_prompts_sm90(tools, name, fp8):
+    """Returns (distances, margins) to the oracle with what sm_90a stores."""
+    oracle = Oracle(make_configs.CONFIGS[name][0], make_configs.make_tensors(name),
+                    fp8 or "w8a16", "absorbed", "bf16", bf16_kv_b=True)
+    rows = [make_configs.prompt_ids(name, PROMPT, i + 1) for i in range(PROMPTS)]
+    want = [oracle.run(row) for row in rows]
+    got = tools.logits((name, "absorbed", "bf16", fp8), rows)
+    distances = [one_minus_cos(g, w["logits"]) for g, w in zip(got, want)]
+    return np.concatenate(distances), np.concatenate([w["margin"] for w in want])
+
+
+def check_sm90(tools, name, fp8):
+    distance, margin = over_prompts_sm90(tools, name, fp8)
+    kept = margin > (1e-2 if fp8 else 1e-3)
+    count, distance = len(margin), distance[kept]
+    median, worst = np.median(distance), distance.max()
+    if name.startswith("layer-"):
+        good = median < 1e-5 and worst < 1e-3
+    elif fp8:
+        good = median < 1e-3
+    else:
+        good = median < 1e-4 and np.quantile(distance, 0.9) < 5e-3
+    return (good and kept.sum() >= 100,
+            f"{spread(distance)}, {kept.sum()} of {count} positions")
+
+
+def check_tiny_equal(tools, cpu, together):
+    """Greedy text of models/tiny here and on the cpu target."""
+    with open(os.path.join(HERE, "golden", "tiny.json")) as file:
+        prompts = [case["prompt"] for case in json.load(file)["greedy"]]
+    listed = os.path.join(tools.work, "prompts.txt")
+    with open(listed, "w") as file:
+        file.writelines(prompt + "\n" for prompt in prompts)
+    texts = [t.call("hadal-run", t.artifact("tiny", "absorbed", "bf16", "w8a8"),
+                    "--weights", TINY, "--device", t.device, "-n", 24, "--temp",
+                    0, *(["--prompts", listed] if together
+                         else ["-p", prompts[0]]))
+             for t in (cpu, tools)]
+    return texts[0] == texts[1], f"{texts[1][:50]!r}" + (
+        "" if texts[0] == texts[1] else f", the cpu wrote {texts[0][:50]!r}")
+
+
+def run_sm90(tools, cpu, report, quick):
+    """Rows of sm_90a artifacts on the simulator or a GPU."""
+    for name in ("layer-dense-fp8", "layer-moe-fp8"):
+        report.row(f"{name} {tools.device} w8a8",
+                   lambda n=name: check_sm90(tools, n, "w8a8"))
+    for name in (["v3-odd", "v2-lite"] if quick
+                 else ["v3", "v3-odd", "v2-lite", "v2-groups", "dense"]):
+        report.row(f"{name} {tools.device} bf16",
+                   lambda n=name: check_sm90(tools, n, None))
+    for name in ["v3-fp8"] if quick else ["v3-fp8", "v3-odd-fp8", "kimi-fp8"]:
+        report.row(f"{name} {tools.device} bf16 w8a8",
+                   lambda n=name: check_sm90(tools, n, "w8a8"))
+    for together in (False, True):
+        report.row(f"tiny {tools.device} text" + " batch" * together,
+                   lambda t=together: check_tiny_equal(tools, cpu, t))
+
+
 def run(tools, report, quick):
     expected = Expected()
     for name in QUICK if quick else make_configs.CONFIGS:
@@ -375,12 +445,19 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "sim", "cuda"])
     args = parser.parse_args()
     work = args.work or tempfile.mkdtemp(prefix="hadal-e2e-")
     os.makedirs(work, exist_ok=True)
     report = Report(args.only)
     try:
-        run(Tools(args.bin, work, args.threads), report, args.quick)
+        if args.device == "cpu":
+            run(Tools(args.bin, work, args.threads), report, args.quick)
+        else:
+            os.makedirs(os.path.join(work, "cpu"), exist_ok=True)
+            run_sm90(Tools(args.bin, work, args.threads, args.device),
+                     Tools(args.bin, os.path.join(work, "cpu"), args.threads),
+                     report, args.quick)
     finally:
         if not args.keep and not args.work:
             shutil.rmtree(work)

@@ -148,16 +148,21 @@ class Oracle:
     fp8: "w8a16" or "w8a8"; no effect on tensors that are not FP8.
     attention: "expanded" or "absorbed".
     activations: "f64", or "bf16" to round what a kernel stores: the residual
-    stream, the normed rows, q, the cached latent and rotary key, and the outputs
-    of attention and of the gated product. Scores, softmax, router, sums over
-    experts and logits are not rounded, and quantisation sees unrounded rows
-    where the producer is a norm, attention or the gated product.
+    stream, the normed rows, the outputs of linear layers, q after its rotation,
+    the cached latent and rotary key, P, and the outputs of attention and of the
+    gated product. Scores, router, sums over experts and logits are not rounded;
+    a norm sees the unrounded sum of a residual and its addend, and quantisation
+    sees unrounded rows where the producer is a norm, the gated product, or W_UV
+    with heads of whole groups of 128.
+    bf16_kv_b: a quantised kv_b_proj is dequantised to bf16 and multiplies
+    unquantised rows, as on a GPU.
     inner_eps: epsilon of q_a_layernorm and kv_a_layernorm; the reference
     classes build them with 1e-6 whatever rms_norm_eps says.
     """
 
     def __init__(self, config, tensors, fp8="w8a16", attention="expanded",
-                 activations="f64", inner_eps=1e-6):
+                 activations="f64", inner_eps=1e-6, bf16_kv_b=False):
+        self.bf16_kv_b = bf16_kv_b
         self.config, self.tensors, self.mode = config, tensors, fp8
         self.attention, self.inner_eps = attention, inner_eps
         self.store = formats.round_bf16 if activations == "bf16" else lambda x: x
@@ -175,6 +180,8 @@ class Oracle:
             elif dtype == "F8_E4M3":
                 array = formats.dequantize_blocks(
                     array, self.tensors[name + "_scale_inv"][1])
+                if self.bf16_kv_b and ".kv_b_proj." in name:
+                    array = formats.round_bf16(array)
             self.cache[name] = array.astype(np.float64)
         return self.cache[name]
 
@@ -211,14 +218,14 @@ class Oracle:
         if config.get("q_lora_rank") is None:
             q = self.linear(at + "q_proj.weight", x)
         else:
-            low = self.linear(at + "q_a_proj.weight", x)
+            low = self.store(self.linear(at + "q_a_proj.weight", x))
             low = self.norm(at + "q_a_layernorm.weight", low, self.inner_eps)
             q = self.linear(at + "q_b_proj.weight", self.stored(low))
-        q = self.store(q).reshape(rows, heads, -1)
-        q_nope = q[..., :nope]
+        q = q.reshape(rows, heads, -1)
+        q_nope = self.store(q[..., :nope])
         q_rope = self.store(
             rotate(q[..., nope:], positions, self.inverse, self.magnitude))
-        both = self.linear(at + "kv_a_proj_with_mqa.weight", x)
+        both = self.store(self.linear(at + "kv_a_proj_with_mqa.weight", x))
         latent = self.store(self.norm(
             at + "kv_a_layernorm.weight", both[:, :latent_width], self.inner_eps))
         key = self.store(rotate(
@@ -244,26 +251,29 @@ class Oracle:
         scores *= self.scale
         scores[:, keys_at[None, :] > positions[:, None]] = -np.inf
         p = np.exp(scores - scores.max(-1, keepdims=True))
-        p /= p.sum(-1, keepdims=True)
+        p = self.store(p) / p.sum(-1, keepdims=True)
         if self.attention == "absorbed":
             out = self.store(np.einsum("hts,sc->thc", p, latent))
             out = np.einsum("thc,hdc->thd", out, w_uv)
         else:
             out = np.einsum("hts,shd->thd", p, kv[..., nope:])
-        out = self.stored(out.reshape(rows, heads * value))
-        return self.linear(at + "o_proj.weight", out)
+        out = out.reshape(rows, heads * value)
+        # Heads of whole scale groups are quantised where they are computed.
+        whole = self.attention == "absorbed" and value % formats.BLOCK == 0
+        out = self.stored(out) if whole else self.store(out)
+        return self.store(self.linear(at + "o_proj.weight", out))
 
     def moe(self, at, x):
         """Returns (output [T, D], margin [T]) of a MoE layer's normed rows x."""
         name = at + "gate.e_score_correction_bias"
         bias = self.tensors[name][1] if name in self.tensors else None
-        logits = x @ self.tensor(at + "gate.weight").T
+        logits = self.store(x) @ self.tensor(at + "gate.weight").T
         ids, weights, margin = route(self.config, logits, bias)
         self.loads.append(np.bincount(ids.ravel(), minlength=logits.shape[1]))
-        total = self.mlp(at + "shared_experts", x)
+        total = self.store(self.mlp(at + "shared_experts", x))
         for expert in np.unique(ids):
             row, slot = np.nonzero(ids == expert)
-            out = self.mlp(f"{at}experts.{expert}", x[row])
+            out = self.store(self.mlp(f"{at}experts.{expert}", x[row]))
             total[row] += weights[row, slot, None] * out
         return total, margin
 
@@ -275,9 +285,10 @@ class Oracle:
         config, at = self.config, f"model.layers.{index}."
         eps = config["rms_norm_eps"]
         x = self.stored(self.norm(at + "input_layernorm.weight", h, eps))
-        h = self.store(h + self.attend(at + "self_attn.", x, positions, past))
+        h = h + self.attend(at + "self_attn.", x, positions, past)
         kept = self.kept
         x = self.norm(at + "post_attention_layernorm.weight", h, eps)
+        h = self.store(h)
         if at + "mlp.gate.weight" in self.tensors:
             out, margin = self.moe(at + "mlp.", self.stored(x))
         else:

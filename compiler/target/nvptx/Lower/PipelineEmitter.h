@@ -48,7 +48,7 @@ private:
                                   int64_t rowTile);
   sm90::TileType tileTypeOf(tile::LoadOp load) const;
   sm90::MapAttr mapOf(tile::LoadOp load);
-  int64_t divisor(Value value) const;
+  int64_t divisor(Value value);
 
   // PipelineEmitter.cpp: structure.
   mlir::LogicalResult emitRole(bool producer, Value group);

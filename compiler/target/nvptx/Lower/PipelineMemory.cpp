@@ -153,7 +153,7 @@ LogicalResult PipelineEmitter::loadShared(LoadOp load, Value tile) {
     // A tile lies in one page; its rows beyond the sequence are whatever the
     // page holds, and the body masks them.
     int64_t rows = cast<sm90::TileType>(tile.getType()).getRows();
-    if (view.pageSize % rows != 0 || divisor(load.getIndices()[0]) == 0)
+    if (view.pageSize % rows != 0)
       return load.emitOpError("has no sm_90a lowering: a tile of ")
              << rows << " rows crosses pages of " << view.pageSize;
     Value page = b.udiv(indices[0], b.i64(view.pageSize));

@@ -188,7 +188,7 @@ LogicalResult PipelineEmitter::plan() {
 
 sm90::MapAttr PipelineEmitter::mapOf(LoadOp load) {
   const ViewRef *view = views.find(load.getView())->second.get();
-  bool gathered = view->gather || view->source;
+  bool gathered = view->source;
   while (view->source || view->pool)
     view = view->source ? view->source : view->pool;
   ViewType type = view->type;
@@ -210,12 +210,11 @@ sm90::MapAttr PipelineEmitter::mapOf(LoadOp load) {
 }
 
 /// A number that divides |value|, as large as its form shows.
-int64_t PipelineEmitter::divisor(Value value) const {
+int64_t PipelineEmitter::divisor(Value value) {
   if (auto arg = dyn_cast<BlockArgument>(value)) {
-    for (auto [i, coordinate] : llvm::enumerate(
-             const_cast<KernelOp &>(kernel).getCoordinates()))
+    for (auto [i, coordinate] : llvm::enumerate(kernel.getCoordinates()))
       if (coordinate == arg)
-        return const_cast<KernelOp &>(kernel).getDim(i).getStep();
+        return kernel.getDim(i).getStep();
     return 1;
   }
   Operation *op = value.getDefiningOp();

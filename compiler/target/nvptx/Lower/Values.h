@@ -68,11 +68,11 @@ struct ViewRef {
   mlir::Value pageTable, pageBase;
   int64_t pageSize = 0;
   ViewRef *pool = nullptr;
-  /// tile.rows: the source row (i32) of a row (i32); as registers of the
-  /// consumer's fragment rows and of the producer's lanes.
-  ElementFn gather;
-  mlir::Value gatherRegs;
+  /// tile.rows: the view it gathers from, and the source rows (i32): in a
+  /// consumer those of its two fragment rows, in the producer those of rows
+  /// lane, lane + 32, ...
   const ViewRef *source = nullptr;
+  mlir::Value gatherRegs;
 };
 
 } // namespace hadal::nvptx

@@ -37,13 +37,16 @@ Value KernelOp::addTensorMap(MapAttr map) {
 ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &state) {
   StringAttr name;
   SmallVector<OpAsmParser::Argument> args;
+  Region *body = state.addRegion();
   if (parser.parseSymbolName(name, SymbolTable::getSymbolAttrName(),
                              state.attributes) ||
       parser.parseArgumentList(args, OpAsmParser::Delimiter::Paren,
                                /*allowType=*/true) ||
       parser.parseOptionalAttrDictWithKeyword(state.attributes) ||
-      parser.parseRegion(*state.addRegion(), args))
+      parser.parseRegion(*body, args))
     return failure();
+  if (body->empty())
+    body->emplaceBlock();
   return success();
 }
 
@@ -141,6 +144,8 @@ ParseResult RolesOp::parse(OpAsmParser &parser, OperationState &state) {
     return failure();
   if (load->empty())
     load->emplaceBlock();
+  if (mma->empty())
+    mma->emplaceBlock().addArgument(wg.type, state.location);
   return success();
 }
 

@@ -220,7 +220,7 @@ def Sm90_MmaFenceOp : Sm90_Op<"mma_fence"> {
   let summary = "wgmma.fence; registers that other instructions defined become accumulators.";
   let arguments = (ins Variadic<Sm90_F32Fragment>:$values);
   let results = (outs Variadic<Sm90_Acc>:$accumulators);
-  let assemblyFormat = "($values^ `:` type($values) `->` type($accumulators))? attr-dict";
+  let assemblyFormat = "(`tie` $values^ `:` type($values) `->` type($accumulators))? attr-dict";
   let hasVerifier = 1;
 }
 

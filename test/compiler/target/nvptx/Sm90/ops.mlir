@@ -1,6 +1,7 @@
 // RUN: hadal-opt %s | hadal-opt | FileCheck %s
 // RUN: hadal-opt %s --hadal-verify-sm90 | FileCheck %s
 // RUN: hadal-opt %s --hadal-verify-sm90 --hadal-convert-sm90 | FileCheck %s --check-prefix=LLVM
+// RUN: hadal-opt %s --hadal-convert-sm90 | FileCheck %s --check-prefix=LOAD
 
 // A whole kernel round-trips, passes the verifier and becomes an llvm function:
 // barriers behind the stages, one elected lane for each copy, all of K in one
@@ -13,7 +14,7 @@ sm90.kernel @gemm(%y: !llvm.ptr<1>, %n: i64, %a: !sm90.tensor_map, %b: !sm90.ten
     attributes {threads = 256 : i64, tensor_maps = [
       #sm90.map<slot 0 : bf16 extents [256, -2] strides [2, 512] box [64, 64] swizzle 128>,
       #sm90.map<slot 0 : bf16 extents [256, 192] strides [2, 512] box [64, 192] swizzle 128>]} {
-  // CHECK: sm90.ring consumers 4 : <2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]>
+  // CHECK: sm90.ring consumers 4 : <2 x[!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]>
   // LLVM: mbarrier.init.shared::cta.b64
   %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]>
   sm90.pdl_wait
@@ -25,8 +26,8 @@ sm90.kernel @gemm(%y: !llvm.ptr<1>, %n: i64, %a: !sm90.tensor_map, %b: !sm90.ten
   sm90.roles attributes {warpgroups = 1 : i64, load_registers = 0 : i64, mma_registers = 0 : i64}
   load {
     scf.for %k = %c0 to %c4 step %c1 : i64 {
-      // LLVM: mbarrier.try_wait.parity
-      // LLVM: mbarrier.arrive.expect_tx
+      // LOAD: mbarrier.arrive.expect_tx
+      // LOAD-COUNT-2: cp.async.bulk.tensor.2d
       %ta, %tb = sm90.acquire %ring[%k] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>
       // CHECK: sm90.tma_load
       sm90.tma_load %a[%x, %x] to %ta in %ring[%k] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<192x64xbf16>]>
