@@ -20,7 +20,8 @@ void checkDecode(Shape s, Act act, std::vector<int64_t> lengths,
                             : builderOf(spec, buildMlaDecode),
                       mode);
     Buffer o = batch.decode(kernel, query);
-    Comparison comparison = compareRows(o, absorbedReference(batch, query, scale));
+    Comparison comparison =
+        compareRows(o, absorbedReference(batch, query, scale));
     HADAL_EXPECT_CLOSE(comparison, attentionTolerance(act));
   }
 }

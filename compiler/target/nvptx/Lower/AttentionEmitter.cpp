@@ -47,8 +47,7 @@ void AttentionEmitter::begin(OpBuilder &outer, int64_t threads,
       view.scale = next();
     for (int64_t extent : type.getShape()) {
       view.extentSlots.push_back(extent < 0 ? slot : -1);
-      view.extents.push_back(extent < 0 ? Value(next())
-                                        : builder->i64(extent));
+      view.extents.push_back(extent < 0 ? Value(next()) : builder->i64(extent));
     }
     views.push_back(std::move(view));
   }
@@ -81,8 +80,8 @@ void AttentionEmitter::emitThread() {
   thread = sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Tid);
   lane = b.bitAnd(thread, b.i32(31));
   quad = b.bitAnd(lane, b.i32(3));
-  rowInGroup = b.add(b.shl(b.bitAnd(b.shr(thread, 5), b.i32(3)), 4),
-                     b.shr(lane, 2));
+  rowInGroup =
+      b.add(b.shl(b.bitAnd(b.shr(thread, 5), b.i32(3)), 4), b.shr(lane, 2));
 }
 
 //===----------------------------------------------------------------------===//
@@ -138,8 +137,7 @@ VectorType AttentionEmitter::f32s(int64_t count) {
 Value AttentionEmitter::splat(double value, int64_t count) {
   auto type = f32s(count);
   return arith::ConstantOp::create(
-      *builder,
-      DenseElementsAttr::get(type, static_cast<float>(value)));
+      *builder, DenseElementsAttr::get(type, static_cast<float>(value)));
 }
 
 Value AttentionEmitter::splatOf(Value scalar, int64_t count) {
@@ -164,8 +162,8 @@ Value AttentionEmitter::multiply(Value tile, Value registers, Value operandB,
                    .getAccumulators()[0];
   else
     sm90::MmaFenceOp::create(b, TypeRange(), ValueRange());
-  Value product = sm90::MmaOp::create(b, accType, tile, registers, operandB,
-                                      inFlight, mn);
+  Value product =
+      sm90::MmaOp::create(b, accType, tile, registers, operandB, inFlight, mn);
   sm90::MmaCommitOp::create(b);
   auto wait = sm90::MmaWaitOp::create(
       b, TypeRange(f32s(columns / 2)), TypeRange(), ValueRange(product),
@@ -178,10 +176,10 @@ Value AttentionEmitter::packBf16(Value fragment) {
   SmallVector<Value> elements = b.unpack(fragment), words;
   auto pair = VectorType::get({2}, b.getBF16Type());
   for (size_t i = 0; i < elements.size(); i += 2)
-    words.push_back(LLVM::BitcastOp::create(
-        b, b.getI32Type(),
-        b.intrinsic("llvm.nvvm.ff2bf16x2.rn", pair,
-                    {elements[i + 1], elements[i]})));
+    words.push_back(
+        LLVM::BitcastOp::create(b, b.getI32Type(),
+                                b.intrinsic("llvm.nvvm.ff2bf16x2.rn", pair,
+                                            {elements[i + 1], elements[i]})));
   return b.pack(words, VectorType::get({static_cast<int64_t>(words.size())},
                                        b.getI32Type()));
 }
@@ -193,13 +191,12 @@ Value AttentionEmitter::packBf16(Value fragment) {
 Value AttentionEmitter::finiteReference(Value max) {
   sm90::AsmBuilder &b = *builder;
   Value none = splat(-std::numeric_limits<double>::infinity(), 2);
-  Value empty =
-      arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, max, none);
+  Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, max, none);
   return arith::SelectOp::create(b, empty, splat(0, 2), max);
 }
 
-// With scale > 0 the maximum of the scaled scores is the scaled maximum, so that
-// scale and reference are one fused multiply-add.
+// With scale > 0 the maximum of the scaled scores is the scaled maximum, so
+// that scale and reference are one fused multiply-add.
 Value AttentionEmitter::softmaxStep(SoftmaxRegisters &state, Value scores,
                                     double scale) {
   sm90::AsmBuilder &b = *builder;
@@ -209,8 +206,8 @@ Value AttentionEmitter::softmaxStep(SoftmaxRegisters &state, Value scores,
   most = arith::MulFOp::create(b, most, splat(scale, 2));
   Value max = arith::MaximumFOp::create(b, state.max, most);
   Value reference = finiteReference(max);
-  Value weight = math::Exp2Op::create(
-      b, arith::SubFOp::create(b, state.max, reference));
+  Value weight =
+      math::Exp2Op::create(b, arith::SubFOp::create(b, state.max, reference));
   Value p = math::Exp2Op::create(
       b, math::FmaOp::create(
              b, scores, splat(scale, count),
@@ -230,8 +227,7 @@ Value AttentionEmitter::softmaxStep(SoftmaxRegisters &state, Value scores,
   }
   state.sum = math::FmaOp::create(b, state.sum, weight, b.pack(rows, f32s(2)));
   int64_t values = cast<VectorType>(state.acc.getType()).getNumElements();
-  state.acc =
-      arith::MulFOp::create(b, state.acc, spreadRows(weight, values));
+  state.acc = arith::MulFOp::create(b, state.acc, spreadRows(weight, values));
   state.max = max;
   return p;
 }
@@ -240,8 +236,8 @@ Value AttentionEmitter::firstRow(Value key, Value length) {
   return minS(sub(sub(length, key), builder->i32(kKeys)), builder->i32(0));
 }
 
-// Unsigned, so that rows before the tile's first key drop out too. Only the last
-// tiles of a sequence hold keys that a row does not see.
+// Unsigned, so that rows before the tile's first key drop out too. Only the
+// last tiles of a sequence hold keys that a row does not see.
 Value AttentionEmitter::maskScores(Value scores, Value key, Value length,
                                    ArrayRef<Value> visible) {
   sm90::AsmBuilder &b = *builder;
@@ -261,12 +257,12 @@ Value AttentionEmitter::maskScores(Value scores, Value key, Value length,
   for (int32_t i = 0; i < kKeys / 2; ++i)
     columns.push_back(8 * (i >> 2) + (i & 1));
   auto type = VectorType::get({kKeys / 2}, b.getI32Type());
-  Value column = b.add(
-      arith::ConstantOp::create(
-          b, DenseElementsAttr::get(type, ArrayRef<int32_t>(columns))),
-      splatOf(b.add(firstRow(key, length), b.shl(quad, 1)), kKeys / 2));
-  Value sees = b.cmp(arith::CmpIPredicate::ult, column,
-                     spreadRows(both, kKeys / 2));
+  Value column =
+      b.add(arith::ConstantOp::create(
+                b, DenseElementsAttr::get(type, ArrayRef<int32_t>(columns))),
+            splatOf(b.add(firstRow(key, length), b.shl(quad, 1)), kKeys / 2));
+  Value sees =
+      b.cmp(arith::CmpIPredicate::ult, column, spreadRows(both, kKeys / 2));
   Value hidden = splat(-std::numeric_limits<double>::infinity(), kKeys / 2);
   Value result = arith::SelectOp::create(b, sees, scores, hidden);
   scf::YieldOp::create(b, result);
@@ -296,8 +292,8 @@ void AttentionEmitter::softmaxMerge(SoftmaxRegisters &state,
   Value wa = weightOf(state.max), wc = weightOf(other.max);
   int64_t count = cast<VectorType>(state.acc.getType()).getNumElements();
   state.sum = weigh(state.sum, wa, other.sum, wc);
-  state.acc = weigh(state.acc, spreadRows(wa, count), other.acc,
-                    spreadRows(wc, count));
+  state.acc =
+      weigh(state.acc, spreadRows(wa, count), other.acc, spreadRows(wc, count));
   state.max = max;
 }
 
@@ -325,8 +321,7 @@ void AttentionEmitter::transposeQuads(MutableArrayRef<Value> words) {
         continue;
       Value &low = words[i], &high = words[i + bit];
       Value gives = arith::SelectOp::create(b, odd, low, high);
-      Value takes =
-          sm90::ShuffleXorOp::create(b, gives.getType(), gives, bit);
+      Value takes = sm90::ShuffleXorOp::create(b, gives.getType(), gives, bit);
       Value keptLow = arith::SelectOp::create(b, odd, takes, low);
       high = arith::SelectOp::create(b, odd, high, takes);
       low = keptLow;

@@ -47,14 +47,17 @@ protected:
   void emitThread();
 
   /// The row, counted from |key|, that is row 0 of the key tile at |key| of a
-  /// sequence of |length|: 0, or negative where the sequence ends inside the tile.
+  /// sequence of |length|: 0, or negative where the sequence ends inside the
+  /// tile.
   ///
-  /// Rows beyond the end must not reach P.V (0 times what a page happens to hold
-  /// may be NaN), so the last tile is loaded ending at the last valid row; what
-  /// lies before the page reads as zero, and what lies before |key| is masked.
+  /// Rows beyond the end must not reach P.V (0 times what a page happens to
+  /// hold may be NaN), so the last tile is loaded ending at the last valid row;
+  /// what lies before the page reads as zero, and what lies before |key| is
+  /// masked.
   Value firstRow(Value key, Value length);
 
-  //===--- Scalars, i32 unless said -----------------------------------------===//
+  //===--- Scalars, i32 unless said
+  //-----------------------------------------===//
 
   Value wide(Value i32);
   Value byteOffset(Value pointer, Value bytes);
@@ -69,7 +72,8 @@ protected:
   /// Runs |body| in the branch taken where |condition| holds.
   void emitIf(Value condition, llvm::function_ref<void()> body);
 
-  //===--- Fragments ---------------------------------------------------------===//
+  //===--- Fragments
+  //---------------------------------------------------------===//
 
   mlir::VectorType f32s(int64_t count);
   Value splat(double value, int64_t count);
@@ -98,8 +102,9 @@ protected:
   Value softmaxFinish(const SoftmaxRegisters &state);
   /// Words 4k..4k+3 of lane q become those of block 4k+q of the four lanes.
   void transposeQuads(llvm::MutableArrayRef<Value> words);
-  /// Stores |fragment| (at least |limit| columns) as bf16: this thread's two rows start at |rows| (pointers)
-  /// and are written where |valid|; columns from |column| on, below |limit|.
+  /// Stores |fragment| (at least |limit| columns) as bf16: this thread's two
+  /// rows start at |rows| (pointers) and are written where |valid|; columns
+  /// from |column| on, below |limit|.
   void storeRows(Value fragment, llvm::ArrayRef<Value> rows,
                  llvm::ArrayRef<Value> valid, Value column, int64_t limit);
 

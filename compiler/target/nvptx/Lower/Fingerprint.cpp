@@ -1,10 +1,10 @@
 #include "compiler/target/nvptx/Lower/Fingerprint.h"
 
-#include "llvm/Support/xxhash.h"
 #include "mlir/IR/Dominance.h"
 #include "mlir/Pass/Pass.h"
 #include "mlir/Transforms/CSE.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "llvm/Support/xxhash.h"
 
 using namespace mlir;
 
@@ -23,8 +23,8 @@ public:
     for (unsigned i = 0; i < kernel.getNumDims(); ++i) {
       tile::DomainDimAttr dim = kernel.getDim(i);
       os << "dim " << (dim.getExtent() < 0 ? "?" : "N") << " "
-         << tile::stringifyBound(dim.getBound()) << " of "
-         << dim.getBoundDim() << "\n";
+         << tile::stringifyBound(dim.getBound()) << " of " << dim.getBoundDim()
+         << "\n";
     }
     describe(kernel.getBodyBlock());
   }

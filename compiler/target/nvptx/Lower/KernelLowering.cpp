@@ -7,7 +7,8 @@ using namespace mlir;
 namespace hadal::nvptx {
 
 std::string KernelLowering::matchActivations(tile::KernelOp kernel) {
-  auto view = dyn_cast<tile::ViewType>(kernel.getBodyBlock().getArgument(0).getType());
+  auto view =
+      dyn_cast<tile::ViewType>(kernel.getBodyBlock().getArgument(0).getType());
   if (!view || view.getElementType().isBF16())
     return {};
   std::string text;
@@ -27,7 +28,8 @@ std::string KernelLowering::matchFingerprint(tile::KernelOp kernel,
 }
 
 const KernelLowering *findKernelLowering(tile::KernelOp kernel) {
-  for (const KernelLowering *lowering : {&mlaDecodeLowering(), &mlaPrefillLowering()})
+  for (const KernelLowering *lowering :
+       {&mlaDecodeLowering(), &mlaPrefillLowering()})
     if (kernel.getSymName() == lowering->getName() ||
         kernel.getSymName().starts_with((lowering->getName() + "_").str()))
       return lowering;

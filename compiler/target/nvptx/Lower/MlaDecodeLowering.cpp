@@ -1,9 +1,9 @@
 // mla_decode on Hopper: 64 query rows of one sequence against its paged latent
 // cache, V being the first columns of K.
 //
-// A producer warp brings the query rows once and then the cache page tile by page
-// tile through a ring. Each consumer warpgroup computes all 64 x 64 scores and
-// owns half of the output's columns: no exchange between the two, and one's
+// A producer warp brings the query rows once and then the cache page tile by
+// page tile through a ring. Each consumer warpgroup computes all 64 x 64 scores
+// and owns half of the output's columns: no exchange between the two, and one's
 // softmax runs beside the other's wgmma.
 //
 #include "compiler/target/nvptx/Lower/AttentionEmitter.h"
@@ -82,8 +82,7 @@ std::string plan(tile::KernelOp kernel, Plan &plan) {
     }
   });
   auto word = [&](StringRef key, int64_t otherwise) {
-    auto value =
-        kernel.getSchedule().getWords().getAs<IntegerAttr>(key);
+    auto value = kernel.getSchedule().getWords().getAs<IntegerAttr>(key);
     return value ? value.getInt() : otherwise;
   };
   plan.chunk = word("chunk", 1024);
@@ -98,12 +97,13 @@ std::string plan(tile::KernelOp kernel, Plan &plan) {
     return "a latent of " + std::to_string(plan.latent) + " and a row of " +
            std::to_string(plan.width) + " elements are not multiples of 8";
   if (plan.rowTile > kRows)
-    return "a tile of " + std::to_string(plan.rowTile) + " query rows exceeds " +
-           std::to_string(kRows);
+    return "a tile of " + std::to_string(plan.rowTile) +
+           " query rows exceeds " + std::to_string(kRows);
   if (plan.chunk < 1 || plan.chunk % kKeys != 0 || plan.split < 1 ||
       plan.split > 1024)
-    return "a chunk of " + std::to_string(plan.chunk) + " keys and a split of " +
-           std::to_string(plan.split) + " are not a schedule";
+    return "a chunk of " + std::to_string(plan.chunk) +
+           " keys and a split of " + std::to_string(plan.split) +
+           " are not a schedule";
   int64_t chunks = Plan::up(plan.latent, 64) / 64;
   plan.groups = chunks == 1 ? 1 : 2;
   plan.columns = (chunks + plan.groups - 1) / plan.groups * 64;
@@ -142,8 +142,9 @@ private:
   void emitWork(llvm::function_ref<void(const Work &)> body);
   void emitProducer();
   void emitConsumer(Value group);
-  SoftmaxRegisters joinParts(const Work &work, Value group, ArrayRef<Value> valid,
-                             SoftmaxRegisters state, Value &finishes);
+  SoftmaxRegisters joinParts(const Work &work, Value group,
+                             ArrayRef<Value> valid, SoftmaxRegisters state,
+                             Value &finishes);
   /// The registers of |state| and back, for the workspace.
   SmallVector<Value> registersOf(const SoftmaxRegisters &state);
   SoftmaxRegisters stateOf(ArrayRef<Value> registers);
@@ -172,9 +173,8 @@ sm90::KernelOp Emitter::emit(OpBuilder &outer) {
   sm90::PdlLaunchOp::create(b);
   sm90::PdlWaitOp::create(b);
   bool shares = plan.groups == 2;
-  auto roles =
-      sm90::RolesOp::create(b, plan.groups, shares ? kLoadRegisters : 0,
-                            shares ? kMmaRegisters : 0);
+  auto roles = sm90::RolesOp::create(
+      b, plan.groups, shares ? kLoadRegisters : 0, shares ? kMmaRegisters : 0);
   b.setInsertionPointToEnd(&roles.getLoad().front());
   emitProducer();
   b.setInsertionPointToEnd(&roles.getMma().front());
@@ -193,12 +193,11 @@ void Emitter::emitWork(llvm::function_ref<void(const Work &)> body) {
     work.part = b.urem(cta, b.i32(plan.split));
   }
   work.sequence = b.udiv(work.item, b.i32(plan.rowTiles()));
-  work.block = b.mul(b.urem(work.item, b.i32(plan.rowTiles())),
-                     b.i32(plan.rowTile));
+  work.block =
+      b.mul(b.urem(work.item, b.i32(plan.rowTiles())), b.i32(plan.rowTile));
   emitIf(less(work.sequence, loadI32(sizes, b.i32(1))), [&] {
     work.first = loadI32(views[QStart].data, work.sequence);
-    Value last =
-        loadI32(views[QStart].data, b.add(work.sequence, b.i32(1)));
+    Value last = loadI32(views[QStart].data, b.add(work.sequence, b.i32(1)));
     work.numRows = b.mul(sub(last, work.first), b.i32(plan.heads));
     emitIf(less(work.block, work.numRows), [&] {
       work.length = loadI32(views[KvLen].data, work.sequence);
@@ -210,12 +209,11 @@ void Emitter::emitWork(llvm::function_ref<void(const Work &)> body) {
       // Parts of whole chunks, by the sequence's own length alone.
       Value chunks = ceilDiv(work.length, plan.chunk);
       Value perPart = maxS(ceilDiv(chunks, plan.split), b.i32(1));
-      work.parts = maxS(
-          b.udiv(b.add(chunks, sub(perPart, b.i32(1))), perPart), b.i32(1));
+      work.parts = maxS(b.udiv(b.add(chunks, sub(perPart, b.i32(1))), perPart),
+                        b.i32(1));
       Value keys = b.mul(perPart, b.i32(plan.chunk));
       work.begin = b.mul(work.part, keys);
-      work.blocks =
-          ceilDiv(minS(keys, sub(work.length, work.begin)), kKeys);
+      work.blocks = ceilDiv(minS(keys, sub(work.length, work.begin)), kKeys);
       emitIf(less(work.part, work.parts), [&] { body(work); });
     });
   });
@@ -226,9 +224,8 @@ void Emitter::emitProducer() {
     sm90::AsmBuilder &b = *builder;
     auto type = cast<sm90::RingType>(queryRing.getType());
     Value none = b.i32(0), use = b.i64(0);
-    Value tile =
-        sm90::AcquireOp::create(b, type.getTiles(), queryRing, use)
-            .getTiles()[0];
+    Value tile = sm90::AcquireOp::create(b, type.getTiles(), queryRing, use)
+                     .getTiles()[0];
     Value row = b.add(b.mul(work.first, b.i32(plan.heads)), work.block);
     sm90::TmaLoadOp::create(b, queryMap, ValueRange{none, row}, tile, queryRing,
                             use);
@@ -241,7 +238,8 @@ void Emitter::emitProducer() {
               b.i64(4)));
     Value lastBlock = maxS(sub(work.blocks, b.i32(1)), b.i32(0));
     auto pageOf = [&](Value block) {
-      Value key = b.add(work.begin, b.mul(minS(block, lastBlock), b.i32(kKeys)));
+      Value key =
+          b.add(work.begin, b.mul(minS(block, lastBlock), b.i32(kKeys)));
       return loadI32(table, b.udiv(key, b.i32(plan.pageSize)));
     };
     auto loop = scf::ForOp::create(b, b.i64(0), wide(work.blocks), b.i64(1),
@@ -252,8 +250,8 @@ void Emitter::emitProducer() {
     Value block = b.trunc32(iteration);
     Value next = pageOf(b.add(block, b.i32(1)));
     Value key = b.add(work.begin, b.mul(block, b.i32(kKeys)));
-    Value inPage = b.add(b.urem(key, b.i32(plan.pageSize)),
-                         firstRow(key, work.length));
+    Value inPage =
+        b.add(b.urem(key, b.i32(plan.pageSize)), firstRow(key, work.length));
     type = cast<sm90::RingType>(keyRing.getType());
     tile = sm90::AcquireOp::create(b, type.getTiles(), keyRing, iteration)
                .getTiles()[0];
@@ -277,10 +275,9 @@ void Emitter::emitConsumer(Value group) {
       if (plan.rowTile < kRows)
         exists = b.bitAnd(exists, less(inTile, b.i32(plan.rowTile)));
       valid.push_back(exists);
-      Value token = b.udiv(minS(row, sub(work.numRows, b.i32(1))),
-                           b.i32(plan.heads));
-      Value position =
-          loadI32(views[Positions].data, b.add(work.first, token));
+      Value token =
+          b.udiv(minS(row, sub(work.numRows, b.i32(1))), b.i32(plan.heads));
+      Value position = loadI32(views[Positions].data, b.add(work.first, token));
       visible.push_back(minS(b.add(position, b.i32(1)), work.length));
     }
 
@@ -299,23 +296,21 @@ void Emitter::emitConsumer(Value group) {
       Value iteration = loop.getInductionVar();
       SoftmaxRegisters state{loop.getRegionIterArg(0), loop.getRegionIterArg(1),
                              loop.getRegionIterArg(2)};
-      Value key =
-          b.add(work.begin, b.mul(b.trunc32(iteration), b.i32(kKeys)));
+      Value key = b.add(work.begin, b.mul(b.trunc32(iteration), b.i32(kKeys)));
       Value keys =
           sm90::AwaitOp::create(b, keyType.getTiles(), keyRing, iteration)
               .getTiles()[0];
-      Value scores =
-          multiply(query, {}, keys, /*mn=*/false, kKeys, /*acc=*/{});
+      Value scores = multiply(query, {}, keys, /*mn=*/false, kKeys, /*acc=*/{});
       scores = maskScores(scores, key, work.length, visible);
       Value p = softmaxStep(state, scores, plan.scale);
       auto values = sm90::TileType::get(b.getContext(), kKeys, plan.columns,
                                         b.getBF16Type(), kKeys);
-      Value chunk = plan.groups > 1
-                        ? b.mul(group, b.i32(plan.columns / 64))
-                        : Value();
+      Value chunk =
+          plan.groups > 1 ? b.mul(group, b.i32(plan.columns / 64)) : Value();
       Value value = keys;
       if (chunk || plan.columns != plan.tileColumns)
-        value = sm90::TileSliceOp::create(b, values, keys, Value(), chunk, 0, 0);
+        value =
+            sm90::TileSliceOp::create(b, values, keys, Value(), chunk, 0, 0);
       state.acc = multiply({}, packBf16(p), value, /*mn=*/true, plan.columns,
                            state.acc);
       sm90::ReleaseOp::create(b, keyRing, iteration);
@@ -333,9 +328,9 @@ void Emitter::emitConsumer(Value group) {
                         rowInGroup);
       int64_t pitch = tile::rowPitchBytes(views[O].type);
       for (int64_t half = 0; half < 2; ++half)
-        rows.push_back(byteOffset(
-            views[O].data,
-            b.mul(wide(b.add(row, b.i32(8 * half))), b.i64(pitch))));
+        rows.push_back(
+            byteOffset(views[O].data,
+                       b.mul(wide(b.add(row, b.i32(8 * half))), b.i64(pitch))));
       Value column = b.mul(group, b.i32(plan.columns));
       storeRows(softmaxFinish(state), rows, valid, column, plan.latent);
     };
@@ -364,8 +359,8 @@ SoftmaxRegisters Emitter::stateOf(ArrayRef<Value> registers) {
           b.pack(registers.drop_front(4), f32s(plan.columns / 2))};
 }
 
-// Each part leaves its state in the workspace; the last one to come merges all in
-// ascending order. A sequence of one part never goes there.
+// Each part leaves its state in the workspace; the last one to come merges all
+// in ascending order. A sequence of one part never goes there.
 SoftmaxRegisters Emitter::joinParts(const Work &work, Value group,
                                     ArrayRef<Value> valid,
                                     SoftmaxRegisters state, Value &finishes) {
@@ -385,9 +380,8 @@ SoftmaxRegisters Emitter::joinParts(const Work &work, Value group,
   Value inGroup = b.bitAnd(thread, b.i32(127));
   Value mine = byteOffset(
       ticket,
-      b.add(b.i64(128),
-            b.add(b.mul(wide(group), b.i64(plan.registers() * 512)),
-                  b.mul(wide(inGroup), b.i64(4)))));
+      b.add(b.i64(128), b.add(b.mul(wide(group), b.i64(plan.registers() * 512)),
+                              b.mul(wide(inGroup), b.i64(4)))));
   auto addressOf = [&](Value part, int64_t i) {
     return byteOffset(mine, b.add(b.mul(wide(part), b.i64(plan.stateBytes())),
                                   b.i64(512 * i)));
@@ -404,8 +398,8 @@ SoftmaxRegisters Emitter::joinParts(const Work &work, Value group,
   sm90::NamedBarrierOp::create(b, 1, threads, Value());
   emitIf(b.cmp(arith::CmpIPredicate::eq, thread, b.i32(0)), [&] {
     Value last = sm90::TicketOp::create(b, b.getI1Type(), ticket, work.parts);
-    LLVM::StoreOp::create(
-        b, arith::ExtUIOp::create(b, b.getI32Type(), last), flag);
+    LLVM::StoreOp::create(b, arith::ExtUIOp::create(b, b.getI32Type(), last),
+                          flag);
   });
   sm90::NamedBarrierOp::create(b, 1, threads, Value());
   Value last = b.cmp(arith::CmpIPredicate::ne,

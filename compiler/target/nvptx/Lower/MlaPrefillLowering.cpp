@@ -1,11 +1,12 @@
 // mla_prefill on Hopper: 128 queries of one head of one sequence against its
-// paged latent cache, of which the head's keys and values are expanded on the fly.
+// paged latent cache, of which the head's keys and values are expanded on the
+// fly.
 //
-// A producer warp brings the queries once, then per key tile the latent rows and,
-// through a ring of its own, the head's W_UK and W_UV in chunks of 64 latent
-// columns. Of the two consumer warpgroups the first expands the tile's 64 keys and
-// the second its values, both into shared memory; then each multiplies its own 64
-// queries with them.
+// A producer warp brings the queries once, then per key tile the latent rows
+// and, through a ring of its own, the head's W_UK and W_UV in chunks of 64
+// latent columns. Of the two consumer warpgroups the first expands the tile's
+// 64 keys and the second its values, both into shared memory; then each
+// multiplies its own 64 queries with them.
 #include "compiler/target/nvptx/Lower/AttentionEmitter.h"
 #include "compiler/target/nvptx/Lower/KernelLowering.h"
 
@@ -35,9 +36,7 @@ struct Plan {
   int64_t valueColumns() const { return up(value, 64); }
   int64_t latentColumns() const { return up(latent, 64); }
   /// Rows of W_UK and of W_UV that a step multiplies with.
-  int64_t weightRows() const {
-    return std::max(nopeColumns(), valueColumns());
-  }
+  int64_t weightRows() const { return std::max(nopeColumns(), valueColumns()); }
   int64_t chunks() const { return latentColumns() / 64; }
   int64_t ctasPerItem() const { return up(rowTile, kQueries) / kQueries; }
   int64_t tiles() const { return up(queries, rowTile) / rowTile; }
@@ -86,10 +85,9 @@ std::string plan(tile::KernelOp kernel, Plan &plan) {
     return "heads of " + std::to_string(plan.nope) + " and " +
            std::to_string(plan.value) +
            " columns exceed the registers of a warpgroup";
-  int64_t fixed =
-      2 * (kQueries * (plan.nopeColumns() + plan.ropeColumns()) +
-           64 * (plan.nopeColumns() + plan.valueColumns()) +
-           64 * (plan.latentColumns() + plan.ropeColumns()));
+  int64_t fixed = 2 * (kQueries * (plan.nopeColumns() + plan.ropeColumns()) +
+                       64 * (plan.nopeColumns() + plan.valueColumns()) +
+                       64 * (plan.latentColumns() + plan.ropeColumns()));
   int64_t weight = 2 * plan.weightRows() * 128 + 16;
   plan.weightStages =
       std::min<int64_t>(4, (sm90::kMaxSharedBytes - fixed - 3 * 1024) / weight);
@@ -112,9 +110,9 @@ private:
   /// What a CTA does; all i32.
   struct Work {
     Value sequence, head, first, length;
-    Value block;      ///< the sequence's query that is row 0
-    Value numRows;    ///< rows of the CTA that exist
-    Value blocks;     ///< key tiles
+    Value block;   ///< the sequence's query that is row 0
+    Value numRows; ///< rows of the CTA that exist
+    Value blocks;  ///< key tiles
   };
 
   void emitWork(llvm::function_ref<void(const Work &)> body);
@@ -159,8 +157,7 @@ sm90::KernelOp Emitter::emit(OpBuilder &outer) {
   values = sm90::TileAllocOp::create(b, tileOf(kKeys, plan.valueColumns()));
   sm90::PdlLaunchOp::create(b);
   sm90::PdlWaitOp::create(b);
-  auto roles =
-      sm90::RolesOp::create(b, kGroups, kLoadRegisters, kMmaRegisters);
+  auto roles = sm90::RolesOp::create(b, kGroups, kLoadRegisters, kMmaRegisters);
   b.setInsertionPointToEnd(&roles.getLoad().front());
   emitProducer();
   b.setInsertionPointToEnd(&roles.getMma().front());
@@ -187,16 +184,16 @@ void Emitter::emitWork(llvm::function_ref<void(const Work &)> body) {
     work.first = loadI32(views[QStart].data, work.sequence);
     Value last = loadI32(views[QStart].data, b.add(work.sequence, b.i32(1)));
     Value left = sub(sub(last, work.first), work.block);
-    work.numRows = minS(minS(left, b.i32(kQueries)),
-                        sub(b.i32(plan.rowTile), begin));
+    work.numRows =
+        minS(minS(left, b.i32(kQueries)), sub(b.i32(plan.rowTile), begin));
     emitIf(less(b.i32(0), work.numRows), [&] {
       work.length = loadI32(views[KvLen].data, work.sequence);
       // Positions ascend inside a sequence: no row sees beyond its last one.
       Value lastToken =
           b.add(b.add(work.first, work.block), sub(work.numRows, b.i32(1)));
-      Value end = minS(
-          b.add(loadI32(views[Positions].data, lastToken), b.i32(1)),
-          work.length);
+      Value end =
+          minS(b.add(loadI32(views[Positions].data, lastToken), b.i32(1)),
+               work.length);
       work.blocks = ceilDiv(end, kKeys);
       body(work);
     });
@@ -229,23 +226,22 @@ void Emitter::emitProducer() {
         b.mul(b.mul(wide(work.sequence), views[PageTable].extents[1]),
               b.i64(4)));
     Value weightRow = b.mul(work.head, b.i32(plan.nope + plan.value));
-    auto loop =
-        scf::ForOp::create(b, b.i64(0), wide(work.blocks), b.i64(1));
+    auto loop = scf::ForOp::create(b, b.i64(0), wide(work.blocks), b.i64(1));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     Value iteration = loop.getInductionVar();
     Value key = b.mul(b.trunc32(iteration), b.i32(kKeys));
     Value page = loadI32(table, b.udiv(key, b.i32(plan.pageSize)));
-    Value inPage = b.add(b.urem(key, b.i32(plan.pageSize)),
-                         firstRow(key, work.length));
+    Value inPage =
+        b.add(b.urem(key, b.i32(plan.pageSize)), firstRow(key, work.length));
     auto context = acquire(keyRing, iteration);
     load(keyMap, {none, inPage, page}, context[0], keyRing, iteration);
     load(keyMap, {b.i32(plan.latent), inPage, page}, context[1], keyRing,
          iteration);
     sm90::CommitOp::create(b, keyRing, iteration);
     int64_t n = plan.weightRows();
-    auto part = sm90::TileType::get(b.getContext(), n, 64, b.getBF16Type(),
-                                    2 * n);
+    auto part =
+        sm90::TileType::get(b.getContext(), n, 64, b.getBF16Type(), 2 * n);
     for (int64_t c = 0; c < plan.chunks(); ++c) {
       Value use = weightUse(iteration, c);
       Value weights = acquire(weightRing, use)[0];
@@ -274,8 +270,7 @@ Value Emitter::expand(Value latent, Value iteration, Value group) {
     Value weights =
         sm90::AwaitOp::create(b, ringType.getTiles(), weightRing, use)
             .getTiles()[0];
-    weights =
-        sm90::TileSliceOp::create(b, part, weights, row, Value(), 0, 0);
+    weights = sm90::TileSliceOp::create(b, part, weights, row, Value(), 0, 0);
     Value a = latent;
     if (plan.chunks() > 1)
       a = sm90::TileSliceOp::create(b, chunk, latent, Value(), Value(), 0,
@@ -323,9 +318,8 @@ void Emitter::emitConsumer(Value group) {
       Value token = b.add(b.add(work.first, work.block),
                           minS(row, sub(work.numRows, b.i32(1))));
       tokens.push_back(token);
-      visible.push_back(
-          minS(b.add(loadI32(views[Positions].data, token), b.i32(1)),
-               work.length));
+      visible.push_back(minS(
+          b.add(loadI32(views[Positions].data, token), b.i32(1)), work.length));
     }
     auto await = [&](Value ring, Value iteration) {
       auto type = cast<sm90::RingType>(ring.getType());
@@ -372,9 +366,9 @@ void Emitter::emitConsumer(Value group) {
       product = sm90::MmaOp::create(b, accType, mine[1], Value(), context[1],
                                     product, /*b_mn=*/false);
       sm90::MmaCommitOp::create(b);
-      Value scores = sm90::MmaWaitOp::create(
-                         b, TypeRange(f32s(kKeys / 2)), TypeRange(),
-                         ValueRange(product), ValueRange(), ValueRange(), 0)
+      Value scores = sm90::MmaWaitOp::create(b, TypeRange(f32s(kKeys / 2)),
+                                             TypeRange(), ValueRange(product),
+                                             ValueRange(), ValueRange(), 0)
                          .getValues()[0];
       sm90::ReleaseOp::create(b, keyRing, iteration);
       scores = maskScores(scores, key, work.length, visible);
@@ -409,10 +403,10 @@ void Emitter::storeQuantized(Value fragment, const Work &work,
     for (int64_t i = 0; i < 64; ++i)
       take.push_back(64 * g + i);
     Value x = vector::ShuffleOp::create(b, fragment, fragment, take);
-    Value amax = sm90::RowReduceOp::create(
-        b, f32s(2), sm90::Reduce::Max, math::AbsFOp::create(b, x), 2);
-    amax = arith::MaximumFOp::create(
-        b, amax, splat(op.getFloor().convertToFloat(), 2));
+    Value amax = sm90::RowReduceOp::create(b, f32s(2), sm90::Reduce::Max,
+                                           math::AbsFOp::create(b, x), 2);
+    amax = arith::MaximumFOp::create(b, amax,
+                                     splat(op.getFloor().convertToFloat(), 2));
     Value scales = arith::DivFOp::create(b, amax, splat(448, 2));
     if (op.getFormat() == tile::ScaleFormat::UE8M0) {
       // Up to a power of two: the exponent, plus one if there is a mantissa.
@@ -448,21 +442,19 @@ void Emitter::storeQuantized(Value fragment, const Work &work,
         Value row = byteOffset(views[O].data, at);
         for (int64_t i = 0; i < 8; i += 4) {
           ArrayRef<Value> w = ArrayRef<Value>(words).slice(i, 4);
-          Value piece = b.pack(
-              {b.bitOr(b.bitAnd(w[0], low), b.shl(w[1], 16)),
-               b.bitOr(b.bitAnd(w[2], low), b.shl(w[3], 16)),
-               b.bitOr(b.shr(w[0], 16), b.bitAnd(w[1], high)),
-               b.bitOr(b.shr(w[2], 16), b.bitAnd(w[3], high))},
-              VectorType::get({4}, b.getI32Type()));
+          Value piece = b.pack({b.bitOr(b.bitAnd(w[0], low), b.shl(w[1], 16)),
+                                b.bitOr(b.bitAnd(w[2], low), b.shl(w[3], 16)),
+                                b.bitOr(b.shr(w[0], 16), b.bitAnd(w[1], high)),
+                                b.bitOr(b.shr(w[2], 16), b.bitAnd(w[3], high))},
+                               VectorType::get({4}, b.getI32Type()));
           LLVM::StoreOp::create(
-              b, piece,
-              byteOffset(row, wide(b.shl(b.add(quad, b.i32(i)), 4))),
+              b, piece, byteOffset(row, wide(b.shl(b.add(quad, b.i32(i)), 4))),
               /*alignment=*/16);
         }
         emitIf(b.cmp(arith::CmpIPredicate::eq, quad, b.i32(0)), [&] {
-          Value index = b.add(
-              b.mul(token, b.i64(width / 128)),
-              b.add(b.mul(wide(work.head), b.i64(groups)), b.i64(g)));
+          Value index =
+              b.add(b.mul(token, b.i64(width / 128)),
+                    b.add(b.mul(wide(work.head), b.i64(groups)), b.i64(g)));
           LLVM::StoreOp::create(
               b, scale[half],
               byteOffset(views[O].scale, b.mul(index, b.i64(4))));
@@ -482,6 +474,10 @@ public:
 
   std::string match(tile::KernelOp kernel, const Chip &) const override {
     std::string reason = matchActivations(kernel);
+    auto weight = dyn_cast<tile::ViewType>(
+        kernel.getBodyBlock().getArgument(6).getType());
+    if (reason.empty() && weight && !weight.getElementType().isBF16())
+      reason = "wkv_b is multiplied in bf16, as the upload leaves it";
     if (reason.empty())
       reason = matchFingerprint(kernel, kForms);
     if (!reason.empty())
@@ -501,9 +497,9 @@ private:
   // buildMlaPrefill in bf16 with a latent of whole groups of 128, or with one
   // that is filled up with zeros; each with output in bf16, in FP8 with f32
   // scales, in FP8 with ue8m0 scales.
-  static constexpr uint64_t kForms[] = {
-      0xC4A98CD964CF3944, 0x37FF1601D0A30F16, 0xC7A13153F7487EEE,
-      0x18F7F0D95AB082A7, 0xED8A854EF5292881, 0xA012DBB25810A066};
+  static constexpr uint64_t kForms[] = {0xC4A98CD964CF3944, 0x37FF1601D0A30F16,
+                                        0xC7A13153F7487EEE, 0x18F7F0D95AB082A7,
+                                        0xED8A854EF5292881, 0xA012DBB25810A066};
 };
 
 } // namespace

@@ -29,15 +29,14 @@ void checkDecode(Shape s, std::vector<int64_t> lengths,
   SCOPED_TRACE(s.heads);
   SCOPED_TRACE(s.latent);
   Batch batch(s, Act::bf16, Weight::f32, lengths, queries);
-  Buffer query = batch.random.matrix(Format::bf16, batch.capacity * s.heads,
-                                     s.width());
+  Buffer query =
+      batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
   Executable kernel(
       scheduledBuilderOf(decodeSpec(s, Act::bf16, maxQueries, kScale),
                          buildMlaDecode, words),
       Mode::loops);
-  Comparison comparison =
-      compareRows(batch.decode(kernel, query),
-                  absorbedReference(batch, query, kScale));
+  Comparison comparison = compareRows(batch.decode(kernel, query),
+                                      absorbedReference(batch, query, kScale));
   HADAL_EXPECT_CLOSE(comparison, attentionTolerance(Act::bf16));
 }
 
@@ -63,11 +62,11 @@ TEST(MlaDecodeSm90, aSequenceWithoutKeysGivesZeros) {
   Shape s{16, 16, 16, 16, 128, 64};
   Batch batch(s, Act::bf16, Weight::f32, {0, 3}, {1, 1});
   batch.positions.set(0, 0, 0);
-  Buffer query = batch.random.matrix(Format::bf16, batch.capacity * s.heads,
-                                     s.width());
-  Executable kernel(builderOf(decodeSpec(s, Act::bf16, 1, kScale),
-                              buildMlaDecode),
-                    Mode::loops);
+  Buffer query =
+      batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
+  Executable kernel(
+      builderOf(decodeSpec(s, Act::bf16, 1, kScale), buildMlaDecode),
+      Mode::loops);
   Buffer o = batch.decode(kernel, query);
   for (int64_t h = 0; h < s.heads; ++h)
     for (int64_t c = 0; c < s.latent; ++c)
@@ -86,10 +85,10 @@ TEST(MlaDecodeSm90, aSplitFoldComputesTheSame) {
 TEST(MlaDecodeSm90, aRowAloneAndInABatchIsBitEqual) {
   Shape s{16, 16, 8, 16, 72, 64};
   for (int64_t split : {1, 3}) {
-    Executable kernel(
-        scheduledBuilderOf(decodeSpec(s, Act::bf16, 1, 0.2), buildMlaDecode,
-                           {{"split", split}, {"chunk", 64}}),
-        Mode::loops);
+    Executable kernel(scheduledBuilderOf(decodeSpec(s, Act::bf16, 1, 0.2),
+                                         buildMlaDecode,
+                                         {{"split", split}, {"chunk", 64}}),
+                      Mode::loops);
     Batch batch(s, Act::bf16, Weight::f32, {90, 450, 3}, {1, 1, 1});
     Buffer query =
         batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
@@ -167,10 +166,9 @@ TEST(MlaPrefillSm90, matchesTheFormOfEveryShape) {
             builder.setInsertionPointToEnd(module->getBody());
             // Some widths equal by chance.
             int64_t value = quantize || queries != 16 ? 128 : 24;
-            MlaPrefillSpec spec =
-                prefillSpec({heads, 16, queries == 200 ? value : 8, value,
-                             latent, 64},
-                            Act::bf16, Weight::bf16, queries, 0.2);
+            MlaPrefillSpec spec = prefillSpec(
+                {heads, 16, queries == 200 ? value : 8, value, latent, 64},
+                Act::bf16, Weight::bf16, queries, 0.2);
             spec.quantize = quantize;
             spec.scaleFormat = format;
             tile::KernelOp kernel = buildMlaPrefill(
@@ -207,11 +205,11 @@ TEST(MlaDecodeSm90, matchesTheFormOfEveryShape) {
       builder.setInsertionPointToEnd(module->getBody());
       MlaDecodeSpec spec =
           decodeSpec({heads, 16, 8, 16, 24, 64}, Act::bf16, queries, kScale);
-      tile::KernelOp kernel = buildMlaDecode(
-          builder, builder.getUnknownLoc(), kernelName(spec), spec);
-      EXPECT_EQ(nvptx::mlaDecodeLowering().match(
-                    kernel, nvptx::allChips().front()),
-                "")
+      tile::KernelOp kernel = buildMlaDecode(builder, builder.getUnknownLoc(),
+                                             kernelName(spec), spec);
+      EXPECT_EQ(
+          nvptx::mlaDecodeLowering().match(kernel, nvptx::allChips().front()),
+          "")
           << heads << " heads, " << queries << " queries";
     }
 }
@@ -235,8 +233,8 @@ TEST(MlaDecodeSm90, refusesAnEditedBody) {
       builder.setInsertionPoint(sum);
       mlir::Value rounded = mlir::arith::TruncFOp::create(
           builder, sum.getLoc(), type.clone(builder.getBF16Type()), p);
-      mlir::Value back = mlir::arith::ExtFOp::create(
-          builder, sum.getLoc(), mlir::Type(type), rounded);
+      mlir::Value back = mlir::arith::ExtFOp::create(builder, sum.getLoc(),
+                                                     mlir::Type(type), rounded);
       sum.getSourceMutable().assign(back);
     }
     return kernel;
@@ -262,6 +260,22 @@ TEST(MlaDecodeSm90, refusesWhatItDoesNotServe) {
   expect(refusal(s, Act::bf16, {}), "not multiples of 8");
   s = {16, 16, 16, 16, 576, 64};
   expect(refusal(s, Act::bf16, {}), "exceeds the registers");
+}
+
+TEST(MlaPrefillSm90, refusesWhatItDoesNotServe) {
+  auto expect = [](Shape s, Act act, Weight weight, const char *part) {
+    std::string error = errorOf(
+        builderOf(prefillSpec(s, act, weight, 16, kScale), buildMlaPrefill));
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+  };
+  Shape s{2, 16, 8, 16, 128, 64};
+  expect(s, Act::f32, Weight::bf16, "activations of f32");
+  expect(s, Act::bf16, Weight::fp8, "as the upload leaves it");
+  expect({2, 16, 8, 16, 128, 32}, Act::bf16, Weight::bf16, "pages of 32 rows");
+  expect({2, 16, 8, 20, 128, 64}, Act::bf16, Weight::bf16,
+         "a value width of 20");
+  expect({2, 192, 8, 16, 128, 64}, Act::bf16, Weight::bf16,
+         "exceed the registers");
 }
 
 } // namespace
