@@ -128,6 +128,13 @@ CONFIGS = {
         qk_rope_head_dim=16, v_head_dim=56, n_routed_experts=12, n_group=3,
         num_experts_per_tok=3, quantization_config=FP8,
         rope_scaling=dict(YARN, mscale_all_dim=0.707)), {"subnormal": True}),
+    # Ragged in every linear layer, with head widths that a GPU's copies take.
+    "v3-ragged-fp8": (v3(
+        vocab_size=131, hidden_size=200, intermediate_size=328,
+        moe_intermediate_size=136, num_attention_heads=3, num_key_value_heads=3,
+        q_lora_rank=168, kv_lora_rank=144, qk_nope_head_dim=48,
+        qk_rope_head_dim=16, v_head_dim=56, n_routed_experts=12, n_group=3,
+        num_experts_per_tok=3, quantization_config=FP8), {}),
     # FP8 with power-of-two scales, of weights and of activations.
     "v3.1-fp8": (v3(
         quantization_config=dict(FP8, scale_fmt="ue8m0"), n_shared_experts=2), {}),
