@@ -13,6 +13,9 @@ bin="$root/build/bin"
   exit 1
 }
 cd "$root"
+# Debian's own has numpy; another on PATH may not.
+python=/usr/bin/python3
+[ -x "$python" ] || python=python3
 echo "== portable runtime"
 cmake --preset portable >/dev/null
 cmake --build --preset portable --target hadal-run hadal-bench hadal-inspect
@@ -26,13 +29,13 @@ slice="$out/models/slice"
 mkdir -p "$slice" "$out/models/bench"
 cp models/bench/make_v3_shaped.py "$out/models/bench/"
 cp models/formats.py "$out/models/"
-python3 models/bench/make_v3_shaped.py --out "$slice" --dense-layers 3 \
+"$python" models/bench/make_v3_shaped.py --out "$slice" --dense-layers 3 \
   --moe-layers 1 --experts 256 --vocab 129280 --config-only
 for target in sm_90a cpu; do
   "$bin/hadal-compile" models/tiny --target=$target -o "$out/tiny-$target.hadal"
 done
 "$bin/hadal-compile" models/deepseek-v3 --target=sm_90a \
-  --decode-buckets 1,4,16,64,128 --prefill-buckets 64,512,4096 \
+  --decode-buckets 1,4,16,64,128 --prefill-buckets 128,512,4096 \
   --max-batch-size 128 --max-seq-len 8192 -o "$out/v3.hadal"
 "$bin/hadal-compile" "$slice" --target=sm_90a --max-batch-size 64 \
   -o "$out/slice.hadal"
