@@ -154,9 +154,11 @@ TEST(HadalRun, AnInterruptEndsWith130AndLeavesNoFile) {
     for (int i = 0; i < 200000; ++i)
       out << "hello " << char('a' + i % 26) << "\n";
   }
+  // --foreground: one signal. Without it the process group gets a second one,
+  // which ends the tool at once, before it can say why.
   ToolResult r = checkpoint().runModel(
       "--ignore-eos --prompts " + file("many.txt"),
-      "timeout --preserve-status -s INT 0.5");
+      "timeout --foreground --preserve-status -s INT 0.5");
   EXPECT_EQ(r.status, 130) << r.err;
   EXPECT_NE(r.err.find("error H5016"), std::string::npos) << r.err;
 }
