@@ -346,30 +346,34 @@ SoftmaxRegisters Emitter::joinParts(const Work &work, Value group,
                                     SoftmaxRegisters state, Value &finishes) {
   sm90::AsmBuilder &b = *builder;
   // Rows of other sequences, or of none, are not worth keeping.
-  auto keep = [&](Value rows) -> Value {
-    SmallVector<Value> elements = b.unpack(rows);
-    Value none = arith::ConstantOp::create(b, b.getF32FloatAttr(0));
-    bool perRow = elements.size() == 2;
-    for (auto [i, element] : llvm::enumerate(elements))
-      element = arith::SelectOp::create(b, valid[perRow ? i : (i >> 1) & 1],
-                                        element, none);
-    return b.pack(elements, rows.getType());
+  Value none = arith::ConstantOp::create(b, b.getF32FloatAttr(0));
+  auto keep = [&](size_t i, size_t j, Value element) -> Value {
+    return arith::SelectOp::create(b, valid[i < 2 ? j : (j >> 1) & 1], element,
+                                   none);
   };
-  SmallVector<Value> parts{keep(state.max), keep(state.sum), keep(state.acc)};
+  constexpr int64_t kPiece = 16;
+  SmallVector<Value> parts{state.max, state.sum};
   SmallVector<Value> identity{
-      splat(-std::numeric_limits<double>::infinity(), 2), splat(0, 2),
-      splat(0, plan.columns / 2)};
+      splat(-std::numeric_limits<double>::infinity(), 2), splat(0, 2)};
+  SmallVector<Value> elements = b.unpack(state.acc);
+  for (int64_t i = 0; i < plan.columns / 2; i += kPiece) {
+    parts.push_back(
+        b.pack(ArrayRef<Value>(elements).slice(i, kPiece), f32s(kPiece)));
+    identity.push_back(splat(0, kPiece));
+  }
   SplitPart at{workspace, work.item, work.part, work.parts,
                b.add(b.mul(group, b.i32(128)), b.bitAnd(thread, b.i32(127)))};
   JoinedFold joined = emitJoin(
-      b, plan.splitLayout(), at, flag, parts, identity,
-      [&](ValueRange a, ValueRange c) -> SmallVector<Value> {
-        SoftmaxRegisters merged{a[0], a[1], a[2]};
-        softmaxMerge(merged, {c[0], c[1], c[2]});
-        return {merged.max, merged.sum, merged.acc};
+      b, plan.splitLayout(), at, flag, parts, keep, identity,
+      [&](ValueRange a, llvm::function_ref<Value()> next) {
+        return softmaxMerge(a, next);
       });
   finishes = joined.last;
-  return {joined.state[0], joined.state[1], joined.state[2]};
+  elements.clear();
+  for (Value piece : ArrayRef<Value>(joined.state).drop_front(2))
+    elements.append(b.unpack(piece));
+  return {joined.state[0], joined.state[1],
+          b.pack(elements, f32s(plan.columns / 2))};
 }
 
 //===----------------------------------------------------------------------===//

@@ -14,40 +14,21 @@ Value byteOffset(sm90::AsmBuilder &b, Value pointer, Value bytes) {
                              ArrayRef<LLVM::GEPArg>{bytes});
 }
 
-VectorType pieceType(sm90::AsmBuilder &b) {
-  return VectorType::get({4}, b.getF32Type());
+/// The f32 of this thread in register |i| of the part at |pointer|.
+Value registerAt(sm90::AsmBuilder &b, const SplitLayout &layout, Value pointer,
+                 int64_t i) {
+  return byteOffset(b, pointer, b.i64(4 * i * layout.threads));
 }
 
-/// Writes the registers of |state|, 16 bytes of each thread side by side.
+/// Each register is masked where it is stored: all at once would be copies of
+/// all.
 void storeState(sm90::AsmBuilder &b, const SplitLayout &layout, Value pointer,
-                ValueRange state) {
-  SmallVector<Value> registers;
-  for (Value vector : state)
-    registers.append(b.unpack(vector));
-  Value zero = arith::ConstantOp::create(b, b.getF32FloatAttr(0));
-  registers.resize(4 * layout.words(), zero);
-  for (int64_t i = 0; i < layout.words(); ++i)
-    LLVM::StoreOp::create(
-        b, b.pack(ArrayRef<Value>(registers).slice(4 * i, 4), pieceType(b)),
-        byteOffset(b, pointer, b.i64(i * layout.threads * 16)),
-        /*alignment=*/16);
-}
-
-SmallVector<Value> loadState(sm90::AsmBuilder &b, const SplitLayout &layout,
-                             Value pointer, ValueRange like) {
-  SmallVector<Value> registers, state;
-  for (int64_t i = 0; i < layout.words(); ++i)
-    registers.append(b.unpack(LLVM::LoadOp::create(
-        b, pieceType(b),
-        byteOffset(b, pointer, b.i64(i * layout.threads * 16)),
-        /*alignment=*/16)));
-  ArrayRef<Value> rest = registers;
-  for (Value vector : like) {
-    auto type = cast<VectorType>(vector.getType());
-    state.push_back(b.pack(rest.take_front(type.getNumElements()), type));
-    rest = rest.drop_front(type.getNumElements());
-  }
-  return state;
+                ValueRange state, KeepState keep) {
+  int64_t next = 0;
+  for (auto [i, vector] : llvm::enumerate(state))
+    for (auto [j, element] : llvm::enumerate(b.unpack(vector)))
+      LLVM::StoreOp::create(b, keep ? keep(i, j, element) : element,
+                            registerAt(b, layout, pointer, next++));
 }
 
 } // namespace
@@ -59,7 +40,7 @@ Value createSplitFlag(sm90::AsmBuilder &b) {
 
 JoinedFold emitJoin(sm90::AsmBuilder &b, const SplitLayout &layout,
                     const SplitPart &at, Value flag, ValueRange state,
-                    ValueRange identity, MergeStates merge) {
+                    KeepState keep, ValueRange identity, MergeStates merge) {
   SmallVector<Type> types{b.getI1Type()};
   llvm::append_range(types, state.getTypes());
   Value isSplit = b.cmp(arith::CmpIPredicate::ult, b.i32(1), at.parts);
@@ -78,12 +59,12 @@ JoinedFold emitJoin(sm90::AsmBuilder &b, const SplitLayout &layout,
       b.mul(wide(b, at.item), b.i64(layout.bytesPerItem())));
   Value mine = byteOffset(b, ticket,
                           b.add(b.i64(SplitLayout::kTicketBytes),
-                                b.mul(wide(b, at.thread), b.i64(16))));
+                                b.mul(wide(b, at.thread), b.i64(4))));
   auto stateAt = [&](Value part) {
     return byteOffset(b, mine,
                       b.mul(wide(b, part), b.i64(layout.partBytes())));
   };
-  storeState(b, layout, stateAt(at.part), state);
+  storeState(b, layout, stateAt(at.part), state, keep);
   // The ticket is taken by one thread, behind the stores of all.
   sm90::NamedBarrierOp::create(b, 1, layout.threads, Value());
   auto one = scf::IfOp::create(
@@ -104,9 +85,17 @@ JoinedFold emitJoin(sm90::AsmBuilder &b, const SplitLayout &layout,
   {
     OpBuilder::InsertionGuard inner(b);
     b.setInsertionPointToStart(loop.getBody());
-    SmallVector<Value> next =
-        loadState(b, layout, stateAt(loop.getInductionVar()), state);
-    SmallVector<Value> merged = merge(loop.getRegionIterArgs(), next);
+    Value from = stateAt(loop.getInductionVar());
+    int64_t vector = 0, next = 0;
+    SmallVector<Value> merged = merge(loop.getRegionIterArgs(), [&]() -> Value {
+      auto type = cast<VectorType>(state[vector++].getType());
+      SmallVector<Value> elements;
+      for (int64_t i = 0; i < type.getNumElements(); ++i)
+        elements.push_back(
+            LLVM::LoadOp::create(b, type.getElementType(),
+                                 registerAt(b, layout, from, next++)));
+      return b.pack(elements, type);
+    });
     scf::YieldOp::create(b, merged);
   }
   results.assign({last});

@@ -12,7 +12,9 @@
 namespace hadal::nvptx {
 
 /// The workspace of an item: a line of 128 bytes whose first u32 is the ticket,
-/// then [part][register / 4][thread][4] of f32.
+/// then [part][register][thread] of f32. (A warp's access is 128 bytes either way;
+/// 16 bytes of each thread would tie registers together by fours, for which a
+/// large accumulator has none to spare.)
 struct SplitLayout {
   static constexpr int64_t kTicketBytes = 128;
 
@@ -20,8 +22,7 @@ struct SplitLayout {
   int64_t registers; ///< f32 of the state in each
   int64_t maxParts;
 
-  int64_t words() const { return (registers + 3) / 4; }
-  int64_t partBytes() const { return words() * threads * 16; }
+  int64_t partBytes() const { return registers * threads * 4; }
   /// A multiple of 128.
   int64_t bytesPerItem() const {
     return kTicketBytes + (maxParts * partBytes() + 127) / 128 * 128;
@@ -46,17 +47,24 @@ struct JoinedFold {
   llvm::SmallVector<mlir::Value> state;
 };
 
-/// The states a and c as one: steps of a come before those of c.
+/// What the workspace gets of element |j| of vector |i|: any defined number where
+/// the element means nothing.
+using KeepState = llvm::function_ref<mlir::Value(size_t i, size_t j,
+                                                 mlir::Value element)>;
+
+/// The states a and c as one; the steps of a come before those of c. Each call of
+/// |next| reads the next vector of c: what is merged at once takes few registers
+/// besides a, if a large accumulator is several vectors.
 using MergeStates = llvm::function_ref<llvm::SmallVector<mlir::Value>(
-    mlir::ValueRange a, mlir::ValueRange c)>;
+    mlir::ValueRange a, llvm::function_ref<mlir::Value()> next)>;
 
 /// Emits the protocol for all threads that hold state. |state| are vectors of
-/// f32, all elements defined; |identity| are values of the same types from which
+/// f32; |keep| may be null. |identity| are values of the same types from which
 /// the merge starts. Barrier 1 of the CTA is used. An item of one part goes
 /// nowhere near the workspace: its state is |state| itself.
 JoinedFold emitJoin(sm90::AsmBuilder &b, const SplitLayout &layout,
                     const SplitPart &at, mlir::Value flag,
-                    mlir::ValueRange state, mlir::ValueRange identity,
-                    MergeStates merge);
+                    mlir::ValueRange state, KeepState keep,
+                    mlir::ValueRange identity, MergeStates merge);
 
 } // namespace hadal::nvptx
