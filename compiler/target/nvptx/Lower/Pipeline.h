@@ -15,4 +15,8 @@ mlir::FailureOr<sm90::KernelOp> lowerPipeline(tile::KernelOp kernel,
                                               const Chip &chip,
                                               mlir::OpBuilder &builder);
 
+/// The schedule word swap_ab: weights are the rows of wgmma, tokens its columns.
+/// Fails, with an error reported, if it is not true or false.
+mlir::FailureOr<bool> swapsOperands(tile::KernelOp kernel);
+
 } // namespace hadal::nvptx
