@@ -117,7 +117,7 @@ private:
   Fragment transposedLayout(mlir::RankedTensorType type) const;
   bool feedsDot(tile::RowsOp rows) const;
   llvm::SmallVector<Value> tokensOfThread();
-  mlir::FailureOr<Value> tokenRows(tile::RowsOp rows);
+  Value tokenRows(tile::RowsOp rows);
   Value loadScalesOfTokens(tile::LoadOp load, llvm::ArrayRef<Value> indices);
   Value loadScalesOfBlocks(tile::LoadOp load, llvm::ArrayRef<Value> indices);
   mlir::LogicalResult emitDotTransposed(tile::DotOp dot);

@@ -82,10 +82,7 @@ LogicalResult PipelineEmitter::emitView(Operation *op) {
                                  b.getI32Type()));
     }
   } else if (transposed() && feedsDot(rows)) {
-    FailureOr<Value> tokens = tokenRows(rows);
-    if (failed(tokens))
-      return failure();
-    view->gatherRegs = *tokens;
+    view->gatherRegs = tokenRows(rows);
   } else {
     FailureOr<Fragment> frag = materialize(op, rows.getIndices());
     if (failed(frag))

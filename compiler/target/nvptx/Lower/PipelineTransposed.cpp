@@ -34,6 +34,14 @@ FailureOr<bool> swapsOperands(KernelOp kernel) {
   return flag.getValue();
 }
 
+LogicalResult refuseSwap(KernelOp kernel, StringRef reason) {
+  FailureOr<bool> swaps = swapsOperands(kernel);
+  if (succeeded(swaps) && *swaps)
+    return kernel.emitOpError("has no sm_90a lowering with swap_ab: ")
+           << reason;
+  return swaps;
+}
+
 //===----------------------------------------------------------------------===//
 // Plan
 //===----------------------------------------------------------------------===//
@@ -143,8 +151,8 @@ int64_t PipelineEmitter::rowBlocks() const {
   return tileRows <= 16 ? 1 : tileRows <= 32 ? 2 : 4;
 }
 
-// Four floats more than the columns: the eight registers of a quad's column pair
-// that one instruction stores for 32 lanes then lie in 32 banks.
+// One store of a warp goes to 8 columns of 4 rows, two rows apart: with four
+// floats behind each row's columns those lie in 32 banks.
 int64_t PipelineEmitter::stagingPitch() const {
   return llvm::alignTo(transposedColumns, 64) + 4;
 }
@@ -198,11 +206,11 @@ SmallVector<Value> PipelineEmitter::tokensOfThread() {
   return tokens;
 }
 
-FailureOr<Value> PipelineEmitter::tokenRows(RowsOp rows) {
+Value PipelineEmitter::tokenRows(RowsOp rows) {
   sm90::AsmBuilder &b = *builder;
   TileValue indices = tiles.lookup(rows.getIndices());
-  if (indices.kind != TileValue::function)
-    return refuse(rows) << "the rows that it gathers are computed in registers";
+  assert(indices.kind == TileValue::function &&
+         "the producer, which comes first, takes no others");
   SmallVector<Value> sources;
   for (Value token : tokensOfThread()) {
     Value index = indices.fn(token, b.i32(0));
