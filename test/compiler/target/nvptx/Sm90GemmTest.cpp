@@ -46,7 +46,7 @@ TEST(Sm90Gemm, epilogues) {
   }
 }
 
-// N and K as in DeepSeek-V3, few rows and experts.
+// N and K as in DeepSeek-V3, few rows and experts, in tiles of 64 rows.
 TEST(Sm90GemmV3, qaAndKva) {
   GemmSpec spec = makeSpec({2112, 7168, 64, 2}, true);
   spec.segmentRows = 1536;
@@ -54,7 +54,7 @@ TEST(Sm90GemmV3, qaAndKva) {
 }
 
 TEST(Sm90GemmV3, router) {
-  GemmSpec spec = makeSpec({256, 7168, 4, 3}, false);
+  GemmSpec spec = makeSpec({256, 7168, 64, 3}, false);
   spec.f32Output = true;
   checkDense(spec, 3);
 }
@@ -68,25 +68,25 @@ TEST(Sm90Gemm, segmentsWithARaggedLastBlock) {
 // A row alone and in a batch of the same bucket is bit-equal, whatever the
 // padding rows hold.
 TEST(Sm90Gemm, paddingRowsChangeNothing) {
-  GemmSpec spec = makeSpec({72, 200, 16, 16}, true, Epilogue::swigluQuantize);
+  GemmSpec spec = makeSpec({72, 200, 64, 64}, true, Epilogue::swigluQuantize);
   Random random(7);
-  Buffer x = random.matrix(Format::fp8, 16, spec.k), other = x;
+  Buffer x = random.matrix(Format::fp8, 64, spec.k), other = x;
   Buffer w = random.matrix(Format::fp8, spec.n, spec.k, 128, 0.1);
-  for (int64_t m = 1; m < 16; ++m)
+  for (int64_t m = 1; m < 64; ++m)
     for (int64_t c = 0; c < spec.k; ++c)
       other.setCode(m, c, 0x7F);
   Executable kernel(builderOf(spec, buildGemm), Mode::loops);
   std::string first[2];
   for (int alone : {0, 1}) {
-    Buffer y(Format::fp8, 16, spec.n);
-    std::vector<int32_t> sizes = makeSizes(alone ? 1 : 16);
+    Buffer y(Format::fp8, 64, spec.n);
+    std::vector<int32_t> sizes = makeSizes(alone ? 1 : 64);
     kernel.run(Slots()
-                   .view(alone ? other : x, {16})
+                   .view(alone ? other : x, {64})
                    .view(w)
                    .view(w)
-                   .view(y, {16})
+                   .view(y, {64})
                    .sizes(sizes),
-               16);
+               64);
     first[alone] = y.rowBytes(0);
   }
   EXPECT_EQ(first[0], first[1]);
@@ -107,11 +107,11 @@ TEST(Sm90Gemm, groupedByExperts) {
 }
 
 TEST(Sm90GemmV3, experts) {
-  GemmSpec gateUp = makeSpec({2048, 7168, 4, 4}, true,
+  GemmSpec gateUp = makeSpec({2048, 7168, 64, 4}, true,
                              Epilogue::swigluQuantize);
   gateUp.gather = true;
   checkGrouped(gateUp, {1, 2});
-  checkGrouped(makeSpec({7168, 2048, 4, 4}, true), {1, 2});
+  checkGrouped(makeSpec({7168, 2048, 64, 4}, true), {1, 2});
 }
 
 struct AbsorbCase {
