@@ -94,9 +94,14 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     pm.addPass(createVerifyDsv3({.stage = "fused"}));
     return;
   }
-  case Phase::Lower:
-    pm.addPass(createLowerDsv3ToExec({.target = options.target}));
+  case Phase::Lower: {
+    LowerDsv3ToExecOptions lower;
+    lower.target = options.target;
+    if (const nvptx::Chip *chip = nvptx::findChip(options.chip))
+      lower.multiprocessors = chip->multiprocessors;
+    pm.addPass(createLowerDsv3ToExec(lower));
     return;
+  }
   case Phase::Plan:
     pm.addPass(createPlanBuffers());
     pm.addPass(createVerifyExec());
@@ -187,7 +192,7 @@ static llvm::Error validateSm90a(const CompileOptions &options) {
   if (!nvptx::findChip(options.chip)) {
     std::string known;
     for (const nvptx::Chip &chip : nvptx::allChips())
-      known += (known.empty() ? "" : ", ") + chip.name.str();
+      known += (known.empty() ? "" : ", ") + std::string(chip.name);
     return makeError(3004, "--chip={0} is unknown; known: {1}", options.chip,
                      known);
   }

@@ -131,6 +131,16 @@ TEST_F(KernelIr, namesParseBack) {
     ++names;
   }
   EXPECT_GT(names, 60);
+  MlaDecodeSpec split{{}, 128, 512, 64, 64, 1, 0.1};
+  EXPECT_EQ(kernelName(split).find("split"), std::string::npos);
+  split.chunk = 256;
+  split.split = 16;
+  std::optional<AnySpec> parsed = parseKernelName(kernelName(split));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(std::get<MlaDecodeSpec>(*parsed).chunk, 256);
+  EXPECT_EQ(std::get<MlaDecodeSpec>(*parsed).split, 16);
+  EXPECT_EQ(std::get<MlaDecodeSpec>(*parsed).maxQueries, 1);
+  EXPECT_EQ(kernelName(std::get<MlaDecodeSpec>(*parsed)), kernelName(split));
   for (StringRef bad :
        {"", "gemm", "gemm_bf16", "add_bf16_w", "add_bf16_w12_w13",
         "add_w12", "gemm_bf16_plain_wfp8_n64_k64_r1_colour",
@@ -180,6 +190,28 @@ TEST(GemmSchedule, isLegalForEveryShape) {
   rope.epilogue = Epilogue::rope;
   rope.headDim = 192;
   EXPECT_EQ(schedule::pickGemmSchedule(rope).bn, 192);
+}
+
+TEST(GemmSchedule, swapsOperandsForFewTokensOfSm90a) {
+  for (int64_t rows : {1, 8, 9, 32, 33, 64, 512})
+    for (Target target : {Target::cpu, Target::sm90a})
+      for (int64_t head : {0, 24, 192, 320}) {
+        GemmSpec spec{{}, 1920, 512, rows};
+        spec.target = target;
+        if (head) {
+          spec.epilogue = Epilogue::rope;
+          spec.headDim = head;
+        }
+        schedule::GemmSchedule s = schedule::pickGemmSchedule(spec);
+        bool swaps = target == Target::sm90a && rows <= 32 &&
+                     (head == 0 || head == 192);
+        EXPECT_EQ(s.swapAb, swaps) << rows << " rows, heads of " << head;
+        if (swaps) {
+          EXPECT_EQ(s.bm % 8, 0);
+          EXPECT_GE(s.bm, rows);
+          EXPECT_LT(s.bm, rows + 8);
+        }
+      }
 }
 
 } // namespace
