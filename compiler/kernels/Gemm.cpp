@@ -127,6 +127,8 @@ tile::KernelOp buildGemm(OpBuilder &builder, Location loc, StringRef name,
   k.word("bn", bn);
   k.word("bk", bk);
   k.word("form", schedule.form);
+  if (spec.target == Target::sm90a)
+    k.word("rows", spec.rows);
   k.begin();
 
   // Rows of the tile that exist, and the first row in x and y.

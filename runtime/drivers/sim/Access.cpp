@@ -248,8 +248,8 @@ uint32_t gatherGlobal(Exec &x, uint32_t lanes, const uint64_t *addresses,
   } else {
     fillDefined(lanes, data);
   }
-  if (!x.cta.dependenciesDone && memory.hasStale())
-    checkStale(x, lanes, addresses, bytes, false, &data);
+  if (uint32_t early = lanes & ~x.warp.waited; early && memory.hasStale())
+    checkStale(x, early, addresses, bytes, false, &data);
   return lanes;
 }
 
@@ -259,8 +259,8 @@ uint32_t scatterGlobal(Exec &x, uint32_t lanes, const uint64_t *addresses,
   if (!lanes)
     return 0;
   Memory &memory = *x.cta.launch.memory;
-  if (!x.cta.dependenciesDone && memory.hasStale())
-    checkStale(x, lanes, addresses, bytes, true, nullptr);
+  if (uint32_t early = lanes & ~x.warp.waited; early && memory.hasStale())
+    checkStale(x, early, addresses, bytes, true, nullptr);
   if (isContiguous(lanes, addresses, bytes)) {
     memory.noteWrite(addresses[0], 32 * bytes);
     memory.markDefined(addresses[0], 32 * bytes);

@@ -74,7 +74,7 @@ bool makeTransfer(Exec &x, const Instruction &i, unsigned lane,
   transfer.warp = x.warp.index;
   transfer.pc = x.pc;
   transfer.lanes = 1u << lane;
-  transfer.early = !x.cta.dependenciesDone;
+  transfer.early = !(x.warp.waited >> lane & 1);
   transfer.name = x.cta.kernel.mnemonics[x.pc].c_str();
   if (i.sub & isTensor) {
     if (!readMap(x, lane, o.global[lane], i.sub & mapIsParameter,

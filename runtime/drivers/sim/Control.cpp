@@ -79,6 +79,7 @@ Flow barrierHandler(Exec &x, const Instruction &i) {
              fmt::format("barrier {} is used with {} threads here and with {} "
                          "by others", id, count, b.expected));
   b.inUse = true;
+  b.waited |= (x.warp.waited & x.mask) != 0;
   b.expected = count;
   b.arrived += alignedForm || x.mask == x.warp.live ? 32 : std::popcount(x.mask);
   BarrierOp op = static_cast<BarrierOp>(i.sub);
@@ -141,7 +142,7 @@ Flow proxyFence(Exec &x, const Instruction &) {
 }
 
 Flow gridWait(Exec &x, const Instruction &) {
-  x.cta.dependenciesDone = true;
+  x.warp.waited |= x.mask;
   return Flow::next;
 }
 

@@ -44,6 +44,7 @@ Cta::Cta(LaunchState &launch, Cluster &cluster, uint32_t linear)
     warp.index = w;
     uint32_t lanes = std::min(32u, threads - w * 32);
     warp.live = lanes == 32 ? ~0u : (1u << lanes) - 1;
+    warp.waited = config.pdl ? 0 : warp.live;
     warp.rows = registerFile.data() + w * rows * 32;
     warp.undef = undefFile.data() + w * rows * 4;
     warp.preds = predicateFile.data() + w * preds;
@@ -53,7 +54,6 @@ Cta::Cta(LaunchState &launch, Cluster &cluster, uint32_t linear)
     all.mask = warp.live;
     warp.others.push_back(all);
   }
-  dependenciesDone = !config.pdl;
   engine = std::make_unique<AsyncEngine>(*this);
 }
 
@@ -256,6 +256,8 @@ void Cta::settleBarrier(unsigned id) {
         continue;
       group.park = Park::none;
       departed = true;
+      if (done.waited)
+        warp.waited |= group.mask;
       if (done.redCount) {
         Exec x(*this, warp);
         x.mask = group.mask;

@@ -77,6 +77,7 @@ struct NamedBarrier {
   uint32_t arrived = 0;
   uint32_t expected = 0; ///< 0: all threads of the CTA
   bool inUse = false;
+  bool waited = false;   ///< an arriver is behind griddepcontrol.wait
   uint32_t trueCount = 0; ///< bar.red: threads whose predicate is true
   uint32_t redCount = 0;  ///< threads that took part in bar.red
 };
@@ -111,8 +112,6 @@ public:
   std::unique_ptr<SharedMonitor> monitor; ///< null when checks are off
   /// mbarriers, bulk groups and wgmma state (AsyncEngine.h).
   std::unique_ptr<AsyncEngine> engine;
-  /// griddepcontrol.wait was executed, or the launch has no predecessor.
-  bool dependenciesDone = true;
   uint32_t liveWarps = 0;
   uint64_t instructions = 0;
   /// Bytes of one thread's local memory: localOf(thread).

@@ -52,6 +52,9 @@ struct Warp {
   uint32_t clusterPhase = 0;
   /// Registers per thread after setmaxnreg, 0 = as launched.
   uint32_t registers = 0;
+  /// Lanes that executed griddepcontrol.wait, or stood at a barrier of the CTA
+  /// with a thread that had; all if the launch has no predecessor.
+  uint32_t waited = 0;
 
   bool done() const { return live == 0; }
 };

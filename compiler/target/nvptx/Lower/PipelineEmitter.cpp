@@ -1,6 +1,8 @@
 // Structure: arguments, roles, work items, blocks, folds.
 #include "compiler/target/nvptx/Lower/PipelineEmitter.h"
 
+#include "compiler/target/nvptx/Lower/WorkItem.h"
+
 using namespace mlir;
 
 namespace hadal::nvptx {
@@ -45,7 +47,6 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
     exchange = sm90::SharedOp::create(
         b, LLVM::LLVMPointerType::get(context, 3), 2 * 64 * 4, 16);
   sm90::PdlLaunchOp::create(b);
-  sm90::PdlWaitOp::create(b);
   bool shares = warpgroups == 2;
   auto roles = sm90::RolesOp::create(b, warpgroups, shares ? kLoadRegisters : 0,
                                      shares ? kMmaRegisters : 0);
@@ -80,51 +81,28 @@ LogicalResult PipelineEmitter::emitRole(bool asProducer, Value group) {
   for (auto &ring : rings)
     scalars[ring->ring] = b.i64(0);
 
-  // Coordinates of the work item; a point beyond a bound does nothing.
-  Value item = arith::ExtUIOp::create(
-      b, b.getI64Type(),
+  SmallVector<Value> coordinates = emitCoordinates(
+      b, kernel,
       sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Ctaid));
-  SmallVector<Value> coordinates(kernel.getNumDims());
-  for (int i = kernel.getNumDims() - 1; i >= 0; --i) {
-    DomainDimAttr dim = kernel.getDim(i);
-    Value index = item;
-    if (i > 0) {
-      int64_t steps = (dim.getExtent() + dim.getStep() - 1) / dim.getStep();
-      index = b.urem(item, b.i64(steps));
-      item = b.udiv(item, b.i64(steps));
-    }
-    coordinates[i] = b.mul(index, b.i64(dim.getStep()));
-    scalars[kernel.getCoordinates()[i]] = coordinates[i];
-  }
-  Value active;
-  for (unsigned i = 0; i < kernel.getNumDims(); ++i) {
-    DomainDimAttr dim = kernel.getDim(i);
-    Value bound;
-    switch (dim.getBound()) {
-    case Bound::None:
-      continue;
-    case Bound::Tokens:
-      bound = sizeAt(b.i64(0));
-      break;
-    case Bound::Rows:
-      bound = sizeAt(b.i64(1));
-      break;
-    case Bound::LogitRows:
-      bound = sizeAt(b.i64(2));
-      break;
-    case Bound::ExpertRows: {
-      Value e = coordinates[dim.getBoundDim()];
-      bound = arith::SubIOp::create(b, sizeAt(b.add(e, b.i64(4))),
-                                    sizeAt(b.add(e, b.i64(3))));
-      break;
-    }
-    }
-    Value inside = b.cmp(arith::CmpIPredicate::slt, coordinates[i], bound);
-    active = active ? b.bitAnd(active, inside) : inside;
-  }
-  if (active) {
+  for (auto [coordinate, value] :
+       llvm::zip(kernel.getCoordinates(), coordinates))
+    scalars[coordinate] = value;
+  emitRange();
+  if (producer && loadsEarly && failed(emitEarlyLoads()))
+    return failure();
+  sm90::PdlWaitOp::create(b);
+  if (producer && loadsEarly && failed(loadStages(/*early=*/false)))
+    return failure();
+  // A point beyond a bound does nothing.
+  if (Value active = emitInside(b, kernel, coordinates,
+                                [&](Value index) { return sizeAt(index); })) {
+    bool drains = !producer && loadsEarly;
     auto ifOp = scf::IfOp::create(b, TypeRange(), active,
-                                  /*withElseRegion=*/false);
+                                  /*withElseRegion=*/drains);
+    if (drains) {
+      b.setInsertionPoint(ifOp.elseBlock()->getTerminator());
+      drainEarlyLoads();
+    }
     b.setInsertionPoint(ifOp.thenBlock()->getTerminator());
   }
   return emitBlock(kernel.getBodyBlock());
@@ -271,8 +249,15 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
   sm90::AsmBuilder &b = *builder;
   Block &body = fold.getBody().front();
   const RingPlan *ring = ringOf(&body);
-  Value lo = scalar(fold.getLo()), hi = scalar(fold.getHi());
   Value step = b.i64(fold.getStep());
+  Value lo, hi;
+  if (fold == mainFold) {
+    lo = rangeLo, hi = rangeHi;
+    if (producer && loadsEarly)
+      lo = b.add(lo, b.mul(earlySteps, step));
+  } else {
+    lo = scalar(fold.getLo()), hi = scalar(fold.getHi());
+  }
   SmallVector<Fragment> state;
   SmallVector<Value> inits;
   struct Ahead {

@@ -125,7 +125,8 @@ Value PipelineEmitter::rowPointer(const ViewRef &view, ArrayRef<Value> leading,
 // Loads
 //===----------------------------------------------------------------------===//
 
-LogicalResult PipelineEmitter::loadShared(LoadOp load, Value tile) {
+LogicalResult PipelineEmitter::loadShared(LoadOp load, Value tile,
+                                          Scalars &local) {
   sm90::AsmBuilder &b = *builder;
   const ViewRef &view = *views.find(load.getView())->second;
   Value &map = maps[load];
@@ -138,7 +139,7 @@ LogicalResult PipelineEmitter::loadShared(LoadOp load, Value tile) {
   const OpenStage &stage = open.back();
   SmallVector<Value> indices;
   for (Value index : load.getIndices())
-    indices.push_back(scalar(index));
+    indices.push_back(scalar(index, local));
   if (view.source) {
     if (!view.gatherRegs)
       return load.emitOpError("has no sm_90a lowering: the rows that it gathers "
@@ -178,7 +179,7 @@ LogicalResult PipelineEmitter::emitLoad(LoadOp load) {
   if (sharedLoads.contains(load)) {
     TileValue shared = tiles.lookup(load.getTile());
     if (producer)
-      return loadShared(load, shared.value);
+      return loadShared(load, shared.value, scalars);
     if (Value s = load.getScales(); s && !tiles.count(s) && !s.use_empty()) {
       SmallVector<Value> indices;
       for (Value index : load.getIndices())

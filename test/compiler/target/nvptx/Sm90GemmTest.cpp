@@ -132,7 +132,8 @@ void checkDense(GemmSpec spec, int64_t tokens) {
     for (int64_t n = 0; n < spec.n; ++n)
       comparison.add(y.at(m, n), row[n]);
   }
-  HADAL_EXPECT_CLOSE(comparison, toleranceFor(spec));
+  if (tokens > 0)
+    HADAL_EXPECT_CLOSE(comparison, toleranceFor(spec));
 }
 
 TEST(Sm90Gemm, fp8AndRaggedShapes) {
@@ -172,6 +173,13 @@ TEST(Sm90Gemm, epilogues) {
     rope.positions = 40;
     checkDense(rope, 90);
   }
+}
+
+// The weights of the first stages are on their way before the number of rows is
+// known: a launch without rows waits for them and writes nothing.
+TEST(Sm90Gemm, aLaunchWithoutRows) {
+  checkDense(makeSpec({200, 1000, 16, 0}, true), 0);
+  checkDense(makeSpec({72, 64, 4, 0}, false), 0);
 }
 
 // N and K as in DeepSeek-V3, few rows and experts.
