@@ -94,9 +94,14 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     pm.addPass(createVerifyDsv3({.stage = "fused"}));
     return;
   }
-  case Phase::Lower:
-    pm.addPass(createLowerDsv3ToExec({.target = options.target}));
+  case Phase::Lower: {
+    LowerDsv3ToExecOptions lower;
+    lower.target = options.target;
+    if (const nvptx::Chip *chip = nvptx::findChip(options.chip))
+      lower.multiprocessors = chip->multiprocessors;
+    pm.addPass(createLowerDsv3ToExec(lower));
     return;
+  }
   case Phase::Plan:
     pm.addPass(createPlanBuffers());
     pm.addPass(createVerifyExec());

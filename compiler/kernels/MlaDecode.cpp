@@ -7,19 +7,26 @@ using mlir::arith::CmpIPredicate;
 
 /// Keys per step; a power of two that divides the chunks of a split.
 static constexpr int64_t kKeyTile = 64;
-/// Keys of one chunk where a target splits the fold (chunks start at its
-/// multiples, so that the result does not depend on the number of workers).
-static constexpr int64_t kChunk = 1024;
+/// Keys of a chunk. The state of a worker's block of rows is C x f32 a row,
+/// written once and read once: 8 C bytes for each of its 64 rows. The keys that
+/// it reads are 2 (C + dr) bytes each. At 4 x 64 of them the keys outweigh the
+/// state, so that a worker with one chunk still mostly reads keys.
+static constexpr int64_t kChunk = 4 * kKeyTile;
+/// The last worker of a block merges the states alone, at about the time of a
+/// key tile for each, so that more workers gain little.
+static constexpr int64_t kMaxSplit = 64;
 
 std::string kernelName(const MlaDecodeSpec &spec) {
-  return KernelName("mla_decode", spec)
-      .number("h", spec.heads)
-      .number("c", spec.latent)
-      .number("r", spec.rope)
-      .number("page", spec.pageSize)
-      .number("s", spec.maxQueries)
-      .real("scale", spec.softmaxScale)
-      .str();
+  KernelName name = KernelName("mla_decode", spec)
+                        .number("h", spec.heads)
+                        .number("c", spec.latent)
+                        .number("r", spec.rope)
+                        .number("page", spec.pageSize)
+                        .number("s", spec.maxQueries)
+                        .real("scale", spec.softmaxScale);
+  if (spec.split > 1)
+    name.number("chunk", spec.chunk).number("split", spec.split);
+  return name.str();
 }
 
 /// Query rows per tile, at most 64: whole tokens, or a divisor of a token's
@@ -33,12 +40,29 @@ static int64_t pickQueryRows(const MlaDecodeSpec &spec) {
   return 1;
 }
 
+void splitKeys(MlaDecodeSpec &spec, int64_t rows, int64_t maxKeys,
+               int64_t workers) {
+  int64_t bm = pickQueryRows(spec);
+  int64_t blocks = rows * ((spec.maxQueries * spec.heads + bm - 1) / bm);
+  int64_t chunks = (maxKeys + kChunk - 1) / kChunk;
+  spec.split = std::min({workers / blocks, chunks, kMaxSplit});
+  spec.chunk = kChunk;
+  if (spec.split <= 1) {
+    spec.split = 1;
+    spec.chunk = 0;
+  }
+}
+
 tile::KernelOp buildMlaDecode(OpBuilder &builder, Location loc, StringRef name,
                               const MlaDecodeSpec &spec) {
   KernelBuilder k(builder, loc, name, spec);
   if (!k.require(spec.heads > 0 && spec.latent > 0 && spec.rope > 0 &&
                      spec.pageSize > 0 && spec.maxQueries > 0,
-                 "needs positive shapes"))
+                 "needs positive shapes") ||
+      !k.require(spec.split == 1 ||
+                     (spec.split > 1 && spec.chunk > 0 &&
+                      spec.chunk % kKeyTile == 0),
+                 "splits keys into chunks of whole steps of 64 only"))
     return {};
   int64_t width = spec.latent + spec.rope, bm = pickQueryRows(spec);
   unsigned q = k.arg("q", k.actView({-1, width}));
@@ -52,7 +76,10 @@ tile::KernelOp buildMlaDecode(OpBuilder &builder, Location loc, StringRef name,
   k.dim(spec.maxQueries * spec.heads, bm);
   k.word("bm", bm);
   k.word("bn", kKeyTile);
-  k.word("chunk", kChunk);
+  if (spec.split > 1) {
+    k.word("chunk", spec.chunk);
+    k.word("split", spec.split);
+  }
   k.begin();
 
   Value r = k.coordinate(0), block = k.coordinate(1), zero = k.index(0);

@@ -415,6 +415,9 @@ LogicalResult FunctionLowering::lower(dsv3::MlaDecodeOp op) {
   spec.pageSize = context.pageSize;
   spec.maxQueries = bucket.getQueries();
   spec.softmaxScale = op.getScale().convertToDouble();
+  if (context.multiprocessors > 0)
+    splitKeys(spec, bucket.getRows(), context.maxSeqLen,
+              context.multiprocessors);
   // A row of the kernel is one head of one token, so that a row of a token must
   // be as long as those of its heads.
   for (Value value : {op.getQuery(), op.getResult()}) {

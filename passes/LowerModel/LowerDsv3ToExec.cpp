@@ -90,8 +90,10 @@ private:
       module.emitError("H3001: target '") << target << "' is unknown";
       return signalPassFailure();
     }
-    if (target != "cpu")
+    if (target != "cpu") {
       context.target = kernels::Target::sm90a;
+      context.multiprocessors = multiprocessors;
+    }
     if (failed(readModel(context)))
       return signalPassFailure();
 

@@ -47,7 +47,8 @@ public:
     if (kernel.persistent())
       grid = std::min<uint64_t>(grid, context.multiprocessors);
     program.launches.push_back({launch.kernel, static_cast<uint32_t>(grid),
-                                first, static_cast<uint32_t>(end)});
+                                first, static_cast<uint32_t>(end),
+                                launch.items});
     return {};
   }
 

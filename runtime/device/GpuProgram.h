@@ -18,6 +18,7 @@ struct GpuLaunch {
   uint32_t grid;
   uint64_t firstByte; // in GpuProgram::parameters
   uint32_t numBytes;
+  uint64_t items;
 };
 
 struct GpuProgram {

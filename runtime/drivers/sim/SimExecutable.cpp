@@ -159,7 +159,7 @@ Status SimExecutable::launchOne(const std::string &entry,
     return error(report.status().code(), "{}: {}", where(),
                  report.status().message());
   if (report->clean())
-    return {};
+    return checkTickets(launched, where());
   if (options.printFindings) {
     for (const Finding &finding : report->findings)
       fmt::print(stderr, "{}: {}\n", where(), finding.toString());
@@ -171,6 +171,21 @@ Status SimExecutable::launchOne(const std::string &entry,
     text += fmt::format("; and {} other findings", report->findings.size() - 1);
   return error(5018, "{} ({} policy): {}", where(), lazy ? "lazy" : "eager",
                text);
+}
+
+Status SimExecutable::checkTickets(const GpuLaunch &launched,
+                                   const std::string &where) {
+  const uint64_t step =
+      artifact.root().kernels()->Get(launched.kernel)->workspace_per_item();
+  const uint64_t first = workspace.address() + layout.offsets[launched.kernel];
+  for (uint64_t item = 0; step >= 4 && item < launched.items; ++item) {
+    uint32_t ticket = 0;
+    HADAL_RETURN_IF_ERROR(memory.read(first + item * step, &ticket, 4));
+    if (ticket)
+      return error(5018, "{}: leaves the ticket of item {} at {}, expected 0",
+                   where, item, ticket);
+  }
+  return {};
 }
 
 } // namespace hadal::sim

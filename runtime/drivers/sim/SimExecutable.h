@@ -33,6 +33,9 @@ private:
   Status launchOne(const std::string &entry, const GpuProgram &program,
                    size_t index);
 
+  /// H5018 if |launched| has left a ticket of its workspace that is not 0.
+  Status checkTickets(const GpuLaunch &launched, const std::string &where);
+
   Memory &memory;
   SimOptions options;
   WorkspaceLayout layout;

@@ -131,6 +131,16 @@ TEST_F(KernelIr, namesParseBack) {
     ++names;
   }
   EXPECT_GT(names, 60);
+  MlaDecodeSpec split{{}, 128, 512, 64, 64, 1, 0.1};
+  EXPECT_EQ(kernelName(split).find("split"), std::string::npos);
+  split.chunk = 256;
+  split.split = 16;
+  std::optional<AnySpec> parsed = parseKernelName(kernelName(split));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(std::get<MlaDecodeSpec>(*parsed).chunk, 256);
+  EXPECT_EQ(std::get<MlaDecodeSpec>(*parsed).split, 16);
+  EXPECT_EQ(std::get<MlaDecodeSpec>(*parsed).maxQueries, 1);
+  EXPECT_EQ(kernelName(std::get<MlaDecodeSpec>(*parsed)), kernelName(split));
   for (StringRef bad :
        {"", "gemm", "gemm_bf16", "add_bf16_w", "add_bf16_w12_w13",
         "add_w12", "gemm_bf16_plain_wfp8_n64_k64_r1_colour",

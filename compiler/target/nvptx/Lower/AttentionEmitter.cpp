@@ -277,10 +277,12 @@ Value AttentionEmitter::quadSum(Value rows) {
   return rows;
 }
 
-void AttentionEmitter::softmaxMerge(SoftmaxRegisters &state,
-                                    const SoftmaxRegisters &other) {
+SmallVector<Value>
+AttentionEmitter::softmaxMerge(ValueRange state,
+                               llvm::function_ref<Value()> next) {
   sm90::AsmBuilder &b = *builder;
-  Value max = arith::MaximumFOp::create(b, state.max, other.max);
+  Value other = next();
+  Value max = arith::MaximumFOp::create(b, state[0], other);
   Value reference = finiteReference(max);
   auto weightOf = [&](Value of) -> Value {
     return math::Exp2Op::create(b, arith::SubFOp::create(b, of, reference));
@@ -289,12 +291,14 @@ void AttentionEmitter::softmaxMerge(SoftmaxRegisters &state,
     return arith::AddFOp::create(b, arith::MulFOp::create(b, a, wa),
                                  arith::MulFOp::create(b, c, wc));
   };
-  Value wa = weightOf(state.max), wc = weightOf(other.max);
-  int64_t count = cast<VectorType>(state.acc.getType()).getNumElements();
-  state.sum = weigh(state.sum, wa, other.sum, wc);
-  state.acc =
-      weigh(state.acc, spreadRows(wa, count), other.acc, spreadRows(wc, count));
-  state.max = max;
+  Value wa = weightOf(state[0]), wc = weightOf(other);
+  SmallVector<Value> merged{max, weigh(state[1], wa, next(), wc)};
+  for (Value piece : state.drop_front(2)) {
+    int64_t count = cast<VectorType>(piece.getType()).getNumElements();
+    merged.push_back(
+        weigh(piece, spreadRows(wa, count), next(), spreadRows(wc, count)));
+  }
+  return merged;
 }
 
 Value AttentionEmitter::softmaxFinish(const SoftmaxRegisters &state) {

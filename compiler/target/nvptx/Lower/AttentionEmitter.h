@@ -96,8 +96,10 @@ protected:
                    llvm::ArrayRef<Value> visible);
   /// The sum over the four lanes of a row.
   Value quadSum(Value rows);
-  /// Merges |other| into |state| (whole sums).
-  void softmaxMerge(SoftmaxRegisters &state, const SoftmaxRegisters &other);
+  /// Merges two states, each as maxima, whole sums and pieces of the weighted
+  /// values; |next| gives those of the second in this order.
+  llvm::SmallVector<Value> softmaxMerge(mlir::ValueRange state,
+                                        llvm::function_ref<Value()> next);
   /// acc / sum; 0 for a row that saw no key.
   Value softmaxFinish(const SoftmaxRegisters &state);
   /// Words 4k..4k+3 of lane q become those of block 4k+q of the four lanes.

@@ -8,6 +8,7 @@
 //
 #include "compiler/target/nvptx/Lower/AttentionEmitter.h"
 #include "compiler/target/nvptx/Lower/KernelLowering.h"
+#include "compiler/target/nvptx/Lower/SplitFold.h"
 
 using namespace mlir;
 
@@ -32,12 +33,11 @@ struct Plan {
   int64_t tileColumns; ///< of a query or key tile, whole chunks of 64
   int64_t stages;
 
-  int64_t registers() const { return columns / 2 + 4; }
-  /// The state of one part, as [group][register][thread] of f32.
-  int64_t stateBytes() const { return groups * registers() * 128 * 4; }
-  /// A ticket of its own 128 bytes, then the parts.
+  SplitLayout splitLayout() const {
+    return {128 * groups, columns / 2 + 4, split};
+  }
   int64_t workspacePerItem() const {
-    return split > 1 ? 128 + split * stateBytes() : 0;
+    return split > 1 ? splitLayout().bytesPerItem() : 0;
   }
   static int64_t up(int64_t n, int64_t step) {
     return (n + step - 1) / step * step;
@@ -85,7 +85,7 @@ std::string plan(tile::KernelOp kernel, Plan &plan) {
     auto value = kernel.getSchedule().getWords().getAs<IntegerAttr>(key);
     return value ? value.getInt() : otherwise;
   };
-  plan.chunk = word("chunk", 1024);
+  plan.chunk = word("chunk", kKeys);
   plan.split = word("split", 1);
 
   if (!(plan.scale > 0))
@@ -145,9 +145,6 @@ private:
   SoftmaxRegisters joinParts(const Work &work, Value group,
                              ArrayRef<Value> valid, SoftmaxRegisters state,
                              Value &finishes);
-  /// The registers of |state| and back, for the workspace.
-  SmallVector<Value> registersOf(const SoftmaxRegisters &state);
-  SoftmaxRegisters stateOf(ArrayRef<Value> registers);
 
   Plan plan;
   Value queryMap, keyMap, queryRing, keyRing, flag;
@@ -168,8 +165,7 @@ sm90::KernelOp Emitter::emit(OpBuilder &outer) {
   queryRing = ring(1);
   keyRing = ring(plan.stages);
   if (plan.split > 1)
-    flag = sm90::SharedOp::create(
-        b, LLVM::LLVMPointerType::get(b.getContext(), 3), 16, 16);
+    flag = createSplitFlag(b);
   sm90::PdlLaunchOp::create(b);
   sm90::PdlWaitOp::create(b);
   bool shares = plan.groups == 2;
@@ -345,86 +341,39 @@ void Emitter::emitConsumer(Value group) {
 // Split
 //===----------------------------------------------------------------------===//
 
-SmallVector<Value> Emitter::registersOf(const SoftmaxRegisters &state) {
-  SmallVector<Value> all = builder->unpack(state.max);
-  all.append(builder->unpack(state.sum));
-  all.append(builder->unpack(state.acc));
-  return all;
-}
-
-SoftmaxRegisters Emitter::stateOf(ArrayRef<Value> registers) {
-  sm90::AsmBuilder &b = *builder;
-  return {b.pack(registers.slice(0, 2), f32s(2)),
-          b.pack(registers.slice(2, 2), f32s(2)),
-          b.pack(registers.drop_front(4), f32s(plan.columns / 2))};
-}
-
-// Each part leaves its state in the workspace; the last one to come merges all
-// in ascending order. A sequence of one part never goes there.
 SoftmaxRegisters Emitter::joinParts(const Work &work, Value group,
                                     ArrayRef<Value> valid,
                                     SoftmaxRegisters state, Value &finishes) {
   sm90::AsmBuilder &b = *builder;
-  SmallVector<Type> types{b.getI1Type(), f32s(2), f32s(2),
-                          f32s(plan.columns / 2)};
-  auto several = scf::IfOp::create(b, types, less(b.i32(1), work.parts),
-                                   /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(several.elseBlock());
-  Value yes = arith::ConstantOp::create(b, b.getBoolAttr(true));
-  scf::YieldOp::create(b, ValueRange{yes, state.max, state.sum, state.acc});
-
-  b.setInsertionPointToStart(several.thenBlock());
-  Value ticket = byteOffset(
-      workspace, b.mul(wide(work.item), b.i64(plan.workspacePerItem())));
-  Value inGroup = b.bitAnd(thread, b.i32(127));
-  Value mine = byteOffset(
-      ticket,
-      b.add(b.i64(128), b.add(b.mul(wide(group), b.i64(plan.registers() * 512)),
-                              b.mul(wide(inGroup), b.i64(4)))));
-  auto addressOf = [&](Value part, int64_t i) {
-    return byteOffset(mine, b.add(b.mul(wide(part), b.i64(plan.stateBytes())),
-                                  b.i64(512 * i)));
-  };
   // Rows of other sequences, or of none, are not worth keeping.
   Value none = arith::ConstantOp::create(b, b.getF32FloatAttr(0));
-  for (auto [i, value] : llvm::enumerate(registersOf(state))) {
-    int64_t half = i < 4 ? i & 1 : (i >> 1) & 1;
-    LLVM::StoreOp::create(b,
-                          arith::SelectOp::create(b, valid[half], value, none),
-                          addressOf(work.part, i));
+  auto keep = [&](size_t i, size_t j, Value element) -> Value {
+    return arith::SelectOp::create(b, valid[i < 2 ? j : (j >> 1) & 1], element,
+                                   none);
+  };
+  constexpr int64_t kPiece = 16;
+  SmallVector<Value> parts{state.max, state.sum};
+  SmallVector<Value> identity{
+      splat(-std::numeric_limits<double>::infinity(), 2), splat(0, 2)};
+  SmallVector<Value> elements = b.unpack(state.acc);
+  for (int64_t i = 0; i < plan.columns / 2; i += kPiece) {
+    parts.push_back(
+        b.pack(ArrayRef<Value>(elements).slice(i, kPiece), f32s(kPiece)));
+    identity.push_back(splat(0, kPiece));
   }
-  int64_t threads = 128 * plan.groups;
-  sm90::NamedBarrierOp::create(b, 1, threads, Value());
-  emitIf(b.cmp(arith::CmpIPredicate::eq, thread, b.i32(0)), [&] {
-    Value last = sm90::TicketOp::create(b, b.getI1Type(), ticket, work.parts);
-    LLVM::StoreOp::create(b, arith::ExtUIOp::create(b, b.getI32Type(), last),
-                          flag);
-  });
-  sm90::NamedBarrierOp::create(b, 1, threads, Value());
-  Value last = b.cmp(arith::CmpIPredicate::ne,
-                     LLVM::LoadOp::create(b, b.getI32Type(), flag), b.i32(0));
-  Value parts = arith::SelectOp::create(b, last, work.parts, b.i32(0));
-  auto loop = scf::ForOp::create(
-      b, b.i32(0), parts, b.i32(1),
-      ValueRange{splat(-std::numeric_limits<double>::infinity(), 2),
-                 splat(0, 2), splat(0, plan.columns / 2)});
-  {
-    OpBuilder::InsertionGuard inner(b);
-    b.setInsertionPointToStart(loop.getBody());
-    SmallVector<Value> registers;
-    for (int64_t i = 0; i < plan.registers(); ++i)
-      registers.push_back(LLVM::LoadOp::create(
-          b, b.getF32Type(), addressOf(loop.getInductionVar(), i)));
-    SoftmaxRegisters merged{loop.getRegionIterArg(0), loop.getRegionIterArg(1),
-                            loop.getRegionIterArg(2)};
-    softmaxMerge(merged, stateOf(registers));
-    scf::YieldOp::create(b, ValueRange{merged.max, merged.sum, merged.acc});
-  }
-  scf::YieldOp::create(b, ValueRange{last, loop.getResult(0), loop.getResult(1),
-                                     loop.getResult(2)});
-  finishes = several.getResult(0);
-  return {several.getResult(1), several.getResult(2), several.getResult(3)};
+  SplitPart at{workspace, work.item, work.part, work.parts,
+               b.add(b.mul(group, b.i32(128)), b.bitAnd(thread, b.i32(127)))};
+  JoinedFold joined = emitJoin(
+      b, plan.splitLayout(), at, flag, parts, keep, identity,
+      [&](ValueRange a, llvm::function_ref<Value()> next) {
+        return softmaxMerge(a, next);
+      });
+  finishes = joined.last;
+  elements.clear();
+  for (Value piece : ArrayRef<Value>(joined.state).drop_front(2))
+    elements.append(b.unpack(piece));
+  return {joined.state[0], joined.state[1],
+          b.pack(elements, f32s(plan.columns / 2))};
 }
 
 //===----------------------------------------------------------------------===//

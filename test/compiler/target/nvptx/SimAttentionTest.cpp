@@ -23,17 +23,27 @@ Executable::Build scheduledBuilderOf(const Spec &spec, Builder build,
 
 constexpr double kScale = 0.1352337789;
 
+/// The spec of |s| with the keys in chunks, shared between |split| parts.
+MlaDecodeSpec splitSpec(const Shape &s, int64_t maxQueries, int64_t chunk,
+                        int64_t split) {
+  MlaDecodeSpec spec = decodeSpec(s, Act::bf16, maxQueries, kScale);
+  spec.chunk = split > 1 ? chunk : 0;
+  spec.split = split;
+  return spec;
+}
+
 void checkDecode(Shape s, std::vector<int64_t> lengths,
                  std::vector<int64_t> queries, int64_t maxQueries,
-                 std::map<std::string, int64_t> words = {}) {
+                 int64_t chunk = 0, int64_t split = 1) {
   SCOPED_TRACE(s.heads);
   SCOPED_TRACE(s.latent);
   Batch batch(s, Act::bf16, Weight::f32, lengths, queries);
   Buffer query =
       batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
+  if (lengths.empty() || lengths[0] == 0) // no key: no position before it
+    batch.positions.set(0, 0, 0);
   Executable kernel(
-      scheduledBuilderOf(decodeSpec(s, Act::bf16, maxQueries, kScale),
-                         buildMlaDecode, words),
+      builderOf(splitSpec(s, maxQueries, chunk, split), buildMlaDecode),
       Mode::loops);
   Comparison comparison = compareRows(batch.decode(kernel, query),
                                       absorbedReference(batch, query, kScale));
@@ -77,17 +87,54 @@ TEST(MlaDecodeSm90, aSplitFoldComputesTheSame) {
   // More chunks than parts, as many, fewer, and a part of one tile.
   for (int64_t split : {2, 4})
     checkDecode({16, 16, 16, 16, 128, 64}, {1, 300, 130, 64}, {1, 1, 4, 1}, 4,
-                {{"split", split}, {"chunk", 64}});
-  checkDecode({128, 128, 64, 128, 512, 64}, {200}, {1}, 1,
-              {{"split", 2}, {"chunk", 128}});
+                64, split);
+  checkDecode({128, 128, 64, 128, 512, 64}, {200}, {1}, 1, 128, 2);
+}
+
+// Every launch happens twice in one workspace, under both policies.
+TEST(MlaDecodeSm90, aSplitServesEveryLength) {
+  const Shape s{4, 16, 8, 16, 24, 64};
+  const int64_t chunk = 128;
+  for (int64_t length : {int64_t(1), chunk - 1, chunk, chunk + 1, 7 * chunk})
+    checkDecode(s, {length}, {1}, 1, chunk, 5);
+  // A ragged batch: no keys, no queries, a part for every chunk, several chunks
+  // for a part; fewer parts than the split has.
+  checkDecode(s, {0, 5, 300, 129, 700, 640, 64}, {1, 1, 0, 1, 1, 1, 1}, 1,
+              chunk, 5);
+  checkDecode(s, {500, 3}, {3, 1}, 4, chunk, 3);
+}
+
+TEST(MlaDecodeSm90, aSplitServesManyItems) {
+  std::vector<int64_t> lengths, queries(40, 1);
+  for (int64_t r = 0; r < 40; ++r)
+    lengths.push_back(1 + 37 * r % 300);
+  checkDecode({2, 16, 8, 16, 24, 64}, lengths, queries, 1, 64, 4);
+}
+
+TEST(MlaDecodeSm90, splitsFillTheChip) {
+  auto splitOf = [](int64_t heads, int64_t queries, int64_t rows,
+                    int64_t maxKeys) {
+    MlaDecodeSpec spec =
+        decodeSpec({heads, 128, 64, 128, 512, 64}, Act::bf16, queries, kScale);
+    splitKeys(spec, rows, maxKeys, 132);
+    EXPECT_EQ(spec.chunk, spec.split > 1 ? 256 : 0);
+    return spec.split;
+  };
+  // Two blocks of 64 rows to a sequence.
+  EXPECT_EQ(splitOf(128, 1, 1, 1 << 17), 64);
+  EXPECT_EQ(splitOf(128, 1, 1, 4096), 16);
+  EXPECT_EQ(splitOf(128, 1, 4, 1 << 17), 16);
+  EXPECT_EQ(splitOf(128, 1, 16, 1 << 17), 4);
+  EXPECT_EQ(splitOf(128, 1, 64, 1 << 17), 1);
+  EXPECT_EQ(splitOf(128, 512, 1, 1 << 17), 1);
+  EXPECT_EQ(splitOf(16, 1, 1, 256), 1);
+  EXPECT_EQ(splitOf(16, 1, 1, 257), 2);
 }
 
 TEST(MlaDecodeSm90, aRowAloneAndInABatchIsBitEqual) {
   Shape s{16, 16, 8, 16, 72, 64};
   for (int64_t split : {1, 3}) {
-    Executable kernel(scheduledBuilderOf(decodeSpec(s, Act::bf16, 1, 0.2),
-                                         buildMlaDecode,
-                                         {{"split", split}, {"chunk", 64}}),
+    Executable kernel(builderOf(splitSpec(s, 1, 64, split), buildMlaDecode),
                       Mode::loops);
     Batch batch(s, Act::bf16, Weight::f32, {90, 450, 3}, {1, 1, 1});
     Buffer query =
@@ -254,6 +301,8 @@ TEST(MlaDecodeSm90, refusesWhatItDoesNotServe) {
   Shape s{16, 16, 16, 16, 128, 64};
   expect(refusal(s, Act::f32, {}), "activations of f32");
   expect(refusal(s, Act::bf16, {{"chunk", 100}}), "a chunk of 100 keys");
+  expect(errorOf(builderOf(splitSpec(s, 1, 100, 2), buildMlaDecode)),
+         "whole steps of 64");
   s.pageSize = 16;
   expect(refusal(s, Act::bf16, {}), "pages of 16 rows");
   s = {16, 16, 16, 16, 132, 64};

@@ -3,7 +3,8 @@
 //
 // A run executes the PTX under both policies of asynchronous operations and
 // fails on any finding and on any difference between the two. Everything that is
-// not a parameter counts as just written by the kernel before.
+// not a parameter counts as just written by the kernel before. A kernel with a
+// workspace is launched twice in a row in it.
 #include "test/compiler/target/nvptx/SimExecutable.h"
 
 #include <set>
@@ -235,29 +236,50 @@ void Executable::Impl::runOnce(const Slots &slots, int64_t items,
   sim::Options options;
   options.policy = policy;
   options.seed = order;
-  // No thread may touch these before its griddepcontrol.wait.
+  auto launch = [&] {
+    // No thread may touch these before its griddepcontrol.wait.
+    for (const Upload &u : uploads)
+      if (!u.isParameter && u.rows * u.pitch)
+        memory.noteWrite(u.address, u.rows * u.pitch);
+    if (workspaceBytes)
+      memory.noteWrite(workspace, workspaceBytes);
+    StatusOr<sim::Report> report =
+        sim::launch(*module, kernel.name, config, block, memory, options);
+    check(report.status());
+    statistics = report->statistics;
+    if (!report->clean())
+      throw std::runtime_error(report->toString());
+    // A launch leaves the workspace as the next one needs it.
+    if (kernel.workspacePerItem)
+      for (int64_t item = 0; item < items; ++item) {
+        uint32_t ticket = 0;
+        check(memory.read(workspace + item * kernel.workspacePerItem, &ticket,
+                          4));
+        if (ticket)
+          throw std::runtime_error("the ticket of item " +
+                                   std::to_string(item) + " is not zero");
+      }
+  };
+  auto download = [&] {
+    for (const Upload &u : uploads)
+      for (uint64_t r = 0; r < u.rows; ++r)
+        check(memory.read(u.address + r * u.pitch, u.host + r * u.rowBytes,
+                          u.rowBytes));
+  };
+  launch();
+  download();
+  if (!kernel.usesWorkspace())
+    return;
+  // Again in the workspace that the first one left, in another order.
+  std::vector<std::vector<uint8_t>> first;
   for (const Upload &u : uploads)
-    if (!u.isParameter && u.rows * u.pitch)
-      memory.noteWrite(u.address, u.rows * u.pitch);
-  StatusOr<sim::Report> report =
-      sim::launch(*module, kernel.name, config, block, memory, options);
-  check(report.status());
-  statistics = report->statistics;
-  if (!report->clean())
-    throw std::runtime_error(report->toString());
-  // A launch leaves the workspace as the next one needs it: tickets at zero.
-  if (workspace) {
-    std::vector<uint32_t> tickets(
-        std::min<uint64_t>(workspaceBytes, uint64_t(items) * 4) / 4);
-    check(memory.read(workspace, tickets.data(), tickets.size() * 4));
-    for (uint32_t ticket : tickets)
-      if (ticket)
-        throw std::runtime_error("a ticket of the workspace is not zero");
-  }
-  for (const Upload &u : uploads)
-    for (uint64_t r = 0; r < u.rows; ++r)
-      check(memory.read(u.address + r * u.pitch, u.host + r * u.rowBytes,
-                        u.rowBytes));
+    first.emplace_back(u.host, u.host + u.rows * u.rowBytes);
+  options.seed = order + 1;
+  launch();
+  download();
+  for (size_t i = 0; i < uploads.size(); ++i)
+    if (std::memcmp(first[i].data(), uploads[i].host, first[i].size()) != 0)
+      throw std::runtime_error("a second launch gave another result");
 }
 
 void Executable::run(const Slots &slots, int64_t capacity,

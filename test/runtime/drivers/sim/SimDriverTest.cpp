@@ -28,7 +28,8 @@ protected:
   /// One step of one token on the toy model with |from| in its PTX replaced by
   /// |to|.
   Status stepWith(const std::string &from, const std::string &to,
-                  SimOptions options = toyOptions(PolicyChoice::Eager)) {
+                  SimOptions options = toyOptions(PolicyChoice::Eager),
+                  const schema::ArtifactT &toyModel = toy::modelForSm90a()) {
     std::vector<uint8_t> bytes = toy::kernelPtx();
     std::string ptx(bytes.begin(), bytes.end());
     if (!from.empty()) {
@@ -39,7 +40,7 @@ protected:
     }
     bytes.assign(ptx.begin(), ptx.end());
     toy::writeFile(dir.file("m.hadal"),
-                   toy::assemble(toy::modelForSm90a(), {bytes}));
+                   toy::assemble(toyModel, {bytes}));
     toy::writeWeights(dir.path());
     auto model = Model::load(std::move(*createSimDriver(options)),
                              {.artifactPath = dir.file("m.hadal"),
@@ -117,6 +118,34 @@ TEST_F(SimDriverTest, AccessBeforeTheDependencyWaitIsFound) {
   std::string wait = "griddepcontrol.wait;\n  ld.param.u64 %rd1, [y];";
   expectFinding(stepWith(wait, "ld.param.u64 %rd1, [y];"),
                 {"kernel 'attend'", "griddepcontrol.wait"});
+}
+
+TEST_F(SimDriverTest, ATicketThatIsNotZeroIsFound) {
+  // `head` gets a workspace, and writes to its ticket.
+  schema::ArtifactT model = toy::modelForSm90a();
+  model.kernels[toy::kHead]->workspace_per_item = 128;
+  const std::string from = R"(.param .u64 vocab, .param .u64 sizes)
+{
+  .reg .pred %p<3>;
+  .reg .b32 %r<16>;
+  .reg .f32 %f<5>;
+  .reg .b64 %rd<16>;
+  griddepcontrol.launch_dependents;
+  griddepcontrol.wait;
+  ld.param.u64 %rd1, [logits];)";
+  auto with = [&](const std::string &instruction) {
+    std::string to = from;
+    to.insert(to.find(")"), ", .param .u64 workspace");
+    return to + "\n  ld.param.u64 %rd15, [workspace];\n  mov.u32 %r15, 7;\n  " +
+           instruction;
+  };
+  const SimOptions options = toyOptions(PolicyChoice::Eager);
+  Status status =
+      stepWith(from, with("st.global.u32 [%rd15+4], %r15;"), options, model);
+  EXPECT_TRUE(status.ok()) << status.toString();
+  expectFinding(
+      stepWith(from, with("st.global.u32 [%rd15], %r15;"), options, model),
+      {"kernel 'head'", "the ticket of item 0 at 7"});
 }
 
 TEST_F(SimDriverTest, ActivationsThatNobodyWroteAreFound) {
