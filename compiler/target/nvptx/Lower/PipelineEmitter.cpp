@@ -1,6 +1,7 @@
 // Structure: arguments, roles, work items, blocks, folds.
 #include "compiler/target/nvptx/Lower/PipelineEmitter.h"
 
+#include "compiler/target/nvptx/Lower/SplitFold.h"
 #include "compiler/target/nvptx/Lower/WorkItem.h"
 
 using namespace mlir;
@@ -29,8 +30,15 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
       slots.push_back(pointer);
     slots.append(view.getNumDynamic(), i64Type);
   }
+  if (split > 1)
+    slots.push_back(pointer);
   target = sm90::KernelOp::create(outer, kernel.getLoc(), kernel.getSymName(),
                                   128 * (warpgroups + 1), slots);
+  if (split > 1) {
+    SplitLayout layout{128 * warpgroups, stateRegisters(), split};
+    target.setCtasPerItem(split);
+    target.setWorkspacePerItem(layout.bytesPerItem());
+  }
   builder.emplace(kernel.getLoc(), context);
   sm90::AsmBuilder &b = *builder;
   b.setInsertionPointToEnd(&target.getBodyBlock());
@@ -46,6 +54,8 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
   if (warpgroups == 2 && splitColumns <= 256)
     exchange = sm90::SharedOp::create(
         b, LLVM::LLVMPointerType::get(context, 3), 2 * 64 * 4, 16);
+  if (split > 1)
+    splitFlag = createSplitFlag(b);
   sm90::PdlLaunchOp::create(b);
   bool shares = warpgroups == 2;
   auto roles = sm90::RolesOp::create(b, warpgroups, shares ? kLoadRegisters : 0,
@@ -81,9 +91,12 @@ LogicalResult PipelineEmitter::emitRole(bool asProducer, Value group) {
   for (auto &ring : rings)
     scalars[ring->ring] = b.i64(0);
 
-  SmallVector<Value> coordinates = emitCoordinates(
-      b, kernel,
-      sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Ctaid));
+  item = sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Ctaid);
+  if (split > 1) {
+    part = b.urem(item, b.i32(split));
+    item = b.udiv(item, b.i32(split));
+  }
+  SmallVector<Value> coordinates = emitCoordinates(b, kernel, item);
   for (auto [coordinate, value] :
        llvm::zip(kernel.getCoordinates(), coordinates))
     scalars[coordinate] = value;
@@ -356,6 +369,8 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
   }
   if (ring)
     scalars[ring->ring] = loop.getResults().back();
+  if (fold == mainFold && split > 1 && !producer)
+    return joinParts();
   return success();
 }
 

@@ -65,9 +65,15 @@ private:
   void planMainFold();
   void emitRange();
   bool isEarly(tile::LoadOp load) const;
+  void planSplit();
   mlir::LogicalResult emitEarlyLoads();
   mlir::LogicalResult loadStages(bool early);
   void drainEarlyLoads();
+
+  // PipelineSplit.cpp: the parts of a split main fold become one.
+  int64_t stateRegisters() const;
+  mlir::LogicalResult joinParts();
+  Value rowsThatCount();
 
   // PipelineScalars.cpp: uniform values, as i64 for index.
   Value scalar(Value value) { return scalar(value, scalars); }
@@ -169,6 +175,10 @@ private:
   bool loadsEarly = false;
   /// Its range in this CTA, and how many of its steps are early (i64).
   Value rangeLo, rangeHi, earlySteps;
+  /// CTAs that share an item's main fold, each |partSteps| of its steps.
+  int64_t split = 1, partSteps = 0;
+  Value workspace, splitFlag;
+  Value item, part; // i32
   llvm::DenseSet<mlir::Operation *> sharedLoads;
   llvm::DenseMap<mlir::Operation *, int64_t> roundedRows;
   llvm::DenseMap<mlir::Operation *, Value> maps;

@@ -29,6 +29,8 @@ void PipelineEmitter::emitArguments(sm90::KernelOp target) {
     }
     views[arg] = std::move(view);
   }
+  if (split > 1)
+    workspace = next();
 }
 
 Value PipelineEmitter::byteOffset(Value pointer, Value bytes) {

@@ -47,6 +47,7 @@ void PipelineEmitter::planMainFold() {
       !getConstantIntValue(only.getHi()))
     return;
   mainFold = only;
+  planSplit();
   // The other loads of an early stage are issued outside of the body: their
   // views must be arguments.
   const RingPlan *ring = ringOf(&mainFold.getBody().front());
@@ -64,14 +65,26 @@ void PipelineEmitter::emitRange() {
   sm90::AsmBuilder &b = *builder;
   rangeLo = scalar(mainFold.getLo());
   rangeHi = scalar(mainFold.getHi());
-  if (!loadsEarly)
-    return;
   const RingPlan *ring = ringOf(&mainFold.getBody().front());
   int64_t lo = *getConstantIntValue(mainFold.getLo());
   int64_t hi = *getConstantIntValue(mainFold.getHi());
   int64_t steps = llvm::divideCeil(std::max<int64_t>(hi - lo, 0),
                                    mainFold.getStep());
-  earlySteps = b.i64(std::min(steps, ring->stages));
+  if (split == 1) {
+    earlySteps = b.i64(std::min(steps, ring->stages));
+    return;
+  }
+  // Parts of whole steps from |lo| on; the last may have fewer.
+  Value first = b.mul(arith::ExtUIOp::create(b, b.getI64Type(), part),
+                      b.i64(partSteps));
+  Value count = arith::MinUIOp::create(
+      b, b.i64(partSteps), arith::SubIOp::create(b, b.i64(steps), first));
+  Value step = b.i64(mainFold.getStep());
+  Value begin = b.add(rangeLo, b.mul(first, step));
+  rangeHi = arith::MinSIOp::create(b, rangeHi,
+                                   b.add(begin, b.mul(count, step)));
+  rangeLo = begin;
+  earlySteps = arith::MinUIOp::create(b, count, b.i64(ring->stages));
 }
 
 /// Issues the |early| or the other loads of the early steps.

@@ -70,8 +70,23 @@ Format outputFormat(const GemmSpec &spec) {
                                                    : Format::bf16;
 }
 
-void checkDense(GemmSpec spec, int64_t tokens) {
-  SCOPED_TRACE(kernelName(spec));
+/// The kernel of |spec| with its fold in |split| parts (0: as the compiler
+/// chooses).
+Executable::Build gemmOf(const GemmSpec &spec, int64_t split) {
+  return [whole = builderOf(spec, buildGemm), split](mlir::OpBuilder &builder) {
+    tile::KernelOp kernel = whole(builder);
+    if (kernel && split > 0) {
+      mlir::NamedAttrList words(kernel.getSchedule().getWords());
+      words.set("split", builder.getI64IntegerAttr(split));
+      kernel.setScheduleAttr(tile::ScheduleAttr::get(
+          builder.getContext(), words.getDictionary(builder.getContext())));
+    }
+    return kernel;
+  };
+}
+
+void checkDense(GemmSpec spec, int64_t tokens, int64_t split = 0) {
+  SCOPED_TRACE(kernelName(spec) + " split " + std::to_string(split));
   Random random(spec.n + spec.k);
   int64_t rows = spec.rows;
   double deviation = 1.0 / std::sqrt(static_cast<double>(spec.k));
@@ -116,7 +131,7 @@ void checkDense(GemmSpec spec, int64_t tokens) {
   if (spec.epilogue == Epilogue::residual)
     slots.view(residual, {rows});
   slots.view(y, {rows}).sizes(sizes);
-  Executable(builderOf(spec, buildGemm), Mode::loops).run(slots, rows);
+  Executable(gemmOf(spec, split), Mode::loops).run(slots, rows);
   EXPECT_TRUE(y.guardIntact());
   if (tokens < rows) {
     EXPECT_TRUE(y.untouched(tokens));
@@ -228,8 +243,8 @@ TEST(Sm90Gemm, paddingRowsChangeNothing) {
   EXPECT_EQ(first[0], first[1]);
 }
 
-void checkGrouped(GemmSpec spec, std::vector<int> counts) {
-  SCOPED_TRACE(kernelName(spec));
+void checkGrouped(GemmSpec spec, std::vector<int> counts, int64_t split = 0) {
+  SCOPED_TRACE(kernelName(spec) + " split " + std::to_string(split));
   Random random(spec.n);
   int64_t experts = counts.size();
   spec.experts = experts;
@@ -268,7 +283,7 @@ void checkGrouped(GemmSpec spec, std::vector<int> counts) {
   if (isGated(spec))
     slots.table(upParts);
   slots.view(y, {capacity}).sizes(sizes);
-  Executable(builderOf(spec, buildGemm), Mode::loops).run(slots, spec.rows);
+  Executable(gemmOf(spec, split), Mode::loops).run(slots, spec.rows);
   Comparison comparison;
   for (int64_t e = 0; e < experts; ++e)
     for (int64_t r = sizes[3 + e]; r < sizes[3 + e + 1]; ++r) {
@@ -295,6 +310,46 @@ TEST(Sm90Gemm, groupedByExperts) {
   checkGrouped(plain, {17, 1, 0});
   checkGrouped(makeSpec({72, 150, 4, 4}, true), {4, 0, 2});
   checkGrouped(makeSpec({72, 150, 300, 300}, false), {65, 0, 2});
+}
+
+// Parts of whole steps that end before K does, in every order of arrival: both
+// policies run two launches, each in an order of its own. Sixteen rows or less
+// leave most of the state unwritten.
+TEST(Sm90GemmSplit, dense) {
+  checkDense(makeSpec({40, 72, 1, 1}, true), 1, 4); // one step: nothing to split
+  checkDense(makeSpec({136, 130, 16, 9}, true), 9, 2);
+  checkDense(makeSpec({200, 1000, 70, 65}, true), 65, 3);
+  checkDense(makeSpec({65, 1400, 3, 2}, true), 2, 11);
+  checkDense(makeSpec({200, 1000, 16, 0}, true), 0, 3);
+  checkDense(makeSpec({65, 400, 16, 16}, false), 16, 3);
+  checkDense(makeSpec({129, 320, 160, 131}, false), 131, 2);
+  GemmSpec router = makeSpec({16, 512, 4, 3}, false);
+  router.f32Output = true;
+  checkDense(router, 3, 8);
+}
+
+TEST(Sm90GemmSplit, epilogues) {
+  for (bool fp8 : {true, false}) {
+    checkDense(makeSpec({72, 300, 4, 3}, fp8, Epilogue::residual), 3, 2);
+    checkDense(makeSpec({150, 400, 2, 1}, fp8, Epilogue::swiglu), 1, 3);
+  }
+  checkDense(makeSpec({160, 640, 70, 67}, true, Epilogue::swigluQuantize), 67,
+             5);
+  GemmSpec rope = makeSpec({2 * 192, 392, 100, 90}, true, Epilogue::rope);
+  rope.headDim = 192;
+  rope.ropeDim = 64;
+  rope.positions = 40;
+  checkDense(rope, 90, 4);
+}
+
+// No part of an expert without rows comes: its ticket stays as it was.
+TEST(Sm90GemmSplit, groupedByExperts) {
+  GemmSpec gateUp =
+      makeSpec({256, 392, 70, 70}, true, Epilogue::swigluQuantize);
+  gateUp.gather = true;
+  checkGrouped(gateUp, {3, 0, 70, 1}, 4);
+  checkGrouped(makeSpec({72, 300, 4, 4}, true), {4, 0, 2}, 3);
+  checkGrouped(makeSpec({72, 150, 300, 300}, false), {65, 0, 2}, 2);
 }
 
 TEST(Sm90GemmV3, experts) {
