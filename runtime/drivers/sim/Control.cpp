@@ -71,8 +71,9 @@ Flow barrierHandler(Exec &x, const Instruction &i) {
                          "multiples of 32", id, count));
     return Flow::next;
   }
-  if (alignedForm)
-    x.checkAligned(i);
+  Flow flow = Flow::next;
+  if (alignedForm && !x.aligned(flow) && flow == Flow::reschedule)
+    return flow;
   NamedBarrier &b = x.cta.barriers[id];
   if (b.inUse && b.expected != count)
     x.report(FindingKind::barrierMisuse, x.mask, 0,
@@ -93,7 +94,6 @@ Flow barrierHandler(Exec &x, const Instruction &i) {
                          b.arrived, id, count));
   if (x.cta.monitor)
     x.cta.monitor->barrierArrive(x.warp.index, id);
-  Flow flow = Flow::next;
   if (op != BarrierOp::arrive) {
     flow = x.parkLanes(x.mask, Park::barrier);
     Group &parked = x.warp.others.back();
@@ -115,8 +115,9 @@ Flow warpBarrier(Exec &x, const Instruction &i) {
 }
 
 Flow clusterArrive(Exec &x, const Instruction &i) {
-  if (i.aux & 1)
-    x.checkAligned(i);
+  Flow flow = Flow::next;
+  if ((i.aux & 1) && !x.aligned(flow) && flow == Flow::reschedule)
+    return flow;
   x.warp.clusterPhase = x.cta.cluster.barrierPhase;
   x.cta.cluster.barrierArrived += std::popcount(x.mask);
   if (x.cta.monitor)
@@ -126,8 +127,9 @@ Flow clusterArrive(Exec &x, const Instruction &i) {
 }
 
 Flow clusterWait(Exec &x, const Instruction &i) {
-  if (i.aux & 1)
-    x.checkAligned(i);
+  Flow flow = Flow::next;
+  if ((i.aux & 1) && !x.aligned(flow) && flow == Flow::reschedule)
+    return flow;
   if (x.cta.cluster.barrierPhase == x.warp.clusterPhase)
     return x.parkLanes(x.mask, Park::event);
   if (x.cta.monitor)
@@ -148,7 +150,9 @@ Flow gridWait(Exec &x, const Instruction &) {
 
 /// imm = registers, sub: 1 = inc.
 Flow setMaxRegisters(Exec &x, const Instruction &i) {
-  x.checkAligned(i);
+  Flow flow;
+  if (!x.aligned(flow) && flow == Flow::reschedule)
+    return flow;
   Cta &cta = x.cta;
   uint32_t threads = cta.warps.size() * 32;
   // The cap at entry: .maxnreg, else what the block leaves of 65536.

@@ -103,8 +103,7 @@ bool Cta::pickGroup(Warp &warp) {
   for (size_t g = 0; g < groups.size(); ++g) {
     if (!runnable(groups[g]))
       continue;
-    if (best == groups.size() || groups[g].age < groups[best].age ||
-        (groups[g].age == groups[best].age && groups[g].pc < groups[best].pc))
+    if (best == groups.size() || groups[g].before(groups[best]))
       best = g;
   }
   if (best == groups.size())
@@ -113,7 +112,7 @@ bool Cta::pickGroup(Warp &warp) {
   warp.current.park = Park::none;
   groups.erase(groups.begin() + static_cast<ptrdiff_t>(best));
   if (groups.empty())
-    warp.current.age = 0;
+    warp.current.backEdges = 0;
   // Lanes that wait at the same place come along.
   mergeOrSwitch(warp);
   if (warp.current.mask == 0)
@@ -127,13 +126,12 @@ bool Cta::mergeOrSwitch(Warp &warp) {
     Group &other = warp.others[g];
     if (other.pc == warp.current.pc && other.park != Park::barrier) {
       warp.current.mask |= other.mask;
-      warp.current.age = std::min(warp.current.age, other.age);
+      warp.current.backEdges =
+          std::min(warp.current.backEdges, other.backEdges);
       warp.others.erase(warp.others.begin() + static_cast<ptrdiff_t>(g));
       continue;
     }
-    change |= runnable(other) && (other.age < warp.current.age ||
-                                  (other.age == warp.current.age &&
-                                   other.pc < warp.current.pc));
+    change |= runnable(other) && other.before(warp.current);
     ++g;
   }
   if (!change)
@@ -242,6 +240,17 @@ bool Cta::completeSomething() {
   return async.completeOldest();
 }
 
+bool Cta::releaseAligned() {
+  for (Warp &warp : warps)
+    for (Group &group : warp.others)
+      if (group.park == Park::aligned) {
+        group.park = Park::none;
+        group.diverged = true;
+        return true;
+      }
+  return false;
+}
+
 void Cta::settleBarrier(unsigned id) {
   NamedBarrier &b = barriers[id];
   uint32_t need = b.expected ? b.expected : liveWarps * 32;
@@ -285,6 +294,8 @@ void Cta::reportDeadlock() {
                             ? fmt::format("waits at barrier {}", group.barrier)
                         : group.park == Park::sync
                             ? "waits for lanes of its member mask"
+                        : group.park == Park::aligned
+                            ? "waits for the other lanes of its warp"
                             : engine->describeWait(group);
       text += fmt::format("; warp {} lanes {:#x} at line {} ({}) {}",
                           warp.index, group.mask, kernel.lines[at],
@@ -359,6 +370,10 @@ void Cluster::run() {
       continue;
     for (std::unique_ptr<Cta> &cta : ctas)
       ran |= cta->completeSomething();
+    if (ran)
+      continue;
+    for (std::unique_ptr<Cta> &cta : ctas)
+      ran = ran || cta->releaseAligned();
     if (ran)
       continue;
     for (std::unique_ptr<Cta> &cta : ctas)

@@ -90,6 +90,9 @@ public:
   /// Runs every runnable warp until it blocks. False if nothing ran.
   bool step();
   bool done() const { return liveWarps == 0; }
+  /// Nothing else can run: lets a group go on that waits at an `.aligned`
+  /// instruction for lanes that cannot come. False if there is none.
+  bool releaseAligned();
   /// Adds a deadlock finding that lists where each warp stands.
   void reportDeadlock();
   /// Performs one pending asynchronous operation, first one that a parked

@@ -54,8 +54,10 @@ static int64_t itemsOf(KernelOp kernel, int64_t rows) {
 
 int64_t PipelineEmitter::stateRegisters() const {
   int64_t registers = 0;
-  for (Type type : FoldOp(mainFold).getResultTypes())
-    registers += layoutOf(cast<RankedTensorType>(type)).count();
+  for (Type type : FoldOp(mainFold).getResultTypes()) {
+    auto tile = cast<RankedTensorType>(type);
+    registers += (transposed() ? transposedLayout(tile) : layoutOf(tile)).count();
+  }
   return registers;
 }
 
@@ -90,14 +92,15 @@ void PipelineEmitter::planSplit() {
       auto a = cast<RankedTensorType>(op.getOperand(0).getType());
       auto d = cast<RankedTensorType>(op.getResult(0).getType());
       fp8 |= isa<Float8E4M3FNType>(a.getElementType());
-      work.flopsPerStep +=
-          2.0 * std::max<int64_t>(d.getDimSize(0), 64) * d.getDimSize(1) *
-          a.getDimSize(1);
+      int64_t m = d.getDimSize(0);
+      if (!transposed())
+        m = std::max<int64_t>(m, 64);
+      work.flopsPerStep += 2.0 * m * d.getDimSize(1) * a.getDimSize(1);
     }
     work.flopRate = fp8 ? chip.fp8Rate : chip.bf16Rate;
     work.stateSize = stateRegisters() * 128 * warpgroups * 4;
     work.stateBytes = work.stateSize;
-    if (fp8 && rows < 64)
+    if (rows < 64 && !transposed())
       work.stateBytes = work.stateSize * rows / 64;
     wanted = pickSplit(chip, work);
   }
@@ -111,10 +114,10 @@ void PipelineEmitter::planSplit() {
 /// kernel's stores cut what the fold gave: rows of a later fragment row exist
 /// only where the earlier does. Null if the stores do not say.
 Value PipelineEmitter::rowsThatCount() {
+  if (transposed())
+    return {};
   Value below;
   WalkResult walk = kernel.walk([&](Operation *op) {
-    if (isa<TransposeOp>(op))
-      return WalkResult::interrupt();
     auto store = dyn_cast<StoreOp>(op);
     if (!store)
       return WalkResult::advance();
@@ -138,22 +141,18 @@ Value PipelineEmitter::rowsThatCount() {
   return b.cmp(arith::CmpIPredicate::slt, row, scalar(below));
 }
 
-LogicalResult PipelineEmitter::joinParts() {
+LogicalResult
+PipelineEmitter::joinParts(MutableArrayRef<Fragment> state) {
   sm90::AsmBuilder &b = *builder;
   FoldOp fold = mainFold;
-  SmallVector<Fragment> state;
   SmallVector<Value> pieces, identity;
-  for (auto [result, init] : llvm::zip(fold.getResults(), fold.getInits())) {
-    FailureOr<Fragment> frag = materialize(fold, result);
-    if (failed(frag))
-      return failure();
-    FailureOr<Fragment> first = materialize(fold, init, *frag);
+  for (auto [frag, init] : llvm::zip(state, fold.getInits())) {
+    FailureOr<Fragment> first = materialize(fold, init, frag);
     if (failed(first))
       return failure();
-    state.push_back(*frag);
-    for (int64_t i = 0; i < piecesOf(*frag); ++i) {
-      pieces.push_back(shuffle(frag->regs, pieceOf(*frag, i)));
-      identity.push_back(shuffle(first->regs, pieceOf(*frag, i)));
+    for (int64_t i = 0; i < piecesOf(frag); ++i) {
+      pieces.push_back(shuffle(frag.regs, pieceOf(frag, i)));
+      identity.push_back(shuffle(first->regs, pieceOf(frag, i)));
     }
   }
   /// The fragment of |layout| whose pieces |next| gives.
@@ -239,8 +238,8 @@ LogicalResult PipelineEmitter::joinParts() {
                                 /*withElseRegion=*/false);
   b.setInsertionPoint(last.thenBlock()->getTerminator());
   size_t piece = 0;
-  for (auto [result, frag] : llvm::zip(fold.getResults(), state))
-    setFragment(result, join(frag, [&] { return joined.state[piece++]; }));
+  for (Fragment &frag : state)
+    frag = join(frag, [&] { return joined.state[piece++]; });
   return success();
 }
 

@@ -101,6 +101,9 @@ private:
   Value indexValue(TileIndex e);
   Value step(int64_t div); ///< floor(thread / div)
   TileIndex divide(TileIndex e, int64_t by, int64_t size);
+  /// The row of |by| elements that |e| lies in, as an index to define a result
+  /// at: threads whose |e| is not below |size| are given no row.
+  TileIndex rowOf(TileIndex e, int64_t by, int64_t size);
   TileIndex modulo(TileIndex e, int64_t by, int64_t size);
   TileIndex sum(TileIndex a, TileIndex c);
   llvm::SmallVector<TileIndex> coordinates(TileIndex e, Shape shape);

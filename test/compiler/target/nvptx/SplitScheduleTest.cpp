@@ -64,8 +64,11 @@ TEST(SplitSchedule, fewTilesFillTheChip) {
 
 // The workspace has a ticket and a state of each part; without a split none.
 TEST(SplitSchedule, workspace) {
-  Sm90Kernel split = compile(gemm(2112, 7168, 16));
-  EXPECT_EQ(split.workspacePerItem, 128 + split.ctasPerItem * 64 * 128 * 4u);
+  for (unsigned rows : {16, 64}) {
+    Sm90Kernel split = compile(gemm(2112, 7168, rows));
+    EXPECT_EQ(split.workspacePerItem,
+              128 + split.ctasPerItem * rows * 128 * 4u);
+  }
   EXPECT_FALSE(compile(gemm(32768, 512, 16)).usesWorkspace());
 }
 
