@@ -197,7 +197,7 @@ static llvm::Error validateSm90a(const CompileOptions &options) {
   if (!nvptx::findChip(options.chip)) {
     std::string known;
     for (const nvptx::Chip &chip : nvptx::allChips())
-      known += (known.empty() ? "" : ", ") + chip.name.str();
+      known += (known.empty() ? "" : ", ") + std::string(chip.name);
     return makeError(3004, "--chip={0} is unknown; known: {1}", options.chip,
                      known);
   }

@@ -84,10 +84,16 @@ static Value rotateHead(KernelBuilder &k, const GemmSpec &spec, Value acc,
 
 tile::KernelOp buildGemm(OpBuilder &builder, Location loc, StringRef name,
                          const GemmSpec &spec) {
+  return buildScheduledGemm(builder, loc, name, spec,
+                            schedule::pickGemmSchedule(spec));
+}
+
+tile::KernelOp buildScheduledGemm(OpBuilder &builder, Location loc,
+                                  StringRef name, const GemmSpec &spec,
+                                  const schedule::GemmSchedule &schedule) {
   KernelBuilder k(builder, loc, name, spec);
   if (!verifySpec(k, spec))
     return {};
-  schedule::GemmSchedule schedule = schedule::pickGemmSchedule(spec);
   int64_t bm = schedule.bm, bn = schedule.bn, bk = schedule.bk;
   bool grouped = spec.experts > 0;
   bool gated = spec.epilogue == Epilogue::swiglu ||
@@ -127,6 +133,8 @@ tile::KernelOp buildGemm(OpBuilder &builder, Location loc, StringRef name,
   k.word("bn", bn);
   k.word("bk", bk);
   k.word("form", schedule.form);
+  if (schedule.swapAb)
+    k.flag("swap_ab");
   k.begin();
 
   // Rows of the tile that exist, and the first row in x and y.

@@ -74,6 +74,10 @@ void KernelBuilder::word(StringRef key, StringRef value) {
   words.push_back(b.getNamedAttr(key, b.getStringAttr(value)));
 }
 
+void KernelBuilder::flag(StringRef key) {
+  words.push_back(b.getNamedAttr(key, b.getBoolAttr(true)));
+}
+
 bool KernelBuilder::require(bool ok, const Twine &what) {
   if (!ok)
     emitError(loc) << "kernel '" << name << "': " << what;

@@ -69,6 +69,7 @@ public:
            tile::Bound bound = tile::Bound::None, int64_t boundDim = 0);
   void word(StringRef key, int64_t value);
   void word(StringRef key, StringRef value);
+  void flag(StringRef key);
   /// Reports a spec that this kernel cannot serve; returns |ok|.
   bool require(bool ok, const llvm::Twine &what);
   /// Appends !tile.sizes, creates the kernel and moves into its body.

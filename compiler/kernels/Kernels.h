@@ -8,6 +8,10 @@
 #include "compiler/kernels/KernelSpecs.h"
 #include "dialects/Tile/IR/TileDialect.h"
 
+namespace hadal::schedule {
+struct GemmSchedule;
+}
+
 namespace hadal::kernels {
 
 /// tile::KernelOp build<Kernel>(builder, loc, name, spec), and a name that two
@@ -19,5 +23,10 @@ namespace hadal::kernels {
   std::string kernelName(const K##Spec &spec);
 HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_KERNEL)
 #undef HADAL_DECLARE_KERNEL
+
+/// buildGemm with a schedule of the caller's choice: it computes the same.
+tile::KernelOp buildScheduledGemm(mlir::OpBuilder &builder, mlir::Location loc,
+                                  llvm::StringRef name, const GemmSpec &spec,
+                                  const schedule::GemmSchedule &schedule);
 
 } // namespace hadal::kernels

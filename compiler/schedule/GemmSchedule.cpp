@@ -34,6 +34,13 @@ static int64_t pickPanelRows(const kernels::GemmSpec &spec) {
 
 int64_t pickWgmmaRows(int64_t rows) { return rows <= 64 ? 64 : 128; }
 
+/// The most rows of a bucket whose GEMMs take weights as the rows of wgmma. A
+/// product of 64 rows of tokens costs the tensor core the same whether 1 or 64
+/// of them exist, and its stage 8 KiB of rows beside the weight's 16: up to half
+/// of 64, tokens as columns halve both. Above, one tile of 64 rows holds the
+/// bucket, and an epilogue in rows needs no way through shared memory.
+constexpr int64_t kMostSwappedRows = 32;
+
 /// One or two warpgroups of 64 rows. Experts get a fraction of the bucket's rows
 /// each, so that their tiles stay at 64 rows longer.
 static GemmSchedule pickWgmmaSchedule(const kernels::GemmSpec &spec) {
@@ -47,6 +54,13 @@ static GemmSchedule pickWgmmaSchedule(const kernels::GemmSpec &spec) {
   schedule.bn = spec.epilogue == Epilogue::rope ? spec.headDim : 128;
   schedule.bk = spec.weight == kernels::Weight::fp8 ? 128 : 64;
   schedule.form = "wgmma";
+  // Blocks of 64 weights, in one box of TMA: a head that is none would read
+  // rows of the next.
+  if (spec.rows <= kMostSwappedRows && schedule.bn % 64 == 0 &&
+      schedule.bn <= 256) {
+    schedule.swapAb = true;
+    schedule.bm = (spec.rows + 7) / 8 * 8;
+  }
   return schedule;
 }
 

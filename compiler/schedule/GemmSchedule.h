@@ -13,9 +13,12 @@ namespace hadal::schedule {
 /// The tunables of a GEMM's tile form: output tile bm x bn, step bk along K,
 /// and the form that the CPU should prefer ("gemv": one row at a time straight
 /// from the weight's layout; "panel": decode a weight panel once for many rows).
+/// swapAb (sm_90a): weights are the rows of wgmma and tokens, bm of them in steps
+/// of 8 up to 64, its columns.
 struct GemmSchedule {
   int64_t bm, bn, bk;
   std::string form;
+  bool swapAb = false;
 };
 
 /// The schedule of |spec|, from its target, its shapes and its capacity of rows.

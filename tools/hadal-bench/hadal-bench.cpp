@@ -11,8 +11,10 @@
 #include "tools/common/Cli.h"
 #include "tools/hadal-bench/KernelBench.h"
 #include "tools/hadal-bench/PlainRead.h"
+#include "tools/hadal-bench/Statistics.h"
 
 using namespace hadal;
+using bench::median;
 using Json = nlohmann::ordered_json;
 
 namespace {
@@ -48,6 +50,8 @@ Status benchKernels(const BenchFlags &flags) {
   options.pattern = *flags.kernels;
   options.seed = flags.seed;
   options.checkOnly = flags.checkOnly;
+  options.checkpoint = [&] { return writeJson(flags.json, report); };
+  options.interrupt = &cli::interruptFlag();
   Status status =
       bench::runKernelBench(*driver, artifact, options, report);
   // Figures of the kernels that are right are kept beside an error.
@@ -70,15 +74,6 @@ public:
 private:
   uint64_t vocab, state = 0x9e3779b97f4a7c15ull;
 };
-
-double median(std::vector<double> values) {
-  if (values.empty())
-    return 0;
-  std::sort(values.begin(), values.end());
-  size_t middle = values.size() / 2;
-  return values.size() % 2 ? values[middle]
-                           : (values[middle - 1] + values[middle]) / 2;
-}
 
 double secondsSince(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)

@@ -1,5 +1,8 @@
 #include "compiler/target/nvptx/Chip.h"
 
+#include <cctype>
+#include <string>
+
 namespace hadal::nvptx {
 
 // From NVIDIA's data sheets of the SXM5 boards and the compute capability table
@@ -18,12 +21,27 @@ static const Chip kChips[] = {
      132 * 8192.0 * kClock},
 };
 
-llvm::ArrayRef<Chip> allChips() { return kChips; }
+std::span<const Chip> allChips() { return kChips; }
 
-const Chip *findChip(llvm::StringRef name) {
+const Chip *findChip(std::string_view name) {
   for (const Chip &chip : kChips)
     if (chip.name == name)
       return &chip;
+  return nullptr;
+}
+
+const Chip *chipOfDevice(std::string_view deviceName,
+                         unsigned multiprocessors) {
+  for (const Chip &chip : kChips) {
+    std::string word(chip.name);
+    for (char &c : word)
+      c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    // A word of its own: a GH200 is another chip.
+    const std::string padded = " " + std::string(deviceName) + " ";
+    if (chip.multiprocessors == multiprocessors &&
+        padded.find(" " + word + " ") != std::string::npos)
+      return &chip;
+  }
   return nullptr;
 }
 

@@ -1,18 +1,18 @@
-// Facts of the chips that sm_90a code is made for, as data.
+// Facts of the chips that sm_90a code is made for, as data. No LLVM: the
+// runtime's benchmark computes floors from them.
 #pragma once
 
 #include <cstdint>
-
-#include "llvm/ADT/ArrayRef.h"
-#include "llvm/ADT/StringRef.h"
+#include <span>
+#include <string_view>
 
 namespace hadal::nvptx {
 
 /// One chip of compute capability 9.0. Schedules and floors are computed from
 /// these numbers; code for one chip runs on the other too.
 struct Chip {
-  llvm::StringLiteral name;        ///< as `--chip` takes it
-  llvm::StringLiteral description; ///< for people
+  std::string_view name;        ///< as `--chip` takes it
+  std::string_view description; ///< for people
   unsigned multiprocessors;
   /// Registers of 32 bits of a multiprocessor.
   unsigned registers;
@@ -33,8 +33,12 @@ struct Chip {
 };
 
 /// All chips, the default first.
-llvm::ArrayRef<Chip> allChips();
+std::span<const Chip> allChips();
 /// The chip |name|, or null.
-const Chip *findChip(llvm::StringRef name);
+const Chip *findChip(std::string_view name);
+/// The chip of a device that calls itself |deviceName| ("NVIDIA H100 80GB
+/// HBM3") and has |multiprocessors|; null for any other, such as a PCIe board.
+const Chip *chipOfDevice(std::string_view deviceName,
+                         unsigned multiprocessors);
 
 } // namespace hadal::nvptx

@@ -41,6 +41,7 @@ inline constexpr Result kNotFound = 500;
 
 // CUdevice_attribute
 inline constexpr int kMultiprocessorCount = 16;
+inline constexpr int kL2CacheSize = 38;
 inline constexpr int kComputeCapabilityMajor = 75;
 inline constexpr int kComputeCapabilityMinor = 76;
 inline constexpr int kMaxSharedMemoryPerBlockOptin = 97;
@@ -140,6 +141,9 @@ struct alignas(64) TensorMapBytes {
                        Stream stream))                                         \
   HADAL_CUDA_FUNCTION(memcpyDtoHAsync, "cuMemcpyDtoHAsync_v2",                 \
                       (void *to, DevicePointer from, size_t bytes,             \
+                       Stream stream))                                         \
+  HADAL_CUDA_FUNCTION(memcpyDtoDAsync, "cuMemcpyDtoDAsync_v2",                 \
+                      (DevicePointer to, DevicePointer from, size_t bytes,     \
                        Stream stream))                                         \
   HADAL_CUDA_FUNCTION(memHostAlloc, "cuMemHostAlloc",                          \
                       (void **pointer, size_t bytes, unsigned flags))          \

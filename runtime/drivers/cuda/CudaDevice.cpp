@@ -38,6 +38,10 @@ Status CudaDevice::initialize(int ordinal) {
       api().deviceGetAttribute(&value, kMaxSharedMemoryPerBlockOptin, device_),
       "cuDeviceGetAttribute"));
   sharedBytes_ = static_cast<uint64_t>(value);
+  HADAL_RETURN_IF_ERROR(
+      check(api().deviceGetAttribute(&value, kL2CacheSize, device_),
+            "cuDeviceGetAttribute"));
+  l2Bytes_ = static_cast<uint64_t>(value);
   HADAL_RETURN_IF_ERROR(check(api().primaryCtxRetain(&context_, device_),
                               "cuDevicePrimaryCtxRetain"));
   HADAL_RETURN_IF_ERROR(enter());

@@ -44,6 +44,7 @@ public:
   unsigned multiprocessors() const { return multiprocessors_; }
   /// Bytes of shared memory that a block can opt in to.
   uint64_t sharedBytes() const { return sharedBytes_; }
+  uint64_t l2Bytes() const { return l2Bytes_; }
   int driverVersion() const { return driverVersion_; }
 
 private:
@@ -57,7 +58,7 @@ private:
   Device device_ = 0;
   std::string name_;
   unsigned multiprocessors_ = 0;
-  uint64_t sharedBytes_ = 0;
+  uint64_t sharedBytes_ = 0, l2Bytes_ = 0;
   Context context_ = nullptr;
   Stream stream_ = nullptr;
 };

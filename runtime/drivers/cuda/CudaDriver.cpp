@@ -99,6 +99,8 @@ public:
     return CudaExecutable::load(*this, *device, artifact);
   }
 
+  const CudaDevice &openedDevice() const { return *device; }
+
 private:
   // In this order: the ring uses the device until it is gone.
   std::unique_ptr<CudaDevice> device;
@@ -114,6 +116,10 @@ StatusOr<std::unique_ptr<Driver>> createCudaDriver(const CudaOptions &options) {
                          CudaDevice::open(std::move(library), options.ordinal));
   return std::unique_ptr<Driver>(
       std::make_unique<CudaDriver>(std::move(device)));
+}
+
+const CudaDevice &deviceOf(const Driver &driver) {
+  return static_cast<const CudaDriver &>(driver).openedDevice();
 }
 
 } // namespace hadal::cuda

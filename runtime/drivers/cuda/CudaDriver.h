@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/device/Driver.h"
+#include "runtime/drivers/cuda/CudaDevice.h"
 
 namespace hadal::cuda {
 
@@ -18,5 +19,8 @@ struct CudaOptions {
 
 /// H5007 where there is no driver, no device, or none that runs sm_90a.
 StatusOr<std::unique_ptr<Driver>> createCudaDriver(const CudaOptions &options);
+
+/// The device of |driver|, which must be one that createCudaDriver() made.
+const CudaDevice &deviceOf(const Driver &driver);
 
 } // namespace hadal::cuda

@@ -52,17 +52,19 @@ Status CudaPreparedEntry::launch(const GpuLaunch &launch, bool overlaps) {
   return result == kSuccess ? Status() : failed(launch, result);
 }
 
-Status CudaPreparedEntry::launchAll() {
+Status CudaPreparedEntry::launchAll(bool overlaps) {
   for (const GpuLaunch &l : program.launches)
-    HADAL_RETURN_IF_ERROR(launch(l, /*overlaps=*/true));
+    HADAL_RETURN_IF_ERROR(launch(l, overlaps));
   return {};
 }
+
+Status CudaPreparedEntry::enqueue() { return launchAll(/*overlaps=*/false); }
 
 Status CudaPreparedEntry::capture() {
   HADAL_RETURN_IF_ERROR(device.check(
       device.api().streamBeginCapture(device.stream(), kCaptureModeThreadLocal),
       "cuStreamBeginCapture"));
-  Status launched = launchAll();
+  Status launched = launchAll(/*overlaps=*/true);
   // Ends the capture also when a launch failed: the stream must be usable.
   Graph captured = nullptr;
   Result ended = device.api().streamEndCapture(device.stream(), &captured);
@@ -116,7 +118,7 @@ Status CudaPreparedEntry::run() {
     HADAL_RETURN_IF_ERROR(device.check(
         device.api().graphLaunch(graph, device.stream()), "cuGraphLaunch"));
   } else {
-    HADAL_RETURN_IF_ERROR(launchAll());
+    HADAL_RETURN_IF_ERROR(launchAll(/*overlaps=*/true));
   }
   return device.synchronize(fmt::format("entry '{}'", name));
 }

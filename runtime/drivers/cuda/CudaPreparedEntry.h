@@ -15,10 +15,13 @@ public:
   ~CudaPreparedEntry() override;
 
   Status run() override;
+  /// Puts every launch on the stream, none of which overlaps with what stands
+  /// before it, and returns at once.
+  Status enqueue();
 
 private:
   Status launch(const GpuLaunch &launch, bool overlaps);
-  Status launchAll();
+  Status launchAll(bool overlaps);
   Status capture();
   Status runProfiled();
   Status failed(const GpuLaunch &launch, Result result) const;

@@ -71,8 +71,9 @@ Flow barrierHandler(Exec &x, const Instruction &i) {
                          "multiples of 32", id, count));
     return Flow::next;
   }
-  if (alignedForm)
-    x.checkAligned(i);
+  Flow flow = Flow::next;
+  if (alignedForm && !x.aligned(flow) && flow == Flow::reschedule)
+    return flow;
   NamedBarrier &b = x.cta.barriers[id];
   if (b.inUse && b.expected != count)
     x.report(FindingKind::barrierMisuse, x.mask, 0,
@@ -80,6 +81,7 @@ Flow barrierHandler(Exec &x, const Instruction &i) {
                          "by others", id, count, b.expected));
   b.inUse = true;
   b.expected = count;
+  b.dependent |= (x.warp.dependent & x.mask) != 0;
   b.arrived += alignedForm || x.mask == x.warp.live ? 32 : std::popcount(x.mask);
   BarrierOp op = static_cast<BarrierOp>(i.sub);
   if (op >= BarrierOp::popc) {
@@ -92,7 +94,6 @@ Flow barrierHandler(Exec &x, const Instruction &i) {
                          b.arrived, id, count));
   if (x.cta.monitor)
     x.cta.monitor->barrierArrive(x.warp.index, id);
-  Flow flow = Flow::next;
   if (op != BarrierOp::arrive) {
     flow = x.parkLanes(x.mask, Park::barrier);
     Group &parked = x.warp.others.back();
@@ -110,14 +111,18 @@ Flow warpBarrier(Exec &x, const Instruction &i) {
     return flow;
   if (x.cta.monitor)
     x.cta.monitor->warpSync(x.warp.index, x.mask);
+  if (x.warp.dependent & x.mask)
+    x.warp.dependent |= x.mask;
   return Flow::next;
 }
 
 Flow clusterArrive(Exec &x, const Instruction &i) {
-  if (i.aux & 1)
-    x.checkAligned(i);
+  Flow flow = Flow::next;
+  if ((i.aux & 1) && !x.aligned(flow) && flow == Flow::reschedule)
+    return flow;
   x.warp.clusterPhase = x.cta.cluster.barrierPhase;
   x.cta.cluster.barrierArrived += std::popcount(x.mask);
+  x.cta.cluster.barrierDependent |= (x.warp.dependent & x.mask) != 0;
   if (x.cta.monitor)
     x.cta.monitor->clusterArrive(x.warp.index);
   x.cta.cluster.settleBarrier();
@@ -125,12 +130,15 @@ Flow clusterArrive(Exec &x, const Instruction &i) {
 }
 
 Flow clusterWait(Exec &x, const Instruction &i) {
-  if (i.aux & 1)
-    x.checkAligned(i);
+  Flow flow = Flow::next;
+  if ((i.aux & 1) && !x.aligned(flow) && flow == Flow::reschedule)
+    return flow;
   if (x.cta.cluster.barrierPhase == x.warp.clusterPhase)
     return x.parkLanes(x.mask, Park::event);
   if (x.cta.monitor)
     x.cta.monitor->clusterDepart(x.warp.index);
+  if (x.cta.cluster.barrierDependent)
+    x.warp.dependent |= x.mask;
   return Flow::next;
 }
 
@@ -140,14 +148,23 @@ Flow proxyFence(Exec &x, const Instruction &) {
   return Flow::next;
 }
 
+/// sub = memory order.
+Flow memoryFence(Exec &x, const Instruction &i) {
+  if (x.cta.globalMonitor)
+    x.cta.globalMonitor->fence(x, i.sub);
+  return Flow::next;
+}
+
 Flow gridWait(Exec &x, const Instruction &) {
-  x.cta.dependenciesDone = true;
+  x.warp.dependent |= x.mask;
   return Flow::next;
 }
 
 /// imm = registers, sub: 1 = inc.
 Flow setMaxRegisters(Exec &x, const Instruction &i) {
-  x.checkAligned(i);
+  Flow flow;
+  if (!x.aligned(flow) && flow == Flow::reschedule)
+    return flow;
   Cta &cta = x.cta;
   uint32_t threads = cta.warps.size() * 32;
   // The cap at entry: .maxnreg, else what the block leaves of 65536.
@@ -265,9 +282,11 @@ Status decodeFence(DecodeContext &c) {
   if (c.parsed.opcode == "membar") {
     if (c.take("proxy"))
       return c.refuse("proxy membar is not modelled, fence.proxy is");
-    if (c.takeOne({"cta", "gl", "sys"}) < 0)
+    int scope = c.takeOne({"cta", "gl", "sys"});
+    if (scope < 0)
       return c.refuse("needs a scope");
-    c.out.handler = nothing;
+    c.out.sub = order::acquire | order::release | (scope ? order::wide : 0);
+    c.out.handler = memoryFence;
     HADAL_RETURN_IF_ERROR(c.expectOperands(0, 0));
     return c.finish();
   }
@@ -296,10 +315,14 @@ Status decodeFence(DecodeContext &c) {
     HADAL_RETURN_IF_ERROR(c.expectOperands(0, 0));
     return c.finish();
   }
-  c.takeOne({"sc", "acq_rel", "acquire", "release"});
-  if (c.takeOne({"cta", "cluster", "gpu", "sys"}) < 0)
+  int kind = c.takeOne({"sc", "acq_rel", "acquire", "release"});
+  int scope = c.takeOne({"cta", "cluster", "gpu", "sys"});
+  if (scope < 0)
     return c.refuse("needs a scope");
-  c.out.handler = nothing;
+  c.out.sub = (kind != 3 ? order::acquire : 0) |
+              (kind != 2 ? order::release : 0) |
+              (scope >= 2 ? order::wide : 0);
+  c.out.handler = memoryFence;
   HADAL_RETURN_IF_ERROR(c.expectOperands(0, 0));
   return c.finish();
 }

@@ -44,6 +44,7 @@ Cta::Cta(LaunchState &launch, Cluster &cluster, uint32_t linear)
     warp.index = w;
     uint32_t lanes = std::min(32u, threads - w * 32);
     warp.live = lanes == 32 ? ~0u : (1u << lanes) - 1;
+    warp.dependent = config.pdl ? 0 : ~0u;
     warp.rows = registerFile.data() + w * rows * 32;
     warp.undef = undefFile.data() + w * rows * 4;
     warp.preds = predicateFile.data() + w * preds;
@@ -53,7 +54,6 @@ Cta::Cta(LaunchState &launch, Cluster &cluster, uint32_t linear)
     all.mask = warp.live;
     warp.others.push_back(all);
   }
-  dependenciesDone = !config.pdl;
   engine = std::make_unique<AsyncEngine>(*this);
 }
 
@@ -103,8 +103,7 @@ bool Cta::pickGroup(Warp &warp) {
   for (size_t g = 0; g < groups.size(); ++g) {
     if (!runnable(groups[g]))
       continue;
-    if (best == groups.size() || groups[g].age < groups[best].age ||
-        (groups[g].age == groups[best].age && groups[g].pc < groups[best].pc))
+    if (best == groups.size() || groups[g].before(groups[best]))
       best = g;
   }
   if (best == groups.size())
@@ -113,7 +112,7 @@ bool Cta::pickGroup(Warp &warp) {
   warp.current.park = Park::none;
   groups.erase(groups.begin() + static_cast<ptrdiff_t>(best));
   if (groups.empty())
-    warp.current.age = 0;
+    warp.current.backEdges = 0;
   // Lanes that wait at the same place come along.
   mergeOrSwitch(warp);
   if (warp.current.mask == 0)
@@ -127,13 +126,12 @@ bool Cta::mergeOrSwitch(Warp &warp) {
     Group &other = warp.others[g];
     if (other.pc == warp.current.pc && other.park != Park::barrier) {
       warp.current.mask |= other.mask;
-      warp.current.age = std::min(warp.current.age, other.age);
+      warp.current.backEdges =
+          std::min(warp.current.backEdges, other.backEdges);
       warp.others.erase(warp.others.begin() + static_cast<ptrdiff_t>(g));
       continue;
     }
-    change |= runnable(other) && (other.age < warp.current.age ||
-                                  (other.age == warp.current.age &&
-                                   other.pc < warp.current.pc));
+    change |= runnable(other) && other.before(warp.current);
     ++g;
   }
   if (!change)
@@ -242,6 +240,17 @@ bool Cta::completeSomething() {
   return async.completeOldest();
 }
 
+bool Cta::releaseAligned() {
+  for (Warp &warp : warps)
+    for (Group &group : warp.others)
+      if (group.park == Park::aligned) {
+        group.park = Park::none;
+        group.diverged = true;
+        return true;
+      }
+  return false;
+}
+
 void Cta::settleBarrier(unsigned id) {
   NamedBarrier &b = barriers[id];
   uint32_t need = b.expected ? b.expected : liveWarps * 32;
@@ -256,6 +265,8 @@ void Cta::settleBarrier(unsigned id) {
         continue;
       group.park = Park::none;
       departed = true;
+      if (done.dependent)
+        warp.dependent |= group.mask;
       if (done.redCount) {
         Exec x(*this, warp);
         x.mask = group.mask;
@@ -283,6 +294,8 @@ void Cta::reportDeadlock() {
                             ? fmt::format("waits at barrier {}", group.barrier)
                         : group.park == Park::sync
                             ? "waits for lanes of its member mask"
+                        : group.park == Park::aligned
+                            ? "waits for the other lanes of its warp"
                             : engine->describeWait(group);
       text += fmt::format("; warp {} lanes {:#x} at line {} ({}) {}",
                           warp.index, group.mask, kernel.lines[at],
@@ -296,7 +309,7 @@ void Cta::reportDeadlock() {
 // ---- Cluster ------------------------------------------------------------
 
 Cluster::Cluster(LaunchState &launch, uint32_t clusterIndex, uint32_t count)
-    : launch(launch) {
+    : launch(launch), index(clusterIndex) {
   const LaunchConfig &config = launch.config;
   uint32_t clusters[3];
   for (unsigned d = 0; d < 3; ++d)
@@ -322,8 +335,12 @@ Cluster::Cluster(LaunchState &launch, uint32_t clusterIndex, uint32_t count)
   const Cta &first = *ctas.front();
   auto detector = RaceMonitor::makeDetector(
       count, static_cast<unsigned>(first.warps.size()), first.shared.bytes());
-  for (std::unique_ptr<Cta> &cta : ctas)
+  for (std::unique_ptr<Cta> &cta : ctas) {
     cta->monitor = std::make_unique<RaceMonitor>(*cta, detector);
+    if (launch.globalRaces)
+      cta->globalMonitor =
+          std::make_unique<GlobalMonitor>(*cta, *launch.globalRaces);
+  }
 }
 
 void Cluster::settleBarrier() {
@@ -357,6 +374,10 @@ void Cluster::run() {
       continue;
     for (std::unique_ptr<Cta> &cta : ctas)
       ran |= cta->completeSomething();
+    if (ran)
+      continue;
+    for (std::unique_ptr<Cta> &cta : ctas)
+      ran = ran || cta->releaseAligned();
     if (ran)
       continue;
     for (std::unique_ptr<Cta> &cta : ctas)

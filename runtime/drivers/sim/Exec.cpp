@@ -33,9 +33,16 @@ Flow Exec::exitLanes(uint32_t lanes) {
   warp.live &= ~lanes;
   warp.current.mask &= ~lanes;
   // Waits for lanes that are gone are looked at again.
-  for (Group &group : warp.others)
-    if (group.park == Park::sync)
-      group.park = Park::none;
+  for (Group &group : warp.others) {
+    if (group.park != Park::sync && group.park != Park::aligned)
+      continue;
+    if (group.park == Park::aligned)
+      cta.report(FindingKind::divergentAligned, warp, group.pc, group.mask, 0,
+                 fmt::format("lanes {:#x} exit while lanes {:#x} are at {}",
+                             lanes, group.mask,
+                             cta.kernel.mnemonics[group.pc]));
+    group.park = Park::none;
+  }
   if (warp.live == 0) {
     --cta.liveWarps;
     for (unsigned id = 0; id < cta.barriers.size(); ++id)
@@ -50,7 +57,7 @@ Flow Exec::branch(uint32_t taken, uint32_t target) {
   bool back = target <= pc;
   if (taken == warp.current.mask) {
     if (back && !warp.others.empty())
-      ++warp.current.age;
+      ++warp.current.backEdges;
     pc = target;
     return Flow::jump;
   }
@@ -60,15 +67,22 @@ Flow Exec::branch(uint32_t taken, uint32_t target) {
   Group group = warp.current;
   group.pc = target;
   group.mask = taken;
-  group.age += back;
+  group.backEdges += back;
   warp.others.push_back(group);
   warp.current.mask &= ~taken;
   return Flow::next;
 }
 
-bool Exec::checkAligned(const Instruction &) {
+bool Exec::aligned(Flow &flow) {
   if (mask == warp.live) [[likely]]
     return true;
+  // Lanes whose guard is false are here and do not take part.
+  if (mask == warp.current.mask && !warp.current.diverged) {
+    flow = parkLanes(mask, Park::aligned);
+    return false;
+  }
+  warp.current.diverged = false;
+  flow = Flow::next;
   report(FindingKind::divergentAligned, mask, 0,
          fmt::format("{} is executed by lanes {:#x} of the live lanes {:#x}",
                      cta.kernel.mnemonics[pc], mask, warp.live));

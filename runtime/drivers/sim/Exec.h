@@ -114,8 +114,11 @@ public:
   Flow exitLanes(uint32_t lanes);
   /// Sends |taken| to |target|, the rest of the group behind the instruction.
   Flow branch(uint32_t taken, uint32_t target);
-  /// Reports divergentAligned unless every live lane executes. False then.
-  bool checkAligned(const Instruction &instruction);
+  /// True if every live lane of the warp executes this `.aligned` instruction.
+  /// If not, either the lanes are parked until the others come (|flow| is
+  /// Flow::reschedule, which the handler must return), or the others cannot
+  /// come: then divergentAligned is reported and |flow| is Flow::next.
+  bool aligned(Flow &flow);
 
   /// Adds a finding at this instruction.
   void report(FindingKind kind, uint32_t lanes, uint64_t address,

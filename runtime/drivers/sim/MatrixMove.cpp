@@ -18,8 +18,9 @@ Place placeOf(unsigned l, unsigned h, bool transposed) {
 /// list = registers, one a matrix; op[0] address, imm offset, sub: wide << 4 |
 /// transposed.
 Flow loadMatrix(Exec &x, const Instruction &i) {
-  if (!x.checkAligned(i))
-    return Flow::next;
+  Flow flow;
+  if (!x.aligned(flow))
+    return flow;
   uint64_t addresses[32];
   unsigned count = i.listSize;
   uint32_t executing = x.mask;
@@ -55,8 +56,9 @@ Flow loadMatrix(Exec &x, const Instruction &i) {
 }
 
 Flow storeMatrix(Exec &x, const Instruction &i) {
-  if (!x.checkAligned(i))
-    return Flow::next;
+  Flow flow;
+  if (!x.aligned(flow))
+    return flow;
   uint64_t addresses[32];
   unsigned count = i.listSize;
   uint32_t executing = x.mask;

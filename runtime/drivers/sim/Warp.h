@@ -15,17 +15,30 @@ enum class Park : uint8_t {
   none,
   barrier, ///< at bar.sync; pc is already behind it
   sync,    ///< waits for lanes of its member mask at the same pc
+  aligned, ///< at an .aligned instruction; waits for the rest of the warp
   event,   ///< re-executes its instruction when the cluster's events changed
 };
 
 /// Lanes that run together.
 struct Group {
   uint32_t pc = 0, mask = 0;
-  uint32_t age = 0; ///< back edges taken while other groups waited
+  uint32_t backEdges = 0; ///< taken while other groups waited
   Park park = Park::none;
+  /// Goes on without the others: they cannot come.
+  bool diverged = false;
   uint8_t barrier = 0;       ///< Park::barrier: its id
   uint64_t eventSeen = 0;    ///< Park::event: Cluster::events when parked
   uint32_t mbarrier = 0;     ///< Park::event: the object waited for, or 0
+
+  /// Groups run in the order of (turn, pc): the one that is behind in the text
+  /// comes first, so that the others wait for it where it joins them, unless it
+  /// spins.
+  static constexpr unsigned turnShift = 8;
+  bool before(const Group &other) const {
+    uint32_t mine = backEdges >> turnShift;
+    uint32_t others = other.backEdges >> turnShift;
+    return mine != others ? mine < others : pc < other.pc;
+  }
 };
 
 /// 32 lanes. Register rows are 32 x 32 bits (Kernel); one word of undef per
@@ -34,6 +47,9 @@ struct Group {
 struct Warp {
   unsigned index = 0; ///< within the CTA
   uint32_t live = 0;  ///< lanes that have not exited
+  /// Lanes ordered after a griddepcontrol.wait, their own or that of a thread
+  /// they synchronised with; all of them if the launch has no predecessor.
+  uint32_t dependent = 0;
   uint32_t *rows = nullptr;
   uint32_t *undef = nullptr;
   uint32_t *preds = nullptr;     ///< one word a predicate, bit l = lane l

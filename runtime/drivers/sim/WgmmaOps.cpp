@@ -28,8 +28,9 @@ void requireUniform(Exec &x, const uint64_t *values, const char *what) {
 /// op[1] A descriptor, op[2] B descriptor, op[3] scale-d predicate; list = D
 /// registers, then those of A; aux = N, aux2 = type of A | type of B << 8.
 Flow mmaHandler(Exec &x, const Instruction &i) {
-  if (!x.checkAligned(i))
-    return Flow::next;
+  Flow flow;
+  if (!x.aligned(flow))
+    return flow;
   MmaOperands operands;
   WgmmaShape &shape = operands.shape;
   shape.a = static_cast<WgmmaType>(i.aux2 & 0xff);
@@ -71,21 +72,26 @@ Flow mmaHandler(Exec &x, const Instruction &i) {
 }
 
 Flow fenceHandler(Exec &x, const Instruction &i) {
-  if (x.checkAligned(i))
-    x.cta.engine->warpgroup(x.warp).fence(x);
+  Flow flow;
+  if (!x.aligned(flow))
+    return flow;
+  x.cta.engine->warpgroup(x.warp).fence(x);
   return Flow::next;
 }
 
 Flow commitHandler(Exec &x, const Instruction &i) {
-  if (x.checkAligned(i))
-    x.cta.engine->warpgroup(x.warp).commit(x);
+  Flow flow;
+  if (!x.aligned(flow))
+    return flow;
+  x.cta.engine->warpgroup(x.warp).commit(x);
   return Flow::next;
 }
 
 /// imm = groups that may stay pending.
 Flow waitHandler(Exec &x, const Instruction &i) {
-  if (!x.checkAligned(i))
-    return Flow::next;
+  Flow flow;
+  if (!x.aligned(flow))
+    return flow;
   return x.cta.engine->warpgroup(x.warp).wait(x, static_cast<uint64_t>(i.imm));
 }
 

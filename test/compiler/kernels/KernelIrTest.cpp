@@ -192,5 +192,27 @@ TEST(GemmSchedule, isLegalForEveryShape) {
   EXPECT_EQ(schedule::pickGemmSchedule(rope).bn, 192);
 }
 
+TEST(GemmSchedule, swapsOperandsForFewTokensOfSm90a) {
+  for (int64_t rows : {1, 8, 9, 32, 33, 64, 512})
+    for (Target target : {Target::cpu, Target::sm90a})
+      for (int64_t head : {0, 24, 192, 320}) {
+        GemmSpec spec{{}, 1920, 512, rows};
+        spec.target = target;
+        if (head) {
+          spec.epilogue = Epilogue::rope;
+          spec.headDim = head;
+        }
+        schedule::GemmSchedule s = schedule::pickGemmSchedule(spec);
+        bool swaps = target == Target::sm90a && rows <= 32 &&
+                     (head == 0 || head == 192);
+        EXPECT_EQ(s.swapAb, swaps) << rows << " rows, heads of " << head;
+        if (swaps) {
+          EXPECT_EQ(s.bm % 8, 0);
+          EXPECT_GE(s.bm, rows);
+          EXPECT_LT(s.bm, rows + 8);
+        }
+      }
+}
+
 } // namespace
 } // namespace hadal::kernels

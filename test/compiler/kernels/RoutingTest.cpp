@@ -143,6 +143,17 @@ TEST(GateTopk, randomLogitsMatchTheReference) {
                  Case{64, 6, 1, 1, false, false, false, false},
                  Case{160, 6, 8, 3, false, false, false, false},
                  Case{12, 3, 6, 4, true, false, true, false},
+                 // Groups that share a vector of a thread with one another, and
+                 // with what lies past the last expert.
+                 Case{12, 3, 3, 2, true, true, true, true},
+                 Case{6, 2, 3, 2, true, true, true, true},
+                 Case{20, 4, 5, 3, true, true, true, true},
+                 Case{18, 3, 9, 4, true, true, true, true},
+                 Case{20, 4, 10, 5, false, false, false, false},
+                 Case{24, 6, 3, 2, true, true, true, true},
+                 Case{36, 6, 9, 4, true, true, true, true},
+                 Case{48, 6, 3, 2, false, true, true, true},
+                 Case{15, 4, 5, 3, true, true, true, true},
                  Case{5, 2, 5, 3, true, true, true, true}}) {
     GateTopkSpec spec{{}, c.experts, c.topk, c.groups, c.kept};
     spec.sigmoid = c.sigmoid;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "compiler/target/nvptx/Chip.h"
 #include "tools/hadal-bench/kernels/KernelCase.h"
 
 using namespace hadal;
@@ -149,4 +150,17 @@ TEST(KernelCase, ANaNIsWrong) {
   outputs.find("out")->second.set(0, 0, std::nan(""));
   Random random(1);
   EXPECT_FALSE(test->check(outputs, random).right);
+}
+
+// The floor of a device is that of its board, or there is none.
+TEST(ChipOfDevice, IsFoundByNameAndSize) {
+  auto name = [](const char *device, unsigned multiprocessors) {
+    const nvptx::Chip *chip = nvptx::chipOfDevice(device, multiprocessors);
+    return chip ? std::string(chip->name) : "";
+  };
+  EXPECT_EQ(name("NVIDIA H100 80GB HBM3", 132), "h100");
+  EXPECT_EQ(name("NVIDIA H200", 132), "h200");
+  EXPECT_EQ(name("NVIDIA H100 PCIe", 114), "");
+  EXPECT_EQ(name("NVIDIA GH200 480GB", 132), "");
+  EXPECT_EQ(name("NVIDIA A100-SXM4-80GB", 108), "");
 }

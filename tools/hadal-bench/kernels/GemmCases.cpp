@@ -130,6 +130,7 @@ void buildGemmCase(CaseBuilder &b, const GemmSpec &spec) {
                     sourceRows * perRow(x) + m * perRow(y) +
                     (residual ? m * perRow(*residual) : 0);
   b.result->flops = 2 * m * n * k * (gated ? 2 : 1);
+  b.result->fp8 = spec.quantizedInput;
 }
 
 void buildAbsorbQCase(CaseBuilder &b, const AbsorbQSpec &spec) {

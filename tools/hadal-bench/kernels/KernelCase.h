@@ -57,6 +57,8 @@ struct KernelCase {
   std::vector<Expected> expected;
   /// Bytes that one launch must move at least, and its operations.
   double bytes = 0, flops = 0;
+  /// Whether the operations are on FP8 operands, which a GPU does twice as fast.
+  bool fp8 = false;
 
   /// The deviation of the outputs in |actual| over samples.
   Deviation check(const Arguments &actual, Random &random) const;

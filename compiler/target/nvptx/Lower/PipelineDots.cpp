@@ -37,7 +37,7 @@ FailureOr<Value> PipelineEmitter::multiply(Operation *op, Value a, Value bv,
   if (k % kStep != 0)
     return op->emitOpError("has no sm_90a lowering: K of ")
            << k << " is not a multiple of " << kStep;
-  int64_t n = layout.split ? layout.cols / 2 : layout.cols;
+  int64_t n = layout.cols / layout.parts;
   if (n % 8 != 0 || n > 256)
     return op->emitOpError("has no sm_90a lowering for ")
            << n << " columns a warpgroup; wgmma takes 8..256 in steps of 8";
@@ -60,7 +60,7 @@ FailureOr<Value> PipelineEmitter::multiply(Operation *op, Value a, Value bv,
              cast<VectorType>(aValue.frag.regs.getType())
                  .getElementType()
                  .isBF16() &&
-             aValue.frag.width == 2 && !aValue.frag.split && !kOffset) {
+             aValue.frag.width == 2 && aValue.frag.parts == 1 && !kOffset) {
     aRegisters = packOperandA(aValue.frag.regs);
   } else {
     return op->emitOpError("has no sm_90a lowering: operand a is neither in "
@@ -72,7 +72,7 @@ FailureOr<Value> PipelineEmitter::multiply(Operation *op, Value a, Value bv,
   int64_t bn = transposeB ? bTile.getRows() : bTile.getCols();
   if (transposeB) {
     // [N, K]: a warpgroup's half of the columns starts rows further down.
-    Value row = layout.split ? b.mul(group, b.i32(n)) : Value();
+    Value row = layout.parts > 1 ? b.mul(columnPart, b.i32(n)) : Value();
     if (row || kOffset || bk != k || bn != n)
       operandB = sm90::TileSliceOp::create(
           b,
@@ -80,10 +80,11 @@ FailureOr<Value> PipelineEmitter::multiply(Operation *op, Value a, Value bv,
                               bTile.getPitchRows()),
           operandB, row, Value(), 0, kOffset);
   } else {
-    if (kOffset || (layout.split && n % 64 != 0))
+    if (kOffset || (layout.parts > 1 && n % 64 != 0))
       return op->emitOpError("has no sm_90a lowering: an MN-major operand "
                              "starts inside a 64-column chunk");
-    Value chunk = layout.split ? b.mul(group, b.i32(n / 64)) : Value();
+    Value chunk =
+        layout.parts > 1 ? b.mul(columnPart, b.i32(n / 64)) : Value();
     if (chunk || bk != k || bn != n)
       operandB = sm90::TileSliceOp::create(
           b,
@@ -110,6 +111,8 @@ FailureOr<Value> PipelineEmitter::multiply(Operation *op, Value a, Value bv,
 }
 
 LogicalResult PipelineEmitter::emitDot(DotOp dot) {
+  if (transposed())
+    return emitDotTransposed(dot);
   auto aType = cast<RankedTensorType>(dot.getA().getType());
   Fragment layout = layoutOf(cast<RankedTensorType>(dot.getAcc().getType()));
   Value acc;
@@ -133,6 +136,8 @@ LogicalResult PipelineEmitter::emitDot(DotOp dot) {
 // Each block of K is a product of its own in registers that start at zero, then
 // acc += product * sa * sb: the promotion that FP8 accumulation needs.
 LogicalResult PipelineEmitter::emitDotScaled(DotScaledOp dot) {
+  if (transposed())
+    return emitDotScaledTransposed(dot);
   sm90::AsmBuilder &b = *builder;
   FailureOr<Fragment> acc = materialize(dot, dot.getAcc());
   if (failed(acc))
@@ -145,7 +150,7 @@ LogicalResult PipelineEmitter::emitDotScaled(DotScaledOp dot) {
   int64_t block = dot.getK();
   int64_t sr = cast<RankedTensorType>(dot.getSb().getType()).getDimSize(0);
   int64_t perScale = acc->cols / sr;
-  if (sr > 1 && (perScale % 8 != 0 || acc->split))
+  if (sr > 1 && (perScale % 8 != 0 || acc->parts > 1))
     return dot.emitOpError("has no sm_90a lowering: a scale of b for ")
            << perScale << " columns";
   for (int64_t kb = 0; kb * block < k; ++kb) {

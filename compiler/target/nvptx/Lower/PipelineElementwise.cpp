@@ -28,8 +28,8 @@ Fragment PipelineEmitter::layoutOf(RankedTensorType type,
   frag.rows = type.getDimSize(0);
   frag.cols = type.getRank() == 1 ? 1 : type.getDimSize(1);
   frag.width = frag.cols == 1 ? 0 : width;
-  frag.split =
-      warpgroups == 2 && frag.rows <= 64 && frag.cols >= splitColumns;
+  if (frag.rows <= 64 && frag.cols >= splitColumns)
+    frag.parts = columnParts;
   return frag;
 }
 
@@ -39,6 +39,10 @@ int64_t PipelineEmitter::fragmentHalf(const Fragment &frag, int64_t i) const {
 
 Value PipelineEmitter::fragmentRow(const Fragment &frag, int64_t i) {
   sm90::AsmBuilder &b = *builder;
+  if (frag.blocks) {
+    i %= frag.rows / 2;
+    return b.add(b.shl(quadColumn, 1), b.i32(8 * (i >> 2) + (i & 1)));
+  }
   Value row = rowInGroup;
   if (fragmentHalf(frag, i))
     row = b.add(row, b.i32(8));
@@ -49,13 +53,19 @@ Value PipelineEmitter::fragmentRow(const Fragment &frag, int64_t i) {
 
 Value PipelineEmitter::fragmentCol(const Fragment &frag, int64_t i) {
   sm90::AsmBuilder &b = *builder;
+  if (frag.blocks) {
+    int64_t block = i / (frag.rows / 2);
+    Value first = b.mul(group, b.i32(64 * frag.blocks));
+    return b.add(b.add(first, blockColumn),
+                 b.i32(64 * block + 8 * ((i >> 1) & 1)));
+  }
   if (frag.width == 0)
     return b.i32(0);
   Value col = frag.width == 2
                   ? b.add(b.shl(quadColumn, 1), b.i32(8 * (i >> 2) + (i & 1)))
                   : b.add(quadColumn, b.i32(4 * (i >> 1)));
-  if (frag.split)
-    col = b.add(col, b.mul(group, b.i32(frag.cols / 2)));
+  if (frag.parts > 1)
+    col = b.add(col, b.mul(columnPart, b.i32(frag.cols / frag.parts)));
   return col;
 }
 
@@ -77,6 +87,12 @@ Value PipelineEmitter::append(Value first, Value second) {
   int64_t n = cast<VectorType>(first.getType()).getNumElements() +
               cast<VectorType>(second.getType()).getNumElements();
   return shuffle2(first, second, range(0, n));
+}
+
+Value PipelineEmitter::slice(Value vector, int64_t first, int64_t count) {
+  if (cast<VectorType>(vector.getType()).getNumElements() == count)
+    return vector;
+  return shuffle(vector, range(first, count));
 }
 
 void PipelineEmitter::setFragment(Value tile, const Fragment &frag) {
@@ -232,9 +248,7 @@ LogicalResult PipelineEmitter::emitElementwise(Operation *op) {
       } else if (value.deferred) {
         vectors.push_back(value.deferred(first, count));
       } else if (value.kind == TileValue::fragment) {
-        vectors.push_back(count == frag.count()
-                              ? value.frag.regs
-                              : shuffle(value.frag.regs, range(first, count)));
+        vectors.push_back(slice(value.frag.regs, first, count));
       } else {
         SmallVector<Value> elements;
         for (int64_t i = first; i < first + count; ++i)
@@ -260,8 +274,12 @@ LogicalResult PipelineEmitter::emitElementwise(Operation *op) {
 // Reductions and quantisation
 //===----------------------------------------------------------------------===//
 
-// Each warpgroup has reduced its half of the columns; through shared memory both
-// get the whole, combined in the same order.
+void PipelineEmitter::consumerBarrier() {
+  sm90::NamedBarrierOp::create(*builder, 1, 128 * warpgroups, Value());
+}
+
+// Each part of the columns has been reduced by its warps; through shared memory
+// all get the whole, combined in ascending order of the parts.
 Value PipelineEmitter::exchangeRows(Value rows, bool max) {
   sm90::AsmBuilder &b = *builder;
   auto address = [&](Value whose, int64_t half) -> Value {
@@ -271,27 +289,32 @@ Value PipelineEmitter::exchangeRows(Value rows, bool max) {
                                ArrayRef<LLVM::GEPArg>{index});
   };
   Value first = b.cmp(arith::CmpIPredicate::eq, quadColumn, b.i32(0));
-  auto writes = scf::IfOp::create(b, TypeRange(), first, false);
+  if (writes)
+    first = b.bitAnd(first, writes);
+  auto publish = scf::IfOp::create(b, TypeRange(), first, false);
   {
     OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPoint(writes.thenBlock()->getTerminator());
+    b.setInsertionPoint(publish.thenBlock()->getTerminator());
     for (int64_t half = 0; half < 2; ++half)
       LLVM::StoreOp::create(
           b, LLVM::ExtractElementOp::create(b, rows, b.i32(half)),
-          address(group, half));
+          address(columnPart, half));
   }
-  sm90::NamedBarrierOp::create(b, 1, 256, Value());
+  consumerBarrier();
   SmallVector<Value> whole;
   for (int64_t half = 0; half < 2; ++half) {
-    Value low = LLVM::LoadOp::create(b, b.getF32Type(), address(b.i32(0), half));
-    Value high = LLVM::LoadOp::create(b, b.getF32Type(), address(b.i32(1), half));
-    if (max)
-      whole.push_back(arith::MaximumFOp::create(b, low, high));
-    else
-      whole.push_back(arith::AddFOp::create(b, low, high));
+    Value sum =
+        LLVM::LoadOp::create(b, b.getF32Type(), address(b.i32(0), half));
+    for (int64_t part = 1; part < columnParts; ++part) {
+      Value next =
+          LLVM::LoadOp::create(b, b.getF32Type(), address(b.i32(part), half));
+      sum = max ? Value(arith::MaximumFOp::create(b, sum, next))
+                : Value(arith::AddFOp::create(b, sum, next));
+    }
+    whole.push_back(sum);
   }
   // The next exchange may overwrite what a slow warp has not read.
-  sm90::NamedBarrierOp::create(b, 1, 256, Value());
+  consumerBarrier();
   return b.pack(whole, rows.getType());
 }
 
@@ -313,7 +336,7 @@ LogicalResult PipelineEmitter::emitReduce(ReduceOp op) {
         b, VectorType::get({2}, b.getF32Type()),
         op.getKind() == ReduceKind::Max ? sm90::Reduce::Max : sm90::Reduce::Add,
         source->regs, source->width);
-  if (source->split)
+  if (source->parts > 1)
     rows.regs = exchangeRows(rows.regs, op.getKind() == ReduceKind::Max);
   setFragment(op.getResult(), rows);
   return success();
@@ -336,7 +359,7 @@ LogicalResult PipelineEmitter::emitQuantize(QuantizeOp op) {
   Value amax = sm90::RowReduceOp::create(
       b, two, sm90::Reduce::Max,
       math::AbsFOp::create(b, values.getType(), values), 2);
-  if (x->split)
+  if (x->parts > 1)
     amax = exchangeRows(amax, /*max=*/true);
   auto constant = [&](float value) {
     return arith::ConstantOp::create(

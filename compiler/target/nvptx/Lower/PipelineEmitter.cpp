@@ -41,9 +41,12 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
     ring->ring = sm90::RingOp::create(
         b, sm90::RingType::get(context, ring->stages, types), 4 * warpgroups);
   }
-  if (warpgroups == 2 && splitColumns <= 256)
-    exchange = sm90::SharedOp::create(
-        b, LLVM::LLVMPointerType::get(context, 3), 2 * 64 * 4, 16);
+  auto sharedPointer = LLVM::LLVMPointerType::get(context, 3);
+  if (columnParts > 1 && splitColumns <= 256)
+    exchange =
+        sm90::SharedOp::create(b, sharedPointer, columnParts * 64 * 4, 16);
+  if (transposed())
+    staging = sm90::SharedOp::create(b, sharedPointer, stagingBytes(), 16);
   sm90::PdlLaunchOp::create(b);
   sm90::PdlWaitOp::create(b);
   bool shares = warpgroups == 2;
@@ -76,6 +79,9 @@ LogicalResult PipelineEmitter::emitRole(bool asProducer, Value group) {
     Value warp = b.bitAnd(b.shr(tid, 5), b.i32(3));
     rowInGroup = b.add(b.shl(warp, 4), b.shr(lane, 2));
     quadColumn = b.bitAnd(lane, b.i32(3));
+    columnPart = group;
+    if (transposed())
+      placeTransposed(warp);
   }
   for (auto &ring : rings)
     scalars[ring->ring] = b.i64(0);
@@ -290,11 +296,15 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
   };
   auto scalesAt = [&](const Ahead &a, Value iv) {
     SmallVector<Value> indices = indicesAt(a.load, iv);
-    return a.ofA ? loadScalesA(a.load, indices) : loadScalesB(a.load, indices);
+    return loadScales(a.load, indices, a.ofA);
   };
   if (!producer) {
     for (Value init : fold.getInits()) {
-      FailureOr<Fragment> frag = materialize(fold, init);
+      FailureOr<Fragment> frag =
+          transposed() ? materialize(fold, init,
+                                     transposedLayout(cast<RankedTensorType>(
+                                         init.getType())))
+                       : materialize(fold, init);
       if (failed(frag))
         return failure();
       state.push_back(*frag);
@@ -367,6 +377,8 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
   for (auto [i, frag] : llvm::enumerate(state)) {
     Fragment result = frag;
     result.regs = loop.getResult(i);
+    if (result.blocks)
+      result = toRows(result, /*again=*/i > 0);
     setFragment(fold.getResult(i), result);
   }
   if (ring)

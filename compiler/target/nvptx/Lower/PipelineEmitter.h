@@ -44,6 +44,7 @@ private:
 
   // PipelinePlan.cpp: what goes through shared memory.
   mlir::LogicalResult plan();
+  mlir::LogicalResult planRows();
   mlir::LogicalResult planOperand(mlir::Operation *op, Value operand, bool isB,
                                   int64_t rowTile);
   sm90::TileType tileTypeOf(tile::LoadOp load) const;
@@ -83,6 +84,10 @@ private:
   Value rowPointer(const ViewRef &view, llvm::ArrayRef<Value> leading,
                    Value row);
   /// The scales of |load| at |indices|: as a's (per row) or b's (uniform).
+  Value loadScales(tile::LoadOp load, llvm::ArrayRef<Value> indices, bool ofA);
+  /// Blocks of K that |load| spans, and columns of scales of its view.
+  static std::pair<int64_t, int64_t> scaleColumns(tile::LoadOp load,
+                                                  tile::ViewType type);
   Value loadScalesA(tile::LoadOp load, llvm::ArrayRef<Value> indices);
   Value loadScalesB(tile::LoadOp load, llvm::ArrayRef<Value> indices);
 
@@ -90,7 +95,7 @@ private:
   mlir::LogicalResult emitStore(tile::StoreOp store);
   void storeScales(tile::StoreOp store, const ViewRef &view,
                    llvm::ArrayRef<Value> rows, llvm::ArrayRef<Value> valid,
-                   bool split);
+                   int64_t parts);
   void transposeQuad(llvm::MutableArrayRef<Value> words);
 
   // PipelineDots.cpp
@@ -102,10 +107,35 @@ private:
                                   const Fragment &layout, Value acc);
   Value packOperandA(Value fragment);
 
+  // PipelineTransposed.cpp: swap_ab, with weights as the rows of wgmma.
+  bool transposed() const { return transposedBlocks > 0; }
+  mlir::LogicalResult planTransposed();
+  int64_t rowBlocks() const;
+  int64_t stagingPitch() const;
+  int64_t stagingBytes() const;
+  void placeTransposed(Value warp);
+  Fragment transposedLayout(mlir::RankedTensorType type) const;
+  bool feedsDot(tile::RowsOp rows) const;
+  llvm::SmallVector<Value> tokensOfThread();
+  Value tokenRows(tile::RowsOp rows);
+  Value loadScalesOfTokens(tile::LoadOp load, llvm::ArrayRef<Value> indices);
+  Value loadScalesOfBlocks(tile::LoadOp load, llvm::ArrayRef<Value> indices);
+  mlir::LogicalResult emitDotTransposed(tile::DotOp dot);
+  mlir::LogicalResult emitDotScaledTransposed(tile::DotScaledOp dot);
+  /// Issues weights . x^T over |k| elements from |kOffset|, one product per
+  /// block of 64 weights added to |accs| (empty: to zero), and waits for them.
+  llvm::SmallVector<Value> multiplyTransposed(Value x, Value weights,
+                                              int64_t kOffset, int64_t k,
+                                              mlir::ValueRange accs);
+  /// |state| with its rows in the warps: through shared memory, which is in use
+  /// if |again|.
+  Fragment toRows(const Fragment &state, bool again);
+
   // PipelineElementwise.cpp, PipelineShapes.cpp
   mlir::LogicalResult emitElementwise(mlir::Operation *op);
   mlir::LogicalResult emitReduce(tile::ReduceOp op);
   Value exchangeRows(Value rows, bool max);
+  void consumerBarrier();
   mlir::LogicalResult emitQuantize(tile::QuantizeOp op);
   mlir::LogicalResult emitShape(mlir::Operation *op);
   mlir::LogicalResult emitBroadcast(tile::BroadcastOp op);
@@ -129,6 +159,7 @@ private:
   Value shuffle(Value vector, llvm::ArrayRef<int64_t> mask);
   Value shuffle2(Value first, Value second, llvm::ArrayRef<int64_t> mask);
   Value append(Value first, Value second);
+  Value slice(Value vector, int64_t first, int64_t count);
   void setFragment(Value tile, const Fragment &frag);
   void setFunction(Value tile, ElementFn fn);
   void setUniform(Value tile, Value scalar, bool zero = false);
@@ -140,15 +171,22 @@ private:
   std::optional<sm90::AsmBuilder> builder;
   int64_t warpgroups = 1;
   int64_t tileRows = 0; // most rows of a dot's result
-  /// Tiles of at most 64 rows and so many columns are split by columns between
-  /// two warpgroups.
-  int64_t splitColumns = 257;
-  Value exchange; // shared memory for exchangeRows: f32 [2][64]
+  /// Tiles of at most 64 rows and at least so many columns are cut by columns
+  /// into |columnParts|, one in each warpgroup (transposed: in other warps).
+  int64_t splitColumns = 257, columnParts = 1;
+  Value exchange; // shared memory for exchangeRows: f32 [columnParts][64]
+  /// swap_ab: blocks of 64 weights of each warpgroup; 0 without.
+  int64_t transposedBlocks = 0;
+  int64_t transposedColumns = 0; // columns of a dot's result
+  Value staging; // shared memory for toRows: f32 [tileRows][stagingPitch()]
 
   bool producer = false;
   Value lane, group;     // i32
   Value rowInGroup;      // i32: 16w + g
   Value quadColumn;      // i32: q
+  Value columnPart;      // i32: the part of the columns that this warp holds
+  Value writes;          // i1: this warp holds a part; null: every warp does
+  Value blockColumn;     // i32, transposed: 16w + g
 
   llvm::SmallVector<std::unique_ptr<RingPlan>> rings;
   llvm::DenseSet<mlir::Operation *> sharedLoads;

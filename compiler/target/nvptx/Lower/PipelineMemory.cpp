@@ -81,6 +81,8 @@ LogicalResult PipelineEmitter::emitView(Operation *op) {
           lanes, VectorType::get({static_cast<int64_t>(lanes.size())},
                                  b.getI32Type()));
     }
+  } else if (transposed() && feedsDot(rows)) {
+    view->gatherRegs = tokenRows(rows);
   } else {
     FailureOr<Fragment> frag = materialize(op, rows.getIndices());
     if (failed(frag))
@@ -186,8 +188,7 @@ LogicalResult PipelineEmitter::emitLoad(LoadOp load) {
       auto dot = dyn_cast<DotScaledOp>(*s.user_begin());
       TileValue value;
       value.kind = TileValue::scales;
-      value.value = dot && dot.getSa() == s ? loadScalesA(load, indices)
-                                            : loadScalesB(load, indices);
+      value.value = loadScales(load, indices, dot && dot.getSa() == s);
       tiles[s] = value;
     }
     return success();
@@ -322,11 +323,19 @@ LogicalResult PipelineEmitter::loadFragment(LoadOp load) {
 // Block scales
 //===----------------------------------------------------------------------===//
 
-/// Blocks of K that |load| spans, and columns of scales of its view.
-static std::pair<int64_t, int64_t> scaleColumns(LoadOp load, ViewType type) {
+std::pair<int64_t, int64_t>
+PipelineEmitter::scaleColumns(LoadOp load, ViewType type) {
   int64_t block = type.getScaleCols(), inner = type.getShape().back();
   auto scales = cast<RankedTensorType>(load.getScales().getType());
   return {scales.getDimSize(1), (inner + block - 1) / block};
+}
+
+Value PipelineEmitter::loadScales(LoadOp load, ArrayRef<Value> indices,
+                                  bool ofA) {
+  if (transposed())
+    return ofA ? loadScalesOfTokens(load, indices)
+               : loadScalesOfBlocks(load, indices);
+  return ofA ? loadScalesA(load, indices) : loadScalesB(load, indices);
 }
 
 // Rows and columns are clamped: what lies beyond the extents multiplies zeros.

@@ -1,4 +1,5 @@
 // What goes through shared memory, in which rings, and how many stages fit.
+#include "compiler/target/nvptx/Lower/Pipeline.h"
 #include "compiler/target/nvptx/Lower/PipelineEmitter.h"
 
 #include <numeric>
@@ -9,8 +10,10 @@ namespace hadal::nvptx {
 
 using namespace hadal::tile;
 
-/// The most stages that a ring is given: beyond these nothing is hidden.
-static constexpr int64_t kMaxStages = 6;
+/// The most stages that a ring is given: beyond these nothing is hidden. A step
+/// of few rows is mostly weight, 16 KiB: where few CTAs share the memory's
+/// bandwidth, each keeps more of it in flight.
+static constexpr int64_t kMaxStages = 6, kMaxStagesTransposed = 10;
 /// Left for barriers, alignment and small buffers.
 static constexpr int64_t kReservedShared = 4096;
 
@@ -59,7 +62,8 @@ sm90::TileType PipelineEmitter::tileTypeOf(LoadOp load) const {
                              type.getElementType());
 }
 
-LogicalResult PipelineEmitter::plan() {
+/// Rows of a tile are rows of wgmma: how many warpgroups, and which loads.
+LogicalResult PipelineEmitter::planRows() {
   // Tiles of more than 64 rows, or results too wide for one warpgroup's
   // registers, take two.
   WalkResult walk = kernel.walk([&](Operation *op) {
@@ -124,7 +128,14 @@ LogicalResult PipelineEmitter::plan() {
   });
   if (walk.wasInterrupted())
     return failure();
+  columnParts = warpgroups;
+  return success();
+}
 
+LogicalResult PipelineEmitter::plan() {
+  FailureOr<bool> swaps = swapsOperands(kernel);
+  if (failed(swaps) || failed(*swaps ? planTransposed() : planRows()))
+    return failure();
   kernel.walk([&](LoadOp load) {
     if (!sharedLoads.contains(load))
       return;
@@ -140,7 +151,11 @@ LogicalResult PipelineEmitter::plan() {
     plan->loads.push_back(load);
     plan->stageBytes += tileTypeOf(load).getBytes();
   });
-  int64_t fixed = kReservedShared, folds = 0;
+  int64_t fixed = kReservedShared, folds = 0, maxStages = kMaxStages;
+  if (transposed()) {
+    fixed += stagingBytes();
+    maxStages = kMaxStagesTransposed;
+  }
   for (auto &ring : rings) {
     if (isa<FoldOp>(ring->block->getParentOp()))
       ++folds;
@@ -169,7 +184,7 @@ LogicalResult PipelineEmitter::plan() {
       continue;
     int64_t room = (sm90::kMaxSharedBytes - fixed) / folds;
     ring->stages =
-        std::min(kMaxStages, room / (ring->stageBytes + 16 + 1024 / kMaxStages));
+        std::min(maxStages, room / (ring->stageBytes + 16 + 1024 / maxStages));
     auto lo = fold.getLo().getDefiningOp<arith::ConstantIndexOp>();
     auto hi = fold.getHi().getDefiningOp<arith::ConstantIndexOp>();
     if (lo && hi)

@@ -175,7 +175,7 @@ LogicalResult PipelineEmitter::emitSlice(SliceOp op) {
   }
   const Fragment &in = source.frag;
   int64_t unit = 4 * in.width;
-  if (source.kind != TileValue::fragment || in.width == 0 || in.split ||
+  if (source.kind != TileValue::fragment || in.width == 0 || in.parts > 1 ||
       offsets[0] != 0 || to.getDimSize(0) != in.rows ||
       offsets[1] % unit != 0 || to.getDimSize(1) % unit != 0)
     return op->emitOpError("has no sm_90a lowering: a slice of registers takes "
@@ -202,7 +202,8 @@ LogicalResult PipelineEmitter::emitConcat(ConcatOp op) {
     FailureOr<Fragment> part = materialize(op, source);
     if (failed(part))
       return failure();
-    if (part->width == 0 || part->split || part->cols % (4 * part->width) != 0 ||
+    if (part->width == 0 || part->parts > 1 ||
+        part->cols % (4 * part->width) != 0 ||
         (frag.regs && part->width != frag.width) ||
         isa<Float8E4M3FNType>(
             cast<RankedTensorType>(source.getType()).getElementType()))
@@ -226,7 +227,7 @@ LogicalResult PipelineEmitter::emitDeinterleave(DeinterleaveOp op) {
   FailureOr<Fragment> in = materialize(op, op.getSource());
   if (failed(in))
     return failure();
-  if (in->width != 2 || in->split)
+  if (in->width != 2 || in->parts > 1)
     return op.emitOpError("has no sm_90a lowering for this layout");
   for (int64_t odd = 0; odd < 2; ++odd) {
     Fragment half = *in;

@@ -29,7 +29,7 @@ void PipelineEmitter::transposeQuad(MutableArrayRef<Value> words) {
 
 void PipelineEmitter::storeScales(StoreOp store, const ViewRef &view,
                                   ArrayRef<Value> rows,
-                                  ArrayRef<Value> valid, bool split) {
+                                  ArrayRef<Value> valid, int64_t parts) {
   sm90::AsmBuilder &b = *builder;
   int64_t block = view.type.getScaleCols(), inner = view.type.getShape().back();
   int64_t pitch = (inner + block - 1) / block;
@@ -37,9 +37,9 @@ void PipelineEmitter::storeScales(StoreOp store, const ViewRef &view,
   Value column = b.udiv(scalar(store.getIndices()[1]), b.i64(block));
   // One of the four lanes that share a row writes its scale.
   Value first = b.cmp(arith::CmpIPredicate::eq, quadColumn, b.i32(0));
-  if (split)
+  if (parts > 1)
     first = b.bitAnd(first,
-                     b.cmp(arith::CmpIPredicate::eq, group, b.i32(0)));
+                     b.cmp(arith::CmpIPredicate::eq, columnPart, b.i32(0)));
   for (int64_t half = 0; half < 2; ++half) {
     auto ifOp = scf::IfOp::create(b, TypeRange(),
                                   b.bitAnd(first, valid[half]), false);
@@ -85,6 +85,8 @@ LogicalResult PipelineEmitter::emitStore(StoreOp store) {
     if (below)
       inside = b.bitAnd(inside,
                         b.cmp(arith::CmpIPredicate::slt, inTile, below));
+    if (writes)
+      inside = b.bitAnd(inside, writes);
     valid.push_back(inside);
     pointers.push_back(rowPointer(view, {}, rows[half]));
   }
@@ -93,13 +95,13 @@ LogicalResult PipelineEmitter::emitStore(StoreOp store) {
     if (scales.getDimSize(1) != 1 || inner < 0)
       return store.emitOpError("has no sm_90a lowering: more than one scale per "
                                "row of a tile");
-    storeScales(store, view, rows, valid, frag->split);
+    storeScales(store, view, rows, valid, frag->parts);
   }
 
   // As 32-bit words: a word holds the two columns of this lane in one block of
   // eight (e4m3: in two blocks), [half] apart.
   SmallVector<Value> words[2];
-  int64_t blocks = (frag->split ? frag->cols / 2 : frag->cols) / 8;
+  int64_t blocks = frag->cols / frag->parts / 8;
   int64_t wordBlocks = codes ? 2 : 1;
   SmallVector<Value> elements = b.unpack(frag->regs);
   if (bytes == 4) {
@@ -128,12 +130,12 @@ LogicalResult PipelineEmitter::emitStore(StoreOp store) {
                              inner < 0 ? int64_t(1) : inner);
   bool ragged = inner < 0 || inner % frag->cols != 0 ||
                 divisor(store.getIndices()[1]) % frag->cols != 0;
-  Value split = frag->split
-                    ? arith::ExtUIOp::create(
-                          b, b.getI64Type(),
-                          b.mul(group, b.i32(frag->cols / 2)))
-                    : Value();
-  Value start = split ? b.add(col0, split) : col0;
+  Value start = col0;
+  if (frag->parts > 1)
+    start = b.add(start, arith::ExtUIOp::create(
+                             b, b.getI64Type(),
+                             b.mul(columnPart,
+                                   b.i32(frag->cols / frag->parts))));
   auto wide = [&](Value v) -> Value {
     return arith::ExtUIOp::create(b, b.getI64Type(), v);
   };

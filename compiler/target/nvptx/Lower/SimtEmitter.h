@@ -102,6 +102,9 @@ private:
   Value indexValue(TileIndex e);
   Value step(int64_t div); ///< floor(thread / div)
   TileIndex divide(TileIndex e, int64_t by, int64_t size);
+  /// The row of |by| elements that |e| lies in, as an index to define a result
+  /// at: threads whose |e| is not below |size| are given no row.
+  TileIndex rowOf(TileIndex e, int64_t by, int64_t size);
   TileIndex modulo(TileIndex e, int64_t by, int64_t size);
   TileIndex sum(TileIndex a, TileIndex c);
   llvm::SmallVector<TileIndex> coordinates(TileIndex e, Shape shape);
@@ -117,6 +120,9 @@ private:
   /// One element of an elementwise op, or a scalar op, on lowered operands.
   Value emitElement(mlir::Operation *op, mlir::ValueRange operands);
   Value constantElement(mlir::arith::ConstantOp op, TileIndex e);
+  /// Reports, once a kernel, that elements of |op| cannot be computed; a value
+  /// of |type| for the callers that carry on.
+  Value refuse(mlir::Operation *op, mlir::Type type, const llvm::Twine &why);
   Value fromWord(Value word, Type elementType, int64_t part);
   Value roundToBF16(Value x);
   /// The i32 with elements e, e+1 (bf16) or e .. e+3 (codes) of |tile|.

@@ -153,7 +153,7 @@ bool SimtEmitter::reduceRows(ReduceOp op, const Merge &merge) {
   };
   std::optional<TileIndex> row;
   for (TileIndex e : cover) {
-    TileIndex here = divide(e, length, size);
+    TileIndex here = rowOf(e, length, size);
     if (row && here.key() != row->key())
       finish(*row);
     row = here;
@@ -334,7 +334,7 @@ LogicalResult SimtEmitter::emitQuantize(QuantizeOp op) {
                                           scale);
       scale = b.select(isNan, scale, b.bitcast(b.getF32Type(), bits));
     }
-    TileIndex row = divide(run.front(), group, size);
+    TileIndex row = rowOf(run.front(), group, size);
     define(op.getScales(), row, scale);
     scalesCover.push_back(row);
 

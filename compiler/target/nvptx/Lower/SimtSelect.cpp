@@ -100,7 +100,9 @@ LogicalResult SimtEmitter::emitTopK(TopKOp op) {
     Candidates candidates;
     std::optional<TileIndex> row;
     for (TileIndex e : cover) {
-      TileIndex here = divide(e, length, size);
+      // Of a single row the whole warp gets the result.
+      TileIndex here =
+          rows == 1 ? TileIndex::of(0) : rowOf(e, length, size);
       if (row && here.key() != row->key()) {
         finish(candidates, lanes, *row);
         candidates = {};

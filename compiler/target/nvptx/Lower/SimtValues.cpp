@@ -66,6 +66,18 @@ TileIndex SimtEmitter::divide(TileIndex e, int64_t by, int64_t size) {
                                                 builder->i32(by))};
 }
 
+// divide() may name one row for all threads when those below |size| agree. A
+// result defined there would be taken for one that the others hold as well.
+TileIndex SimtEmitter::rowOf(TileIndex e, int64_t by, int64_t size) {
+  TileIndex row = divide(e, by, size);
+  e = e.simplified(threads);
+  int64_t last = e.lastStepBelow(size);
+  if (!row.isUniform() || e.isUniform() || e.dynamic ||
+      last >= e.lastStep(threads))
+    return row;
+  return {row.constant, size, e.div * (last + 1), {}};
+}
+
 TileIndex SimtEmitter::modulo(TileIndex e, int64_t by, int64_t size) {
   if (by == 1)
     return TileIndex::of(0);
@@ -326,11 +338,8 @@ Value SimtEmitter::compute(Value tile, TileIndex e) {
                                element(o.getEven(), half));
       })
       .Default([&](Operation *o) {
-        o->emitOpError("has no sm_90a lowering without a contraction");
-        failedEmission = true;
-        return LLVM::PoisonOp::create(
-                   *builder, computeType(typeOf(tile).getElementType()))
-            .getResult();
+        return refuse(o, computeType(typeOf(tile).getElementType()),
+                      "no instruction for it");
       });
 }
 

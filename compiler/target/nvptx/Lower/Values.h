@@ -25,19 +25,27 @@ using ElementFn = std::function<mlir::Value(mlir::Value, mlir::Value)>;
 /// columns of such a tile): row 16w + g + 8(i&1), column 4(i>>1) + q. Width 0 is
 /// a tile of one column: register i holds row 16w + g + 8i, in all four lanes of
 /// a quad. Rows from 64 on belong to the second warpgroup.
+///
+/// Transposed (`blocks` > 0, swap_ab): accumulators of the transposed product, in
+/// blocks of rows / 2 registers. Register i of block j of warpgroup v holds
+/// column 64(v blocks + j) + 16w + g + 8((i>>1)&1) and row 8(i>>2) + 2q + (i&1).
 struct Fragment {
   int64_t rows = 0, cols = 0;
   int64_t width = 0;
-  /// The columns are halved between two warpgroups; else both hold all.
-  bool split = false;
+  /// The columns are cut into so many parts, each in other warps; 1: the warps
+  /// of a row hold all of them.
+  int64_t parts = 1;
+  int64_t blocks = 0;
   mlir::Value regs; // a vector
 
   int64_t count() const {
-    return width == 0 ? 2 : (split ? cols / 2 : cols) / 2;
+    if (blocks)
+      return blocks * rows / 2;
+    return width == 0 ? 2 : cols / parts / 2;
   }
   bool sameLayout(const Fragment &other) const {
     return rows == other.rows && cols == other.cols && width == other.width &&
-           split == other.split;
+           parts == other.parts && blocks == other.blocks;
   }
 };
 

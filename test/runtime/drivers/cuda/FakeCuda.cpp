@@ -19,10 +19,12 @@ struct FakeEvent {
   unsigned recorded = 0, completed = 0;
 };
 struct FakeModule {
+  std::shared_ptr<const std::string> ptx;
   std::map<std::string, std::vector<size_t>> entries; // parameter sizes
 };
 struct FakeFunction {
   std::string name;
+  std::shared_ptr<const std::string> ptx;
   std::vector<size_t> sizes;
   int sharedLimit = 48 << 10;
 };
@@ -77,6 +79,36 @@ parseEntries(const std::string &ptx) {
   return entries;
 }
 
+/// Memory on the host, 0xcd at first.
+class HostMemory final : public FakeMemory {
+public:
+  DevicePointer allocate(size_t bytes) override {
+    void *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+    std::memset(memory, 0xcd, bytes);
+    return reinterpret_cast<DevicePointer>(memory);
+  }
+  void release(DevicePointer pointer) override { std::free(at(pointer)); }
+  void write(DevicePointer to, const void *from, size_t bytes) override {
+    std::memcpy(at(to), from, bytes);
+  }
+  void read(void *to, DevicePointer from, size_t bytes) override {
+    std::memcpy(to, at(from), bytes);
+  }
+  void fill(DevicePointer to, uint8_t value, size_t bytes) override {
+    std::memset(at(to), value, bytes);
+  }
+
+private:
+  static void *at(DevicePointer pointer) {
+    return reinterpret_cast<void *>(pointer);
+  }
+};
+
+FakeMemory &memory() {
+  static HostMemory host;
+  return state.memory ? *state.memory : host;
+}
+
 bool contains(const auto &table, auto address, size_t bytes) {
   auto found = table.upper_bound(address);
   if (found == table.begin())
@@ -103,7 +135,11 @@ extern "C" void fakeCudaReset() {
   capturing = false;
 }
 
-FAKE(cuInit, unsigned) { return state.initResult; }
+FAKE(cuInit, unsigned) {
+  if (fakeCudaInstall)
+    fakeCudaInstall();
+  return state.initResult;
+}
 FAKE(cuDriverGetVersion, int *version) {
   *version = state.driverVersion;
   return kSuccess;
@@ -135,6 +171,7 @@ FAKE(cuDeviceGetAttribute, int *value, int attribute, Device device) {
   *value = attribute == kComputeCapabilityMajor         ? d.major
            : attribute == kComputeCapabilityMinor       ? d.minor
            : attribute == kMultiprocessorCount          ? state.multiprocessors
+           : attribute == kL2CacheSize                  ? state.l2Bytes
            : attribute == kMaxSharedMemoryPerBlockOptin ? state.sharedOptin
                                                         : -1;
   return *value < 0 ? kInvalidValue : kSuccess;
@@ -165,9 +202,9 @@ FAKE(cuMemAlloc_v2, DevicePointer *pointer, size_t bytes) {
     return kInvalidValue;
   if (bytes > state.totalMemory - state.usedMemory)
     return kOutOfMemory;
-  void *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-  std::memset(memory, 0xcd, bytes);
-  *pointer = reinterpret_cast<DevicePointer>(memory);
+  *pointer = memory().allocate(bytes);
+  if (!*pointer)
+    return kOutOfMemory;
   deviceAllocations[*pointer] = bytes;
   state.usedMemory += bytes;
   ++state.counts.deviceAllocations;
@@ -181,7 +218,7 @@ FAKE(cuMemFree_v2, DevicePointer pointer) {
     return kInvalidValue;
   state.usedMemory -= found->second;
   deviceAllocations.erase(found);
-  std::free(reinterpret_cast<void *>(pointer));
+  memory().release(pointer);
   --state.counts.deviceAllocations;
   return kSuccess;
 }
@@ -190,8 +227,7 @@ FAKE(cuMemsetD8Async, DevicePointer pointer, unsigned char value, size_t bytes,
   NEED_CONTEXT;
   if (!contains(deviceAllocations, pointer, bytes))
     return kInvalidValue;
-  enqueue(
-      [=] { std::memset(reinterpret_cast<void *>(pointer), value, bytes); });
+  enqueue([=] { memory().fill(pointer, value, bytes); });
   return kSuccess;
 }
 FAKE(cuMemcpyHtoDAsync_v2, DevicePointer to, const void *from, size_t bytes,
@@ -201,7 +237,7 @@ FAKE(cuMemcpyHtoDAsync_v2, DevicePointer to, const void *from, size_t bytes,
     return kInvalidValue;
   if (!contains(hostAllocations, reinterpret_cast<uintptr_t>(from), bytes))
     ++state.pageableCopies;
-  enqueue([=] { std::memcpy(reinterpret_cast<void *>(to), from, bytes); });
+  enqueue([=] { memory().write(to, from, bytes); });
   return kSuccess;
 }
 FAKE(cuMemcpyDtoHAsync_v2, void *to, DevicePointer from, size_t bytes, Stream) {
@@ -210,7 +246,21 @@ FAKE(cuMemcpyDtoHAsync_v2, void *to, DevicePointer from, size_t bytes, Stream) {
     return kInvalidValue;
   if (!contains(hostAllocations, reinterpret_cast<uintptr_t>(to), bytes))
     ++state.pageableCopies;
-  enqueue([=] { std::memcpy(to, reinterpret_cast<void *>(from), bytes); });
+  enqueue([=] { memory().read(to, from, bytes); });
+  return kSuccess;
+}
+FAKE(cuMemcpyDtoDAsync_v2, DevicePointer to, DevicePointer from, size_t bytes,
+     Stream) {
+  NEED_CONTEXT;
+  if (!contains(deviceAllocations, to, bytes) ||
+      !contains(deviceAllocations, from, bytes))
+    return kInvalidValue;
+  state.deviceCopies.push_back(bytes);
+  enqueue([=] {
+    std::vector<uint8_t> moved(bytes);
+    memory().read(moved.data(), from, bytes);
+    memory().write(to, moved.data(), bytes);
+  });
   return kSuccess;
 }
 FAKE(cuMemHostAlloc, void **pointer, size_t bytes, unsigned) {
@@ -312,7 +362,8 @@ FAKE(cuModuleLoadDataEx, Module *module, const void *image, unsigned count,
         std::strcpy(static_cast<char *>(values[i]), state.jitLog.c_str());
     return state.moduleResult;
   }
-  auto *loaded = new FakeModule{parseEntries(text)};
+  auto *loaded = new FakeModule{std::make_shared<const std::string>(text),
+                                parseEntries(text)};
   if (loaded->entries.empty()) {
     delete loaded;
     return kInvalidImage;
@@ -329,11 +380,12 @@ FAKE(cuModuleUnload, Module module) {
 }
 FAKE(cuModuleGetFunction, Function *function, Module module, const char *name) {
   NEED_CONTEXT;
-  const auto &entries = reinterpret_cast<FakeModule *>(module)->entries;
+  const auto &loaded = *reinterpret_cast<FakeModule *>(module);
+  const auto &entries = loaded.entries;
   auto found = entries.find(name);
   if (found == entries.end())
     return kNotFound;
-  functions.push_back({name, found->second});
+  functions.push_back({name, loaded.ptx, found->second});
   *function = reinterpret_cast<Function>(&functions.back());
   return kSuccess;
 }
@@ -357,7 +409,7 @@ FAKE(cuLaunchKernelEx, const LaunchConfig *config, Function function,
       config->sharedBytes > static_cast<unsigned>(f.sharedLimit))
     return kInvalidValue;
   FakeLaunch launch{f.name, config->gridX, config->blockX, config->sharedBytes,
-                    false,  capturing};
+                    false,  capturing,      f.ptx,          f.sizes};
   for (unsigned i = 0; i < config->numAttributes; ++i)
     launch.overlaps |=
         config->attributes[i].id == kProgrammaticStreamSerialization &&
@@ -422,6 +474,15 @@ FAKE(cuTensorMapEncodeTiled, TensorMapBytes *map, int dataType, uint32_t rank,
       fmt::join(box, box + rank, "x"),
       fmt::join(elementStrides, elementStrides + rank, "x"), interleave,
       swizzle, l2Promotion, oobFill));
+  if (state.encode)
+    return state.encode({dataType,
+                         rank,
+                         reinterpret_cast<DevicePointer>(address),
+                         {extents, extents + rank},
+                         {strides, strides + rank - 1},
+                         {box, box + rank},
+                         swizzle},
+                        map);
   std::memset(map->opaque, 0, sizeof(map->opaque));
   std::memcpy(map->opaque, &address, sizeof(address));
   map->opaque[127] = static_cast<uint8_t>(state.tensorMaps.size());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,29 @@ struct FakeLaunch {
   unsigned grid, threads, shared;
   bool overlaps; // with the programmatic attribute
   bool captured; // into a graph
+  std::shared_ptr<const std::string> ptx;
+  std::vector<size_t> parameterBytes;
+};
+
+/// The arguments of cuTensorMapEncodeTiled.
+struct FakeTensorMap {
+  int dataType;
+  uint32_t rank;
+  DevicePointer address;
+  std::vector<uint64_t> extents, strides;
+  std::vector<uint32_t> box;
+  int swizzle;
+};
+
+/// Device memory; its functions are called when the device runs, in order.
+class FakeMemory {
+public:
+  virtual ~FakeMemory() = default;
+  virtual DevicePointer allocate(size_t bytes) = 0;
+  virtual void release(DevicePointer pointer) = 0;
+  virtual void write(DevicePointer to, const void *from, size_t bytes) = 0;
+  virtual void read(void *to, DevicePointer from, size_t bytes) = 0;
+  virtual void fill(DevicePointer to, uint8_t value, size_t bytes) = 0;
 };
 
 /// Objects that exist.
@@ -38,6 +62,7 @@ struct FakeCuda {
   size_t totalMemory = size_t(1) << 30;
   int sharedOptin = 232448;
   int multiprocessors = 132;
+  int l2Bytes = 1 << 20;
   // What fails.
   Result moduleResult = kSuccess;
   std::string jitLog;
@@ -51,9 +76,14 @@ struct FakeCuda {
   unsigned graphLaunches = 0, captures = 0, waits = 0;
   std::vector<int> optIns; // bytes of shared memory
   unsigned pageableCopies = 0;
+  std::vector<size_t> deviceCopies; // bytes of each copy within the device
   std::vector<std::string> tensorMaps;
   FakeCounts counts;
   size_t usedMemory = 0;
+  /// Null: the host's, and device addresses are pointers.
+  std::shared_ptr<FakeMemory> memory;
+  /// Empty: the map holds its address and its number.
+  std::function<Result(const FakeTensorMap &, TensorMapBytes *)> encode;
   /// Runs a kernel, with a pointer to each parameter.
   std::function<void(const FakeLaunch &launch, void *const *parameters)>
       execute;
@@ -64,3 +94,5 @@ struct FakeCuda {
 /// The state, which is as new after reset. Exported by the library.
 extern "C" hadal::cuda::FakeCuda *fakeCuda();
 extern "C" void fakeCudaReset();
+/// Called by cuInit where a library that contains the fake defines it.
+extern "C" void fakeCudaInstall() __attribute__((weak));

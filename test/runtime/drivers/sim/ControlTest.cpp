@@ -113,6 +113,56 @@ TEST(SimControl, FindingsOfMisusedBarriers) {
   EXPECT_GE(countOf(counts.report, FindingKind::barrierMisuse), 1u);
 }
 
+TEST(SimControl, BarrierAfterStoresBehindTheEnd) {
+  // Both halves of each warp store; one half's block stands behind the kernel,
+  // so that the other half comes to the barrier first and waits there.
+  LaneRun run = runLanes(
+      ".shared .align 4 .b8 s[256];\nmov.u32 %re, s;\n"
+      "shl.b32 %rb, %ra, 2; add.u32 %rb, %rb, %re;\n"
+      "and.b32 %rc, %ra, 16; setp.ne.u32 %p, %rc, 0;\n@%p bra AWAY;\n"
+      "st.shared.b32 [%rb], %ra;\n"
+      "JOIN: bar.sync 0;\n"
+      "xor.b32 %rb, %ra, 48; shl.b32 %rb, %rb, 2; add.u32 %rb, %rb, %re;\n"
+      "ld.shared.b32 %rd, [%rb]; bra END;\n"
+      "AWAY: add.u32 %rc, %ra, 1000; st.shared.b32 [%rb], %rc; bra JOIN;\n"
+      "END:",
+      "%rd", lanes(64, identity));
+  EXPECT_TRUE(run.report.clean()) << run.report.toString();
+  for (unsigned l = 0; l < 64; ++l)
+    EXPECT_EQ(run.out[l], (l ^ 48) + ((l ^ 48) & 16 ? 1000 : 0)) << l;
+}
+
+TEST(SimControl, BarrierAfterALoopOfDifferentLength) {
+  LaneRun run = runLanes(
+      ".shared .align 4 .b8 s[256];\nmov.u32 %re, s; mov.u32 %rc, 0;\n"
+      "shl.b32 %rb, %ra, 2; add.u32 %rb, %rb, %re;\n"
+      "LOOP: setp.ge.u32 %p, %rc, %ra;\n@%p bra DONE;\n"
+      "add.u32 %rc, %rc, 1; bra LOOP;\n"
+      "DONE: st.shared.b32 [%rb], %rc;\nbar.sync 0;\n"
+      "xor.b32 %rb, %ra, 32; shl.b32 %rb, %rb, 2; add.u32 %rb, %rb, %re;\n"
+      "ld.shared.b32 %rd, [%rb];",
+      "%rd", lanes(64, identity));
+  EXPECT_TRUE(run.report.clean()) << run.report.toString();
+  for (unsigned l = 0; l < 64; ++l)
+    EXPECT_EQ(run.out[l], l ^ 32);
+}
+
+TEST(SimControl, FindingsOfBarriersInDivergedCode) {
+  // One barrier in each arm; then lanes that exit beside waiting ones.
+  LaneRun arms = runLanes("mov.u32 %rd, 0; setp.lt.u32 %p, %ra, 7;\n"
+                          "@%p bra A;\nbar.sync 0;\nbra B;\n"
+                          "A: bar.sync 0;\nB:",
+                          "%rd", lanes(32, identity));
+  EXPECT_GE(countOf(arms.report, FindingKind::divergentAligned), 1u);
+  EXPECT_EQ(countOf(arms.report, FindingKind::deadlock), 0u);
+  LaneRun gone = runLanes("mov.u32 %rd, 0; setp.lt.u32 %p, %ra, 7;\n"
+                          "@%p bra A;\nbar.sync 0;\nA:",
+                          "%rd", lanes(32, identity));
+  EXPECT_EQ(countOf(gone.report, FindingKind::divergentAligned), 1u);
+  EXPECT_NE(gone.report.findings[0].text.find("exit"), std::string::npos)
+      << gone.report.toString();
+}
+
 TEST(SimControl, DeadlockNamesEveryWarp) {
   LaneRun run = runLanes("mov.u32 %rd, 0; setp.lt.u32 %p, %ra, 32;\n"
                          "@%p bra A;\nbar.sync 1, 64;\nbra B;\n"

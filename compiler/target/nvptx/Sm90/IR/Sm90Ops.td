@@ -270,7 +270,7 @@ def Sm90_MmaWaitOp : Sm90_Op<"mma_wait", [AttrSizedOperandSegments,
   let assemblyFormat = [{
     $accumulators (`still` $still^ `:` type($still))? (`keep` $keep^ `:` type($keep))?
     (`pending` $pending^)? attr-dict
-    `:` type($accumulators) `->` type($values) (`,` `still` type($inFlight)^)?
+    `:` type($accumulators) `->` type($values) (`still` type($inFlight)^)?
   }];
   let hasVerifier = 1;
 }

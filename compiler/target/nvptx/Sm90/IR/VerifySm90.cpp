@@ -184,7 +184,7 @@ LogicalResult Verifier::checkFencePublished(FenceAsyncOp fence) {
   for (Operation *op = fence->getNextNode(); op; op = op->getNextNode()) {
     if (isa<BarrierOp, NamedBarrierOp, ReleaseOp, CommitOp>(op))
       return success();
-    if (isa<MmaOp, TmaLoadOp>(op))
+    if (isa<MmaOp, TmaLoadOp, TmaGatherOp>(op))
       break;
   }
   return fence.emitOpError("is followed by no barrier before the next "

@@ -58,3 +58,18 @@ sm90.kernel @gemm(%y: !llvm.ptr<1>, %n: i64, %a: !sm90.tensor_map, %b: !sm90.ten
     sm90.named_barrier 1, 128
   }
 }
+
+// An accumulator stays in flight past a wait for an older one.
+// CHECK-LABEL: sm90.kernel @still
+sm90.kernel @still() attributes {threads = 128 : i64} {
+  %a = sm90.tile_alloc : !sm90.tile<64x64xbf16>
+  sm90.mma_fence
+  %p = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %a : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  %q = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %a : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  // CHECK: sm90.mma_wait %{{.*}} still %{{.*}} : !sm90.acc<32> pending 1 : !sm90.acc<32> -> vector<32xf32> still !sm90.acc<32>
+  // LLVM: wgmma.wait_group.sync.aligned 1;
+  %v, %f = sm90.mma_wait %p still %q : !sm90.acc<32> pending 1 : !sm90.acc<32> -> vector<32xf32> still !sm90.acc<32>
+  %w = sm90.mma_wait %f : !sm90.acc<32> -> vector<32xf32>
+}

@@ -1,0 +1,467 @@
+// swap_ab: D^T = W . X^T, for tiles of few tokens.
+//
+// wgmma multiplies 64 rows at least. With tokens as its rows a tile of 8 of them
+// wastes seven eighths of the products; with weights as its rows and tokens as
+// its 8..64 columns none is wasted, and a stage holds 8 rows of x instead of 64.
+// The fold runs on transposed accumulators: a scale of x belongs to a column, a
+// scale of the weight to a block of rows. Behind the fold the states pass through
+// shared memory into the layout of every other kernel, with the columns spread
+// over the warps that have no row, so that epilogues know nothing of it.
+#include "compiler/target/nvptx/Lower/Pipeline.h"
+#include "compiler/target/nvptx/Lower/PipelineEmitter.h"
+
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+
+namespace hadal::nvptx {
+
+using namespace hadal::tile;
+
+/// The most tokens of a tile, wgmma's columns.
+static constexpr int64_t kMaxTokens = 64;
+
+FailureOr<bool> swapsOperands(KernelOp kernel) {
+  Attribute word = kernel.getSchedule().getWords().get("swap_ab");
+  if (!word)
+    return false;
+  auto flag = dyn_cast<BoolAttr>(word);
+  if (!flag) {
+    kernel.emitOpError("has a schedule word swap_ab of ")
+        << word << ", not true or false";
+    return failure();
+  }
+  return flag.getValue();
+}
+
+LogicalResult refuseSwap(KernelOp kernel, StringRef reason) {
+  FailureOr<bool> swaps = swapsOperands(kernel);
+  if (succeeded(swaps) && *swaps)
+    return kernel.emitOpError("has no sm_90a lowering with swap_ab: ")
+           << reason;
+  return swaps;
+}
+
+//===----------------------------------------------------------------------===//
+// Plan
+//===----------------------------------------------------------------------===//
+
+static InFlightDiagnostic refuse(Operation *op) {
+  return op->emitOpError("has no sm_90a lowering with swap_ab: ");
+}
+
+/// Whether |op| makes no value of the tile that the fold accumulates.
+static bool isOutsideProduct(Operation *op) {
+  return isa<LoadOp, DotOp, DotScaledOp>(op) ||
+         llvm::none_of(op->getResultTypes(), [](Type type) {
+           return isa<RankedTensorType>(type);
+         });
+}
+
+static LogicalResult checkFold(FoldOp fold) {
+  Block &body = fold.getBody().front();
+  for (auto [i, value] : llvm::enumerate(body.getTerminator()->getOperands())) {
+    Operation *dot = value.getDefiningOp();
+    Value acc;
+    if (auto plain = dyn_cast_or_null<DotOp>(dot))
+      acc = plain.getAcc();
+    if (auto scaled = dyn_cast_or_null<DotScaledOp>(dot))
+      acc = scaled.getAcc();
+    if (!acc || acc != fold.getState()[i])
+      return refuse(fold) << "its state " << i
+                          << " is not the sum of one contraction a step";
+  }
+  for (Operation &op : body.without_terminator())
+    if (!isOutsideProduct(&op))
+      return refuse(&op) << "inside a fold it takes contractions only";
+  return success();
+}
+
+LogicalResult PipelineEmitter::planTransposed() {
+  int64_t columns = 0, step = 32;
+  bool reshapes = false;
+  WalkResult walk = kernel.walk([&](Operation *op) {
+    if (auto fold = dyn_cast<FoldOp>(op))
+      return failed(checkFold(fold)) ? WalkResult::interrupt()
+                                     : WalkResult::advance();
+    reshapes |= isa<SliceOp, ConcatOp, DeinterleaveOp, InterleaveOp>(op);
+    if (auto store = dyn_cast<StoreOp>(op))
+      if (store.getScales())
+        step = 64;
+    Value x, weights;
+    if (auto dot = dyn_cast<DotOp>(op)) {
+      if (dot.getTa() || !dot.getTb()) {
+        refuse(op) << "it takes a as [M, K] and b as [N, K]";
+        return WalkResult::interrupt();
+      }
+      x = dot.getA(), weights = dot.getB();
+    } else if (auto dot = dyn_cast<DotScaledOp>(op)) {
+      if (!dot.getSa()) {
+        op->emitOpError("has no sm_90a lowering without scales of a (W8A16); "
+                        "compile with --fp8=w8a8");
+        return WalkResult::interrupt();
+      }
+      x = dot.getA(), weights = dot.getB();
+    } else {
+      return WalkResult::advance();
+    }
+    auto type = cast<RankedTensorType>(op->getResult(0).getType());
+    int64_t rows = type.getDimSize(0), cols = type.getDimSize(1);
+    if (!isa<FoldOp>(op->getParentOp())) {
+      refuse(op) << "it is not in a fold";
+    } else if (!x.getDefiningOp<LoadOp>() || !weights.getDefiningOp<LoadOp>()) {
+      refuse(op) << "it takes whole loaded tiles as operands";
+    } else if (rows % 8 != 0 || rows > kMaxTokens) {
+      refuse(op) << "a tile of " << rows << " rows; it takes 8 to "
+                 << kMaxTokens << " in steps of 8";
+    } else if (cols % 8 != 0) {
+      refuse(op) << "a tile of " << cols << " columns, not a multiple of 8";
+    } else if (tileRows && (tileRows != rows || columns != cols)) {
+      refuse(op) << "results of " << tileRows << "x" << columns << " and "
+                 << rows << "x" << cols << " in one kernel";
+    } else {
+      tileRows = rows;
+      columns = cols;
+      // Weights first: a box of too many rows is theirs.
+      if (succeeded(planOperand(op, weights, false, llvm::alignTo(cols, 64))) &&
+          succeeded(planOperand(op, x, true, 0)))
+        return WalkResult::advance();
+    }
+    return WalkResult::interrupt();
+  });
+  if (walk.wasInterrupted())
+    return failure();
+  int64_t blocks = llvm::divideCeil(columns, 64);
+  warpgroups = blocks % 2 == 0 ? 2 : 1;
+  transposedBlocks = blocks / warpgroups;
+  transposedColumns = columns;
+  // Warps that have no row of the tile take some of its columns, as long as a
+  // quad keeps whole pieces of 16 bytes of each row. A change of shape needs
+  // all columns of a row in one quad.
+  int64_t parts = reshapes ? 1 : 4 * warpgroups / rowBlocks();
+  while (parts > 1 && columns % (step * parts) != 0)
+    parts /= 2;
+  columnParts = parts;
+  if (parts > 1)
+    splitColumns = columns;
+  return success();
+}
+
+int64_t PipelineEmitter::rowBlocks() const {
+  return tileRows <= 16 ? 1 : tileRows <= 32 ? 2 : 4;
+}
+
+// One store of a warp goes to 8 columns of 4 rows, two rows apart: with four
+// floats behind each row's columns those lie in 32 banks.
+int64_t PipelineEmitter::stagingPitch() const {
+  return llvm::alignTo(transposedColumns, 64) + 4;
+}
+
+int64_t PipelineEmitter::stagingBytes() const {
+  return tileRows * stagingPitch() * 4;
+}
+
+void PipelineEmitter::placeTransposed(Value warp) {
+  sm90::AsmBuilder &b = *builder;
+  blockColumn = rowInGroup;
+  int64_t blocks = rowBlocks();
+  Value row = b.bitAnd(warp, b.i32(blocks - 1));
+  rowInGroup = b.add(b.shl(row, 4), b.shr(lane, 2));
+  Value part = b.shr(b.add(warp, b.shl(group, 2)), llvm::Log2_64(blocks));
+  writes = {};
+  if (4 * warpgroups / blocks > columnParts) {
+    // The other warps compute what the last part does and write nothing.
+    writes = b.cmp(arith::CmpIPredicate::ult, part, b.i32(columnParts));
+    part = arith::MinUIOp::create(b, part, b.i32(columnParts - 1));
+  }
+  columnPart = part;
+}
+
+Fragment PipelineEmitter::transposedLayout(RankedTensorType type) const {
+  Fragment frag;
+  frag.rows = type.getDimSize(0);
+  frag.cols = type.getDimSize(1);
+  frag.width = 2;
+  frag.blocks = transposedBlocks;
+  return frag;
+}
+
+//===----------------------------------------------------------------------===//
+// Rows and scales
+//===----------------------------------------------------------------------===//
+
+bool PipelineEmitter::feedsDot(RowsOp rows) const {
+  return llvm::any_of(rows.getResult().getUsers(), [&](Operation *user) {
+    return sharedLoads.contains(user);
+  });
+}
+
+/// The token of each pair of this thread's columns: 8j + 2q + e at 2j + e.
+SmallVector<Value> PipelineEmitter::tokensOfThread() {
+  sm90::AsmBuilder &b = *builder;
+  SmallVector<Value> tokens;
+  Value first = b.shl(quadColumn, 1);
+  for (int64_t i = 0; i < tileRows / 4; ++i)
+    tokens.push_back(b.add(first, b.i32(8 * (i / 2) + i % 2)));
+  return tokens;
+}
+
+Value PipelineEmitter::tokenRows(RowsOp rows) {
+  sm90::AsmBuilder &b = *builder;
+  TileValue indices = tiles.lookup(rows.getIndices());
+  assert(indices.kind == TileValue::function &&
+         "the producer, which comes first, takes no others");
+  SmallVector<Value> sources;
+  for (Value token : tokensOfThread()) {
+    Value index = indices.fn(token, b.i32(0));
+    sources.push_back(index.getType().isInteger(64) ? b.trunc32(index) : index);
+  }
+  return b.pack(sources, VectorType::get({static_cast<int64_t>(sources.size())},
+                                         b.getI32Type()));
+}
+
+/// One scale of each of this thread's tokens, for each block of K in turn.
+Value PipelineEmitter::loadScalesOfTokens(LoadOp load,
+                                          ArrayRef<Value> indices) {
+  sm90::AsmBuilder &b = *builder;
+  const ViewRef &view = *views.find(load.getView())->second;
+  auto [blocks, pitch] = scaleColumns(load, view.type);
+  Value extent = view.source ? view.source->extents[0] : view.extents[0];
+  Value first = b.udiv(indices.back(), b.i64(view.type.getScaleCols()));
+  SmallVector<Value> tokens = tokensOfThread();
+  SmallVector<Value> values(tokens.size() * blocks);
+  for (auto [i, token] : llvm::enumerate(tokens)) {
+    Value row;
+    if (view.source)
+      row = arith::ExtSIOp::create(
+          b, b.getI64Type(),
+          LLVM::ExtractElementOp::create(b, view.gatherRegs, b.i32(i)));
+    else
+      row = b.add(indices[0],
+                  arith::ExtUIOp::create(b, b.getI64Type(), token));
+    Value inside = b.cmp(arith::CmpIPredicate::ult, row, extent);
+    row = arith::SelectOp::create(b, inside, row, b.i64(0));
+    Value base = byteOffset(view.scale, b.mul(row, b.i64(4 * pitch)));
+    for (int64_t kb = 0; kb < blocks; ++kb) {
+      Value at = arith::MinUIOp::create(b, b.add(first, b.i64(kb)),
+                                        b.i64(pitch - 1));
+      values[kb * tokens.size() + i] = loadGlobal(
+          b.getF32Type(), byteOffset(base, b.mul(at, b.i64(4))));
+    }
+  }
+  return b.pack(values, VectorType::get({static_cast<int64_t>(values.size())},
+                                        b.getF32Type()));
+}
+
+/// The scales of this thread's rows of the weight, for each block of K in turn:
+/// one per block of 64 rows where those lie in one scale block, else two (rows
+/// g and g + 8 of the warp's 16).
+Value PipelineEmitter::loadScalesOfBlocks(LoadOp load,
+                                          ArrayRef<Value> indices) {
+  sm90::AsmBuilder &b = *builder;
+  const ViewRef &view = *views.find(load.getView())->second;
+  auto [blocks, pitch] = scaleColumns(load, view.type);
+  int64_t block = view.type.getScaleRows();
+  int64_t n = view.type.getShape()[view.type.getRank() - 2];
+  int64_t scaleRows = (n + block - 1) / block;
+  bool whole = block % 64 == 0 &&
+               divisor(load.getIndices()[indices.size() - 2]) % 64 == 0;
+  int64_t halves = whole ? 1 : 2, perStep = transposedBlocks * halves;
+  Value base = view.scale;
+  if (indices.size() == 3)
+    base = byteOffset(base, b.mul(indices[0], b.i64(4 * scaleRows * pitch)));
+  Value row0 = indices[indices.size() - 2];
+  Value start = b.mul(group, b.i32(64 * transposedBlocks));
+  if (!whole)
+    start = b.add(start, blockColumn);
+  row0 = b.add(row0, arith::ExtUIOp::create(b, b.getI64Type(), start));
+  Value first = b.udiv(indices.back(), b.i64(view.type.getScaleCols()));
+  SmallVector<Value> values(perStep * blocks);
+  for (int64_t i = 0; i < perStep; ++i) {
+    int64_t offset = 64 * (i / halves) + 8 * (i % halves);
+    Value row = b.udiv(b.add(row0, b.i64(offset)), b.i64(block));
+    row = arith::MinUIOp::create(b, row, b.i64(scaleRows - 1));
+    Value line = byteOffset(base, b.mul(row, b.i64(4 * pitch)));
+    for (int64_t kb = 0; kb < blocks; ++kb) {
+      Value at = arith::MinUIOp::create(b, b.add(first, b.i64(kb)),
+                                        b.i64(pitch - 1));
+      values[kb * perStep + i] = loadGlobal(
+          b.getF32Type(), byteOffset(line, b.mul(at, b.i64(4))));
+    }
+  }
+  return b.pack(values,
+                VectorType::get({perStep * blocks}, b.getF32Type()));
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+SmallVector<Value> PipelineEmitter::multiplyTransposed(Value x, Value weights,
+                                                       int64_t kOffset,
+                                                       int64_t k,
+                                                       ValueRange accs) {
+  sm90::AsmBuilder &b = *builder;
+  Value xTile = tiles.lookup(x).value, wTile = tiles.lookup(weights).value;
+  auto xType = cast<sm90::TileType>(xTile.getType());
+  auto wType = cast<sm90::TileType>(wTile.getType());
+  auto sliceType = [&](sm90::TileType of, int64_t rows) {
+    return sm90::TileType::get(b.getContext(), rows, k, of.getElementType(),
+                               of.getPitchRows());
+  };
+  if (kOffset || xType.getCols() != k)
+    xTile = sm90::TileSliceOp::create(b, sliceType(xType, xType.getRows()),
+                                      xTile, Value(), Value(), 0, kOffset);
+  Value row = warpgroups > 1
+                  ? b.mul(group, b.i32(64 * transposedBlocks))
+                  : Value();
+  auto accType = sm90::AccType::get(b.getContext(), tileRows / 2);
+  SmallVector<Type> accTypes(accs.size(), accType);
+  auto fence = sm90::MmaFenceOp::create(b, accTypes, accs);
+  SmallVector<Value> products;
+  for (int64_t j = 0; j < transposedBlocks; ++j) {
+    Value block = wTile;
+    if (row || wType.getRows() != 64 || wType.getCols() != k)
+      block = sm90::TileSliceOp::create(b, sliceType(wType, 64), wTile, row,
+                                        Value(), 64 * j, kOffset);
+    Value acc = accs.empty() ? Value() : fence.getAccumulators()[j];
+    products.push_back(sm90::MmaOp::create(b, accType, block, Value(), xTile,
+                                           acc, /*b_mn=*/false));
+  }
+  sm90::MmaCommitOp::create(b);
+  SmallVector<Type> vectors(
+      products.size(), VectorType::get({tileRows / 2}, b.getF32Type()));
+  auto wait =
+      sm90::MmaWaitOp::create(b, vectors, TypeRange(), products, ValueRange(),
+                              ValueRange(), /*pending=*/0);
+  return SmallVector<Value>(wait.getValues());
+}
+
+/// Checks that wgmma takes |k| elements of |x| a block of K.
+static LogicalResult checkK(Operation *op, Value x, int64_t k) {
+  auto type = cast<sm90::TileType>(x.getType());
+  int64_t step = 32 / type.getElementBytes();
+  if (k % step != 0)
+    return refuse(op) << "K of " << k << " is not a multiple of " << step;
+  return success();
+}
+
+LogicalResult PipelineEmitter::emitDotTransposed(DotOp dot) {
+  FailureOr<Fragment> acc = materialize(dot, dot.getAcc());
+  int64_t k = cast<RankedTensorType>(dot.getA().getType()).getDimSize(1);
+  if (failed(acc) || failed(checkK(dot, tiles.lookup(dot.getA()).value, k)))
+    return failure();
+  SmallVector<Value> accs;
+  int64_t count = tileRows / 2;
+  for (int64_t j = 0; j < transposedBlocks; ++j)
+    accs.push_back(slice(acc->regs, j * count, count));
+  Value whole;
+  for (Value sum : multiplyTransposed(dot.getA(), dot.getB(), 0, k, accs))
+    whole = whole ? append(whole, sum) : sum;
+  acc->regs = whole;
+  setFragment(dot.getResult(), *acc);
+  return success();
+}
+
+// As emitDotScaled: each block of K from zero, then the promotion.
+LogicalResult PipelineEmitter::emitDotScaledTransposed(DotScaledOp dot) {
+  sm90::AsmBuilder &b = *builder;
+  FailureOr<Fragment> acc = materialize(dot, dot.getAcc());
+  if (failed(acc))
+    return failure();
+  TileValue sa = tiles.lookup(dot.getSa()), sb = tiles.lookup(dot.getSb());
+  if (sa.kind != TileValue::scales || sb.kind != TileValue::scales)
+    return refuse(dot) << "its scales are not those of loaded tiles";
+  int64_t k = cast<RankedTensorType>(dot.getA().getType()).getDimSize(1);
+  int64_t block = dot.getK(), steps = (k + block - 1) / block;
+  int64_t tokens = tileRows / 4, count = tileRows / 2;
+  int64_t perStep =
+      cast<VectorType>(sb.value.getType()).getNumElements() / steps;
+  int64_t halves = perStep / transposedBlocks;
+  SmallVector<Value> sums;
+  for (int64_t j = 0; j < transposedBlocks; ++j)
+    sums.push_back(slice(acc->regs, j * count, count));
+  for (int64_t kb = 0; kb < steps; ++kb) {
+    int64_t width = std::min(block, k - kb * block);
+    if (failed(checkK(dot, tiles.lookup(dot.getA()).value, width)))
+      return failure();
+    SmallVector<Value> products = multiplyTransposed(
+        dot.getA(), dot.getB(), kb * block, width, /*accs=*/{});
+    if (kb + 1 == steps)
+      releaseAfter(dot);
+    for (int64_t j = 0; j < transposedBlocks; ++j) {
+      // The products of the scales, per half of the rows and token.
+      SmallVector<int64_t> takeA, takeB, spread;
+      for (int64_t half = 0; half < halves; ++half)
+        for (int64_t t = 0; t < tokens; ++t) {
+          takeA.push_back(kb * tokens + t);
+          takeB.push_back(kb * perStep + j * halves + half);
+        }
+      Value both = arith::MulFOp::create(b, shuffle(sa.value, takeA),
+                                         shuffle(sb.value, takeB));
+      for (int64_t i = 0; i < count; ++i)
+        spread.push_back((halves == 2 ? ((i >> 1) & 1) * tokens : 0) +
+                         2 * (i >> 2) + (i & 1));
+      sums[j] =
+          math::FmaOp::create(b, products[j], shuffle(both, spread), sums[j]);
+    }
+  }
+  acc->regs = {};
+  for (Value sum : sums)
+    acc->regs = acc->regs ? append(acc->regs, sum) : sum;
+  setFragment(dot.getResult(), *acc);
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Back to rows
+//===----------------------------------------------------------------------===//
+
+Fragment PipelineEmitter::toRows(const Fragment &state, bool again) {
+  sm90::AsmBuilder &b = *builder;
+  int64_t pitch = stagingPitch();
+  auto at = [&](Value base, int64_t offset) -> Value {
+    Value pointer = LLVM::GEPOp::create(b, staging.getType(), b.getF32Type(),
+                                        staging, ArrayRef<LLVM::GEPArg>{base});
+    if (!offset)
+      return pointer;
+    return LLVM::GEPOp::create(
+        b, staging.getType(), b.getF32Type(), pointer,
+        ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset)});
+  };
+  if (again)
+    consumerBarrier();
+  Value first = b.add(b.mul(quadColumn, b.i32(2 * pitch)), blockColumn);
+  first = b.add(first, b.mul(group, b.i32(64 * state.blocks)));
+  SmallVector<Value> elements = b.unpack(state.regs);
+  int64_t perBlock = state.rows / 2;
+  for (int64_t i = 0; i < state.count(); ++i) {
+    int64_t r = i % perBlock;
+    LLVM::StoreOp::create(b, elements[i],
+                          at(first, (8 * (r >> 2) + (r & 1)) * pitch +
+                                        64 * (i / perBlock) +
+                                        8 * ((r >> 1) & 1)));
+  }
+  consumerBarrier();
+  Fragment frag = layoutOf(
+      RankedTensorType::get({state.rows, state.cols}, b.getF32Type()));
+  Value lines[2];
+  for (int64_t half = 0; half < 2; ++half) {
+    // Rows that do not exist repeat the last one; no store takes them.
+    Value row = arith::MinUIOp::create(b, fragmentRow(frag, 2 * half),
+                                       b.i32(state.rows - 1));
+    lines[half] = b.add(b.mul(row, b.i32(pitch)), fragmentCol(frag, 0));
+  }
+  auto pair = VectorType::get({2}, b.getF32Type());
+  SmallVector<Value> loaded;
+  for (int64_t i = 0; i < frag.count(); i += 2) {
+    Value both = LLVM::LoadOp::create(
+        b, pair, at(lines[fragmentHalf(frag, i)], 8 * (i >> 2)), 8);
+    llvm::append_range(loaded, b.unpack(both));
+  }
+  frag.regs =
+      b.pack(loaded, VectorType::get({frag.count()}, b.getF32Type()));
+  return frag;
+}
+
+} // namespace hadal::nvptx
