@@ -29,6 +29,8 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
   }
   target = sm90::KernelOp::create(outer, kernel.getLoc(), kernel.getSymName(),
                                   128 * (warpgroups + 1), slots);
+  if (ctasPerSm > 1)
+    target.setCtasPerSm(ctasPerSm);
   builder.emplace(kernel.getLoc(), context);
   sm90::AsmBuilder &b = *builder;
   b.setInsertionPointToEnd(&target.getBodyBlock());
