@@ -202,6 +202,7 @@ LogicalResult PipelineEmitter::plan() {
              << " bytes beside them exceed the shared memory of "
              << shared << " bytes";
   }
+  planMainFold();
   return success();
 }
 
