@@ -34,6 +34,8 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
     slots.push_back(pointer);
   target = sm90::KernelOp::create(outer, kernel.getLoc(), kernel.getSymName(),
                                   128 * (warpgroups + 1), slots);
+  if (ctasPerSm > 1)
+    target.setCtasPerSm(ctasPerSm);
   if (split > 1) {
     SplitLayout layout{128 * warpgroups, stateRegisters(), split};
     target.setCtasPerItem(split);

@@ -216,6 +216,7 @@ private:
   sm90::KernelOp target;
   std::optional<sm90::AsmBuilder> builder;
   int64_t warpgroups = 1;
+  int64_t ctasPerSm = 1; // that registers and shared memory are planned for
   int64_t tileRows = 0; // most rows of a dot's result
   /// Tiles of at most 64 rows and at least so many columns are cut by columns
   /// into |columnParts|, one in each warpgroup (transposed: in other warps).
