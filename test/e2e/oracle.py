@@ -162,7 +162,7 @@ class Oracle:
 
     def __init__(self, config, tensors, fp8="w8a16", attention="expanded",
                  activations="f64", inner_eps=1e-6, bf16_kv_b=False):
-        self.bf16_kv_b = bf16_kv_b
+        self.bf16_kv_b, self.activations = bf16_kv_b, activations
         self.config, self.tensors, self.mode = config, tensors, fp8
         self.attention, self.inner_eps = attention, inner_eps
         self.store = formats.round_bf16 if activations == "bf16" else lambda x: x
