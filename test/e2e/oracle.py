@@ -152,8 +152,8 @@ class Oracle:
     the cached latent and rotary key, P, and the outputs of attention and of the
     gated product. Scores, router, sums over experts and logits are not rounded;
     a norm sees the unrounded sum of a residual and its addend, and quantisation
-    sees unrounded rows where the producer is a norm, the gated product, or W_UV
-    with heads of whole groups of 128.
+    sees unrounded rows where the producer is a norm, the gated product, or the
+    attention (absorbed: W_UV) with heads of whole groups of 128.
     bf16_kv_b: a quantised kv_b_proj is dequantised to bf16 and multiplies
     unquantised rows, as on a GPU.
     inner_eps: epsilon of q_a_layernorm and kv_a_layernorm; the reference
@@ -187,7 +187,9 @@ class Oracle:
 
     def linear(self, name, x):
         """Returns x [.., K] times the transposed weight `name` [N, K]."""
-        if self.mode == "w8a8" and self.tensors[name][0] == "F8_E4M3":
+        plain = self.bf16_kv_b and ".kv_b_proj." in name
+        if (self.mode == "w8a8" and self.tensors[name][0] == "F8_E4M3"
+                and not plain):
             codes, scales = formats.quantize_activations(x, self.ue8m0)
             wide = np.repeat(scales, formats.BLOCK, -1)[..., : x.shape[-1]]
             x = formats.E4M3[codes].astype(np.float64) * wide.astype(np.float64)
@@ -259,7 +261,7 @@ class Oracle:
             out = np.einsum("hts,shd->thd", p, kv[..., nope:])
         out = out.reshape(rows, heads * value)
         # Heads of whole scale groups are quantised where they are computed.
-        whole = self.attention == "absorbed" and value % formats.BLOCK == 0
+        whole = value % formats.BLOCK == 0
         out = self.stored(out) if whole else self.store(out)
         return self.store(self.linear(at + "o_proj.weight", out))
 

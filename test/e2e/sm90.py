@@ -38,21 +38,22 @@ TINY = os.path.join(HERE, "../../models/tiny")
 # W8A8, and W8A8 with ragged widths.
 MODELS = ["tiny", "v3", "v2-lite", "v3-fp8", "v3-ragged-fp8"]
 MORE = ["dense", "v3.1-fp8", "kimi-fp8"]
+EXPANDED = ["v3-fp8"]  # of --quick, in the expanded form of attention too
 BATCH = 8  # prompts of one run
 
 
 class Model:
-    """A configuration, its oracle, and its prompts."""
+    """A configuration, its oracle in one form of attention, and its prompts."""
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, attention):
+        self.name, self.attention = name, attention
         if name == "tiny":
             self.config, self.tensors = formats.read_checkpoint(TINY)
         else:
             self.config = make_configs.CONFIGS[name][0]
             self.tensors = make_configs.make_tensors(name)
         self.fp8 = "w8a8" if "quantization_config" in self.config else None
-        self.oracle = oracle_of(self.config, self.tensors)
+        self.oracle = oracle_of(self.config, self.tensors, attention)
         self.known = {}
 
     def prompts(self, count, length):
@@ -74,9 +75,9 @@ class Model:
         return self.known[key]
 
 
-def oracle_of(config, tensors):
+def oracle_of(config, tensors, attention):
     fp8 = "w8a8" if "quantization_config" in config else "w8a16"
-    return Oracle(config, tensors, fp8, "absorbed", "bf16", bf16_kv_b=True)
+    return Oracle(config, tensors, fp8, attention, "bf16", bf16_kv_b=True)
 
 
 def joined(results, what):
@@ -109,17 +110,17 @@ def one_layer(model, index, inputs):
     return config, tensors
 
 
-def device_logits(tools, directory, rows):
+def device_logits(tools, directory, attention, rows):
     """Compiles the checkpoint in `directory` once and runs `rows` in batches;
     returns logits [positions, vocab]."""
-    artifact, found = directory + ".hadal", []
+    artifact, found = f"{directory}-{attention}.hadal", []
     path = os.path.join(tools.work, "logits.npy")
     if not os.path.exists(artifact):
         tools.call(
             "hadal-compile", directory, "-o", artifact, "--target=sm_90a",
             "--max-batch-size", BATCH, "--max-seq-len", 512,
             "--decode-buckets=1,8", "--prefill-buckets=128",
-            "--attention=absorbed", "--kernel-cache",
+            "--attention", attention, "--kernel-cache",
             os.path.join(tools.work, "kernels"))
     for begin in range(0, len(rows), BATCH):
         text = ";".join(
@@ -154,7 +155,7 @@ def check_layer(tools, model, index):
     results = model.expected(8, 40)
     inputs = np.concatenate([result["hidden"][index] for result in results])
     config, tensors = one_layer(model, index, inputs)
-    directory = os.path.join(tools.work, f"{model.name}-layer{index}")
+    directory = os.path.join(tools.work, f"{model.name}-{model.attention}-{index}")
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, "config.json"), "w") as file:
         json.dump(config, file)
@@ -162,9 +163,10 @@ def check_layer(tools, model, index):
         os.path.join(directory, "model.safetensors"), tensors)
     length = len(results[0]["margin"])
     rows = [list(range(i * length, (i + 1) * length)) for i in range(len(results))]
-    oracle = oracle_of(config, tensors)
+    oracle = oracle_of(config, tensors, model.attention)
     want = joined([oracle.run(row) for row in rows], "logits")
-    distance = one_minus_cos(device_logits(tools, directory, rows), want)
+    distance = one_minus_cos(
+        device_logits(tools, directory, model.attention, rows), want)
     if tools.device == "cuda" and model.fp8:
         kept = np.ones(len(distance), bool)
         return np.median(distance) < 2e-3, described(distance, kept)
@@ -178,7 +180,8 @@ def check_whole(tools, model, count, length):
     rows, results = model.prompts(count, length), model.expected(count, length)
     want, margin = joined(results, "logits"), joined(results, "margin")
     distance = one_minus_cos(
-        device_logits(tools, directory_of(tools, model), rows), want)
+        device_logits(tools, directory_of(tools, model), model.attention, rows),
+        want)
     if model.fp8:
         kept = np.ones(len(distance), bool)
         good = np.median(distance) < (1e-3 if length <= 10 else 2e-3)
@@ -190,9 +193,12 @@ def check_whole(tools, model, count, length):
 
 
 def run(tools, report, quick):
-    for name in MODELS if quick else MODELS + MORE:
-        model = Model(name)
-        kind = f"{name} {tools.device} bf16" + " w8a8" * bool(model.fp8)
+    whole = MODELS if quick else MODELS + MORE
+    for name, attention in [(name, "absorbed") for name in whole] + [
+            (name, "expanded") for name in (EXPANDED if quick else whole)]:
+        model = Model(name, attention)
+        kind = f"{name} {tools.device} {attention} bf16" + (
+            " w8a8" if model.fp8 else "")
         for index in range(model.config["num_hidden_layers"]):
             report.row(f"{kind} layer {index}",
                        lambda m=model, i=index: check_layer(tools, m, i))

@@ -42,8 +42,8 @@ TEST(SafetensorsHeader, ReadsTensorsAndSkipsMetadata) {
 }
 
 TEST(SafetensorsHeader, RefusesLies) {
-  expectBad("not json", 0, "not valid JSON");
-  expectBad("[]", 0, "not a JSON object");
+  expectBad("not json", 0, "the header is not valid JSON");
+  expectBad("[]", 0, "the header is not a JSON object");
   expectBad(R"({"a":1})", 0, "not an object");
   expectBad(entry(R"("shape":[1],"data_offsets":[0,4])"), 4, "no dtype");
   expectBad(entry(R"("dtype":"Q4","shape":[1],"data_offsets":[0,4])"), 4,
@@ -70,7 +70,7 @@ TEST(SafetensorsHeader, RefusesHolesOverlapsAndTruncation) {
   expectBad(entry(R"("dtype":"F32","shape":[2],"data_offsets":[0,8])"), 4,
             "truncated");
   expectBad(entry(R"("dtype":"F32","shape":[1],"data_offsets":[0,4])"), 9,
-            "the file holds 9");
+            "4 bytes of data, the file holds 9");
 }
 
 /// A directory of files for readCheckpoint.
@@ -151,7 +151,7 @@ TEST_F(CheckpointDirectory, RefusesAnIndexThatNamesAnotherTensor) {
   writeTensor("a.safetensors", "x");
   write("model.safetensors.index.json",
         R"({"weight_map":{"x":"a.safetensors","y":"a.safetensors"}})");
-  expectBad("places tensor 'y' there");
+  expectBad("the index places tensor 'y' there, the file does not hold it");
 }
 
 TEST_F(CheckpointDirectory, RefusesATensorThatTheIndexLeavesOut) {
@@ -165,27 +165,27 @@ TEST_F(CheckpointDirectory, RefusesATensorThatTheIndexLeavesOut) {
 TEST_F(CheckpointDirectory, RefusesPathsInTheIndex) {
   write("model.safetensors.index.json",
         R"({"weight_map":{"x":"../a.safetensors"}})");
-  expectBad("same directory");
+  expectBad("tensor 'x' must name a file of the same directory");
 }
 
 TEST_F(CheckpointDirectory, RefusesAnIndexWithoutAMap) {
   write("model.safetensors.index.json", "{}");
-  expectBad("weight_map");
+  expectBad("has no 'weight_map' object");
 }
 
 TEST_F(CheckpointDirectory, RefusesALyingHeaderLength) {
   write("a.safetensors", prefix(uint64_t(1) << 60) + "{}");
-  expectBad("the header claims");
+  expectBad("the header claims 1152921504606846976 bytes, the file has 2");
 }
 
 TEST_F(CheckpointDirectory, RefusesATinyFile) {
   write("a.safetensors", "abc");
-  expectBad("too few");
+  expectBad("3 bytes are too few for a safetensors file");
 }
 
 TEST_F(CheckpointDirectory, RefusesAnEmptyHeader) {
   write("a.safetensors", prefix(0));
-  expectBad("empty");
+  expectBad("the header is empty");
 }
 
 } // namespace

@@ -200,13 +200,18 @@ TEST(ModelConfig, AnEosListIsKept) {
 }
 
 TEST(ModelConfig, RefusesWhatIsNotJson) {
-  auto text = parseModelConfig("{", "config.json");
-  EXPECT_NE(llvm::toString(text.takeError()).find("H1001"), std::string::npos);
-  auto array = parseModelConfig("[]", "config.json");
-  EXPECT_NE(llvm::toString(array.takeError()).find("H1001"), std::string::npos);
-  auto absent = loadModelConfig("/nonexistent");
-  EXPECT_NE(llvm::toString(absent.takeError()).find("H1001"),
-            std::string::npos);
+  auto expectBad = [](llvm::Expected<ModelConfig> config, const char *part) {
+    ASSERT_FALSE(static_cast<bool>(config)) << "parsed; expected " << part;
+    std::string text = llvm::toString(config.takeError());
+    EXPECT_NE(text.find("H1001"), std::string::npos) << text;
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  };
+  expectBad(parseModelConfig("{", "config.json"), "config.json: not valid JSON");
+  expectBad(parseModelConfig("[]", "config.json"),
+            "config.json: must hold a JSON object");
+  expectBad(loadModelConfig("/nonexistent"),
+            "/nonexistent: cannot be read: No such file or directory; a model "
+            "directory holds a config.json");
 }
 
 TEST(ModelConfig, RefusesMissingFields) {
@@ -237,6 +242,11 @@ TEST(ModelConfig, RefusesWrongTypesAndRanges) {
   inner["factor"] = -1;
   expectError(with("rope_scaling", std::move(inner)), 1003,
               "'rope_scaling.factor'");
+}
+
+TEST(ModelConfig, RefusesAnotherDtypeInDeepseeksSpelling) {
+  expectError(json::Object{{"dim", 7168}, {"dtype", "int4"}}, 1005,
+              "'dtype' must be \"bf16\" or \"fp8\"");
 }
 
 TEST(ModelConfig, RefusesContradictions) {

@@ -225,7 +225,8 @@ void checkStale(Exec &x, uint32_t lanes, const uint64_t *addresses,
 }
 
 uint32_t gatherGlobal(Exec &x, uint32_t lanes, const uint64_t *addresses,
-                      Space space, unsigned bytes, LaneData &data) {
+                      Space space, unsigned bytes, LaneData &data,
+                      AccessKind kind) {
   lanes = inGlobal(x, lanes, addresses, space, bytes, false);
   if (!lanes)
     return 0;
@@ -248,19 +249,27 @@ uint32_t gatherGlobal(Exec &x, uint32_t lanes, const uint64_t *addresses,
   } else {
     fillDefined(lanes, data);
   }
-  if (!x.cta.dependenciesDone && memory.hasStale())
-    checkStale(x, lanes, addresses, bytes, false, &data);
+  if ((lanes & ~x.warp.dependent) && memory.hasStale())
+    checkStale(x, lanes & ~x.warp.dependent, addresses, bytes, false, &data);
+  if (x.cta.globalMonitor)
+    x.cta.globalMonitor->access(x, lanes, addresses, bytes,
+                                kind == AccessKind::read
+                                    ? AccessKind::read
+                                    : AccessKind::strongRead);
   return lanes;
 }
 
 uint32_t scatterGlobal(Exec &x, uint32_t lanes, const uint64_t *addresses,
-                       Space space, unsigned bytes, const LaneData &data) {
+                       Space space, unsigned bytes, const LaneData &data,
+                       AccessKind kind) {
   lanes = inGlobal(x, lanes, addresses, space, bytes, true);
   if (!lanes)
     return 0;
   Memory &memory = *x.cta.launch.memory;
-  if (!x.cta.dependenciesDone && memory.hasStale())
-    checkStale(x, lanes, addresses, bytes, true, nullptr);
+  if ((lanes & ~x.warp.dependent) && memory.hasStale())
+    checkStale(x, lanes & ~x.warp.dependent, addresses, bytes, true, nullptr);
+  if (x.cta.globalMonitor)
+    x.cta.globalMonitor->access(x, lanes, addresses, bytes, kind);
   if (isContiguous(lanes, addresses, bytes)) {
     memory.noteWrite(addresses[0], 32 * bytes);
     memory.markDefined(addresses[0], 32 * bytes);
@@ -515,7 +524,8 @@ uint32_t gather(Exec &x, uint32_t lanes, const uint64_t *addresses, Space space,
                       case Space::param:
                         return gatherParam(x, part, plain, bytes, data);
                       default:
-                        return gatherGlobal(x, part, plain, s, bytes, data);
+                        return gatherGlobal(x, part, plain, s, bytes, data,
+                                            kind);
                       }
                     });
   for (uint32_t rest = wanted & ~lanes; rest; rest &= rest - 1) {
@@ -548,7 +558,7 @@ uint32_t scatter(Exec &x, uint32_t lanes, const uint64_t *addresses,
                        s, bytes, true);
           return 0;
         default:
-          return scatterGlobal(x, part, plain, s, bytes, data);
+          return scatterGlobal(x, part, plain, s, bytes, data, kind);
         }
       });
 }

@@ -35,6 +35,12 @@ void AsyncQueue::complete(Ticket ticket) {
       return performAt(i);
 }
 
+void AsyncQueue::readSources(Ticket ticket) {
+  for (Entry &entry : pending)
+    if (entry.ticket == ticket)
+      return entry.operation->readSources(cta);
+}
+
 bool AsyncQueue::completeFor(uint32_t mbarrier) {
   for (size_t i = 0; i < pending.size(); ++i)
     if (pending[i].operation->mbarrier() == mbarrier) {

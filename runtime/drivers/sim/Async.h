@@ -16,6 +16,8 @@ public:
   virtual ~AsyncOperation() = default;
   /// Reads its sources, writes its results, credits its mbarrier.
   virtual void perform(Cta &cta) = 0;
+  /// Only reads its sources; perform() comes later.
+  virtual void readSources(Cta &) {}
   /// The shared address of the mbarrier of |cta| that it credits, 0 for none.
   virtual uint32_t mbarrier() const { return 0; }
   /// For messages: "cp.async.bulk.tensor of line 12".
@@ -34,6 +36,8 @@ public:
   bool isPending(Ticket ticket) const;
   /// Performs |ticket| if it is still pending.
   void complete(Ticket ticket);
+  /// Makes |ticket| read its sources if it is still pending.
+  void readSources(Ticket ticket);
   /// Performs the oldest pending operation that credits |mbarrier|.
   bool completeFor(uint32_t mbarrier);
   /// Performs the oldest pending operation.

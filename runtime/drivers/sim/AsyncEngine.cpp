@@ -14,7 +14,8 @@ void AsyncEngine::finish() {
     const Warp &warp = cta.warps[thread / 32];
     auto unread = [&](const std::vector<BulkRecord> &records) {
       for (const BulkRecord &record : records)
-        cta.report(FindingKind::unfinishedAsync, warp, record.pc,
+        if (!record.readDone)
+          cta.report(FindingKind::unfinishedAsync, warp, record.pc,
                    1u << thread % 32, 0,
                    "the thread exits without waiting for its bulk copy; "
                    "cp.async.bulk.wait_group must come first");
@@ -74,6 +75,8 @@ bool AsyncEngine::touchesBarrier(uint32_t begin, uint32_t end) const {
 void AsyncEngine::phaseCompleted(BarrierObject &object, uint64_t phase) {
   std::swap(object.completed[phase & 1], object.pending);
   object.pending.clear();
+  object.dependent[phase & 1] = object.dependentPending;
+  object.dependentPending = false;
   ++cta.cluster.events;
 }
 
@@ -104,6 +107,7 @@ void AsyncEngine::initialise(const Place &place, uint32_t address,
   object->pending.clear();
   object->completed[0].clear();
   object->completed[1].clear();
+  object->dependentPending = object->dependent[0] = object->dependent[1] = false;
   lowest = std::min(lowest, address);
   highest = std::max(highest, address + 8);
 }

@@ -28,13 +28,18 @@ struct BarrierObject {
   /// Releases of the current phase, and of the last one of each parity.
   SyncClock pending;
   SyncClock completed[2];
+  /// Whether a thread of Warp::dependent is among the arrivals, likewise.
+  bool dependentPending = false;
+  bool dependent[2] = {};
 };
 
 /// A bulk copy of a thread's bulk group.
 struct BulkRecord {
   AsyncQueue::Ticket ticket = 0;
+  /// The race detector's operations: of the reads and of the writes.
   bool tracked = false;
-  RaceDetector::Operation operation = 0;
+  RaceDetector::Operation reads = 0, writes = 0;
+  bool readDone = false; ///< the thread knows that the source was read
   uint32_t pc = 0;
 };
 

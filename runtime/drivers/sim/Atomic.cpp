@@ -38,7 +38,7 @@ template <typename T> T apply(Atomic op, T old, T b, T c) {
 }
 
 /// op: 0 d or noOperand, 1 address, 2 b, 3 c or noOperand. sub = Space | wide
-/// << 4, aux = Atomic.
+/// << 4, aux = Atomic, aux2 = memory order.
 template <typename T> Flow atomicHandler(Exec &x, const Instruction &i) {
   uint64_t addresses[32];
   uint32_t lanes = laneAddresses(x, i.op[1], i.sub & 16, i.imm, addresses);
@@ -70,6 +70,10 @@ template <typename T> Flow atomicHandler(Exec &x, const Instruction &i) {
     store.allDefined = !undefined;
     store.defined[l] = undefined ? 0 : full;
     scatter(x, 1u << l, addresses, space, sizeof(T), store, AccessKind::atomic);
+    if (x.cta.globalMonitor &&
+        (space == Space::global || space == Space::generic))
+      x.cta.globalMonitor->synchronise(x, 1u << l, addresses, true, true,
+                                       static_cast<uint8_t>(i.aux2));
   }
   if (i.op[0] != noOperand) {
     Slot<T> *d = x.out<T>(i.op[0]);
@@ -85,8 +89,13 @@ Status decodeAtomic(DecodeContext &c) {
   bool returns = c.parsed.opcode == "atom";
   if (c.take("async"))
     return c.refuse("red.async is not modelled");
-  c.takeOne({"relaxed", "acquire", "release", "acq_rel"});
-  c.takeOne({"cta", "cluster", "gpu", "sys"});
+  static constexpr uint8_t orders[] = {0, order::acquire, order::release,
+                                       order::acquire | order::release};
+  int memoryOrder = c.takeOne({"relaxed", "acquire", "release", "acq_rel"});
+  int scope = c.takeOne({"cta", "cluster", "gpu", "sys"});
+  // The default is .relaxed.gpu.
+  c.out.aux2 = order::strong | (memoryOrder < 0 ? 0 : orders[memoryOrder]) |
+               (scope < 0 || scope >= 2 ? order::wide : 0);
   int space = c.takeOne({"global", "shared::cluster", "shared::cta", "shared"});
   c.out.sub = static_cast<uint8_t>(space < 0    ? Space::generic
                                    : space == 0 ? Space::global

@@ -74,7 +74,7 @@ bool makeTransfer(Exec &x, const Instruction &i, unsigned lane,
   transfer.warp = x.warp.index;
   transfer.pc = x.pc;
   transfer.lanes = 1u << lane;
-  transfer.early = !x.cta.dependenciesDone;
+  transfer.early = !(x.warp.dependent >> lane & 1);
   transfer.name = x.cta.kernel.mnemonics[x.pc].c_str();
   if (i.sub & isTensor) {
     if (!readMap(x, lane, o.global[lane], i.sub & mapIsParameter,
@@ -300,14 +300,17 @@ Flow storeHandler(Exec &x, const Instruction &i) {
     }
     BulkRecord record;
     record.pc = x.pc;
-    if (auto operation = beginOperation(x)) {
+    std::optional<RaceDetector::Operation> writes;
+    if (auto reads = beginOperation(x)) {
+      writes = beginOperation(x);
       record.tracked = true;
-      record.operation = *operation;
-      x.cta.engine->races()->asyncAccess(*operation, x.warp, x.pc, address,
+      record.reads = *reads;
+      record.writes = *writes;
+      x.cta.engine->races()->asyncAccess(*reads, x.warp, x.pc, address,
                                          transfer.bytes(), Access::read);
     }
     record.ticket = x.cta.async.issue(std::make_unique<BulkStore>(
-        std::move(transfer), address, reduction, type));
+        std::move(transfer), address, reduction, type, writes));
     x.cta.engine->bulkGroups(x.warp, lane).open.push_back(record);
   }
   return Flow::next;
@@ -323,21 +326,38 @@ Flow commitHandler(Exec &x, const Instruction &) {
   return Flow::next;
 }
 
-/// imm = groups that may stay pending. wait_group.read completes the whole
-/// copy too, which no other thread can tell.
+/// imm = groups that may stay pending, sub: 1 = .read, which completes what a
+/// copy reads of shared memory and not what it writes.
 Flow waitHandler(Exec &x, const Instruction &i) {
   RaceMonitor *races = x.cta.engine->races();
+  auto known = [&](RaceDetector::Operation operation) {
+    races->detector().acquireAsync(races->agent(x.warp.index), operation);
+    races->detector().retireAsync(operation);
+  };
+  auto waitRead = [&](BulkRecord &record) {
+    if (record.readDone)
+      return;
+    record.readDone = true;
+    x.cta.async.readSources(record.ticket);
+    if (races && record.tracked)
+      known(record.reads);
+  };
   for (uint32_t rest = x.mask; rest; rest &= rest - 1) {
     BulkGroups &groups = x.cta.engine->bulkGroups(
         x.warp, static_cast<unsigned>(std::countr_zero(rest)));
-    while (groups.closed.size() > static_cast<uint64_t>(i.imm)) {
-      for (const BulkRecord &record : groups.closed.front()) {
+    const auto pending = static_cast<size_t>(i.imm);
+    if (i.sub) {
+      for (size_t g = 0; g + pending < groups.closed.size(); ++g)
+        for (BulkRecord &record : groups.closed[g])
+          waitRead(record);
+      continue;
+    }
+    while (groups.closed.size() > pending) {
+      for (BulkRecord &record : groups.closed.front()) {
+        waitRead(record);
         x.cta.async.complete(record.ticket);
-        if (!races || !record.tracked)
-          continue;
-        races->detector().acquireAsync(races->agent(x.warp.index),
-                                       record.operation);
-        races->detector().retireAsync(record.operation);
+        if (races && record.tracked)
+          known(record.writes);
       }
       groups.closed.pop_front();
     }
@@ -348,7 +368,7 @@ Flow waitHandler(Exec &x, const Instruction &i) {
 Flow prefetchHandler(Exec &, const Instruction &) { return Flow::next; }
 
 Status decodeGroups(DecodeContext &c, bool waits) {
-  c.take("read");
+  c.out.sub = c.take("read");
   HADAL_RETURN_IF_ERROR(c.expectOperands(waits, waits));
   if (waits) {
     HADAL_ASSIGN_OR_RETURN(c.out.imm, c.immediate(0));

@@ -67,8 +67,19 @@ bool checkGlobal(Cta &cta, const BulkTransfer &transfer, const BoxRow &row,
   return true;
 }
 
-void readRow(Cta &cta, const BulkTransfer &transfer, const BoxRow &row,
-             RowBuffer &buffer) {
+/// Tells the monitor of global memory, if there is one.
+void noteGlobal(Cta &cta, const BulkTransfer &transfer,
+                const std::optional<RaceDetector::Operation> &operation,
+                uint64_t address, uint64_t bytes, Access access) {
+  if (cta.globalMonitor && operation)
+    cta.globalMonitor->asyncAccess(*operation, cta.warps[transfer.warp],
+                                   transfer.pc, transfer.lanes, address, bytes,
+                                   access);
+}
+
+void readRow(Cta &cta, const BulkTransfer &transfer,
+             const std::optional<RaceDetector::Operation> &operation,
+             const BoxRow &row, RowBuffer &buffer) {
   const unsigned element = transfer.map.elementBytes();
   fill(transfer.map, buffer);
   uint64_t bytes = uint64_t{row.valid} * element;
@@ -84,6 +95,7 @@ void readRow(Cta &cta, const BulkTransfer &transfer, const BoxRow &row,
   copyDefined(memory, row.global, bytes,
               buffer.defined.data() + size_t{row.first} * element);
   cta.launch.report.statistics.globalLoadBytes += bytes;
+  noteGlobal(cta, transfer, operation, row.global, bytes, Access::read);
 }
 
 /// Moves the 16-byte chunks of a row between |buffer| and swizzled shared
@@ -115,7 +127,7 @@ void BulkLoad::perform(Cta &cta) {
   RowBuffer buffer(size_t{map.box[0]} * element);
   forEachBoxRow(map, std::span(transfer.coords).first(map.rank),
                 [&](const BoxRow &row) {
-                  readRow(cta, transfer, row, buffer);
+                  readRow(cta, transfer, operation, row, buffer);
                   for (const LoadTarget &target : targets)
                     forEachChunk(map, target.address, row.lin,
                                  buffer.bytes.size(),
@@ -147,54 +159,65 @@ void BulkSend::perform(Cta &cta) {
     cta.engine->races()->detector().retireAsync(*operation);
 }
 
-void BulkStore::perform(Cta &cta) {
+void BulkStore::readSources(Cta &cta) {
+  if (!bytes.empty())
+    return;
   const TensorMapDesc &map = transfer.map;
-  const unsigned element = map.elementBytes();
+  bytes.resize(transfer.bytes());
+  defined.resize(bytes.size());
+  forEachBoxRow(map, std::span(transfer.coords).first(map.rank),
+                [&](const BoxRow &row) {
+                  forEachChunk(
+                      map, address, row.lin,
+                      size_t{map.box[0]} * map.elementBytes(),
+                      [&](size_t at, uint32_t shared) {
+                        std::memcpy(&bytes[row.lin + at], cta.shared.at(shared),
+                                    16);
+                        std::memcpy(&defined[row.lin + at],
+                                    cta.shared.definedAt(shared), 16);
+                      });
+                });
+}
+
+void BulkStore::writeRow(Cta &cta, const BoxRow &row, const Place &place) {
+  const unsigned element = transfer.map.elementBytes();
   Memory &memory = *cta.launch.memory;
-  Place place = transfer.place(cta);
-  RowBuffer buffer(size_t{map.box[0]} * element);
-  forEachBoxRow(
-      map, std::span(transfer.coords).first(map.rank), [&](const BoxRow &row) {
-        uint64_t bytes = uint64_t{row.valid} * element;
-        if (!bytes || !checkGlobal(cta, transfer, row, bytes, true))
-          return;
-        forEachChunk(map, address, row.lin, buffer.bytes.size(),
-                     [&](size_t at, uint32_t shared) {
-                       std::memcpy(&buffer.bytes[at], cta.shared.at(shared),
-                                   16);
-                       std::memcpy(&buffer.defined[at],
-                                   cta.shared.definedAt(shared), 16);
-                     });
-        const size_t first = size_t{row.first} * element;
-        for (size_t i = first; i < first + bytes; ++i)
-          if (!buffer.defined[i]) {
-            cta.report(FindingKind::undefinedStore, *place.warp, place.pc,
-                       place.lanes, row.global + (i - first),
-                       fmt::format("{} stores undefined bytes of shared memory "
-                                   "to global memory ({})",
-                                   transfer.name,
-                                   memory.describe(row.global)));
-            break;
-          }
-        memory.noteWrite(row.global, bytes);
-        uint8_t *to = memory.host(row.global);
-        if (reduction == BulkReduction::none) {
-          std::memcpy(to, &buffer.bytes[first], bytes);
-        } else {
-          const unsigned step = bytesOf(type);
-          if (!memory.defined(row.global, bytes))
-            cta.report(FindingKind::undefinedStore, *place.warp, place.pc,
-                       place.lanes, row.global,
-                       fmt::format("{} reduces into undefined global memory "
-                                   "({})",
-                                   transfer.name,
-                                   memory.describe(row.global)));
-          for (uint64_t i = 0; i < bytes; i += step)
-            reduceElement(reduction, type, to + i, &buffer.bytes[first + i]);
-        }
-        memory.markDefined(row.global, bytes);
-        cta.launch.report.statistics.globalStoreBytes += bytes;
-      });
+  const uint64_t count = uint64_t{row.valid} * element;
+  if (!count || !checkGlobal(cta, transfer, row, count, true))
+    return;
+  const size_t first = row.lin + size_t{row.first} * element;
+  const uint8_t *from = &bytes[first];
+  auto complain = [&](uint64_t at, const char *what) {
+    cta.report(FindingKind::undefinedStore, *place.warp, place.pc, place.lanes,
+               at,
+               fmt::format("{} {} ({})", transfer.name, what,
+                           memory.describe(row.global)));
+  };
+  const uint8_t *gap = std::find(&defined[first], &defined[first] + count, 0);
+  if (gap != &defined[first] + count)
+    complain(row.global + static_cast<uint64_t>(gap - &defined[first]),
+             "stores undefined bytes of shared memory to global memory");
+  noteGlobal(cta, transfer, operation, row.global, count, Access::write);
+  memory.noteWrite(row.global, count);
+  uint8_t *to = memory.host(row.global);
+  if (reduction == BulkReduction::none) {
+    std::memcpy(to, from, count);
+  } else {
+    if (!memory.defined(row.global, count))
+      complain(row.global, "reduces into undefined global memory");
+    for (uint64_t i = 0; i < count; i += bytesOf(type))
+      reduceElement(reduction, type, to + i, from + i);
+  }
+  memory.markDefined(row.global, count);
+  cta.launch.report.statistics.globalStoreBytes += count;
+}
+
+void BulkStore::perform(Cta &cta) {
+  readSources(cta);
+  const TensorMapDesc &map = transfer.map;
+  const Place place = transfer.place(cta);
+  forEachBoxRow(map, std::span(transfer.coords).first(map.rank),
+                [&](const BoxRow &row) { writeRow(cta, row, place); });
 }
 
 namespace {

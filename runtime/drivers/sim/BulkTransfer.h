@@ -31,7 +31,7 @@ struct BulkTransfer {
   std::array<int32_t, 5> coords{};
   unsigned warp = 0;
   uint32_t pc = 0, lanes = 0;
-  /// griddepcontrol.wait was not executed yet.
+  /// The thread is not ordered after a griddepcontrol.wait.
   bool early = false;
   const char *name = "";
 
@@ -66,18 +66,25 @@ private:
 /// Shared to global memory, plainly or as a reduction of elements of |type|.
 class BulkStore final : public AsyncOperation {
 public:
+  /// |operation| is the race detector's of the writes.
   BulkStore(BulkTransfer transfer, uint32_t address, BulkReduction reduction,
-            Type type)
+            Type type, std::optional<RaceDetector::Operation> operation)
       : transfer(std::move(transfer)), address(address), reduction(reduction),
-        type(type) {}
+        type(type), operation(operation) {}
+  void readSources(Cta &cta) override;
   void perform(Cta &cta) override;
   const char *what() const override { return transfer.name; }
 
 private:
+  void writeRow(Cta &cta, const BoxRow &row, const Place &place);
+
   BulkTransfer transfer;
   uint32_t address;
   BulkReduction reduction;
   Type type;
+  std::optional<RaceDetector::Operation> operation;
+  /// The box, once the source was read.
+  std::vector<uint8_t> bytes, defined;
 };
 
 /// Shared memory of the executing CTA to that of another in the cluster.

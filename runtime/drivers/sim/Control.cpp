@@ -81,6 +81,7 @@ Flow barrierHandler(Exec &x, const Instruction &i) {
                          "by others", id, count, b.expected));
   b.inUse = true;
   b.expected = count;
+  b.dependent |= (x.warp.dependent & x.mask) != 0;
   b.arrived += alignedForm || x.mask == x.warp.live ? 32 : std::popcount(x.mask);
   BarrierOp op = static_cast<BarrierOp>(i.sub);
   if (op >= BarrierOp::popc) {
@@ -110,6 +111,8 @@ Flow warpBarrier(Exec &x, const Instruction &i) {
     return flow;
   if (x.cta.monitor)
     x.cta.monitor->warpSync(x.warp.index, x.mask);
+  if (x.warp.dependent & x.mask)
+    x.warp.dependent |= x.mask;
   return Flow::next;
 }
 
@@ -119,6 +122,7 @@ Flow clusterArrive(Exec &x, const Instruction &i) {
     return flow;
   x.warp.clusterPhase = x.cta.cluster.barrierPhase;
   x.cta.cluster.barrierArrived += std::popcount(x.mask);
+  x.cta.cluster.barrierDependent |= (x.warp.dependent & x.mask) != 0;
   if (x.cta.monitor)
     x.cta.monitor->clusterArrive(x.warp.index);
   x.cta.cluster.settleBarrier();
@@ -133,6 +137,8 @@ Flow clusterWait(Exec &x, const Instruction &i) {
     return x.parkLanes(x.mask, Park::event);
   if (x.cta.monitor)
     x.cta.monitor->clusterDepart(x.warp.index);
+  if (x.cta.cluster.barrierDependent)
+    x.warp.dependent |= x.mask;
   return Flow::next;
 }
 
@@ -142,8 +148,15 @@ Flow proxyFence(Exec &x, const Instruction &) {
   return Flow::next;
 }
 
+/// sub = memory order.
+Flow memoryFence(Exec &x, const Instruction &i) {
+  if (x.cta.globalMonitor)
+    x.cta.globalMonitor->fence(x, i.sub);
+  return Flow::next;
+}
+
 Flow gridWait(Exec &x, const Instruction &) {
-  x.cta.dependenciesDone = true;
+  x.warp.dependent |= x.mask;
   return Flow::next;
 }
 
@@ -269,9 +282,11 @@ Status decodeFence(DecodeContext &c) {
   if (c.parsed.opcode == "membar") {
     if (c.take("proxy"))
       return c.refuse("proxy membar is not modelled, fence.proxy is");
-    if (c.takeOne({"cta", "gl", "sys"}) < 0)
+    int scope = c.takeOne({"cta", "gl", "sys"});
+    if (scope < 0)
       return c.refuse("needs a scope");
-    c.out.handler = nothing;
+    c.out.sub = order::acquire | order::release | (scope ? order::wide : 0);
+    c.out.handler = memoryFence;
     HADAL_RETURN_IF_ERROR(c.expectOperands(0, 0));
     return c.finish();
   }
@@ -300,10 +315,14 @@ Status decodeFence(DecodeContext &c) {
     HADAL_RETURN_IF_ERROR(c.expectOperands(0, 0));
     return c.finish();
   }
-  c.takeOne({"sc", "acq_rel", "acquire", "release"});
-  if (c.takeOne({"cta", "cluster", "gpu", "sys"}) < 0)
+  int kind = c.takeOne({"sc", "acq_rel", "acquire", "release"});
+  int scope = c.takeOne({"cta", "cluster", "gpu", "sys"});
+  if (scope < 0)
     return c.refuse("needs a scope");
-  c.out.handler = nothing;
+  c.out.sub = (kind != 3 ? order::acquire : 0) |
+              (kind != 2 ? order::release : 0) |
+              (scope >= 2 ? order::wide : 0);
+  c.out.handler = memoryFence;
   HADAL_RETURN_IF_ERROR(c.expectOperands(0, 0));
   return c.finish();
 }

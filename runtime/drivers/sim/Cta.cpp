@@ -44,6 +44,7 @@ Cta::Cta(LaunchState &launch, Cluster &cluster, uint32_t linear)
     warp.index = w;
     uint32_t lanes = std::min(32u, threads - w * 32);
     warp.live = lanes == 32 ? ~0u : (1u << lanes) - 1;
+    warp.dependent = config.pdl ? 0 : ~0u;
     warp.rows = registerFile.data() + w * rows * 32;
     warp.undef = undefFile.data() + w * rows * 4;
     warp.preds = predicateFile.data() + w * preds;
@@ -53,7 +54,6 @@ Cta::Cta(LaunchState &launch, Cluster &cluster, uint32_t linear)
     all.mask = warp.live;
     warp.others.push_back(all);
   }
-  dependenciesDone = !config.pdl;
   engine = std::make_unique<AsyncEngine>(*this);
 }
 
@@ -265,6 +265,8 @@ void Cta::settleBarrier(unsigned id) {
         continue;
       group.park = Park::none;
       departed = true;
+      if (done.dependent)
+        warp.dependent |= group.mask;
       if (done.redCount) {
         Exec x(*this, warp);
         x.mask = group.mask;
@@ -307,7 +309,7 @@ void Cta::reportDeadlock() {
 // ---- Cluster ------------------------------------------------------------
 
 Cluster::Cluster(LaunchState &launch, uint32_t clusterIndex, uint32_t count)
-    : launch(launch) {
+    : launch(launch), index(clusterIndex) {
   const LaunchConfig &config = launch.config;
   uint32_t clusters[3];
   for (unsigned d = 0; d < 3; ++d)
@@ -333,8 +335,12 @@ Cluster::Cluster(LaunchState &launch, uint32_t clusterIndex, uint32_t count)
   const Cta &first = *ctas.front();
   auto detector = RaceMonitor::makeDetector(
       count, static_cast<unsigned>(first.warps.size()), first.shared.bytes());
-  for (std::unique_ptr<Cta> &cta : ctas)
+  for (std::unique_ptr<Cta> &cta : ctas) {
     cta->monitor = std::make_unique<RaceMonitor>(*cta, detector);
+    if (launch.globalRaces)
+      cta->globalMonitor =
+          std::make_unique<GlobalMonitor>(*cta, *launch.globalRaces);
+  }
 }
 
 void Cluster::settleBarrier() {

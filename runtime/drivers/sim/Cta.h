@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runtime/drivers/sim/Async.h"
+#include "runtime/drivers/sim/GlobalMonitor.h"
 #include "runtime/drivers/sim/Launch.h"
 #include "runtime/drivers/sim/Monitor.h"
 #include "runtime/drivers/sim/Warp.h"
@@ -64,6 +65,7 @@ struct LaunchState {
   LaunchConfig config;
   Options options;
   Memory *memory = nullptr;
+  GlobalRaces *globalRaces = nullptr; ///< null when not checked
   std::vector<uint8_t> parameters;
   Report report;
   std::map<std::pair<FindingKind, uint32_t>, size_t> findingIndex;
@@ -77,6 +79,7 @@ struct NamedBarrier {
   uint32_t arrived = 0;
   uint32_t expected = 0; ///< 0: all threads of the CTA
   bool inUse = false;
+  bool dependent = false; ///< a thread of Warp::dependent arrived
   uint32_t trueCount = 0; ///< bar.red: threads whose predicate is true
   uint32_t redCount = 0;  ///< threads that took part in bar.red
 };
@@ -112,10 +115,9 @@ public:
   std::array<NamedBarrier, 16> barriers;
   AsyncQueue async;
   std::unique_ptr<SharedMonitor> monitor; ///< null when checks are off
+  std::unique_ptr<GlobalMonitor> globalMonitor; ///< likewise
   /// mbarriers, bulk groups and wgmma state (AsyncEngine.h).
   std::unique_ptr<AsyncEngine> engine;
-  /// griddepcontrol.wait was executed, or the launch has no predecessor.
-  bool dependenciesDone = true;
   uint32_t liveWarps = 0;
   uint64_t instructions = 0;
   /// Bytes of one thread's local memory: localOf(thread).
@@ -150,11 +152,14 @@ public:
   void run();
 
   LaunchState &launch;
+  uint32_t index; ///< in the launch
   /// Raised whenever something happens that a parked group may wait for: a
   /// phase of an mbarrier completes, a cluster barrier completes.
   uint64_t events = 0;
   std::vector<std::unique_ptr<Cta>> ctas;
   uint32_t barrierArrived = 0, barrierPhase = 0;
+  /// A thread of Warp::dependent arrived, now or before.
+  bool barrierDependent = false;
   /// What arrivals at the cluster barrier release.
   SyncClock barrierClock;
   /// Completes the cluster barrier if all live threads have arrived.

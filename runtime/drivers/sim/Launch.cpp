@@ -108,6 +108,10 @@ StatusOr<Report> launch(const PtxModule &module, std::string_view name,
   state.parameters.assign(parameters.begin(), parameters.end());
   state.constants = kernel->constants;
   HADAL_RETURN_IF_ERROR(bindVariables(state));
+  GlobalRaces globalRaces;
+  if (options.checkRaces &&
+      volume(config.grid) / volume(config.cluster) < GlobalRaces::maxClusters)
+    state.globalRaces = &globalRaces;
   memory.beginLaunch(config.pdl);
 
   auto start = std::chrono::steady_clock::now();
@@ -120,6 +124,7 @@ StatusOr<Report> launch(const PtxModule &module, std::string_view name,
   for (uint32_t index : order) {
     Cluster cluster(state, index, clusterSize);
     cluster.run();
+    globalRaces.forget(index);
     if (state.abandoned)
       break;
   }

@@ -38,7 +38,7 @@ struct Options {
   AsyncPolicy policy = AsyncPolicy::eager;
   Fp8Accumulate fp8Accumulate = Fp8Accumulate::exact;
   uint64_t seed = 0;         ///< permutes the order of the CTAs
-  bool checkRaces = true;    ///< race and proxy checks on shared memory
+  bool checkRaces = true;    ///< race and proxy checks
   uint64_t instructionLimit = 4'000'000'000; ///< warp instructions per CTA
 };
 

@@ -78,6 +78,8 @@ Flow barrierChange(Exec &x, const Instruction &i) {
       races->detector().release(races->agent(x.warp.index), object->pending);
       released = object;
     }
+    if (arrives && !(i.sub & isRelaxed))
+      object->dependentPending |= x.warp.dependent >> lane & 1;
     if (i.sub & returnsState)
       x.out<uint64_t>(i.op[2])[lane] = object->state.token();
     engine.change(place, at, *object, [&](Mbarrier &state) {
@@ -167,6 +169,8 @@ Flow barrierWait(Exec &x, const Instruction &i) {
     }
     if (complete) {
       done |= 1u << lane;
+      if (!(i.sub & isRelaxed) && object->dependent[phase])
+        x.warp.dependent |= 1u << lane;
       if (races && !(i.sub & isRelaxed) && object != last)
         races->detector().acquire(races->agent(x.warp.index),
                                   object->completed[phase]);

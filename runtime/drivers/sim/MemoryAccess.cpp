@@ -6,8 +6,18 @@ namespace hadal::sim {
 namespace {
 
 /// Packed into Instruction: op[0] base, imm offset, sub = Space | wide << 4 |
-/// atomic << 5, aux = element bytes | sign << 8, list = the registers.
+/// strong << 5, aux = element bytes | sign << 8, aux2 = memory order (namespace
+/// order), list = the registers.
 constexpr uint8_t flagWide = 16, flagStrong = 32;
+
+/// A strong access that may order others.
+void synchronise(Exec &x, const Instruction &i, uint32_t lanes,
+                 const uint64_t *addresses, bool loads) {
+  Space space = static_cast<Space>(i.sub & 15);
+  if (x.cta.globalMonitor && (space == Space::global || space == Space::generic))
+    x.cta.globalMonitor->synchronise(x, lanes, addresses, loads, !loads,
+                                     static_cast<uint8_t>(i.aux2));
+}
 
 template <typename D> Flow loadHandler(Exec &x, const Instruction &i) {
   uint64_t addresses[32];
@@ -17,7 +27,9 @@ template <typename D> Flow loadHandler(Exec &x, const Instruction &i) {
   uint32_t lanes =
       laneAddresses(x, i.op[0], i.sub & flagWide, i.imm, addresses);
   gather(x, lanes, addresses, static_cast<Space>(i.sub & 15), bytes, data,
-         i.sub & flagStrong ? AccessKind::atomic : AccessKind::read);
+         i.sub & flagStrong ? AccessKind::strongRead : AccessKind::read);
+  if (i.sub & flagStrong) [[unlikely]]
+    synchronise(x, i, lanes, addresses, true);
   const Operand *list = x.cta.kernel.lists.data() + i.list;
   bool sign = i.aux >> 8;
   for (unsigned e = 0; e < count; ++e) {
@@ -102,6 +114,8 @@ Flow storeHandler(Exec &x, const Instruction &i) {
   scatter(x, lanes, addresses, static_cast<Space>(i.sub & 15),
           element * count, data,
           i.sub & flagStrong ? AccessKind::atomic : AccessKind::write);
+  if (i.sub & flagStrong) [[unlikely]]
+    synchronise(x, i, lanes, addresses, false);
   return Flow::next;
 }
 
@@ -178,23 +192,29 @@ StatusOr<Space> takeSpace(DecodeContext &c) {
   return Space::generic;
 }
 
-/// Takes .weak, .volatile, .relaxed.scope, ... True if the access is strong.
-StatusOr<bool> takeOrder(DecodeContext &c, std::string_view ordered) {
+/// Takes .weak, .volatile, .relaxed.scope, ...: the memory order (namespace
+/// order), 0 for a weak access.
+StatusOr<uint8_t> takeOrder(DecodeContext &c, bool load) {
   if (c.take("weak"))
-    return false;
+    return uint8_t{0};
   if (c.take("volatile"))
-    return true;
-  bool strong = c.take("relaxed") || c.take(ordered);
+    return static_cast<uint8_t>(order::strong | order::wide);
+  bool ordered = c.take(load ? "acquire" : "release");
+  bool strong = c.take("relaxed") || ordered;
   int scope = c.takeOne({"cta", "cluster", "gpu", "sys"});
   if (strong != (scope >= 0))
     return c.refuse("a scope and a memory order go together");
-  return strong;
+  if (!strong)
+    return uint8_t{0};
+  return static_cast<uint8_t>(order::strong | (scope >= 2 ? order::wide : 0) |
+                              (!ordered ? 0
+                               : load   ? order::acquire
+                                        : order::release));
 }
 
 Status decodeAccess(DecodeContext &c, bool load) {
   HADAL_ASSIGN_OR_RETURN(Space space, takeSpace(c));
-  HADAL_ASSIGN_OR_RETURN(bool strong,
-                         takeOrder(c, load ? "acquire" : "release"));
+  HADAL_ASSIGN_OR_RETURN(uint8_t memoryOrder, takeOrder(c, load));
   if (load)
     c.take("nc");
   c.dropCacheHints();
@@ -213,7 +233,8 @@ Status decodeAccess(DecodeContext &c, bool load) {
   c.out.op[0] = address.base;
   c.out.imm = address.offset;
   c.out.sub = static_cast<uint8_t>(space) | (address.wide ? flagWide : 0) |
-              (strong ? flagStrong : 0);
+              (memoryOrder ? flagStrong : 0);
+  c.out.aux2 = memoryOrder;
   const ParsedOperand &value = c.operand(load ? 0 : 1);
   std::vector<const ParsedOperand *> elements;
   if (value.kind == ParsedOperand::vector)

@@ -7,7 +7,8 @@ namespace hadal::sim {
 
 class Exec;
 
-enum class AccessKind : uint8_t { read, write, atomic };
+/// `atomic` is a strong write, with or without a read.
+enum class AccessKind : uint8_t { read, write, atomic, strongRead };
 
 /// Follows the accesses and the synchronisation of one CTA. Calls come in the
 /// order of execution. Lanes outside |lanes| have no address.

@@ -50,9 +50,13 @@ void RaceMonitor::access(Exec &exec, uint32_t lanes, const uint32_t *addresses,
                          unsigned bytes, AccessKind kind) {
   const unsigned warp = exec.warp.index;
   const Access access =
-      kind == AccessKind::read ? Access::read : Access::write;
+      kind == AccessKind::read || kind == AccessKind::strongRead
+          ? Access::read
+          : Access::write;
   const Strength strength =
-      kind == AccessKind::atomic ? Strength::strong : Strength::weak;
+      kind == AccessKind::atomic || kind == AccessKind::strongRead
+          ? Strength::strong
+          : Strength::weak;
   if (access == Access::write)
     unfenced[warp] |= lanes;
   // Lanes that touch neighbouring bytes are one access.

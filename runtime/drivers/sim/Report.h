@@ -23,7 +23,7 @@ enum class FindingKind : uint8_t {
   mbarrierMisuse,      ///< dead object, overflow, wrong phase of a wait
   inFlightRegister,    ///< register of a wgmma in flight read or written
   missingProxyFence,   ///< generic write, async access, no proxy fence
-  race,                ///< two unordered accesses to shared memory
+  race,                ///< two unordered accesses to the same bytes
   staleRead,           ///< access before griddepcontrol.wait
   badDescriptor,       ///< wgmma descriptor or tensor map that is not legal
   registerBudget,      ///< setmaxnreg out of range or over the CTA's pool

@@ -47,6 +47,9 @@ struct Group {
 struct Warp {
   unsigned index = 0; ///< within the CTA
   uint32_t live = 0;  ///< lanes that have not exited
+  /// Lanes ordered after a griddepcontrol.wait, their own or that of a thread
+  /// they synchronised with; all of them if the launch has no predecessor.
+  uint32_t dependent = 0;
   uint32_t *rows = nullptr;
   uint32_t *undef = nullptr;
   uint32_t *preds = nullptr;     ///< one word a predicate, bit l = lane l

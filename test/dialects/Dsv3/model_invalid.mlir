@@ -100,6 +100,15 @@ func.func @f(%x: tensor<?x256xf8E4M3FN, #dsv3.layout<[tokens], scale = <1x64, f3
 
 // -----
 
+// A weight has a shape.
+func.func @f(%x: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %w: tensor<?x256xbf16, #dsv3.layout<[tokens]>>) {
+  // expected-error@+1 {{weight must have a static shape, got 'tensor<?x256xbf16, #dsv3.layout<[tokens]>>'}}
+  %0 = dsv3.linear %x, %w : (tensor<?x256xbf16, #dsv3.layout<[tokens]>>, tensor<?x256xbf16, #dsv3.layout<[tokens]>>) -> tensor<?x64xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
 // Weights have 128x128 blocks.
 func.func @f(%x: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %w: tensor<64x256xf8E4M3FN, #dsv3.layout<scale = <1x128, f32, k>>>) {
   // expected-error@+1 {{weight must have scale blocks of 128x128, got 1x128}}

@@ -76,7 +76,7 @@ exec.rope_table @r positions 4 inv_freq [1.0] scale 0x7FC00000
 // -----
 
 // A cache is described by its row.
-// expected-error @+1 {{paged_cache takes the elements of a row and their type}}
+// expected-error @+1 {{paged_cache takes the elements of a row and their type, e.g. row 576 of bf16}}
 exec.state @kv paged_cache bytes 64
 
 // -----

@@ -31,6 +31,6 @@ exec.func @f() states() {
 }
 exec.entry @head_1 head logit_rows 1 {
   exec.call @f () states ()
-  // expected-error @+1 {{reaches 'g', which another function calls too}}
+  // expected-error @+1 {{reaches 'g', which another function calls too; its buffers can have one place only}}
   exec.call @g () states ()
 }

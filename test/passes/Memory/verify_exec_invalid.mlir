@@ -142,6 +142,24 @@ exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena
 
 // -----
 
+// Only a parameter has a table of its parts' addresses.
+exec.state @hidden buffer bytes 512
+tile.kernel @copy(%x: !tile.view<2x4x64xbf16, stack>, %y: !tile.view<?x64xbf16>, %sz: !tile.sizes)
+    domain(%m = ? by 1 in tokens) {
+  %c0 = arith.constant 0 : index
+  %t = tile.load %x[%c0, %m, %c0] : !tile.view<2x4x64xbf16, stack> -> tensor<1x64xbf16>
+  tile.store %y[%m, %c0], %t : !tile.view<?x64xbf16>, tensor<1x64xbf16>
+}
+exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena 1024 {
+  %sizes = exec.input sizes
+  %hidden = exec.get_state @hidden
+  %a = exec.buffer "a" 1024 at 0
+  // expected-error @+1 {{slot 'x' is a pointer table and cannot be buffer 'a'}}
+  exec.launch @copy items 4 (%a, %hidden, 4, %sizes)
+}
+
+// -----
+
 // A view fits its buffer: 4 rows of 64 bf16 are 512 bytes.
 exec.state @hidden buffer bytes 512
 tile.kernel @copy(%x: !tile.view<?x64xbf16>, %y: !tile.view<?x64xbf16>, %sz: !tile.sizes)

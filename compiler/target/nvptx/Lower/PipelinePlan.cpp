@@ -198,6 +198,7 @@ LogicalResult PipelineEmitter::plan() {
              << " bytes beside them exceed the shared memory of "
              << sm90::kMaxSharedBytes << " bytes";
   }
+  planMainFold();
   return success();
 }
 

@@ -24,6 +24,14 @@ Value SimtEmitter::roundToBF16(Value x) {
   return arith::ExtFOp::create(b, b.getF32Type(), narrow);
 }
 
+Value SimtEmitter::refuse(Operation *op, Type type, const Twine &why) {
+  // Once: each element of a tile would say it again.
+  if (!failedEmission)
+    op->emitOpError("has no sm_90a lowering: ") << why;
+  failedEmission = true;
+  return LLVM::PoisonOp::create(*builder, type);
+}
+
 Value SimtEmitter::constantElement(arith::ConstantOp op, TileIndex e) {
   SimtBuilder &b = *builder;
   Attribute value = op.getValue();
@@ -35,9 +43,7 @@ Value SimtEmitter::constantElement(arith::ConstantOp op, TileIndex e) {
     } else if (e.isUniform() && e.constant < dense.getNumElements()) {
       value = dense.getValues<Attribute>()[e.constant];
     } else {
-      op.emitOpError("has no sm_90a lowering: a table of constants");
-      failedEmission = true;
-      return LLVM::PoisonOp::create(b, type);
+      return refuse(op, type, "a table of constants");
     }
   }
   if (auto number = dyn_cast<FloatAttr>(value)) {
@@ -61,19 +67,14 @@ Value SimtEmitter::emitElement(Operation *op, ValueRange operands) {
   Type from = elementOf(op->getOperand(0).getType());
   Type to = elementOf(op->getResult(0).getType());
   Type type = computeType(to);
-  auto refuse = [&](const Twine &why) -> Value {
-    op->emitOpError("has no sm_90a lowering: ") << why;
-    failedEmission = true;
-    return LLVM::PoisonOp::create(b, type);
-  };
   if (isa<Float8E4M3FNType>(from) || isa<Float8E4M3FNType>(to))
-    return refuse("codes are made by tile.quantize and only stored");
+    return refuse(op, type, "codes are made by tile.quantize and only stored");
   if (isa<arith::ExtFOp>(op) && from.isBF16() && to.isF32())
     return operands[0];
   if (isa<arith::TruncFOp>(op) && from.isF32() && to.isBF16())
     return roundToBF16(operands[0]);
   if (from.isF64() || to.isF64())
-    return refuse("f64");
+    return refuse(op, type, "f64");
   if (isa<arith::IndexCastOp, arith::IndexCastUIOp>(op)) {
     unsigned width = operands[0].getType().getIntOrFloatBitWidth(),
              wanted = type.getIntOrFloatBitWidth();
@@ -97,9 +98,9 @@ Value SimtEmitter::emitElement(Operation *op, ValueRange operands) {
   } else if (isa<math::FmaOp>(op)) {
     result = LLVM::FMAOp::create(b, operands[0], operands[1], operands[2]);
   } else if (!isa<arith::ArithDialect>(op->getDialect())) {
-    return refuse("no instruction for it");
+    return refuse(op, type, "no instruction for it");
   } else if (isa<arith::BitcastOp>(op) && (from.isBF16() || to.isBF16())) {
-    return refuse("bits of a bf16");
+    return refuse(op, type, "bits of a bf16");
   } else {
     // Operations on constants fold, so that what is known of an index stays
     // known.

@@ -49,7 +49,6 @@ private:
 
   void chooseThreads();
   void emitPrologue(mlir::LLVM::LLVMFuncOp func);
-  void emitCoordinates();
   void hoistParameters();
   mlir::LogicalResult emitBlock(mlir::Block &block);
   mlir::LogicalResult emitOp(mlir::Operation *op);
@@ -120,6 +119,9 @@ private:
   /// One element of an elementwise op, or a scalar op, on lowered operands.
   Value emitElement(mlir::Operation *op, mlir::ValueRange operands);
   Value constantElement(mlir::arith::ConstantOp op, TileIndex e);
+  /// Reports, once a kernel, that elements of |op| cannot be computed; a value
+  /// of |type| for the callers that carry on.
+  Value refuse(mlir::Operation *op, mlir::Type type, const llvm::Twine &why);
   Value fromWord(Value word, Type elementType, int64_t part);
   Value roundToBF16(Value x);
   /// The i32 with elements e, e+1 (bf16) or e .. e+3 (codes) of |tile|.

@@ -365,8 +365,6 @@ LogicalResult SimtEmitter::emitReduceInto(ReduceIntoOp op) {
   const View view = views.lookup(op.getView());
   Value tile = op.getTile();
   Type type = typeOf(tile).getElementType();
-  if (!type.isF32() && !type.isInteger(32))
-    return op.emitOpError("has no sm_90a lowering: adds f32 and i32 only");
   Shape shape = typeOf(tile).getShape();
   for (TileIndex e : coverOf(tile)) {
     Value value = element(tile, e);

@@ -338,11 +338,8 @@ Value SimtEmitter::compute(Value tile, TileIndex e) {
                                element(o.getEven(), half));
       })
       .Default([&](Operation *o) {
-        o->emitOpError("has no sm_90a lowering without a contraction");
-        failedEmission = true;
-        return LLVM::PoisonOp::create(
-                   *builder, computeType(typeOf(tile).getElementType()))
-            .getResult();
+        return refuse(o, computeType(typeOf(tile).getElementType()),
+                      "no instruction for it");
       });
 }
 

@@ -5,6 +5,7 @@
 // epoch is a race, whatever the schedule of this run was.
 #pragma once
 
+#include "runtime/drivers/sim/semantics/ForeignClocks.h"
 #include "runtime/drivers/sim/semantics/VectorClock.h"
 
 #include <cstdint>
@@ -45,18 +46,23 @@ struct Conflict {
 struct SyncClock {
   VectorClock order;
   VectorClock proxy;
+  /// Order with agents of other clusters, by way of global memory.
+  ForeignClocks foreign;
 
   void clear() {
     order.clear();
     proxy.clear();
+    foreign.clear();
   }
   void join(const SyncClock &other) {
     order.join(other.order);
     proxy.join(other.proxy);
+    foreign.join(other.foreign);
   }
   void meet(const SyncClock &other) {
     order.meet(other.order);
     proxy.meet(other.proxy);
+    foreign.meet(other.foreign);
   }
 };
 
@@ -76,11 +82,24 @@ public:
 
   /// What is ordered before the next access of |warp|. The knowledge of a
   /// warpgroup's operation is what all its warps know (SyncClock::meet).
-  SyncClock knowledgeOf(unsigned warp) const { return knowledge_[warp]; }
+  const SyncClock &knowledgeOf(unsigned warp) const {
+    return knowledge_[warp];
+  }
   /// An operation that |warp| issues, knowing |knowledge|.
   Operation beginAsync(unsigned warp, SyncClock knowledge);
   Operation beginAsync(unsigned warp) {
     return beginAsync(warp, knowledge_[warp]);
+  }
+  /// An operation in flight as an agent: its number, clock, warp, knowledge.
+  unsigned agentOf(Operation operation) const { return warps_ + operation; }
+  uint32_t clockOf(Operation operation) const {
+    return slots_[operation].clock;
+  }
+  unsigned issuerOf(Operation operation) const {
+    return slots_[operation].warp;
+  }
+  const SyncClock &knowledgeOfOperation(Operation operation) const {
+    return slots_[operation].knowledge;
   }
   /// Later instructions of one batch know more.
   void setKnowledge(Operation operation, SyncClock knowledge) {

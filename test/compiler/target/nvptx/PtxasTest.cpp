@@ -2,10 +2,12 @@
 #include "compiler/target/nvptx/Ptxas.h"
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "llvm/Support/Process.h"
 
@@ -178,11 +180,43 @@ TEST_F(PtxasTest, FailuresNameTheKernelAndQuotePtxas) {
                       "ptxas kernel.ptx, line 5; error   : Unknown modifier"),
             std::string::npos)
       << text;
-  EXPECT_NE(complaint("kill -9 $$").find("died of a signal"),
+  EXPECT_NE(complaint("kill -9 $$").find(
+                "died of a signal; --ptxas chooses another one, --ptxas=none "
+                "leaves the PTX to the driver"),
             std::string::npos);
   EXPECT_NE(complaint("exit 0").find("wrote no cubin"), std::string::npos);
   EXPECT_NE(complaint("echo no > kernel.cubin").find("wrote no cubin"),
             std::string::npos);
+}
+
+TEST_F(PtxasTest, WithoutAPlaceForItsFilesTheRemedyIsNamed) {
+  Ptxas ptxas = fake("exit 0");
+  {
+    Environment nowhere("TMPDIR", root / "missing");
+    auto assembly = assemble(ptxas, "k", "x");
+    ASSERT_FALSE(static_cast<bool>(assembly));
+    std::string text = message(assembly.takeError());
+    EXPECT_NE(text.find("H4006: cannot create a temporary directory for ptxas: "
+                        "No such file or directory; set TMPDIR to a place with "
+                        "space"),
+              std::string::npos)
+        << text;
+  }
+  // A full disk: no file of this process may hold a byte more.
+  struct rlimit before, none{0, 0};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  none.rlim_max = before.rlim_max;
+  auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+  auto assembly = assemble(ptxas, "k", "x");
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, ignored);
+  ASSERT_FALSE(static_cast<bool>(assembly));
+  std::string text = message(assembly.takeError());
+  EXPECT_NE(text.find("cannot write the PTX of kernel 'k' for ptxas: File too "
+                      "large; set TMPDIR to a place with space"),
+            std::string::npos)
+      << text;
 }
 
 TEST_F(PtxasTest, OneThatHangsIsKilledWithItsChildren) {

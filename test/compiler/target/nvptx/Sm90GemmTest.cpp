@@ -46,7 +46,14 @@ TEST(Sm90Gemm, epilogues) {
   }
 }
 
-// N and K as in DeepSeek-V3, few rows and experts.
+// The weights of the first stages are on their way before the number of rows is
+// known: a launch without rows waits for them and writes nothing.
+TEST(Sm90Gemm, aLaunchWithoutRows) {
+  checkDense(makeSpec({200, 1000, 16, 0}, true), 0);
+  checkDense(makeSpec({72, 64, 4, 0}, false), 0);
+}
+
+// N and K as in DeepSeek-V3, few rows and experts, in tiles of 64 rows.
 TEST(Sm90GemmV3, qaAndKva) {
   GemmSpec spec = makeSpec({2112, 7168, 64, 2}, true);
   spec.segmentRows = 1536;
@@ -54,7 +61,7 @@ TEST(Sm90GemmV3, qaAndKva) {
 }
 
 TEST(Sm90GemmV3, router) {
-  GemmSpec spec = makeSpec({256, 7168, 4, 3}, false);
+  GemmSpec spec = makeSpec({256, 7168, 64, 3}, false);
   spec.f32Output = true;
   checkDense(spec, 3);
 }
@@ -68,25 +75,25 @@ TEST(Sm90Gemm, segmentsWithARaggedLastBlock) {
 // A row alone and in a batch of the same bucket is bit-equal, whatever the
 // padding rows hold.
 TEST(Sm90Gemm, paddingRowsChangeNothing) {
-  GemmSpec spec = makeSpec({72, 200, 16, 16}, true, Epilogue::swigluQuantize);
+  GemmSpec spec = makeSpec({72, 200, 64, 64}, true, Epilogue::swigluQuantize);
   Random random(7);
-  Buffer x = random.matrix(Format::fp8, 16, spec.k), other = x;
+  Buffer x = random.matrix(Format::fp8, 64, spec.k), other = x;
   Buffer w = random.matrix(Format::fp8, spec.n, spec.k, 128, 0.1);
-  for (int64_t m = 1; m < 16; ++m)
+  for (int64_t m = 1; m < 64; ++m)
     for (int64_t c = 0; c < spec.k; ++c)
       other.setCode(m, c, 0x7F);
   Executable kernel(builderOf(spec, buildGemm), Mode::loops);
   std::string first[2];
   for (int alone : {0, 1}) {
-    Buffer y(Format::fp8, 16, spec.n);
-    std::vector<int32_t> sizes = makeSizes(alone ? 1 : 16);
+    Buffer y(Format::fp8, 64, spec.n);
+    std::vector<int32_t> sizes = makeSizes(alone ? 1 : 64);
     kernel.run(Slots()
-                   .view(alone ? other : x, {16})
+                   .view(alone ? other : x, {64})
                    .view(w)
                    .view(w)
-                   .view(y, {16})
+                   .view(y, {64})
                    .sizes(sizes),
-               16);
+               64);
     first[alone] = y.rowBytes(0);
   }
   EXPECT_EQ(first[0], first[1]);
@@ -106,12 +113,68 @@ TEST(Sm90Gemm, groupedByExperts) {
   checkGrouped(makeSpec({72, 150, 300, 300}, false), {65, 0, 2});
 }
 
+// Parts of whole steps that end before K does, in every order of arrival: both
+// policies run two launches, each in an order of its own. Sixteen rows or less
+// leave most of the state unwritten.
+TEST(Sm90GemmSplit, dense) {
+  auto check = [](GemmSpec spec, int64_t tokens, int64_t split) {
+    checkDense(spec, tokens, splitBy(spec, split));
+  };
+  check(makeSpec({40, 72, 1, 1}, true), 1, 4); // one step: nothing to split
+  check(makeSpec({136, 130, 16, 9}, true), 9, 2);
+  check(makeSpec({136, 130, 40, 9}, true), 9, 2);
+  check(makeSpec({200, 1000, 70, 65}, true), 65, 3);
+  check(makeSpec({65, 1400, 3, 2}, true), 2, 11);
+  check(makeSpec({200, 1000, 16, 0}, true), 0, 3);
+  check(makeSpec({65, 400, 16, 16}, false), 16, 3);
+  check(makeSpec({129, 320, 160, 131}, false), 131, 2);
+  GemmSpec router = makeSpec({16, 512, 40, 3}, false);
+  router.f32Output = true;
+  check(router, 3, 8);
+}
+
+TEST(Sm90GemmSplit, epilogues) {
+  auto check = [](GemmSpec spec, int64_t tokens, int64_t split) {
+    checkDense(spec, tokens, splitBy(spec, split));
+  };
+  for (int64_t rows : {4, 60})
+    for (bool fp8 : {true, false}) {
+      check(makeSpec({72, 300, rows, 3}, fp8, Epilogue::residual), 3, 2);
+      check(makeSpec({150, 400, rows, 1}, fp8, Epilogue::swiglu), 1, 3);
+    }
+  check(makeSpec({160, 640, 70, 67}, true, Epilogue::swigluQuantize), 67, 5);
+  check(makeSpec({160, 640, 16, 12}, true, Epilogue::swigluQuantize), 12, 5);
+  for (int64_t rows : {12, 100}) {
+    GemmSpec rope = makeSpec({2 * 192, 392, rows, 90}, true, Epilogue::rope);
+    rope.headDim = 192;
+    rope.ropeDim = 64;
+    rope.positions = 40;
+    check(rope, rows - 3, 4);
+  }
+}
+
+// No part of an expert without rows comes: its ticket stays as it was.
+TEST(Sm90GemmSplit, groupedByExperts) {
+  auto check = [](GemmSpec spec, std::vector<int> counts, int64_t split) {
+    spec.experts = counts.size();
+    checkGrouped(spec, counts, splitBy(spec, split));
+  };
+  for (int rows : {20, 70}) {
+    GemmSpec gateUp =
+        makeSpec({256, 392, rows, rows}, true, Epilogue::swigluQuantize);
+    gateUp.gather = true;
+    check(gateUp, {3, 0, rows, 1}, 4);
+  }
+  check(makeSpec({72, 300, 4, 4}, true), {4, 0, 2}, 3);
+  check(makeSpec({72, 150, 300, 300}, false), {65, 0, 2}, 2);
+}
+
 TEST(Sm90GemmV3, experts) {
-  GemmSpec gateUp = makeSpec({2048, 7168, 4, 4}, true,
+  GemmSpec gateUp = makeSpec({2048, 7168, 64, 4}, true,
                              Epilogue::swigluQuantize);
   gateUp.gather = true;
   checkGrouped(gateUp, {1, 2});
-  checkGrouped(makeSpec({7168, 2048, 4, 4}, true), {1, 2});
+  checkGrouped(makeSpec({7168, 2048, 64, 4}, true), {1, 2});
 }
 
 struct AbsorbCase {

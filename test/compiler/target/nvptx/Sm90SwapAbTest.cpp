@@ -119,6 +119,41 @@ TEST(Sm90SwapAb, paddingRowsChangeNothing) {
   }
 }
 
+// A schedule changes where a number is computed, not which: K is summed in the
+// same steps, and a scale is the same product.
+TEST(Sm90SwapAb, givesTheBitsOfRowsAsRows) {
+  for (bool fp8 : {true, false}) {
+    GemmSpec spec = makeSpec({200, 328, 16, 16}, fp8, Epilogue::swiglu);
+    Format format = fp8 ? Format::fp8 : Format::bf16;
+    Random random(11);
+    Buffer x = random.matrix(format, 16, spec.k);
+    Buffer w = random.matrix(format, spec.n, spec.k, 128, 0.05);
+    Buffer up = random.matrix(format, spec.n, spec.k, 128, 0.05);
+    schedule::GemmSchedule rows = swapped(spec, 64);
+    rows.swapAb = false;
+    std::string results[3];
+    int i = 0;
+    for (const schedule::GemmSchedule &schedule :
+         {rows, swapped(spec, 16), swapped(spec, 8, 64)}) {
+      Buffer y(Format::bf16, 16, spec.n);
+      std::vector<int32_t> sizes = makeSizes(13);
+      Executable(buildWith(spec, schedule), Mode::loops)
+          .run(Slots()
+                   .view(x, {16})
+                   .view(w)
+                   .view(up)
+                   .view(y, {16})
+                   .sizes(sizes),
+               16);
+      for (int64_t m = 0; m < 13; ++m)
+        results[i] += y.rowBytes(m);
+      ++i;
+    }
+    EXPECT_EQ(results[0], results[1]);
+    EXPECT_EQ(results[0], results[2]);
+  }
+}
+
 // N and K as in DeepSeek-V3, few rows and experts.
 TEST(Sm90SwapAbV3, qaAndKva) {
   GemmSpec spec = makeSpec({2112, 7168, 8, 2}, true);

@@ -105,7 +105,7 @@ struct ConvertFromE4m3 : OpConversionPattern<FromE4m3Op> {
   }
 };
 
-/// math ops that map to one approximate instruction.
+/// math ops of f32 that map to one approximate instruction.
 template <typename Op> struct ConvertApprox : OpConversionPattern<Op> {
   ConvertApprox(TypeConverter &types, MLIRContext *context, StringRef name)
       : OpConversionPattern<Op>(types, context), name(name) {}
@@ -114,8 +114,6 @@ template <typename Op> struct ConvertApprox : OpConversionPattern<Op> {
                   ConversionPatternRewriter &rewriter) const override {
     AsmBuilder b(op.getLoc(), rewriter);
     Value in = adaptor.getOperand();
-    if (!getElementTypeOrSelf(in.getType()).isF32())
-      return op.emitOpError("has no sm_90a lowering: f32 only");
     if (!isa<VectorType>(in.getType())) {
       rewriter.replaceOp(op, b.intrinsic(name, in.getType(), {in}));
       return success();

@@ -136,6 +136,15 @@ struct ConvertSm90
   void runOnOperation() override {
     ModuleOp module = getOperation();
     MLIRContext *context = &getContext();
+    WalkResult walk = module.walk([](Operation *op) {
+      if (!isa<math::Exp2Op, math::RsqrtOp>(op) ||
+          getElementTypeOrSelf(op->getResult(0).getType()).isF32())
+        return WalkResult::advance();
+      op->emitOpError("has no sm_90a lowering: f32 only");
+      return WalkResult::interrupt();
+    });
+    if (walk.wasInterrupted())
+      return signalPassFailure();
     for (KernelOp kernel : module.getOps<KernelOp>()) {
       int64_t bytes = planShared(kernel);
       if (bytes > kMaxSharedBytes) {

@@ -93,8 +93,6 @@ LogicalResult RingType::verify(function_ref<InFlightDiagnostic()> emitError,
       return emitError() << "a ring holds whole tiles, not " << tile;
     bytes += type.getBytes();
   }
-  if (tiles.empty())
-    return emitError() << "a ring holds at least one tile";
   // The transaction count of an mbarrier has 20 bits.
   if (bytes >= 1 << 20)
     return emitError() << "a stage of " << bytes

@@ -31,7 +31,7 @@ sm90.kernel @two(%n: i64) attributes {threads = 128 : i64} {
   %c1 = arith.constant 1 : i64
   sm90.mma_fence
   %p = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %a : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
-  // expected-error @+1 {{carries 2 accumulators in flight over its back-edge}}
+  // expected-error @+1 {{carries 2 accumulators in flight over its back-edge; ptxas serialises more than one}}
   %r:2 = scf.for %i = %c0 to %n step %c1 iter_args(%x = %p, %y = %p) -> (!sm90.acc<32>, !sm90.acc<32>) : i64 {
     scf.yield %y, %x : !sm90.acc<32>, !sm90.acc<32>
   }
@@ -47,7 +47,7 @@ sm90.kernel @reader(%n: i64) attributes {threads = 128 : i64} {
   %c1 = arith.constant 1 : i64
   sm90.mma_fence
   %p = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %a : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
-  // expected-error @+1 {{beside a reader of accumulators}}
+  // expected-error @+1 {{carries an accumulator in flight over its back-edge beside a reader of accumulators; ptxas serialises it}}
   %r = scf.for %i = %c0 to %n step %c1 iter_args(%x = %p) -> (!sm90.acc<32>) : i64 {
     sm90.mma_fence
     %q = sm90.mma tile %a : !sm90.tile<64x64xbf16> by %a : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
@@ -132,4 +132,130 @@ sm90.kernel @registers() attributes {threads = 128 : i64} {
 // expected-error @+1 {{needs 262208 bytes of shared memory; a CTA of sm_90 has 232448}}
 sm90.kernel @shared() attributes {threads = 128 : i64} {
   %ring = sm90.ring consumers 4 : !sm90.ring<4 x [!sm90.tile<256x128xbf16>]>
+}
+
+// -----
+
+// A fence before a gather is published like one before any copy.
+sm90.kernel @gathered(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor_maps = [
+    #sm90.map<slot 0 : bf16 extents [64, 64] strides [2, 128] box [64, 1] swizzle 128>]} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %n = arith.constant 0 : i64
+  %x = arith.constant 0 : i32
+  %rows = arith.constant dense<0> : vector<2xi32>
+  // expected-error @+1 {{is followed by no barrier before the next asynchronous access}}
+  sm90.fence_async
+  %t = sm90.acquire %ring[%n] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+  sm90.tma_gather %a[%x, %rows] to %t in %ring[%n] : vector<2xi32>, !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  sm90.commit %ring[%n] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+}
+
+// -----
+
+// A deferred stage whose other loads never come.
+sm90.kernel @deferred(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor_maps = [
+    #sm90.map<slot 0 : bf16 extents [64, 64] strides [2, 128] box [64, 64] swizzle 128>]} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c2 = arith.constant 2 : i64
+  %x = arith.constant 0 : i32
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.acquire %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    // expected-error @+1 {{of a ring whose stages are never resumed}}
+    sm90.defer %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+}
+
+// -----
+
+// A stage that goes on without having been deferred.
+sm90.kernel @resumed(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor_maps = [
+    #sm90.map<slot 0 : bf16 extents [64, 64] strides [2, 128] box [64, 64] swizzle 128>]} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c2 = arith.constant 2 : i64
+  %x = arith.constant 0 : i32
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    // expected-error @+1 {{of a ring whose stages are never deferred}}
+    %t:2 = sm90.resume %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#1 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.commit %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+}
+
+// -----
+
+// Two stages deferred, one resumed.
+sm90.kernel @range(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor_maps = [
+    #sm90.map<slot 0 : bf16 extents [64, 64] strides [2, 128] box [64, 64] swizzle 128>]} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c2 = arith.constant 2 : i64
+  %x = arith.constant 0 : i32
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.acquire %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.defer %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+  scf.for %i = %c0 to %c1 step %c1 : i64 {
+    // expected-error @+1 {{is not in a loop over the iterations that an earlier loop of its block defers}}
+    %t:2 = sm90.resume %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#1 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.commit %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+}
+
+// -----
+
+// One tile loaded twice, the other never.
+sm90.kernel @twice(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor_maps = [
+    #sm90.map<slot 0 : bf16 extents [64, 64] strides [2, 128] box [64, 64] swizzle 128>]} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c2 = arith.constant 2 : i64
+  %x = arith.constant 0 : i32
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.acquire %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.defer %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    // expected-error @+1 {{and its defer load tile 0 2 times, expected once}}
+    %t:2 = sm90.resume %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.commit %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+}
+
+// -----
+
+// A ring deferred in two places.
+sm90.kernel @second(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor_maps = [
+    #sm90.map<slot 0 : bf16 extents [64, 64] strides [2, 128] box [64, 64] swizzle 128>]} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c2 = arith.constant 2 : i64
+  %x = arith.constant 0 : i32
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.acquire %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    // expected-error @+1 {{is the second of its ring}}
+    sm90.defer %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.acquire %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.defer %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.resume %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#1 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.commit %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
 }

@@ -1,0 +1,98 @@
+#include "runtime/drivers/sim/GlobalMonitor.h"
+
+#include <fmt/format.h>
+
+#include "runtime/drivers/sim/Access.h"
+#include "runtime/drivers/sim/AsyncEngine.h"
+
+namespace hadal::sim {
+
+void GlobalMonitor::report(const Warp &warp, uint32_t pc, uint32_t lanes,
+                           Access access, bool async,
+                           const GlobalConflict &conflict) {
+  auto name = [](Access a) { return a == Access::read ? "read" : "write"; };
+  const auto warps = static_cast<uint32_t>(cta.warps.size());
+  const size_t ctas = cta.cluster.ctas.size();
+  std::string who =
+      ctas == 1 ? fmt::format("warp {} of CTA {}", conflict.warp,
+                              conflict.cluster)
+                : fmt::format("warp {} of CTA {} of cluster {}",
+                              conflict.warp % warps, conflict.warp / warps,
+                              conflict.cluster);
+  cta.report(FindingKind::race, warp, pc, lanes, conflict.address,
+             fmt::format("{}{} of global memory ({}) is not ordered with the "
+                         "{} by {} at line {}",
+                         async ? "asynchronous " : "", name(access),
+                         cta.launch.memory->describe(conflict.address),
+                         name(conflict.access), who,
+                         cta.kernel.lines[conflict.pc]));
+}
+
+void GlobalMonitor::access(Exec &exec, uint32_t lanes,
+                           const uint64_t *addresses, unsigned bytes,
+                           AccessKind kind) {
+  RaceMonitor &shared = *cta.engine->races();
+  const unsigned agent = shared.agent(exec.warp.index);
+  const SyncClock &knowledge = shared.detector().knowledgeOf(agent);
+  GlobalAgent who{cta.cluster.index, agent, knowledge.order[agent], agent,
+                  &knowledge};
+  const bool reads = kind == AccessKind::read || kind == AccessKind::strongRead;
+  const Access access = reads ? Access::read : Access::write;
+  const Strength strength =
+      kind == AccessKind::atomic || kind == AccessKind::strongRead
+          ? Strength::strong
+          : Strength::weak;
+  // Lanes that touch neighbouring bytes are one access.
+  for (uint32_t rest = lanes; rest;) {
+    auto first = static_cast<unsigned>(std::countr_zero(rest));
+    rest &= rest - 1;
+    uint64_t begin = addresses[first], end = begin + bytes;
+    while (rest) {
+      auto lane = static_cast<unsigned>(std::countr_zero(rest));
+      if (addresses[lane] != end &&
+          !(addresses[lane] >= begin && addresses[lane] + bytes <= end))
+        break;
+      end = std::max(end, addresses[lane] + bytes);
+      rest &= rest - 1;
+    }
+    auto conflict =
+        races.access(who, begin, end - begin, access, strength, exec.pc);
+    if (conflict) [[unlikely]]
+      report(exec.warp, exec.pc, 1u << first, access, false, *conflict);
+  }
+}
+
+void GlobalMonitor::asyncAccess(RaceDetector::Operation operation,
+                                const Warp &warp, uint32_t pc, uint32_t lanes,
+                                uint64_t address, uint64_t bytes,
+                                Access access) {
+  const RaceDetector &detector = cta.engine->races()->detector();
+  GlobalAgent who{cta.cluster.index, detector.agentOf(operation),
+                  detector.clockOf(operation), detector.issuerOf(operation),
+                  &detector.knowledgeOfOperation(operation)};
+  auto conflict =
+      races.access(who, address, bytes, access, Strength::weak, pc);
+  if (conflict) [[unlikely]]
+    report(warp, pc, lanes, access, true, *conflict);
+}
+
+void GlobalMonitor::synchronise(Exec &exec, uint32_t lanes,
+                                const uint64_t *addresses, bool loads,
+                                bool stores, uint8_t memoryOrder) {
+  RaceMonitor &shared = *cta.engine->races();
+  for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+    uint64_t address = addresses[std::countr_zero(rest)];
+    if (resolveGeneric(address) == Space::global)
+      races.synchronise(shared.detector(), cta.cluster.index,
+                        shared.agent(exec.warp.index), address, loads, stores,
+                        memoryOrder);
+  }
+}
+
+void GlobalMonitor::fence(Exec &exec, uint8_t memoryOrder) {
+  RaceMonitor &shared = *cta.engine->races();
+  races.fence(shared.detector(), cta.cluster.index,
+              shared.agent(exec.warp.index), memoryOrder);
+}
+
+} // namespace hadal::sim
