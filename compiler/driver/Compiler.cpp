@@ -243,9 +243,17 @@ llvm::Error CompileRun::generate() {
   if (llvm::Error error = writeFileAtomically(request.output, *bytes))
     return error;
   uint64_t scratch = 0;
-  for (const KernelFacts &kernel : code.kernels)
+  llvm::StringMap<KernelWorkspace> workspaces;
+  for (const KernelFacts &kernel : code.kernels) {
     scratch = std::max(scratch, kernel.scratchBytes);
-  printMemoryReport(*module, scratch, log);
+    if (kernel.device)
+      workspaces[kernel.name] = {kernel.device->workspacePerItem,
+                                 kernel.device->workspaceFixed};
+  }
+  uint64_t workspace = workspaceBytes(*module, [&](StringRef kernel) {
+    return workspaces.lookup(kernel);
+  });
+  printMemoryReport(*module, scratch, workspace, log);
   std::string what =
       isCpu ? llvm::formatv("{0} images", code.images.size()).str()
       : code.ptxas.empty() ? "PTX only"
@@ -335,12 +343,19 @@ llvm::Error CompileRun::run() {
     if (llvm::Error error = runPhase(info.phase))
       return error;
   }
+  if (request.planOnly && options.target != "cpu") {
+    printMemoryReport(
+        *module, /*scratchBytes=*/0,
+        planSm90aWorkspace(*module, *nvptx::findChip(options.chip)),
+        llvm::outs());
+    return llvm::Error::success();
+  }
   if (request.planOnly) {
     auto scratch = cpu::planCpuScratch(*module, {});
     if (failed(scratch))
       return makeError(2004, "the kernels of the plan do not lower; run without "
                              "--plan-only to keep their input");
-    printMemoryReport(*module, *scratch, llvm::outs());
+    printMemoryReport(*module, *scratch, /*workspaceBytes=*/0, llvm::outs());
     return llvm::Error::success();
   }
   if (last == Phase::Artifact)

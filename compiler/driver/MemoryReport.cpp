@@ -23,7 +23,7 @@ static void line(raw_ostream &os, const Twine &what, uint64_t bytes) {
 }
 
 void printMemoryReport(ModuleOp module, uint64_t scratchBytes,
-                       raw_ostream &os) {
+                       uint64_t workspaceBytes, raw_ostream &os) {
   auto model = module->getAttrOfType<DictionaryAttr>(exec::kModelAttr);
   auto number = [&](StringRef key) -> uint64_t {
     auto value = model ? model.getAs<IntegerAttr>(key) : IntegerAttr();
@@ -73,9 +73,11 @@ void printMemoryReport(ModuleOp module, uint64_t scratchBytes,
   }
   if (scratchBytes)
     line(os, "scratch, each thread", scratchBytes);
+  if (workspaceBytes)
+    line(os, "workspace of split kernels", workspaceBytes);
   // Entries run one at a time and share the largest arena.
-  line(os, "total (one arena, one thread)",
-       total + cache + states + arena + scratchBytes);
+  line(os, scratchBytes ? "total (one arena, one thread)" : "total (one arena)",
+       total + cache + states + arena + scratchBytes + workspaceBytes);
 }
 
 } // namespace hadal

@@ -8,8 +8,9 @@ namespace hadal {
 
 /// Prints weights by dtype (mapped and copied), the latent cache at full batch
 /// and length, the states and the arena of each entry of |module| (after phase
-/// plan). |scratchBytes| is per worker thread; 0 if not known yet.
+/// plan). |scratchBytes| is per worker thread; 0 if not known yet, or none.
+/// |workspaceBytes| is of a GPU.
 void printMemoryReport(mlir::ModuleOp module, uint64_t scratchBytes,
-                       llvm::raw_ostream &os);
+                       uint64_t workspaceBytes, llvm::raw_ostream &os);
 
 } // namespace hadal

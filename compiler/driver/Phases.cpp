@@ -1,6 +1,7 @@
 #include "compiler/driver/Phases.h"
 
 #include "compiler/target/nvptx/Chip.h"
+#include "compiler/target/nvptx/Lower/KernelLowering.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -68,13 +69,17 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     pm.addPass(createInstantiateBuckets(buckets));
     return;
   }
-  case Phase::Attention:
+  case Phase::Attention: {
     pm.addPass(createAbsorbWkvB());
-    pm.addPass(createSelectAttentionForm(
-        {.attention = wordOf(isSm90a(options) ? AttentionChoice::Absorbed
-                                              : options.attention)
-                          .str()}));
+    SelectAttentionFormOptions select;
+    select.attention = wordOf(options.attention).str();
+    if (isSm90a(options)) {
+      select.queryTile = nvptx::kPrefillQueryTile;
+      select.headColumns = nvptx::kPrefillHeadColumns;
+    }
+    pm.addPass(createSelectAttentionForm(select));
     return;
+  }
   case Phase::Quantize:
     // Before the latent of an FP8 wkv_b would be quantised.
     if (isSm90a(options))
@@ -207,10 +212,6 @@ static llvm::Error validateSm90a(const CompileOptions &options) {
   if (options.w8a16)
     return refuse("--fp8=w8a16", "its tensor cores multiply FP8 by FP8; use "
                                  "--fp8=w8a8, or --target=cpu");
-  if (options.attention == AttentionChoice::Expanded)
-    return refuse("--attention=expanded",
-                  "it has no kernel of that form; use --attention=absorbed, or "
-                  "--target=cpu");
   return llvm::Error::success();
 }
 

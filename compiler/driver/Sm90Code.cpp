@@ -2,6 +2,8 @@
 
 #include "compiler/artifact/FileWriter.h"
 #include "compiler/target/nvptx/EmitPtx.h"
+#include "compiler/target/nvptx/Sm90/IR/Sm90Dialect.h"
+#include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -31,6 +33,51 @@ llvm::Error checkSm90aModel(const ModelConfig &config) {
   return llvm::Error::success();
 }
 
+/// |kernel| alone in a module, lowered to sm90; null where it does not lower.
+static OwningOpRef<ModuleOp> lowerAlone(tile::KernelOp kernel,
+                                        const nvptx::Chip &chip) {
+  OwningOpRef<ModuleOp> lowered = ModuleOp::create(kernel.getLoc());
+  lowered->getBody()->push_back(kernel->clone());
+  PassManager manager(kernel.getContext());
+  manager.addPass(nvptx::createLowerTileToSm90Pass(chip));
+  if (failed(manager.run(*lowered)))
+    return {};
+  return lowered;
+}
+
+uint64_t workspaceBytes(
+    ModuleOp module,
+    llvm::function_ref<KernelWorkspace(llvm::StringRef)> workspaceOf) {
+  llvm::MapVector<StringRef, uint64_t> byKernel; // of its largest launch
+  module.walk([&](exec::LaunchOp launch) {
+    KernelWorkspace workspace = workspaceOf(launch.getKernel());
+    uint64_t &bytes = byKernel[launch.getKernel()];
+    bytes = std::max(bytes, workspace.perItem * launch.getItems() +
+                                workspace.fixed);
+  });
+  uint64_t total = 0;
+  for (auto [kernel, bytes] : byKernel)
+    total += llvm::alignTo(bytes, 256);
+  return total;
+}
+
+uint64_t planSm90aWorkspace(ModuleOp module, const nvptx::Chip &chip) {
+  ScopedDiagnosticHandler silence(module.getContext(),
+                                  [](Diagnostic &) { return success(); });
+  llvm::StringMap<KernelWorkspace> workspaces;
+  for (auto kernel : module.getOps<tile::KernelOp>()) {
+    if (!kernel.getSchedule().getWords().contains("split"))
+      continue;
+    if (OwningOpRef<ModuleOp> lowered = lowerAlone(kernel, chip))
+      for (auto target : lowered->getOps<sm90::KernelOp>())
+        workspaces[kernel.getSymName()] = {target.getWorkspacePerItem(),
+                                           target.getWorkspaceFixed()};
+  }
+  return workspaceBytes(module, [&](StringRef kernel) {
+    return workspaces.lookup(kernel);
+  });
+}
+
 llvm::Error dumpSm90a(ModuleOp module, const nvptx::Chip &chip,
                       const nvptx::Sm90Module &compiled,
                       llvm::StringRef directory) {
@@ -48,11 +95,8 @@ llvm::Error dumpSm90a(ModuleOp module, const nvptx::Chip &chip,
   ScopedDiagnosticHandler silence(module.getContext(),
                                   [](Diagnostic &) { return success(); });
   for (auto kernel : module.getOps<tile::KernelOp>()) {
-    OwningOpRef<ModuleOp> lowered = ModuleOp::create(kernel.getLoc());
-    lowered->getBody()->push_back(kernel->clone());
-    PassManager manager(module.getContext());
-    manager.addPass(nvptx::createLowerTileToSm90Pass(chip));
-    if (failed(manager.run(*lowered)))
+    OwningOpRef<ModuleOp> lowered = lowerAlone(kernel, chip);
+    if (!lowered)
       continue;
     std::string text;
     llvm::raw_string_ostream(text) << *lowered << "\n";

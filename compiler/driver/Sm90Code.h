@@ -20,6 +20,18 @@ llvm::Error dumpSm90a(mlir::ModuleOp module, const nvptx::Chip &chip,
                       const nvptx::Sm90Module &compiled,
                       llvm::StringRef directory);
 
+/// Bytes of the workspaces of |module|'s kernels (docs/artifact.md), by those of
+/// an item and of a launch that |workspaceOf| gives for a kernel's name.
+struct KernelWorkspace {
+  uint64_t perItem = 0, fixed = 0;
+};
+uint64_t workspaceBytes(
+    mlir::ModuleOp module,
+    llvm::function_ref<KernelWorkspace(llvm::StringRef)> workspaceOf);
+/// The same before the kernels are compiled: those with a `split` in their
+/// schedule, which alone have a workspace, are lowered as far as it takes.
+uint64_t planSm90aWorkspace(mlir::ModuleOp module, const nvptx::Chip &chip);
+
 /// |kernels|, made with |ptxas| (none: PTX only), as the writer takes them.
 TargetCode describeSm90a(const nvptx::Sm90Module &kernels,
                          const std::optional<nvptx::Ptxas> &ptxas);

@@ -53,20 +53,50 @@ struct SelectAttentionFormPass
     auto expanded = static_cast<double>(op.getExpandedFlops());
     auto expansion = static_cast<double>(op.getExpansionFlops());
     auto s = static_cast<double>(bucket.getQueries());
-    bool cheaper = s * absorbed <= s * expanded + expansion;
-    std::string crossover = "expanding never pays";
-    if (absorbed > expanded)
-      crossover = llvm::formatv("expanding pays above {0:F1} rows",
-                                expansion / (absorbed - expanded));
-    bool result = attention == "auto" ? cheaper : attention == "absorbed";
+    double expandedCost = s * expanded + expansion;
+    std::string note = "expanding never pays";
+    if (queryTile > 0) {
+      int64_t tile = tileOf(bucket.getQueries());
+      auto tiles = llvm::divideCeil(bucket.getQueries(), tile);
+      expandedCost = tiles * (tile * expanded + expansion);
+      note = llvm::formatv("keys are expanded for each {0} rows", tile);
+    } else if (absorbed > expanded) {
+      note = llvm::formatv("expanding pays above {0:F1} rows",
+                           expansion / (absorbed - expanded));
+    }
+    bool result = attention == "auto" ? s * absorbed <= expandedCost
+                                      : attention == "absorbed";
+    if (attention == "auto" && !result && !isServed(op.getExpanded())) {
+      result = true;
+      note = llvm::formatv("the expanded form holds heads of {0} columns at "
+                           "most",
+                           headColumns);
+    }
     std::string remark = llvm::formatv(
         "{0}: {1} attention{2}: {3} query rows per sequence cost {4:F0} flops "
         "per key absorbed, {5:F0} expanded; {6}",
         getBucketName(bucket), result ? "absorbed" : "expanded",
         attention == "auto" ? "" : " (as asked)", bucket.getQueries(),
-        s * absorbed, s * expanded + expansion, crossover);
+        s * absorbed, expandedCost, note);
     recordChoice(op, remark);
     return result;
+  }
+
+  /// Rows of a tile of the expanded kernel where a sequence has |queries|: all in
+  /// steps of the smallest tile, but no more than the largest.
+  int64_t tileOf(int64_t queries) {
+    constexpr int64_t kStep = 128;
+    return std::min<int64_t>(queryTile,
+                             llvm::divideCeil(queries, kStep) * kStep);
+  }
+
+  bool isServed(Region &expanded) {
+    bool served = true;
+    expanded.walk([&](MlaPrefillOp op) {
+      int64_t widest = std::max(op.getNope(), op.getValue());
+      served &= headColumns == 0 || widest <= headColumns;
+    });
+    return served;
   }
 
   static void inlineForm(AttentionFormsOp op, Region &region) {

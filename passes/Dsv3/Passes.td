@@ -63,10 +63,24 @@ def SelectAttentionForm
     crossover S the absorbed form is kept; S is the bucket's `queries`. Emits a
     remark with both costs, appends it to the module's `dsv3.remarks`, and
     records the form as `dsv3.attention` on the bucket's functions.
+
+    A kernel that works on tiles of Q rows expands the keys again for each, and
+    multiplies whole tiles: ceil(S / Q) * (Q * expanded + expansion), where Q is
+    `query-tile`, or S in steps of 128 if that is less. Per query row and head of
+    V3 (latent 512, heads of 128 + 64 and 128) the absorbed form then costs
+    2 (576 + 512) = 2176 flops for a key, the expanded one 2 (192 + 128) = 640 and
+    its share 2 * 512 * 256 / Q of the expansion: 2048 at Q = 128, where absorbing
+    wins, 1024 at Q = 256, where expanding does from 256 rows on.
   }];
   let options = [
     Option<"attention", "attention", "std::string", "\"auto\"",
-           "auto, absorbed or expanded">];
+           "auto, absorbed or expanded">,
+    Option<"queryTile", "query-tile", "int64_t", "0",
+           "most query rows of a tile of the expanded form, a multiple of 128; "
+           "0: all of a sequence">,
+    Option<"headColumns", "head-columns", "int64_t", "0",
+           "auto: absorbed where heads have more non-rotary or value columns; "
+           "0: no limit">];
   let dependentDialects = ["::hadal::dsv3::Dsv3Dialect"];
 }
 

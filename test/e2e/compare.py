@@ -332,19 +332,19 @@ def check_tiny_nats(tools, activations, fp8):
             f"{nats:.4f} nats a token, {held['nats']:.4f} in float32")
 
 
-def over_prompts_sm90(tools, name, fp8):
+def over_prompts_sm90(tools, name, attention, fp8):
     """Returns (distances, margins) to the oracle with what sm_90a stores."""
     oracle = Oracle(make_configs.CONFIGS[name][0], make_configs.make_tensors(name),
-                    fp8 or "w8a16", "absorbed", "bf16", bf16_kv_b=True)
+                    fp8 or "w8a16", attention, "bf16", bf16_kv_b=True)
     rows = [make_configs.prompt_ids(name, PROMPT, i + 1) for i in range(PROMPTS)]
     want = [oracle.run(row) for row in rows]
-    got = tools.logits((name, "absorbed", "bf16", fp8), rows)
+    got = tools.logits((name, attention, "bf16", fp8), rows)
     distances = [one_minus_cos(g, w["logits"]) for g, w in zip(got, want)]
     return np.concatenate(distances), np.concatenate([w["margin"] for w in want])
 
 
-def check_sm90(tools, name, fp8):
-    distance, margin = over_prompts_sm90(tools, name, fp8)
+def check_sm90(tools, name, fp8, attention="absorbed"):
+    distance, margin = over_prompts_sm90(tools, name, attention, fp8)
     kept = margin > (1e-2 if fp8 else 1e-3)
     count, distance = len(margin), distance[kept]
     median = np.median(distance)
@@ -363,6 +363,9 @@ def run_sm90(tools, report, quick):
     for name in ("layer-dense-fp8", "layer-moe-fp8"):
         report.row(f"{name} {tools.device} w8a8",
                    lambda n=name: check_sm90(tools, n, "w8a8"))
+    for name in ["layer-dense-fp8"] if quick else ["layer-dense-fp8", "v3-fp8"]:
+        report.row(f"{name} {tools.device} expanded w8a8",
+                   lambda n=name: check_sm90(tools, n, "w8a8", "expanded"))
     for name in ["v2-lite"] if quick else ["v3", "v2-lite", "v2-groups", "dense"]:
         report.row(f"{name} {tools.device} bf16",
                    lambda n=name: check_sm90(tools, n, None))

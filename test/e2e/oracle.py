@@ -187,7 +187,9 @@ class Oracle:
 
     def linear(self, name, x):
         """Returns x [.., K] times the transposed weight `name` [N, K]."""
-        if self.mode == "w8a8" and self.tensors[name][0] == "F8_E4M3":
+        plain = self.bf16_kv_b and ".kv_b_proj." in name
+        if (self.mode == "w8a8" and self.tensors[name][0] == "F8_E4M3"
+                and not plain):
             codes, scales = formats.quantize_activations(x, self.ue8m0)
             wide = np.repeat(scales, formats.BLOCK, -1)[..., : x.shape[-1]]
             x = formats.E4M3[codes].astype(np.float64) * wide.astype(np.float64)

@@ -1,10 +1,18 @@
 """Checks and times hadal on a GPU; see README.md.
 
-    run.py [--only STEP,...] [--skip STEP,...] [--json FILE]
+    run.py [--only STEP,...] [--skip STEP,...] [--out DIR] [--minutes N]
+           [--rehearse LIBCUDA CUBLASLT]
+
+DIR (default: results beside this file) gets gpu.json, rewritten whenever a
+step or a kernel is done, table.md and gpu.log. --rehearse goes through every
+step without a GPU: on the libcuda and libcublasLt that are named, in a folder
+of `prepare.sh --rehearsal`.
 """
 
 import argparse
 import datetime
+import glob
+import importlib.util
 import json
 import os
 import re
@@ -13,190 +21,320 @@ import subprocess
 import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+import tables
+from bench import HERE, Failed, Runner, last_line
+
 BENCH = os.path.join(HERE, "bin/hadal-bench")
 RUN = os.path.join(HERE, "bin/hadal-run")
 TINY = os.path.join(HERE, "models/tiny")
 PROMPTS = ["In the beginning", "And the king said", "Blessed are they"]
-SANITIZERS = ["memcheck", "racecheck", "initcheck", "synccheck"]
-
-
-class Failed(Exception):
-    """A step found something wrong."""
+SANITIZERS = ["memcheck", "synccheck", "initcheck", "racecheck"]
+SHAPE_ARTIFACTS = {"shape-o4096x7168.hadal": "_n4096_k7168_",
+                   "shape-o32768x512.hadal": "_n32768_k512_",
+                   "shape-o8192x8192.hadal": "_n8192_k8192_r8192"}
 
 
 def path(name):
     return os.path.join(HERE, name)
 
 
-def call(*command, timeout=300, **keywords):
-    """Runs a command; its output, or Failed with the end of it."""
-    result = subprocess.run(command, capture_output=True, text=True,
-                            timeout=timeout, **keywords)
-    if result.returncode:
-        raise Failed(f"{' '.join(command)}: exit status {result.returncode}: "
-                     f"{(result.stderr or result.stdout)[-600:]}")
-    return result.stdout
+def note(step, text):
+    """A line for the table, printed at once."""
+    print("  " + text, flush=True)
+    step.setdefault("notes", []).append(text)
 
 
-def kernels(artifact, out, *flags, pattern="", timeout=300):
-    """hadal-bench --kernels on the GPU: its JSON."""
-    call(BENCH, path(artifact), "--device", "cuda", f"--kernels={pattern}",
-         "--json", path(out), *flags, timeout=timeout)
-    with open(path(out)) as file:
-        return json.load(file)
+def describe_broken(step, broken):
+    for name, reason in broken.items():
+        note(step, f"{name}: {reason}")
+    return [name for name, reason in broken.items()
+            if not reason.startswith("not run")]
 
 
-def check(report):
-    """Every kernel of every artifact against references in double."""
-    for artifact in ("tiny-sm_90a.hadal", "slice.hadal", "v3.hadal"):
-        result = kernels(artifact, "check.json", "--check-only")
-        worst = max(result["kernels"], key=lambda k: k["relative_error"])
-        print(f"{artifact}: {len(result['kernels'])} kernels right; worst "
-              f"error {worst['relative_error']:.1e} ({worst['name']})")
-        report[artifact] = result["kernels"]
+def check_artifact(runner, step, artifact, names, limit):
+    rows, broken, _ = runner.kernels(path(artifact), names, "--check-only",
+                                     limit=limit)
+    step[artifact] = rows
+    wrong = [row["name"] for row in rows if not row["right"]]
+    for row in rows:
+        if not row["right"]:
+            note(step, f"{row['name']}: relative error "
+                 f"{row['relative_error']:.1e}, 1-cos "
+                 f"{row['one_minus_cosine']:.1e}")
+    failed = describe_broken(step, broken)
+    note(step, f"{artifact}: {len(rows) - len(wrong)} of {len(names)} kernels "
+         "right")
+    return wrong + failed
 
 
-def sanitize(report):
-    """The tiny model's kernels under compute-sanitizer, beside sim's findings."""
-    tool = shutil.which("compute-sanitizer") or \
-        "/usr/local/cuda/bin/compute-sanitizer"
-    if not os.path.exists(tool):
-        raise Failed("compute-sanitizer was not found; install the CUDA toolkit")
+def check(runner, step, rehearsal):
+    """Kernels against references in double; the simulator's beside them."""
+    small = runner.kernel_names(path("small.hadal"))
+    bad = check_artifact(runner, step, "small.hadal", small, 120)
     with open(path("sim.json")) as file:
-        simulated = json.load(file)
-    wrong = [k["name"] for k in simulated["kernels"] if not k["right"]]
-    print(f"sim: {len(simulated['kernels'])} kernels, wrong: {wrong or 'none'}; "
-          "a finding would have failed it")
-    for sanitizer in SANITIZERS:
-        output = call(tool, "--tool", sanitizer, "--error-exitcode", "9", BENCH,
-                      path("tiny-sm_90a.hadal"), "--device", "cuda", "--kernels",
-                      "--check-only", timeout=240)
-        summary = re.search(r"ERROR SUMMARY: (.*)|RACECHECK SUMMARY: (.*)", output)
-        report[sanitizer] = summary.group(0) if summary else "no summary"
-        print(f"{sanitizer}: {report[sanitizer]}")
+        simulated = {k["name"]: k for k in json.load(file)["kernels"]}
+    apart = [row["name"] for row in step["small.hadal"]
+             if row["right"] != simulated.get(row["name"], row)["right"] or
+             abs(row["relative_error"] -
+                 simulated.get(row["name"], row)["relative_error"]) >
+             0.02 + 0.5 * row["relative_error"]]
+    note(step, f"the simulator (13-bit FP8 accumulation) and the GPU agree on "
+         f"{len(small) - len(apart)} of {len(small)} kernels"
+         + (f"; apart: {', '.join(apart)}" if apart else ""))
+    # Experts and the head are gigabytes each: `times` checks them.
+    names = [n for n in runner.kernel_names(path("v3.hadal"))
+             if "_e256" not in n and "n129280" not in n]
+    bad += check_artifact(runner, step, "v3.hadal", names, 150)
+    if bad:
+        raise Failed(f"{len(bad)} kernels are wrong or do not run")
 
 
-def tiny(report):
+def tiny(runner, step, rehearsal):
     """The tiny model on cuda against cpu: logits and text."""
     import numpy as np
-    ids = ",".join(str(3 + 37 * i % 400) for i in range(96))
-    logits = {}
-    for device, artifact in (("cpu", "tiny-cpu.hadal"),
-                             ("cuda", "tiny-sm_90a.hadal")):
-        call(RUN, path(artifact), "--weights", TINY, "--device", device,
-             "--input-ids", ids, "--logits", "all", "--output",
-             path(f"{device}.npy"))
-        logits[device] = np.load(path(f"{device}.npy")).astype(np.float64)
+    count, length = (12, 8) if rehearsal else (96, 48)
+    ids = ",".join(str(3 + 37 * i % 400) for i in range(count))
+    logits, devices = {}, (("cpu", "tiny-cpu.hadal"),
+                           ("cuda", "tiny-sm_90a.hadal"))
+    for device, artifact in devices:
+        file = os.path.join(runner.out, f"{device}.npy")
+        runner.checked(RUN, path(artifact), "--weights", TINY, "--device",
+                       device, "--input-ids", ids, "--logits", "all",
+                       "--output", file, limit=60)
+        logits[device] = np.load(file).astype(np.float64)
+        os.remove(file)
     a, b = logits["cpu"], logits["cuda"]
     cosine = 1 - (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
-    report["median_one_minus_cosine"] = float(np.median(cosine))
-    report["worst_one_minus_cosine"] = float(cosine.max())
-    print(f"logits cuda against cpu: 1-cos median {np.median(cosine):.1e}, "
-          f"worst {cosine.max():.1e}")
+    step["median_one_minus_cosine"] = float(np.median(cosine))
+    step["worst_one_minus_cosine"] = float(cosine.max())
+    note(step, f"logits of {count} positions, cuda against cpu: 1-cos median "
+         f"{np.median(cosine):.1e}, worst {cosine.max():.1e}")
     if not np.median(cosine) < 1e-3:
         raise Failed("the median of 1-cos is not below 1e-3")
-    for prompt in PROMPTS:
-        texts = [call(RUN, path(artifact), "--weights", TINY, "--device", device,
-                      "-p", prompt, "-n", "48", "--temp", "0")
-                 for device, artifact in (("cpu", "tiny-cpu.hadal"),
-                                          ("cuda", "tiny-sm_90a.hadal"))]
+    prompts = PROMPTS[:1] if rehearsal else PROMPTS
+    for prompt in prompts:
+        texts = [runner.checked(RUN, path(artifact), "--weights", TINY,
+                                "--device", device, "-p", prompt, "-n",
+                                str(length), "--temp", "0", limit=60)
+                 for device, artifact in devices]
         if texts[0] != texts[1]:
             raise Failed(f"{prompt!r}: cpu wrote {texts[0]!r}, cuda {texts[1]!r}")
-    print(f"greedy text of {len(PROMPTS)} prompts: equal")
+    note(step, f"greedy text of {len(prompts)} prompts: equal")
 
 
-def slice_(report):
+def sanitize(runner, step, rehearsal):
+    """The kernels of a small artifact under compute-sanitizer."""
+    tool = shutil.which("compute-sanitizer",
+                        path=runner.environment.get("PATH")) or \
+        "/usr/local/cuda/bin/compute-sanitizer"
+    if not os.path.exists(tool):
+        note(step, "compute-sanitizer is not on this machine: not run")
+        return
+    bad = []
+    for sanitizer in SANITIZERS:
+        status, out, err = runner.call(
+            tool, "--tool", sanitizer, "--error-exitcode", "9", BENCH,
+            path("small.hadal"), "--device", "cuda", "--kernels",
+            "--check-only", limit=80)
+        summary = re.search(r"(ERROR|RACECHECK) SUMMARY: .*", out + err)
+        step[sanitizer] = {
+            "status": status,
+            "summary": summary.group(0) if summary else last_line(err or out)}
+        note(step, f"{sanitizer}: {step[sanitizer]['summary']}"
+             + (" (stopped at its time limit)" if status is None else ""))
+        if status not in (0, None):
+            bad.append(sanitizer)
+    if bad:
+        raise Failed(f"{', '.join(bad)} found something, see gpu.log")
+
+
+def gather_peers(runner, step, rehearsal):
+    """What torch and Triton reach at the published shapes, in a process of
+    their own: it may not take ours with it."""
+    wanted = {shape for row in step["kernels"]
+              if (shape := tables.dense_gemm(row["name"]))}
+    if rehearsal:
+        wanted = {(4, 256, 384), (1, 128, 256)}
+    status, out, err = runner.call(
+        sys.executable, path("peers.py"), *(["--small"] if rehearsal else []),
+        *(f"{m},{n},{k}" for m, n, k in sorted(wanted)), limit=130)
+    step["peers"] = {}
+    for line in out.splitlines():
+        try:
+            for key, value in json.loads(line).items():
+                (step["peers"] if "," in key else step)[key] = value
+        except ValueError:
+            continue  # a warning
+    if "torch_bf16_flops_per_second" in step:
+        note(step, f"{step['torch']}: copy "
+             f"{step['torch_copy_bytes_per_second'] / 1e9:.0f} GB/s, bf16 "
+             f"{step['torch_bf16_flops_per_second'] / 1e12:.0f} TFLOP/s")
+    if isinstance(step.get("cudnn_sdpa_4096"), float):
+        note(step, "cuDNN attention, 4096 tokens, 128 heads, 192/128: "
+             f"{step['cudnn_sdpa_4096'] * 1e6:.0f} us")
+    if status != 0:
+        note(step, f"the peers ended early: {last_line(err)}")
+
+
+def measured(runner, step, artifact, names, limit, keep):
+    """Times kernels and adds their rows to the step; [wrong or broken]."""
+    before = list(step["kernels"])
+
+    def rows_so_far(rows):
+        step["kernels"] = before + rows
+        keep()
+
+    rows, broken, machine = runner.kernels(path(artifact), names, limit=limit,
+                                           keep=rows_so_far)
+    step["kernels"] = before + rows
+    step["machine"] = step.get("machine") or machine.get("machine", {})
+    wrong = [row["name"] for row in rows if not row["right"]]
+    for name in wrong:
+        note(step, f"{name} is wrong and was not timed")
+    note(step, f"{artifact}: {len(rows) - len(wrong)} kernels timed")
+    return wrong + describe_broken(step, broken)
+
+
+def times(runner, step, rehearsal):
+    """Kernels of V3 and at published shapes, in turns with torch and Triton."""
+    def keep():
+        save(runner, report_of[0])
+
+    step["kernels"] = []
+    names = runner.kernel_names(path("v3.hadal"))
+    if rehearsal:
+        names = [n for n in names if not n.endswith("r64")][:12]
+    heavy = [n for n in names if "_e256" in n or "n129280" in n]
+    bad = measured(runner, step, "v3.hadal",
+                   [n for n in names if n not in heavy], 110, keep)
+    shapes = {}
+    for artifact, part in SHAPE_ARTIFACTS.items():
+        shapes[artifact] = [n for n in runner.kernel_names(path(artifact))
+                            if part in n + "_"]
+        if rehearsal:
+            shapes[artifact] = runner.kernel_names(path(artifact))[:1]
+        bad += measured(runner, step, artifact, shapes[artifact], 60, keep)
+    gather_peers(runner, step, rehearsal)
+    keep()
+    # The GEMMs again: how far two measurements of one run are apart.
+    gemms = [n for n in names if tables.dense_gemm(n)] or names[:1]
+    again, _, _ = runner.kernels(path("v3.hadal"), gemms, limit=60)
+    first = {row["name"]: row.get("seconds") for row in step["kernels"]}
+    apart = [abs(row["seconds"] / first[row["name"]] - 1) for row in again
+             if row.get("seconds") and first.get(row["name"])]
+    if apart:
+        note(step, f"{len(apart)} GEMMs timed again after the peers: "
+             f"{max(apart):.0%} apart at most")
+    if heavy:
+        bad += measured(runner, step, "v3.hadal", heavy, 150, keep)
+    if bad:
+        raise Failed(f"{len(bad)} kernels are wrong or do not run")
+
+
+def slice_(runner, step, rehearsal):
     """A 4-layer slice of V3 decoding from captured graphs."""
     weights = path("models/slice")
     if not os.path.exists(os.path.join(weights, "model.safetensors")):
-        call(sys.executable, path("models/bench/make_v3_shaped.py"), "--out",
-             weights, "--dense-layers", "3", "--moe-layers", "1", "--experts",
-             "256", "--vocab", "129280", timeout=300)
-    output = call(BENCH, path("slice.hadal"), "--weights", weights, "--device",
-                  "cuda", "--prompt-len", "512", "--gen-len", "64", "--batch",
-                  "1,16,64", "--json", path("slice.json"))
-    print(output)
-    with open(path("slice.json")) as file:
-        report.update(json.load(file))
+        # In memory where there is room: 14 GB are written once and read once.
+        if os.path.isdir("/dev/shm") and \
+                shutil.disk_usage("/dev/shm").free > 32e9:
+            weights = "/dev/shm/hadal-slice"
+        runner.checked(sys.executable, path("models/bench/make_v3_shaped.py"),
+                       "--out", weights, "--dense-layers", "3", "--moe-layers",
+                       "1", "--experts", "256", "--vocab", "32768", limit=180)
+    lengths = ("8", "3", "1,2") if rehearsal else ("512", "64", "1,16,64")
+    file = os.path.join(runner.out, "slice.json")
+    try:
+        out = runner.checked(
+            BENCH, path("slice.hadal"), "--weights", weights, "--device", "cuda",
+            "--prompt-len", lengths[0], "--gen-len", lengths[1], "--batch",
+            lengths[2], "--json", file, limit=150)
+        with open(file) as text:
+            step.update(json.load(text))
+        os.remove(file)
+    finally:
+        if weights.startswith("/dev/shm"):
+            shutil.rmtree(weights, ignore_errors=True)
+    print(out, flush=True)
 
 
-def times(report):
-    """Every kernel of V3, in turns with the peers."""
-    import peers
-    report["copy_bytes_per_second"] = peers.copy_rate()
-    report["bf16_flops_per_second"] = peers.bf16_rate()
-    print(f"copy {report['copy_bytes_per_second'] / 1e9:.0f} GB/s, bf16 "
-          f"{report['bf16_flops_per_second'] / 1e12:.0f} TFLOP/s")
-    print("| kernel | bucket | us | of copy | of bf16 | torch scaled_mm us | "
-          "triton us |\n| --- | --- | --- | --- | --- | --- | --- |")
-    rows, seen = kernels("v3.hadal", "times.json")["kernels"], {}
-    report["kernels"] = []
-    for row in rows:
-        name, seconds = row["name"], row["seconds"]
-        copy = row["bytes"] / report["copy_bytes_per_second"] / seconds
-        math = row["flops"] / report["bf16_flops_per_second"] / seconds
-        peer = {}
-        shape = re.match(r"gemm_.*_xfp8_n(\d+)_k(\d+)_r(\d+)", name)
-        if shape and "_e" not in name:
-            n, k, m = map(int, shape.groups())
-            n *= 2 if "swiglu" in name else 1
-            if (m, n, k) not in seen:
-                seen[m, n, k] = peers.gemm_peers(m, n, k)
-                # Ours again after the peers: the machine may have changed.
-                again = kernels("v3.hadal", "again.json", pattern=f"^{name}$")
-                seconds = min(seconds, again["kernels"][0]["seconds"])
-            peer = seen[m, n, k]
-        shown = [f"{v * 1e6:.1f}" if isinstance(v, float) else "-"
-                 for v in (peer.get("torch scaled_mm"), peer.get("triton"))]
-        print(f"| {name} | {row['entry']} | {seconds * 1e6:.1f} | {copy:.2f} | "
-              f"{math:.2f} | {' | '.join(shown)} |", flush=True)
-        report["kernels"].append(dict(row, seconds=seconds, of_copy=copy,
-                                      of_bf16=math, peers=peer))
-    for reason in {v for p in seen.values() for v in p.values()
-                   if isinstance(v, str)}:
-        print(f"not timed: {reason}")
-    cudnn = peers.sdpa_prefill(4096, 128, 192, 128)
-    report["cudnn_sdpa_4096"] = cudnn
-    print("cuDNN attention, 4096 tokens, 128 heads, 192/128:",
-          f"{cudnn * 1e6:.0f} us" if isinstance(cudnn, float) else cudnn)
+STEPS = {"check": check, "tiny": tiny, "sanitize": sanitize, "times": times,
+         "slice": slice_}
+report_of = [None]
 
 
-STEPS = {"check": check, "sanitize": sanitize, "tiny": tiny, "slice": slice_,
-         "times": times}
+def save(runner, report):
+    """Rewrites gpu.json and table.md."""
+    for name, text in (("gpu.json", json.dumps(report, indent=1)),
+                       ("table.md", "\n".join(tables.tables(report)) + "\n")):
+        target = os.path.join(runner.out, name)
+        with open(target + ".tmp", "w") as file:
+            file.write(text)
+        os.replace(target + ".tmp", target)
+
+
+def find_cublaslt():
+    """The cuBLASLt that torch brings, or None."""
+    spec = importlib.util.find_spec("nvidia")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        found = sorted(glob.glob(os.path.join(folder, "*/lib/libcublasLt.so.*")))
+        if found:
+            return found[-1]
+    return None
+
+
+def graphics_card(runner):
+    status, out, err = runner.call(
+        "nvidia-smi", "--query-gpu=name,driver_version,clocks.max.sm",
+        "--format=csv,noheader", limit=30)
+    return out.strip() if status == 0 else f"nvidia-smi: {last_line(err)}"
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default=",".join(STEPS))
     parser.add_argument("--skip", default="")
-    parser.add_argument("--json", default=path("gpu.json"))
+    parser.add_argument("--out", default=path("results"))
+    parser.add_argument("--minutes", type=float, default=9.5)
+    parser.add_argument("--rehearse", nargs=2, metavar=("LIBCUDA", "CUBLASLT"))
     args = parser.parse_args()
     steps = [s for s in args.only.split(",") if s not in args.skip.split(",")]
     for step in steps:
         if step not in STEPS:
             parser.error(f"no step '{step}'; there are {', '.join(STEPS)}")
-    report = {"date": datetime.date.today().isoformat()}
+    os.makedirs(args.out, exist_ok=True)
+    runner = Runner(args.out, 60 * args.minutes)
+    rehearsal = args.rehearse is not None
+    if rehearsal:
+        runner.environment.update(
+            HADAL_LIBCUDA=args.rehearse[0], HADAL_CUBLASLT=args.rehearse[1],
+            PATH=path("stubs") + os.pathsep + os.environ["PATH"])
+    elif "HADAL_CUBLASLT" not in os.environ and find_cublaslt():
+        runner.environment["HADAL_CUBLASLT"] = find_cublaslt()
+    report = report_of[0] = {"date": datetime.date.today().isoformat(),
+                             "rehearsal": rehearsal, "steps": {}}
     try:
-        report["gpu"] = call("nvidia-smi", "--query-gpu=name,driver_version",
-                             "--format=csv,noheader").strip()
-    except (Failed, OSError) as error:
-        raise SystemExit(f"run.py: no GPU to run on: {error}")
+        report["gpu"] = graphics_card(runner)
+    except OSError as error:
+        report["gpu"] = f"nvidia-smi: {error}"
     print(report["gpu"], report["date"])
     failed = []
-    for step in steps:
-        print(f"== {step}: {STEPS[step].__doc__}", flush=True)
-        report[step], begin = {}, time.monotonic()
+    for name in steps:
+        print(f"== {name}: {STEPS[name].__doc__}", flush=True)
+        step = report["steps"][name] = {}
+        begin = time.monotonic()
         try:
-            STEPS[step](report[step])
-        except (Failed, subprocess.TimeoutExpired, OSError,
-                ImportError) as error:
-            failed.append(step)
-            report[step]["failed"] = str(error)
-            print(f"FAILED {step}: {error}")
-        print(f"   {time.monotonic() - begin:.0f} s", flush=True)
-        with open(args.json, "w") as file:  # also where a later step hangs
-            json.dump(report, file, indent=1)
+            STEPS[name](runner, step, rehearsal)
+            step["result"] = "passed"
+        except Exception as error:  # the later steps must run
+            kind = "" if isinstance(error, Failed) else type(error).__name__ + " "
+            failed.append(name)
+            step["result"] = f"FAILED: {kind}{error}"
+            print(step["result"])
+        step["seconds"] = time.monotonic() - begin
+        print(f"   {step['seconds']:.0f} s", flush=True)
+        save(runner, report)
+    print("\n".join(tables.tables(report)))
     print("all steps passed" if not failed else f"failed: {', '.join(failed)}")
     return 1 if failed else 0
 

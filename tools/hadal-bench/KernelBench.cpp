@@ -90,8 +90,14 @@ public:
     if (!options.checkOnly)
       HADAL_RETURN_IF_ERROR(measureMachine());
     printHeader();
-    for (unsigned k : selected)
+    for (unsigned k : selected) {
+      if (options.interrupt && *options.interrupt)
+        return error(5016, "{} of {} kernels were run",
+                     json["kernels"].size(), selected.size());
       HADAL_RETURN_IF_ERROR(one(k));
+      if (options.checkpoint)
+        HADAL_RETURN_IF_ERROR(options.checkpoint());
+    }
     if (!wrong.empty())
       return error(5019, "{} of {} kernels computed something wrong: {}",
                    wrong.size(), selected.size(), fmt::join(wrong, ", "));
@@ -247,7 +253,6 @@ private:
       HADAL_ASSIGN_OR_RETURN(Timing timing, time(p));
       report(timing, *p.test, row);
     }
-    // A run that is cut off leaves what it has found.
     std::fflush(stdout);
     json["kernels"].push_back(std::move(row));
     return {};

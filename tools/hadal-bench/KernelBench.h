@@ -1,6 +1,8 @@
 // hadal-bench --kernels: each kernel of an artifact alone.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -18,6 +20,11 @@ struct KernelBenchOptions {
   unsigned rounds = 3;
   /// Numerics only.
   bool checkOnly = false;
+  /// Called after each kernel, so that a run that is cut off, or a device that
+  /// hangs, leaves the figures of those before.
+  std::function<Status()> checkpoint;
+  /// Ends the run between two kernels, with H5016.
+  const std::atomic<bool> *interrupt = nullptr;
 };
 
 /// Runs every kernel of |artifact| whose name matches on |driver| with random

@@ -50,6 +50,8 @@ Status benchKernels(const BenchFlags &flags) {
   options.pattern = *flags.kernels;
   options.seed = flags.seed;
   options.checkOnly = flags.checkOnly;
+  options.checkpoint = [&] { return writeJson(flags.json, report); };
+  options.interrupt = &cli::interruptFlag();
   Status status =
       bench::runKernelBench(*driver, artifact, options, report);
   // Figures of the kernels that are right are kept beside an error.

@@ -81,7 +81,7 @@ std::string plan(tile::KernelOp kernel, Plan &plan) {
         {plan.latent, "a latent of "}})
     if (n % 8 != 0)
       return what + std::to_string(n) + " is not a multiple of 8";
-  if (plan.weightRows() > 128)
+  if (plan.weightRows() > kPrefillHeadColumns)
     return "heads of " + std::to_string(plan.nope) + " and " +
            std::to_string(plan.value) +
            " columns exceed the registers of a warpgroup";

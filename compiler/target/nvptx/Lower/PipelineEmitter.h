@@ -62,6 +62,23 @@ private:
   void releaseAfter(mlir::Operation *op);
   const RingPlan *ringOf(mlir::Block *block) const;
 
+  // PipelineRange.cpp: the steps of the main fold, weights before the wait.
+  void planMainFold();
+  void emitRange();
+  bool isEarly(tile::LoadOp load) const;
+  void planSplit();
+  mlir::LogicalResult emitEarlyLoads();
+  mlir::LogicalResult loadStages(bool early);
+  void drainEarlyLoads();
+
+  // PipelineSplit.cpp: the parts of a split main fold become one.
+  int64_t stateRegisters() const;
+  /// Replaces |state|, the main fold's in this part, by that of all parts, and
+  /// moves to where only the last part comes.
+  mlir::LogicalResult
+  joinParts(llvm::MutableArrayRef<Fragment> state);
+  Value rowsThatCount();
+
   // PipelineScalars.cpp: uniform values, as i64 for index.
   Value scalar(Value value) { return scalar(value, scalars); }
   Value scalar(Value value, Scalars &local);
@@ -74,7 +91,10 @@ private:
   void emitArguments(sm90::KernelOp target);
   mlir::LogicalResult emitView(mlir::Operation *op);
   mlir::LogicalResult emitLoad(tile::LoadOp load);
-  mlir::LogicalResult loadShared(tile::LoadOp load, Value tile);
+  /// Issues the copy of |load| to |tile| of the open stage; its indices are
+  /// evaluated in |local|.
+  mlir::LogicalResult loadShared(tile::LoadOp load, Value tile,
+                                 Scalars &local);
   mlir::LogicalResult loadFragment(tile::LoadOp load);
   Value loadGlobal(mlir::Type type, Value pointer, int64_t offset = 0,
                    int64_t align = 0);
@@ -170,6 +190,7 @@ private:
   sm90::KernelOp target;
   std::optional<sm90::AsmBuilder> builder;
   int64_t warpgroups = 1;
+  int64_t ctasPerSm = 1; // that registers and shared memory are planned for
   int64_t tileRows = 0; // most rows of a dot's result
   /// Tiles of at most 64 rows and at least so many columns are cut by columns
   /// into |columnParts|, one in each warpgroup (transposed: in other warps).
@@ -189,6 +210,17 @@ private:
   Value blockColumn;     // i32, transposed: 16w + g
 
   llvm::SmallVector<std::unique_ptr<RingPlan>> rings;
+  /// The only fold of the kernel's block that multiplies, if its range is
+  /// static: null if there is none.
+  tile::FoldOp mainFold;
+  /// Some loads of its ring come before the wait for other kernels.
+  bool loadsEarly = false;
+  /// Its range in this CTA, and how many of its steps are early (i64).
+  Value rangeLo, rangeHi, earlySteps;
+  /// CTAs that share an item's main fold, each |partSteps| of its steps.
+  int64_t split = 1, partSteps = 0;
+  Value workspace, splitFlag;
+  Value item, part; // i32
   llvm::DenseSet<mlir::Operation *> sharedLoads;
   llvm::DenseMap<mlir::Operation *, int64_t> roundedRows;
   llvm::DenseMap<mlir::Operation *, Value> maps;

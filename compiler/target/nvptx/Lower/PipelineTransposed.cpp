@@ -20,6 +20,9 @@ using namespace hadal::tile;
 
 /// The most tokens of a tile, wgmma's columns.
 static constexpr int64_t kMaxTokens = 64;
+/// Accumulators that a thread of 128 registers, half of an SM's for 256
+/// threads, holds beside scales and addresses.
+static constexpr int64_t kRegistersOfHalf = 64;
 
 FailureOr<bool> swapsOperands(KernelOp kernel) {
   Attribute word = kernel.getSchedule().getWords().get("swap_ab");
@@ -78,12 +81,14 @@ static LogicalResult checkFold(FoldOp fold) {
 }
 
 LogicalResult PipelineEmitter::planTransposed() {
-  int64_t columns = 0, step = 32;
+  int64_t columns = 0, step = 32, states = 0;
   bool reshapes = false;
   WalkResult walk = kernel.walk([&](Operation *op) {
-    if (auto fold = dyn_cast<FoldOp>(op))
+    if (auto fold = dyn_cast<FoldOp>(op)) {
+      states = std::max<int64_t>(states, fold.getInits().size());
       return failed(checkFold(fold)) ? WalkResult::interrupt()
                                      : WalkResult::advance();
+    }
     reshapes |= isa<SliceOp, ConcatOp, DeinterleaveOp, InterleaveOp>(op);
     if (auto store = dyn_cast<StoreOp>(op))
       if (store.getScales())
@@ -131,8 +136,16 @@ LogicalResult PipelineEmitter::planTransposed() {
   });
   if (walk.wasInterrupted())
     return failure();
+  // A warpgroup that holds all of a tile of few tokens needs half of the
+  // registers: two CTAs then share an SM, so that one loads while the other
+  // begins or ends, and the next kernel's first CTAs find room beside the last
+  // of this one.
   int64_t blocks = llvm::divideCeil(columns, 64);
-  warpgroups = blocks % 2 == 0 ? 2 : 1;
+  int64_t registers = (states + 1) * blocks * tileRows / 2;
+  if (registers <= kRegistersOfHalf)
+    ctasPerSm = 2;
+  else if (blocks % 2 == 0)
+    warpgroups = 2;
   transposedBlocks = blocks / warpgroups;
   transposedColumns = columns;
   // Warps that have no row of the tile take some of its columns, as long as a

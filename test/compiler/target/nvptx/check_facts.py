@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compiles a model for sm_90a and fails on what ptxas finds wrong with a kernel:
 a spill, a stack frame, or advice C75xx (a wgmma pipeline it serialises, a
-setmaxnreg it ignores). Also checks the artifact's size and the compiler's memory.
+setmaxnreg it ignores), and on what check_ptx.py finds. Also checks the artifact's size and the compiler's memory.
 
     check_facts.py HADAL_COMPILE HADAL_INSPECT MODEL WORK_DIR [OPTION...]
 
@@ -12,6 +12,8 @@ import os
 import resource
 import subprocess
 import sys
+
+import check_ptx
 
 MAX_ARTIFACT_BYTES = 10 * 10**6
 MAX_COMPILER_BYTES = 2 * 10**9
@@ -49,7 +51,10 @@ def main():
         stdout=subprocess.PIPE, check=True, text=True).stdout)["kernels"]
     bad = 0
     for kernel in kernels:
-        for problem in problems_of(kernel):
+        ptx = subprocess.run(
+            [inspect, artifact, "--ptx", kernel["name"]],
+            stdout=subprocess.PIPE, check=True, text=True).stdout
+        for problem in [*problems_of(kernel), *check_ptx.problems_of(kernel, ptx)]:
             print(f"{kernel['name']}: {problem}")
             bad += 1
     size = os.path.getsize(artifact)

@@ -188,6 +188,20 @@ SmallVector<Value> Pattern<CommitOp>::convert(CommitOp, Adaptor,
 }
 
 template <>
+SmallVector<Value> Pattern<DeferOp>::convert(DeferOp, Adaptor,
+                                             AsmBuilder &) const {
+  return {};
+}
+
+template <>
+SmallVector<Value> Pattern<ResumeOp>::convert(ResumeOp op, Adaptor adaptor,
+                                              AsmBuilder &b) const {
+  return Stage(b, adaptor.getRing(), op.getRing().getType(),
+               adaptor.getIteration())
+      .tiles(b);
+}
+
+template <>
 SmallVector<Value> Pattern<AwaitOp>::convert(AwaitOp op, Adaptor adaptor,
                                              AsmBuilder &b) const {
   Stage stage(b, adaptor.getRing(), op.getRing().getType(),
@@ -358,8 +372,8 @@ SmallVector<Value> Pattern<SregOp>::convert(SregOp op, Adaptor,
 void populateMemoryPatterns(RewritePatternSet &patterns, TypeConverter &types) {
   patterns.add<Pattern<SharedOp>, Pattern<TileAllocOp>, Pattern<TileSliceOp>,
                Pattern<TileAddressOp>, Pattern<TileStoreOp>, Pattern<RingOp>,
-               Pattern<AcquireOp>, Pattern<CommitOp>, Pattern<AwaitOp>,
-               Pattern<ReleaseOp>, Pattern<TmaLoadOp>, Pattern<TmaGatherOp>,
+               Pattern<AcquireOp>, Pattern<CommitOp>, Pattern<DeferOp>,
+               Pattern<ResumeOp>, Pattern<AwaitOp>, Pattern<ReleaseOp>, Pattern<TmaLoadOp>, Pattern<TmaGatherOp>,
                Pattern<PrefetchMapOp>, Pattern<FenceAsyncOp>,
                Pattern<BarrierOp>, Pattern<NamedBarrierOp>, Pattern<WarpSyncOp>,
                Pattern<PdlWaitOp>, Pattern<PdlLaunchOp>, Pattern<TicketOp>,

@@ -162,6 +162,20 @@ def Sm90_CommitOp : Sm90_StageOp<"commit"> {
   let summary = "Producer: every load of the iteration has been issued.";
   let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
 }
+def Sm90_DeferOp : Sm90_StageOp<"defer"> {
+  let summary = "Producer: the rest of the stage's loads follows a resume.";
+  let description = [{
+    Closes a stage as commit does, before all of its tiles have been asked for:
+    those that no kernel writes may come before `pdl_wait`. Stands in a loop
+    whose induction variable is the iteration; a loop of the same range behind
+    it in the same block resumes every iteration, and each tile is loaded in
+    exactly one of the two.
+  }];
+  let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
+}
+def Sm90_ResumeOp : Sm90_StageTilesOp<"resume"> {
+  let summary = "Producer: opens a deferred stage again; a commit closes it.";
+}
 def Sm90_AwaitOp : Sm90_StageTilesOp<"await"> {
   let summary = "Consumer: waits until the stage is full.";
 }

@@ -1,6 +1,8 @@
 // What one op's verifier cannot see: protocols along paths, budgets.
 #include "compiler/target/nvptx/Sm90/IR/Sm90Dialect.h"
 
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+
 using namespace mlir;
 
 namespace hadal::sm90 {
@@ -18,11 +20,14 @@ public:
       return failure();
     bool failedAny = false;
     kernel.walk([&](Block *block) {
-      failedAny |= failed(checkStages<AcquireOp, CommitOp>(
-                       *block, "commit", "acquired")) ||
-                   failed(checkStages<AwaitOp, ReleaseOp>(*block, "release",
-                                                          "awaited"));
+      failedAny |= failed(checkStages(*block, isOneOf<AcquireOp, ResumeOp>,
+                                      isOneOf<CommitOp, DeferOp>, "commit",
+                                      "acquired")) ||
+                   failed(checkStages(*block, isOneOf<AwaitOp>,
+                                      isOneOf<ReleaseOp>, "release",
+                                      "awaited"));
     });
+    kernel.walk([&](RingOp ring) { failedAny |= failed(checkDeferred(ring)); });
     kernel.walk([&](Operation *op) {
       if (auto loop = dyn_cast<scf::ForOp>(op))
         failedAny |= failed(checkBackEdge(loop));
@@ -40,8 +45,13 @@ public:
 
 private:
   LogicalResult checkShared();
-  template <typename Open, typename Close>
-  LogicalResult checkStages(Block &block, StringRef closing, StringRef opened);
+  using IsOp = llvm::function_ref<bool(Operation *)>;
+  template <typename... Ops> static bool isOneOf(Operation *op) {
+    return isa<Ops...>(op);
+  }
+  LogicalResult checkStages(Block &block, IsOp opens, IsOp closes,
+                            StringRef closing, StringRef opened);
+  LogicalResult checkDeferred(RingOp ring);
   LogicalResult checkBackEdge(scf::ForOp loop);
   LogicalResult checkFence(MmaOp mma);
   LogicalResult checkRegisters(MmaOp mma);
@@ -57,6 +67,10 @@ Value rootTile(Value tile) {
   while (auto slice = tile.getDefiningOp<TileSliceOp>())
     tile = slice.getTile();
   return tile;
+}
+
+Use useOf(Operation *stage) {
+  return {stage->getOperand(0), stage->getOperand(1)};
 }
 
 LogicalResult Verifier::checkShared() {
@@ -79,17 +93,16 @@ LogicalResult Verifier::checkShared() {
 
 // A stage opened in a block is closed later in the same block, so that no path
 // misses it: branches around either would put it into another block.
-template <typename Open, typename Close>
-LogicalResult Verifier::checkStages(Block &block, StringRef closing,
-                                    StringRef opened) {
+LogicalResult Verifier::checkStages(Block &block, IsOp opens, IsOp closes,
+                                    StringRef closing, StringRef opened) {
   SmallVector<std::pair<Use, Operation *>> open;
   for (Operation &op : block) {
-    if (auto begin = dyn_cast<Open>(op)) {
-      open.push_back({{begin.getRing(), begin.getIteration()}, &op});
-    } else if (auto end = dyn_cast<Close>(op)) {
-      Use use{end.getRing(), end.getIteration()};
-      auto *it = llvm::find_if(
-          open, [&](const auto &entry) { return entry.first == use; });
+    if (opens(&op)) {
+      open.push_back({useOf(&op), &op});
+    } else if (closes(&op)) {
+      auto *it = llvm::find_if(open, [&](const auto &entry) {
+        return entry.first == useOf(&op);
+      });
       if (it == open.end())
         return op.emitOpError("of an iteration that this block has not ")
                << opened;
@@ -99,6 +112,75 @@ LogicalResult Verifier::checkStages(Block &block, StringRef closing,
   if (!open.empty())
     return open.front().second->emitOpError("has no ")
            << closing << " of its iteration on every path";
+  return success();
+}
+
+/// The loop that |op|, a stage op, is in and whose iterations are its; null if
+/// there is none.
+scf::ForOp loopOfStage(Operation *op) {
+  auto loop = dyn_cast<scf::ForOp>(op->getParentOp());
+  return loop && useOf(op).second == loop.getInductionVar() ? loop
+                                                           : scf::ForOp();
+}
+
+/// Adds to |loads| how often each tile of |opening|, which opens a stage, is
+/// loaded in its block.
+void countLoads(Operation *opening, SmallVectorImpl<unsigned> &loads) {
+  for (Operation &op : *opening->getBlock()) {
+    if (!isa<TmaLoadOp, TmaGatherOp>(op))
+      continue;
+    Value tile = isa<TmaLoadOp>(op) ? cast<TmaLoadOp>(op).getTile()
+                                    : cast<TmaGatherOp>(op).getTile();
+    for (auto [i, result] : llvm::enumerate(opening->getResults()))
+      loads[i] += result == tile;
+  }
+}
+
+// The full barrier of a stage expects the bytes of all tiles from its acquire
+// on: a tile that is never asked for is a wait without end, one asked for twice
+// a phase too early.
+LogicalResult Verifier::checkDeferred(RingOp ring) {
+  DeferOp defer;
+  ResumeOp resume;
+  AcquireOp acquire;
+  for (Operation *user : ring.getResult().getUsers()) {
+    if (auto op = dyn_cast<DeferOp>(user)) {
+      if (defer)
+        return op.emitOpError("is the second of its ring");
+      defer = op;
+    } else if (auto op = dyn_cast<ResumeOp>(user)) {
+      if (resume)
+        return op.emitOpError("is the second of its ring");
+      resume = op;
+    }
+  }
+  if (!defer && !resume)
+    return success();
+  if (!defer)
+    return resume.emitOpError("of a ring whose stages are never deferred");
+  if (!resume)
+    return defer.emitOpError("of a ring whose stages are never resumed");
+  scf::ForOp first = loopOfStage(defer), second = loopOfStage(resume);
+  if (!first || !second || first->getBlock() != second->getBlock() ||
+      !first->isBeforeInBlock(second) ||
+      !isEqualConstantIntOrValue(first.getLowerBound(),
+                                 second.getLowerBound()) ||
+      !isEqualConstantIntOrValue(first.getUpperBound(),
+                                 second.getUpperBound()) ||
+      !isEqualConstantIntOrValue(first.getStep(), second.getStep()))
+    return resume.emitOpError("is not in a loop over the iterations that an "
+                              "earlier loop of its block defers");
+  for (AcquireOp op : first.getBody()->getOps<AcquireOp>())
+    if (useOf(op) == useOf(defer))
+      acquire = op;
+  SmallVector<unsigned> loads(resume.getTiles().size());
+  if (acquire)
+    countLoads(acquire, loads);
+  countLoads(resume, loads);
+  for (auto [i, count] : llvm::enumerate(loads))
+    if (count != 1)
+      return resume.emitOpError("and its defer load tile ")
+             << i << " " << count << " times, expected once";
   return success();
 }
 

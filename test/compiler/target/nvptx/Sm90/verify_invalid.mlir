@@ -149,3 +149,113 @@ sm90.kernel @gathered(%a: !sm90.tensor_map) attributes {threads = 128 : i64, ten
   sm90.tma_gather %a[%x, %rows] to %t in %ring[%n] : vector<2xi32>, !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
   sm90.commit %ring[%n] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
 }
+
+// -----
+
+// A deferred stage whose other loads never come.
+sm90.kernel @deferred(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor_maps = [
+    #sm90.map<slot 0 : bf16 extents [64, 64] strides [2, 128] box [64, 64] swizzle 128>]} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c2 = arith.constant 2 : i64
+  %x = arith.constant 0 : i32
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.acquire %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    // expected-error @+1 {{of a ring whose stages are never resumed}}
+    sm90.defer %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+}
+
+// -----
+
+// A stage that goes on without having been deferred.
+sm90.kernel @resumed(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor_maps = [
+    #sm90.map<slot 0 : bf16 extents [64, 64] strides [2, 128] box [64, 64] swizzle 128>]} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c2 = arith.constant 2 : i64
+  %x = arith.constant 0 : i32
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    // expected-error @+1 {{of a ring whose stages are never deferred}}
+    %t:2 = sm90.resume %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#1 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.commit %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+}
+
+// -----
+
+// Two stages deferred, one resumed.
+sm90.kernel @range(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor_maps = [
+    #sm90.map<slot 0 : bf16 extents [64, 64] strides [2, 128] box [64, 64] swizzle 128>]} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c2 = arith.constant 2 : i64
+  %x = arith.constant 0 : i32
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.acquire %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.defer %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+  scf.for %i = %c0 to %c1 step %c1 : i64 {
+    // expected-error @+1 {{is not in a loop over the iterations that an earlier loop of its block defers}}
+    %t:2 = sm90.resume %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#1 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.commit %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+}
+
+// -----
+
+// One tile loaded twice, the other never.
+sm90.kernel @twice(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor_maps = [
+    #sm90.map<slot 0 : bf16 extents [64, 64] strides [2, 128] box [64, 64] swizzle 128>]} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c2 = arith.constant 2 : i64
+  %x = arith.constant 0 : i32
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.acquire %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.defer %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    // expected-error @+1 {{and its defer load tile 0 2 times, expected once}}
+    %t:2 = sm90.resume %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.commit %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+}
+
+// -----
+
+// A ring deferred in two places.
+sm90.kernel @second(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor_maps = [
+    #sm90.map<slot 0 : bf16 extents [64, 64] strides [2, 128] box [64, 64] swizzle 128>]} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c2 = arith.constant 2 : i64
+  %x = arith.constant 0 : i32
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.acquire %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    // expected-error @+1 {{is the second of its ring}}
+    sm90.defer %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.acquire %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#0 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.defer %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+  scf.for %i = %c0 to %c2 step %c1 : i64 {
+    %t:2 = sm90.resume %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>
+    sm90.tma_load %a[%x, %x] to %t#1 in %ring[%i] : !sm90.tile<64x64xbf16>, !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+    sm90.commit %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
+  }
+}
