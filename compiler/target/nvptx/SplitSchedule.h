@@ -18,6 +18,7 @@ struct FoldWork {
   double flopRate;      ///< of the whole chip, per second
   int64_t stateBytes;   ///< of one part, as far as rows of the bucket fill it
   int64_t stateSize;    ///< of one part in the workspace
+  int64_t ctasPerSm = 1; ///< that find room on a multiprocessor
 };
 
 /// Steps of a part when |steps| are cut into at most |split| parts of whole

@@ -100,6 +100,7 @@ void PipelineEmitter::planSplit() {
     work.flopRate = fp8 ? chip.fp8Rate : chip.bf16Rate;
     work.stateSize = stateRegisters() * 128 * warpgroups * 4;
     work.stateBytes = work.stateSize;
+    work.ctasPerSm = ctasPerSm;
     if (rows < 64 && !transposed())
       work.stateBytes = work.stateSize * rows / 64;
     wanted = pickSplit(chip, work);
