@@ -49,6 +49,8 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
   k.word("bm", bm);
   k.word("bn", bn);
   k.word("form", wgmma ? "wgmma" : bm == 1 ? "gemv" : "panel");
+  if (wgmma)
+    k.word("rows", spec.rows);
   k.begin();
 
   Value m = k.coordinate(0), h = k.coordinate(1), n = k.coordinate(2), left;
@@ -132,6 +134,8 @@ tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
   k.word("bn", bn);
   k.word("bk", bk);
   k.word("form", wgmma ? "wgmma" : bm == 1 ? "gemv" : "panel");
+  if (wgmma)
+    k.word("rows", spec.rows);
   k.begin();
 
   Value m = k.coordinate(0), h = k.coordinate(1), n = k.coordinate(2);

@@ -133,8 +133,12 @@ tile::KernelOp buildScheduledGemm(OpBuilder &builder, Location loc,
   k.word("bn", bn);
   k.word("bk", bk);
   k.word("form", schedule.form);
+  if (spec.target == Target::sm90a)
+    k.word("rows", spec.rows);
   if (schedule.swapAb)
     k.flag("swap_ab");
+  if (schedule.split > 0)
+    k.word("split", schedule.split);
   k.begin();
 
   // Rows of the tile that exist, and the first row in x and y.

@@ -19,6 +19,8 @@ struct GemmSchedule {
   int64_t bm, bn, bk;
   std::string form;
   bool swapAb = false;
+  /// Parts of K, each a CTA's (sm_90a); 0: as many as the chip's numbers say.
+  int64_t split = 0;
 };
 
 /// The schedule of |spec|, from its target, its shapes and its capacity of rows.

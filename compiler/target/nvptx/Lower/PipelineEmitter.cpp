@@ -1,6 +1,9 @@
 // Structure: arguments, roles, work items, blocks, folds.
 #include "compiler/target/nvptx/Lower/PipelineEmitter.h"
 
+#include "compiler/target/nvptx/Lower/SplitFold.h"
+#include "compiler/target/nvptx/Lower/WorkItem.h"
+
 using namespace mlir;
 
 namespace hadal::nvptx {
@@ -27,8 +30,17 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
       slots.push_back(pointer);
     slots.append(view.getNumDynamic(), i64Type);
   }
+  if (split > 1)
+    slots.push_back(pointer);
   target = sm90::KernelOp::create(outer, kernel.getLoc(), kernel.getSymName(),
                                   128 * (warpgroups + 1), slots);
+  if (ctasPerSm > 1)
+    target.setCtasPerSm(ctasPerSm);
+  if (split > 1) {
+    SplitLayout layout{128 * warpgroups, stateRegisters(), split};
+    target.setCtasPerItem(split);
+    target.setWorkspacePerItem(layout.bytesPerItem());
+  }
   builder.emplace(kernel.getLoc(), context);
   sm90::AsmBuilder &b = *builder;
   b.setInsertionPointToEnd(&target.getBodyBlock());
@@ -47,8 +59,9 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
         sm90::SharedOp::create(b, sharedPointer, columnParts * 64 * 4, 16);
   if (transposed())
     staging = sm90::SharedOp::create(b, sharedPointer, stagingBytes(), 16);
+  if (split > 1)
+    splitFlag = createSplitFlag(b);
   sm90::PdlLaunchOp::create(b);
-  sm90::PdlWaitOp::create(b);
   bool shares = warpgroups == 2;
   auto roles = sm90::RolesOp::create(b, warpgroups, shares ? kLoadRegisters : 0,
                                      shares ? kMmaRegisters : 0);
@@ -86,51 +99,31 @@ LogicalResult PipelineEmitter::emitRole(bool asProducer, Value group) {
   for (auto &ring : rings)
     scalars[ring->ring] = b.i64(0);
 
-  // Coordinates of the work item; a point beyond a bound does nothing.
-  Value item = arith::ExtUIOp::create(
-      b, b.getI64Type(),
-      sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Ctaid));
-  SmallVector<Value> coordinates(kernel.getNumDims());
-  for (int i = kernel.getNumDims() - 1; i >= 0; --i) {
-    DomainDimAttr dim = kernel.getDim(i);
-    Value index = item;
-    if (i > 0) {
-      int64_t steps = (dim.getExtent() + dim.getStep() - 1) / dim.getStep();
-      index = b.urem(item, b.i64(steps));
-      item = b.udiv(item, b.i64(steps));
-    }
-    coordinates[i] = b.mul(index, b.i64(dim.getStep()));
-    scalars[kernel.getCoordinates()[i]] = coordinates[i];
+  item = sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Ctaid);
+  if (split > 1) {
+    part = b.urem(item, b.i32(split));
+    item = b.udiv(item, b.i32(split));
   }
-  Value active;
-  for (unsigned i = 0; i < kernel.getNumDims(); ++i) {
-    DomainDimAttr dim = kernel.getDim(i);
-    Value bound;
-    switch (dim.getBound()) {
-    case Bound::None:
-      continue;
-    case Bound::Tokens:
-      bound = sizeAt(b.i64(0));
-      break;
-    case Bound::Rows:
-      bound = sizeAt(b.i64(1));
-      break;
-    case Bound::LogitRows:
-      bound = sizeAt(b.i64(2));
-      break;
-    case Bound::ExpertRows: {
-      Value e = coordinates[dim.getBoundDim()];
-      bound = arith::SubIOp::create(b, sizeAt(b.add(e, b.i64(4))),
-                                    sizeAt(b.add(e, b.i64(3))));
-      break;
-    }
-    }
-    Value inside = b.cmp(arith::CmpIPredicate::slt, coordinates[i], bound);
-    active = active ? b.bitAnd(active, inside) : inside;
-  }
-  if (active) {
+  SmallVector<Value> coordinates = emitCoordinates(b, kernel, item);
+  for (auto [coordinate, value] :
+       llvm::zip(kernel.getCoordinates(), coordinates))
+    scalars[coordinate] = value;
+  emitRange();
+  if (producer && loadsEarly && failed(emitEarlyLoads()))
+    return failure();
+  sm90::PdlWaitOp::create(b);
+  if (producer && loadsEarly && failed(loadStages(/*early=*/false)))
+    return failure();
+  // A point beyond a bound does nothing.
+  if (Value active = emitInside(b, kernel, coordinates,
+                                [&](Value index) { return sizeAt(index); })) {
+    bool drains = !producer && loadsEarly;
     auto ifOp = scf::IfOp::create(b, TypeRange(), active,
-                                  /*withElseRegion=*/false);
+                                  /*withElseRegion=*/drains);
+    if (drains) {
+      b.setInsertionPoint(ifOp.elseBlock()->getTerminator());
+      drainEarlyLoads();
+    }
     b.setInsertionPoint(ifOp.thenBlock()->getTerminator());
   }
   return emitBlock(kernel.getBodyBlock());
@@ -277,8 +270,15 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
   sm90::AsmBuilder &b = *builder;
   Block &body = fold.getBody().front();
   const RingPlan *ring = ringOf(&body);
-  Value lo = scalar(fold.getLo()), hi = scalar(fold.getHi());
   Value step = b.i64(fold.getStep());
+  Value lo, hi;
+  if (fold == mainFold) {
+    lo = rangeLo, hi = rangeHi;
+    if (producer && loadsEarly)
+      lo = b.add(lo, b.mul(earlySteps, step));
+  } else {
+    lo = scalar(fold.getLo()), hi = scalar(fold.getHi());
+  }
   SmallVector<Fragment> state;
   SmallVector<Value> inits;
   struct Ahead {
@@ -318,6 +318,14 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
         }
     for (const Ahead &a : ahead)
       inits.push_back(scalesAt(a, lo));
+  }
+  if (DotOp dot = producer || fold != mainFold ? DotOp() : dotInFlight(fold);
+      dot && tiles.lookup(fold.getInits()[0]).zero) {
+    FailureOr<Fragment> sum = emitFoldInFlight(fold, dot, state[0]);
+    if (failed(sum))
+      return failure();
+    state[0] = *sum;
+    return finishFold(fold, state);
   }
   if (ring)
     inits.push_back(scalars.lookup(ring->ring));
@@ -374,15 +382,21 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
     scalars = std::move(savedScalars);
     tiles = std::move(savedTiles);
   }
-  for (auto [i, frag] : llvm::enumerate(state)) {
-    Fragment result = frag;
-    result.regs = loop.getResult(i);
-    if (result.blocks)
-      result = toRows(result, /*again=*/i > 0);
-    setFragment(fold.getResult(i), result);
-  }
+  for (auto [i, frag] : llvm::enumerate(state))
+    frag.regs = loop.getResult(i);
   if (ring)
     scalars[ring->ring] = loop.getResults().back();
+  return finishFold(fold, state);
+}
+
+/// Makes |state| the result of |fold|; of one that is split, in the last part.
+LogicalResult PipelineEmitter::finishFold(FoldOp fold,
+                                          MutableArrayRef<Fragment> state) {
+  if (fold == mainFold && split > 1 && !producer && failed(joinParts(state)))
+    return failure();
+  for (auto [i, frag] : llvm::enumerate(state))
+    setFragment(fold.getResult(i),
+                frag.blocks ? toRows(frag, /*again=*/i > 0) : frag);
   return success();
 }
 

@@ -56,11 +56,30 @@ private:
   mlir::LogicalResult emitBlock(mlir::Block &block);
   mlir::LogicalResult emitOp(mlir::Operation *op);
   mlir::LogicalResult emitFold(tile::FoldOp fold);
+  mlir::LogicalResult finishFold(tile::FoldOp fold,
+                                 llvm::MutableArrayRef<Fragment> state);
   mlir::LogicalResult emitIf(mlir::scf::IfOp op);
   void openStage(const RingPlan &plan, Value iteration);
   void closeStage();
   void releaseAfter(mlir::Operation *op);
   const RingPlan *ringOf(mlir::Block *block) const;
+
+  // PipelineRange.cpp: the steps of the main fold, weights before the wait.
+  void planMainFold();
+  void emitRange();
+  bool isEarly(tile::LoadOp load) const;
+  void planSplit();
+  mlir::LogicalResult emitEarlyLoads();
+  mlir::LogicalResult loadStages(bool early);
+  void drainEarlyLoads();
+
+  // PipelineSplit.cpp: the parts of a split main fold become one.
+  int64_t stateRegisters() const;
+  /// Replaces |state|, the main fold's in this part, by that of all parts, and
+  /// moves to where only the last part comes.
+  mlir::LogicalResult
+  joinParts(llvm::MutableArrayRef<Fragment> state);
+  Value rowsThatCount();
 
   // PipelineScalars.cpp: uniform values, as i64 for index.
   Value scalar(Value value) { return scalar(value, scalars); }
@@ -74,7 +93,10 @@ private:
   void emitArguments(sm90::KernelOp target);
   mlir::LogicalResult emitView(mlir::Operation *op);
   mlir::LogicalResult emitLoad(tile::LoadOp load);
-  mlir::LogicalResult loadShared(tile::LoadOp load, Value tile);
+  /// Issues the copy of |load| to |tile| of the open stage; its indices are
+  /// evaluated in |local|.
+  mlir::LogicalResult loadShared(tile::LoadOp load, Value tile,
+                                 Scalars &local);
   mlir::LogicalResult loadFragment(tile::LoadOp load);
   Value loadGlobal(mlir::Type type, Value pointer, int64_t offset = 0,
                    int64_t align = 0);
@@ -102,10 +124,30 @@ private:
   mlir::LogicalResult emitDot(tile::DotOp dot);
   mlir::LogicalResult emitDotScaled(tile::DotScaledOp dot);
   /// Issues a . b over |k| elements from |kOffset| and waits for it.
+  /// What one wgmma of this warpgroup multiplies: a from a tile or registers.
+  struct Operands {
+    Value aTile, aRegisters, b;
+    int64_t columns = 0;
+    bool bMn = false;
+  };
+  mlir::FailureOr<Operands> operandsOf(mlir::Operation *op, Value a, Value b,
+                                       bool transposeB, int64_t kOffset,
+                                       int64_t k, const Fragment &layout);
+  /// In flight: to |acc| (an !sm90.acc; null: to zero) is added.
+  Value issue(const Operands &operands, Value acc);
   mlir::FailureOr<Value> multiply(mlir::Operation *op, Value a, Value b,
                                   bool transposeB, int64_t kOffset, int64_t k,
                                   const Fragment &layout, Value acc);
   Value packOperandA(Value fragment);
+
+  // PipelineInFlight.cpp
+  /// The only product of |fold|, if wgmma may add to it in place from one step
+  /// to the next; else null.
+  tile::DotOp dotInFlight(tile::FoldOp fold) const;
+  mlir::FailureOr<Value> issueStep(tile::FoldOp fold, tile::DotOp dot,
+                                   Value iteration, Value acc);
+  mlir::FailureOr<Fragment> emitFoldInFlight(tile::FoldOp fold,
+                                             tile::DotOp dot, Fragment state);
 
   // PipelineTransposed.cpp: swap_ab, with weights as the rows of wgmma.
   bool transposed() const { return transposedBlocks > 0; }
@@ -124,9 +166,13 @@ private:
   mlir::LogicalResult emitDotScaledTransposed(tile::DotScaledOp dot);
   /// Issues weights . x^T over |k| elements from |kOffset|, one product per
   /// block of 64 weights added to |accs| (empty: to zero), and waits for them.
-  llvm::SmallVector<Value> multiplyTransposed(Value x, Value weights,
-                                              int64_t kOffset, int64_t k,
-                                              mlir::ValueRange accs);
+  mlir::FailureOr<llvm::SmallVector<Value>>
+  multiplyTransposed(mlir::Operation *op, Value x, Value weights,
+                     int64_t kOffset, int64_t k, mlir::ValueRange accs);
+  /// The operands of these products.
+  mlir::FailureOr<llvm::SmallVector<Operands>>
+  operandsTransposed(mlir::Operation *op, Value x, Value weights,
+                     int64_t kOffset, int64_t k);
   /// |state| with its rows in the warps: through shared memory, which is in use
   /// if |again|.
   Fragment toRows(const Fragment &state, bool again);
@@ -170,6 +216,7 @@ private:
   sm90::KernelOp target;
   std::optional<sm90::AsmBuilder> builder;
   int64_t warpgroups = 1;
+  int64_t ctasPerSm = 1; // that registers and shared memory are planned for
   int64_t tileRows = 0; // most rows of a dot's result
   /// Tiles of at most 64 rows and at least so many columns are cut by columns
   /// into |columnParts|, one in each warpgroup (transposed: in other warps).
@@ -189,6 +236,17 @@ private:
   Value blockColumn;     // i32, transposed: 16w + g
 
   llvm::SmallVector<std::unique_ptr<RingPlan>> rings;
+  /// The only fold of the kernel's block that multiplies, if its range is
+  /// static: null if there is none.
+  tile::FoldOp mainFold;
+  /// Some loads of its ring come before the wait for other kernels.
+  bool loadsEarly = false;
+  /// Its range in this CTA, and how many of its steps are early (i64).
+  Value rangeLo, rangeHi, earlySteps;
+  /// CTAs that share an item's main fold, each |partSteps| of its steps.
+  int64_t split = 1, partSteps = 0;
+  Value workspace, splitFlag;
+  Value item, part; // i32
   llvm::DenseSet<mlir::Operation *> sharedLoads;
   llvm::DenseMap<mlir::Operation *, int64_t> roundedRows;
   llvm::DenseMap<mlir::Operation *, Value> maps;

@@ -29,6 +29,8 @@ void PipelineEmitter::emitArguments(sm90::KernelOp target) {
     }
     views[arg] = std::move(view);
   }
+  if (split > 1)
+    workspace = next();
 }
 
 Value PipelineEmitter::byteOffset(Value pointer, Value bytes) {
@@ -127,7 +129,8 @@ Value PipelineEmitter::rowPointer(const ViewRef &view, ArrayRef<Value> leading,
 // Loads
 //===----------------------------------------------------------------------===//
 
-LogicalResult PipelineEmitter::loadShared(LoadOp load, Value tile) {
+LogicalResult PipelineEmitter::loadShared(LoadOp load, Value tile,
+                                          Scalars &local) {
   sm90::AsmBuilder &b = *builder;
   const ViewRef &view = *views.find(load.getView())->second;
   Value &map = maps[load];
@@ -140,7 +143,7 @@ LogicalResult PipelineEmitter::loadShared(LoadOp load, Value tile) {
   const OpenStage &stage = open.back();
   SmallVector<Value> indices;
   for (Value index : load.getIndices())
-    indices.push_back(scalar(index));
+    indices.push_back(scalar(index, local));
   if (view.source) {
     if (!view.gatherRegs)
       return load.emitOpError("has no sm_90a lowering: the rows that it gathers "
@@ -180,7 +183,7 @@ LogicalResult PipelineEmitter::emitLoad(LoadOp load) {
   if (sharedLoads.contains(load)) {
     TileValue shared = tiles.lookup(load.getTile());
     if (producer)
-      return loadShared(load, shared.value);
+      return loadShared(load, shared.value, scalars);
     if (Value s = load.getScales(); s && !tiles.count(s) && !s.use_empty()) {
       SmallVector<Value> indices;
       for (Value index : load.getIndices())

@@ -1,6 +1,7 @@
 // Structure: parameters, work items, control flow and uniform scalars.
 #include "compiler/target/nvptx/Lower/SimtEmitter.h"
 #include "compiler/target/nvptx/Lower/SimtPrepare.h"
+#include "compiler/target/nvptx/Lower/WorkItem.h"
 
 #include <numeric>
 
@@ -70,35 +71,18 @@ FailureOr<SimtFunction> SimtEmitter::emit(OpBuilder &outer) {
   b.setInsertionPointToStart(entry);
   emitPrologue(func);
   b.prepareDependents();
-  emitCoordinates();
+  for (auto [coordinate, value] :
+       llvm::zip(kernel.getCoordinates(),
+                 emitCoordinates(b, kernel, b.blockId())))
+    scalars[coordinate] = value;
   hoistParameters();
   b.waitForPrevious();
 
-  Value active;
-  for (unsigned i = 0; i < kernel.getNumDims(); ++i) {
-    DomainDimAttr dim = kernel.getDim(i);
-    Value bound;
-    switch (dim.getBound()) {
-    case Bound::None:
-      continue;
-    case Bound::Tokens:
-      bound = sizeAt(b.i64(0));
-      break;
-    case Bound::Rows:
-      bound = sizeAt(b.i64(1));
-      break;
-    case Bound::LogitRows:
-      bound = sizeAt(b.i64(2));
-      break;
-    case Bound::ExpertRows: {
-      Value e = scalar(kernel.getCoordinates()[dim.getBoundDim()]);
-      bound = b.sub(sizeAt(b.add(e, b.i64(4))), sizeAt(b.add(e, b.i64(3))));
-      break;
-    }
-    }
-    Value here = scalar(kernel.getCoordinates()[i]);
-    active = b.both(active, b.compare(CmpIPredicate::slt, here, bound));
-  }
+  SmallVector<Value> coordinates;
+  for (BlockArgument coordinate : kernel.getCoordinates())
+    coordinates.push_back(scalars[coordinate]);
+  Value active = emitInside(b, kernel, coordinates,
+                            [&](Value index) { return sizeAt(index); });
   LogicalResult result = success();
   guarded(active, [&] { result = emitBlock(kernel.getBodyBlock()); });
   b.setInsertionPointToEnd(entry);
@@ -153,34 +137,8 @@ void SimtEmitter::emitPrologue(LLVM::LLVMFuncOp func) {
   }
 }
 
-void SimtEmitter::emitCoordinates() {
-  SimtBuilder &b = *builder;
-  Value item = b.blockId();
-  for (int i = kernel.getNumDims() - 1; i >= 0; --i) {
-    DomainDimAttr dim = kernel.getDim(i);
-    Value index = item;
-    if (i > 0) {
-      int64_t tiles = llvm::divideCeil(dim.getExtent(), dim.getStep());
-      index = b.createOrFold<arith::RemUIOp>(item, b.i32(tiles));
-      item = b.createOrFold<arith::DivUIOp>(item, b.i32(tiles));
-    }
-    scalars[kernel.getCoordinates()[i]] =
-        b.mul(b.extend(index), b.i64(dim.getStep()));
-  }
-}
-
-/// A view of weights: its extents are static and nothing here writes it.
-static bool isParameter(Value view) {
-  auto type = cast<ViewType>(view.getType());
-  return isa<BlockArgument>(view) && type.getNumDynamic() == 0 &&
-         isa<FloatType>(type.getElementType()) &&
-         llvm::all_of(view.getUsers(),
-                      [](Operation *op) { return isa<LoadOp>(op); });
-}
-
 // Weights do not depend on the previous kernel: they are on their way while it
-// ends. Every other view of static extents that a kernel reads holds numbers of
-// the step (integers) or is written by it.
+// ends.
 void SimtEmitter::hoistParameters() {
   for (LoadOp load : kernel.getBodyBlock().getOps<LoadOp>()) {
     bool isFixed = llvm::all_of(load.getIndices(), [](Value index) {

@@ -49,7 +49,6 @@ private:
 
   void chooseThreads();
   void emitPrologue(mlir::LLVM::LLVMFuncOp func);
-  void emitCoordinates();
   void hoistParameters();
   mlir::LogicalResult emitBlock(mlir::Block &block);
   mlir::LogicalResult emitOp(mlir::Operation *op);

@@ -64,7 +64,15 @@ JoinedFold emitJoin(sm90::AsmBuilder &b, const SplitLayout &layout,
     return byteOffset(b, mine,
                       b.mul(wide(b, part), b.i64(layout.partBytes())));
   };
-  storeState(b, layout, stateAt(at.part), state, keep);
+  {
+    OpBuilder::InsertionGuard inner(b);
+    if (at.holds)
+      b.setInsertionPoint(scf::IfOp::create(b, TypeRange(), at.holds,
+                                            /*withElseRegion=*/false)
+                              .thenBlock()
+                              ->getTerminator());
+    storeState(b, layout, stateAt(at.part), state, keep);
+  }
   // The ticket is taken by one thread, behind the stores of all.
   sm90::NamedBarrierOp::create(b, 1, layout.threads, Value());
   auto one = scf::IfOp::create(
@@ -80,30 +88,44 @@ JoinedFold emitJoin(sm90::AsmBuilder &b, const SplitLayout &layout,
   sm90::NamedBarrierOp::create(b, 1, layout.threads, Value());
   Value last = b.cmp(arith::CmpIPredicate::ne,
                      LLVM::LoadOp::create(b, b.getI32Type(), flag), b.i32(0));
-  Value parts = arith::SelectOp::create(b, last, at.parts, b.i32(0));
-  auto loop = scf::ForOp::create(b, b.i32(0), parts, b.i32(1), identity);
-  {
+  Value reads = at.holds ? b.bitAnd(last, at.holds) : last;
+  Value parts = arith::SelectOp::create(b, reads, at.parts, b.i32(0));
+  SmallVector<Value> joined(identity);
+  /// Merges the parts from |lo| below |hi|, |step| of them an iteration.
+  auto mergeRange = [&](Value lo, Value hi, int64_t step) {
+    auto loop = scf::ForOp::create(b, lo, hi, b.i32(step), joined);
     OpBuilder::InsertionGuard inner(b);
     b.setInsertionPointToStart(loop.getBody());
-    Value from = stateAt(loop.getInductionVar());
-    int64_t vector = 0, next = 0;
-    SmallVector<Value> merged = merge(loop.getRegionIterArgs(), [&]() -> Value {
-      auto type = cast<VectorType>(state[vector++].getType());
-      SmallVector<Value> elements;
-      for (int64_t i = 0; i < type.getNumElements(); ++i)
-        elements.push_back(
-            LLVM::LoadOp::create(b, type.getElementType(),
-                                 registerAt(b, layout, from, next++)));
-      return b.pack(elements, type);
-    });
+    SmallVector<Value> merged(loop.getRegionIterArgs());
+    for (int64_t i = 0; i < step; ++i) {
+      Value from = stateAt(b.add(loop.getInductionVar(), b.i32(i)));
+      int64_t vector = 0, next = 0;
+      merged = merge(merged, [&]() -> Value {
+        auto type = cast<VectorType>(state[vector++].getType());
+        SmallVector<Value> elements;
+        for (int64_t i = 0; i < type.getNumElements(); ++i)
+          elements.push_back(
+              LLVM::LoadOp::create(b, type.getElementType(),
+                                   registerAt(b, layout, from, next++)));
+        return b.pack(elements, type);
+      });
+    }
     scf::YieldOp::create(b, merged);
+    joined.assign(loop.result_begin(), loop.result_end());
+  };
+  Value whole = b.i32(0);
+  if (layout.unroll > 1) {
+    Value left = b.urem(parts, b.i32(layout.unroll));
+    whole = arith::SubIOp::create(b, parts, left);
+    mergeRange(b.i32(0), whole, layout.unroll);
   }
+  mergeRange(whole, parts, 1);
   results.assign({last});
-  llvm::append_range(results, loop.getResults());
+  llvm::append_range(results, joined);
   scf::YieldOp::create(b, results);
-  JoinedFold joined{several.getResult(0), {}};
-  llvm::append_range(joined.state, several.getResults().drop_front());
-  return joined;
+  JoinedFold result{several.getResult(0), {}};
+  llvm::append_range(result.state, several.getResults().drop_front());
+  return result;
 }
 
 } // namespace hadal::nvptx

@@ -21,6 +21,8 @@ struct SplitLayout {
   int64_t threads;   ///< that hold state: of all consumers of a CTA
   int64_t registers; ///< f32 of the state in each
   int64_t maxParts;
+  /// Parts that a step of the merge reads, all on their way at once.
+  int64_t unroll = 1;
 
   int64_t partBytes() const { return registers * threads * 4; }
   /// A multiple of 128.
@@ -35,6 +37,9 @@ struct SplitPart {
   mlir::Value item, part;  ///< i32, numbers from 0
   mlir::Value parts;       ///< i32, of this item: CTAs that come, at least 1
   mlir::Value thread;      ///< i32, among those that hold state
+  /// i1, or null for true: false where this thread's state means nothing. It is
+  /// then neither written nor read, and the joined one is the identity.
+  mlir::Value holds = {};
 };
 
 /// Shared memory through which one thread tells the others what its ticket

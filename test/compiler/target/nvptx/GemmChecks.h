@@ -20,6 +20,9 @@ GemmSpec makeSpec(Shape shape, bool fp8, Epilogue epilogue = Epilogue::none);
 /// A schedule; none: the one that the compiler picks.
 using Scheduled = std::optional<schedule::GemmSchedule>;
 
+/// The compiler's own with |split| parts of K.
+Scheduled splitBy(const GemmSpec &spec, int64_t split);
+
 /// |spec| as an Executable::Build with |schedule|.
 Executable::Build buildWith(const GemmSpec &spec, const Scheduled &schedule);
 

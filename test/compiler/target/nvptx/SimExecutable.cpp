@@ -2,10 +2,12 @@
 // definition, unchanged, become tests of the sm_90a code of the same kernels.
 //
 // A run executes the PTX under both policies of asynchronous operations and
-// fails on any finding and on any difference between the two. A kernel with a
+// fails on any finding and on any difference between the two. Everything that is
+// not a parameter counts as just written by the kernel before. A kernel with a
 // workspace is launched twice in a row in it.
 #include "test/compiler/target/nvptx/SimExecutable.h"
 
+#include <set>
 #include <stdexcept>
 
 #include "compiler/target/nvptx/Chip.h"
@@ -25,6 +27,8 @@ struct Executable::Impl {
   std::shared_ptr<const sim::PtxModule> module;
   nvptx::Sm90Kernel kernel;
   std::vector<std::pair<int64_t, int64_t>> dims; ///< extent, step
+  /// First slots of parameters: views of static extents that hold floats.
+  std::set<size_t> parameters;
 
   void runOnce(const Slots &slots, int64_t items, sim::AsyncPolicy policy,
                uint64_t order) const;
@@ -59,6 +63,14 @@ Executable::Executable(const Build &build, Mode mode)
   for (unsigned i = 0; i < kernel.getNumDims(); ++i)
     impl->dims.emplace_back(kernel.getDim(i).getExtent(),
                             kernel.getDim(i).getStep());
+  size_t slot = 0;
+  for (BlockArgument arg : kernel.getKernelArguments()) {
+    auto view = dyn_cast<tile::ViewType>(arg.getType());
+    if (view && view.getNumDynamic() == 0 &&
+        isa<FloatType>(view.getElementType()))
+      impl->parameters.insert(slot);
+    slot += view ? view.getNumSlots() : 1;
+  }
   FailureOr<nvptx::Sm90Kernel> compiled =
       nvptx::compileKernel(kernel, nvptx::allChips().front());
   if (failed(compiled))
@@ -78,6 +90,7 @@ namespace {
 struct Upload {
   uint8_t *host;
   uint64_t rows, rowBytes, pitch, address;
+  bool isParameter = false;
 };
 
 uint64_t pitchOf(const Buffer &buffer) {
@@ -140,10 +153,11 @@ void Executable::Impl::runOnce(const Slots &slots, int64_t items,
     check(address.status());
     return *address;
   };
-  auto upload = [&](size_t slot, void *host, uint64_t rows, uint64_t rowBytes,
-                    uint64_t pitch) {
+  auto upload = [&](size_t viewSlot, size_t slot, void *host, uint64_t rows,
+                    uint64_t rowBytes, uint64_t pitch) {
     Upload u{static_cast<uint8_t *>(host), rows, rowBytes, pitch,
              allocate(rows * pitch, "argument slot " + std::to_string(slot))};
+    u.isParameter = parameters.count(viewSlot);
     for (uint64_t r = 0; r < rows; ++r)
       check(memory.write(u.address + r * pitch, u.host + r * rowBytes,
                          rowBytes));
@@ -177,7 +191,7 @@ void Executable::Impl::runOnce(const Slots &slots, int64_t items,
   };
   for (const Slots::Memory &operand : slots.memory()) {
     if (operand.sizes) {
-      upload(operand.slot, operand.sizes->data(), 1,
+      upload(operand.slot, operand.slot, operand.sizes->data(), 1,
              operand.sizes->size() * 4, operand.sizes->size() * 4);
       continue;
     }
@@ -186,11 +200,11 @@ void Executable::Impl::runOnce(const Slots &slots, int64_t items,
       continue;
     }
     Buffer &buffer = *operand.buffer;
-    upload(operand.slot, buffer.data(), buffer.rows(), buffer.bytesPerRow(),
-           pitchOf(buffer));
+    upload(operand.slot, operand.slot, buffer.data(), buffer.rows(),
+           buffer.bytesPerRow(), pitchOf(buffer));
     if (buffer.format() == Format::fp8)
-      upload(operand.slot + 1, buffer.scales(), 1, buffer.scaleBytes(),
-             buffer.scaleBytes());
+      upload(operand.slot, operand.slot + 1, buffer.scales(), 1,
+             buffer.scaleBytes(), buffer.scaleBytes());
   }
   uint64_t workspace = 0;
   uint64_t workspaceBytes =
@@ -223,6 +237,12 @@ void Executable::Impl::runOnce(const Slots &slots, int64_t items,
   options.policy = policy;
   options.seed = order;
   auto launch = [&] {
+    // No thread may touch these before its griddepcontrol.wait.
+    for (const Upload &u : uploads)
+      if (!u.isParameter && u.rows * u.pitch)
+        memory.noteWrite(u.address, u.rows * u.pitch);
+    if (workspaceBytes)
+      memory.noteWrite(workspace, workspaceBytes);
     StatusOr<sim::Report> report =
         sim::launch(*module, kernel.name, config, block, memory, options);
     check(report.status());

@@ -46,6 +46,13 @@ TEST(Sm90Gemm, epilogues) {
   }
 }
 
+// The weights of the first stages are on their way before the number of rows is
+// known: a launch without rows waits for them and writes nothing.
+TEST(Sm90Gemm, aLaunchWithoutRows) {
+  checkDense(makeSpec({200, 1000, 16, 0}, true), 0);
+  checkDense(makeSpec({72, 64, 4, 0}, false), 0);
+}
+
 // N and K as in DeepSeek-V3, few rows and experts, in tiles of 64 rows.
 TEST(Sm90GemmV3, qaAndKva) {
   GemmSpec spec = makeSpec({2112, 7168, 64, 2}, true);
@@ -104,6 +111,62 @@ TEST(Sm90Gemm, groupedByExperts) {
   checkGrouped(plain, {17, 1, 0});
   checkGrouped(makeSpec({72, 150, 4, 4}, true), {4, 0, 2});
   checkGrouped(makeSpec({72, 150, 300, 300}, false), {65, 0, 2});
+}
+
+// Parts of whole steps that end before K does, in every order of arrival: both
+// policies run two launches, each in an order of its own. Sixteen rows or less
+// leave most of the state unwritten.
+TEST(Sm90GemmSplit, dense) {
+  auto check = [](GemmSpec spec, int64_t tokens, int64_t split) {
+    checkDense(spec, tokens, splitBy(spec, split));
+  };
+  check(makeSpec({40, 72, 1, 1}, true), 1, 4); // one step: nothing to split
+  check(makeSpec({136, 130, 16, 9}, true), 9, 2);
+  check(makeSpec({136, 130, 40, 9}, true), 9, 2);
+  check(makeSpec({200, 1000, 70, 65}, true), 65, 3);
+  check(makeSpec({65, 1400, 3, 2}, true), 2, 11);
+  check(makeSpec({200, 1000, 16, 0}, true), 0, 3);
+  check(makeSpec({65, 400, 16, 16}, false), 16, 3);
+  check(makeSpec({129, 320, 160, 131}, false), 131, 2);
+  GemmSpec router = makeSpec({16, 512, 40, 3}, false);
+  router.f32Output = true;
+  check(router, 3, 8);
+}
+
+TEST(Sm90GemmSplit, epilogues) {
+  auto check = [](GemmSpec spec, int64_t tokens, int64_t split) {
+    checkDense(spec, tokens, splitBy(spec, split));
+  };
+  for (int64_t rows : {4, 60})
+    for (bool fp8 : {true, false}) {
+      check(makeSpec({72, 300, rows, 3}, fp8, Epilogue::residual), 3, 2);
+      check(makeSpec({150, 400, rows, 1}, fp8, Epilogue::swiglu), 1, 3);
+    }
+  check(makeSpec({160, 640, 70, 67}, true, Epilogue::swigluQuantize), 67, 5);
+  check(makeSpec({160, 640, 16, 12}, true, Epilogue::swigluQuantize), 12, 5);
+  for (int64_t rows : {12, 100}) {
+    GemmSpec rope = makeSpec({2 * 192, 392, rows, 90}, true, Epilogue::rope);
+    rope.headDim = 192;
+    rope.ropeDim = 64;
+    rope.positions = 40;
+    check(rope, rows - 3, 4);
+  }
+}
+
+// No part of an expert without rows comes: its ticket stays as it was.
+TEST(Sm90GemmSplit, groupedByExperts) {
+  auto check = [](GemmSpec spec, std::vector<int> counts, int64_t split) {
+    spec.experts = counts.size();
+    checkGrouped(spec, counts, splitBy(spec, split));
+  };
+  for (int rows : {20, 70}) {
+    GemmSpec gateUp =
+        makeSpec({256, 392, rows, rows}, true, Epilogue::swigluQuantize);
+    gateUp.gather = true;
+    check(gateUp, {3, 0, rows, 1}, 4);
+  }
+  check(makeSpec({72, 300, 4, 4}, true), {4, 0, 2}, 3);
+  check(makeSpec({72, 150, 300, 300}, false), {65, 0, 2}, 2);
 }
 
 TEST(Sm90GemmV3, experts) {

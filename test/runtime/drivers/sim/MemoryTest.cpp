@@ -288,6 +288,28 @@ TEST(SimMemory, StaleDataBeforeGridDependencyWait) {
     }
 }
 
+// One warp's wait says nothing of another's reads, unless a barrier lies between.
+TEST(SimMemory, StaleDataInAWarpThatDidNotWait) {
+  std::string wait = "setp.lt.u32 %p, %r0, 32;\n"
+                     "@!%p bra BEHIND;\ngriddepcontrol.wait;\nBEHIND:\n",
+              read = "add.s64 %z, %a, %x;\nld.global.b32 %r1, [%z];\n";
+  for (bool barrier : {true, false}) {
+    Memory memory(1 << 20);
+    uint64_t a = *memory.allocate(256, "a"), b = *memory.allocate(256, "b");
+    ASSERT_TRUE(memory.fill(a, 0xEE, 256).ok());
+    LaunchConfig config;
+    config.block[0] = 64;
+    Report first = run(kernel("griddepcontrol.wait;\nadd.s64 %z, %b, %x;\n"
+                              "st.global.b32 [%z], %r0;"),
+                       config, {b, a}, memory, {});
+    EXPECT_TRUE(first.clean()) << first.toString();
+    config.pdl = true;
+    Report second = run(kernel(wait + (barrier ? "bar.sync 0;\n" : "") + read),
+                        config, {a, b}, memory, {});
+    EXPECT_EQ(countOf(second, FindingKind::staleRead), barrier ? 0u : 1u);
+  }
+}
+
 TEST(SimMemory, HostSide) {
   Memory memory(1 << 16);
   uint64_t a = *memory.allocate(100, "a");

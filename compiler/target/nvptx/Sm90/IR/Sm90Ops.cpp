@@ -245,6 +245,7 @@ template <typename Op> static LogicalResult verifyStageTiles(Op op) {
   return success();
 }
 LogicalResult AcquireOp::verify() { return verifyStageTiles(*this); }
+LogicalResult ResumeOp::verify() { return verifyStageTiles(*this); }
 LogicalResult AwaitOp::verify() { return verifyStageTiles(*this); }
 
 /// The map that |map| is a parameter for; null if it is none.

@@ -162,11 +162,40 @@ def Sm90_CommitOp : Sm90_StageOp<"commit"> {
   let summary = "Producer: every load of the iteration has been issued.";
   let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
 }
+def Sm90_DeferOp : Sm90_StageOp<"defer"> {
+  let summary = "Producer: the rest of the stage's loads follows a resume.";
+  let description = [{
+    Closes a stage as commit does, before all of its tiles have been asked for:
+    those that no kernel writes may come before `pdl_wait`. Stands in a loop
+    whose induction variable is the iteration; a loop of the same range behind
+    it in the same block resumes every iteration, and each tile is loaded in
+    exactly one of the two.
+  }];
+  let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
+}
+def Sm90_ResumeOp : Sm90_StageTilesOp<"resume"> {
+  let summary = "Producer: opens a deferred stage again; a commit closes it.";
+}
 def Sm90_AwaitOp : Sm90_StageTilesOp<"await"> {
   let summary = "Consumer: waits until the stage is full.";
 }
 def Sm90_ReleaseOp : Sm90_StageOp<"release"> {
   let summary = "Consumer: this warp has finished reading the stage.";
+  let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
+}
+
+def Sm90_HoldOp : Sm90_StageOp<"hold"> {
+  let summary = "Consumer: a wgmma in flight still reads the stage.";
+  let description = [{
+    Closes an awaited stage in its block in place of release; a `drop` releases
+    it when a later wait has retired the wgmma. The first stage is held before a
+    loop, each other one in the loop, which carries the iteration of the stage
+    held last: it drops that one in the next round and the last behind the loop.
+  }];
+  let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
+}
+def Sm90_DropOp : Sm90_StageOp<"drop"> {
+  let summary = "Consumer: this warp has finished reading a held stage.";
   let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
 }
 
@@ -270,7 +299,7 @@ def Sm90_MmaWaitOp : Sm90_Op<"mma_wait", [AttrSizedOperandSegments,
   let assemblyFormat = [{
     $accumulators (`still` $still^ `:` type($still))? (`keep` $keep^ `:` type($keep))?
     (`pending` $pending^)? attr-dict
-    `:` type($accumulators) `->` type($values) (`still` type($inFlight)^)?
+    (`:` type($accumulators)^ `->` type($values))? (`still` type($inFlight)^)?
   }];
   let hasVerifier = 1;
 }
