@@ -306,14 +306,15 @@ def main():
     runner = Runner(args.out, 60 * args.minutes)
     rehearsal = args.rehearse is not None
     if rehearsal:
-        runner.environment.update(HADAL_LIBCUDA=args.rehearse[0],
-                                  HADAL_CUBLASLT=args.rehearse[1])
+        runner.environment.update(
+            HADAL_LIBCUDA=args.rehearse[0], HADAL_CUBLASLT=args.rehearse[1],
+            PATH=path("stubs") + os.pathsep + os.environ["PATH"])
     elif "HADAL_CUBLASLT" not in os.environ and find_cublaslt():
         runner.environment["HADAL_CUBLASLT"] = find_cublaslt()
     report = report_of[0] = {"date": datetime.date.today().isoformat(),
                              "rehearsal": rehearsal, "steps": {}}
     try:
-        report["gpu"] = "rehearsal" if rehearsal else graphics_card(runner)
+        report["gpu"] = graphics_card(runner)
     except OSError as error:
         report["gpu"] = f"nvidia-smi: {error}"
     print(report["gpu"], report["date"])
