@@ -167,6 +167,15 @@ TEST(Sm90SwapAbV3, router) {
   checkSwapped(spec, 3, 8, 64);
 }
 
+TEST(Sm90SwapAbV3, queriesAndOutput) {
+  GemmSpec rope = makeSpec({3 * 192, 1536, 32, 3}, true, Epilogue::rope);
+  rope.headDim = 192;
+  rope.ropeDim = 64;
+  rope.positions = 40;
+  checkSwapped(rope, 3, 32);
+  checkSwapped(makeSpec({512, 16384, 32, 2}, true, Epilogue::residual), 2, 32);
+}
+
 TEST(Sm90SwapAbV3, experts) {
   GemmSpec gateUp = makeSpec({2048, 7168, 4, 4}, true,
                              Epilogue::swigluQuantize);
