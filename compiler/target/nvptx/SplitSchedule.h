@@ -10,6 +10,7 @@ struct Chip;
 /// What one launch of a kernel does in its fold: the numbers of a bucket.
 struct FoldWork {
   int64_t items;        ///< work items that have work
+  int64_t ctasPerMultiprocessor; ///< that run side by side
   int64_t steps;        ///< of an item's fold
   /// Bytes that one CTA draws: parameters, which no other CTA reads, and
   /// activations, which all do and which L2 holds.
@@ -18,7 +19,6 @@ struct FoldWork {
   double flopRate;      ///< of the whole chip, per second
   int64_t stateBytes;   ///< of one part, as far as rows of the bucket fill it
   int64_t stateSize;    ///< of one part in the workspace
-  int64_t ctasPerSm = 1; ///< that find room on a multiprocessor
 };
 
 /// Steps of a part when |steps| are cut into at most |split| parts of whole

@@ -76,6 +76,7 @@ void PipelineEmitter::planSplit() {
           rows = scheduleWord(kernel, "rows", 0);
   if (wanted == 0 && rows > 0) {
     work.items = itemsOf(kernel, rows);
+    work.ctasPerMultiprocessor = ctasPerSm;
     for (LoadOp load : ringOf(&fold.getBody().front())->loads) {
       sm90::TileType tile = tileTypeOf(load);
       if (isParameter(load.getView()))
@@ -100,7 +101,6 @@ void PipelineEmitter::planSplit() {
     work.flopRate = fp8 ? chip.fp8Rate : chip.bf16Rate;
     work.stateSize = stateRegisters() * 128 * warpgroups * 4;
     work.stateBytes = work.stateSize;
-    work.ctasPerSm = ctasPerSm;
     if (rows < 64 && !transposed())
       work.stateBytes = work.stateSize * rows / 64;
     wanted = pickSplit(chip, work);
