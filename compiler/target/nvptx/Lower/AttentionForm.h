@@ -18,10 +18,6 @@ struct AttentionForm {
   std::string read(tile::KernelOp kernel);
 };
 
-/// The word |key| of |kernel|'s schedule.
-int64_t scheduleWord(tile::KernelOp kernel, llvm::StringRef key,
-                     int64_t otherwise);
-
 /// The lowering of the kernels |name| whose fingerprint is one of |forms|. A
 /// Plan reads the sizes: `std::string read(tile::KernelOp)` is empty or says why
 /// they are not served. The Emitter is made of the kernel and its plan.
