@@ -125,35 +125,65 @@ RaceDetector::touchCell(uint64_t index, const Record &now,
   return found;
 }
 
-std::optional<Conflict> RaceDetector::touch(uint64_t address, unsigned bytes,
-                                            Record now,
-                                            const SyncClock &knowledge) {
-  std::optional<Conflict> found;
-  const uint64_t end = std::min<uint64_t>(address + bytes, cells_.size() * 16);
-  // Neighbours mostly look alike: what happened to one happens to the next.
-  Cell before, after;
-  bool known = false;
-  while (address < end) {
-    uint64_t index = address / 16;
-    unsigned first = static_cast<unsigned>(address % 16);
-    unsigned count =
-        static_cast<unsigned>(std::min<uint64_t>(16 - first, end - address));
-    now.mask = static_cast<uint16_t>(((1u << count) - 1) << first);
-    address += count;
-    Cell &cell = cells_[index];
-    if (known && count == 16 && cell == before) {
+// Neighbours mostly look alike: what happened to one happens to the next.
+class RaceDetector::Toucher {
+public:
+  Toucher(RaceDetector &detector, const SyncClock &knowledge)
+      : detector(detector), knowledge(knowledge) {}
+
+  void touch(uint64_t index, const Record &now) {
+    Cell &cell = detector.cells_[index];
+    const bool whole = now.mask == 0xFFFF;
+    if (known && whole && cell == before) {
       cell = after;
-      continue;
+      return;
     }
     before = cell;
-    auto conflict = touchCell(index, now, knowledge);
+    auto conflict = detector.touchCell(index, now, knowledge);
     after = cell;
-    known = count == 16 && !conflict && before.count != Cell::spilled &&
+    known = whole && !conflict && before.count != Cell::spilled &&
             after.count != Cell::spilled;
     if (!found)
       found = conflict;
   }
-  return found;
+
+  std::optional<Conflict> found;
+
+private:
+  RaceDetector &detector;
+  const SyncClock &knowledge;
+  Cell before, after;
+  bool known = false;
+};
+
+std::optional<Conflict> RaceDetector::touch(uint64_t address, unsigned bytes,
+                                            Record now,
+                                            const SyncClock &knowledge) {
+  Toucher toucher(*this, knowledge);
+  const uint64_t end = std::min<uint64_t>(address + bytes, cells_.size() * 16);
+  while (address < end) {
+    unsigned first = static_cast<unsigned>(address % 16);
+    unsigned count =
+        static_cast<unsigned>(std::min<uint64_t>(16 - first, end - address));
+    now.mask = static_cast<uint16_t>(((1u << count) - 1) << first);
+    toucher.touch(address / 16, now);
+    address += count;
+  }
+  return toucher.found;
+}
+
+std::optional<Conflict>
+RaceDetector::asyncChunks(Operation operation,
+                          std::span<const uint64_t> addresses, Access access,
+                          unsigned line) {
+  const Slot &slot = slots_[operation];
+  Toucher toucher(*this, slot.knowledge);
+  const Record now{slot.clock, static_cast<uint16_t>(warps_ + operation),
+                   0xFFFF, howOf(access, Strength::weak, line)};
+  for (uint64_t address : addresses)
+    if (address / 16 < cells_.size())
+      toucher.touch(address / 16, now);
+  return toucher.found;
 }
 
 std::optional<Conflict> RaceDetector::warpAccess(unsigned warp,
