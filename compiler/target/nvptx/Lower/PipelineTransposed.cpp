@@ -310,14 +310,16 @@ Value PipelineEmitter::loadScalesOfBlocks(LoadOp load,
 // Products
 //===----------------------------------------------------------------------===//
 
-SmallVector<Value> PipelineEmitter::multiplyTransposed(Value x, Value weights,
-                                                       int64_t kOffset,
-                                                       int64_t k,
-                                                       ValueRange accs) {
+FailureOr<SmallVector<PipelineEmitter::Operands>>
+PipelineEmitter::operandsTransposed(Operation *op, Value x, Value weights,
+                                    int64_t kOffset, int64_t k) {
   sm90::AsmBuilder &b = *builder;
   Value xTile = tiles.lookup(x).value, wTile = tiles.lookup(weights).value;
   auto xType = cast<sm90::TileType>(xTile.getType());
   auto wType = cast<sm90::TileType>(wTile.getType());
+  int64_t step = 32 / xType.getElementBytes();
+  if (k % step != 0)
+    return refuse(op) << "K of " << k << " is not a multiple of " << step;
   auto sliceType = [&](sm90::TileType of, int64_t rows) {
     return sm90::TileType::get(b.getContext(), rows, k, of.getElementType(),
                                of.getPitchRows());
@@ -328,19 +330,33 @@ SmallVector<Value> PipelineEmitter::multiplyTransposed(Value x, Value weights,
   Value row = warpgroups > 1
                   ? b.mul(group, b.i32(64 * transposedBlocks))
                   : Value();
-  auto accType = sm90::AccType::get(b.getContext(), tileRows / 2);
-  SmallVector<Type> accTypes(accs.size(), accType);
-  auto fence = sm90::MmaFenceOp::create(b, accTypes, accs);
-  SmallVector<Value> products;
+  SmallVector<Operands> blocks;
   for (int64_t j = 0; j < transposedBlocks; ++j) {
     Value block = wTile;
     if (row || wType.getRows() != 64 || wType.getCols() != k)
       block = sm90::TileSliceOp::create(b, sliceType(wType, 64), wTile, row,
                                         Value(), 64 * j, kOffset);
-    Value acc = accs.empty() ? Value() : fence.getAccumulators()[j];
-    products.push_back(sm90::MmaOp::create(b, accType, block, Value(), xTile,
-                                           acc, /*b_mn=*/false));
+    blocks.push_back({block, Value(), xTile, tileRows, /*bMn=*/false});
   }
+  return blocks;
+}
+
+FailureOr<SmallVector<Value>>
+PipelineEmitter::multiplyTransposed(Operation *op, Value x, Value weights,
+                                    int64_t kOffset, int64_t k,
+                                    ValueRange accs) {
+  sm90::AsmBuilder &b = *builder;
+  FailureOr<SmallVector<Operands>> blocks =
+      operandsTransposed(op, x, weights, kOffset, k);
+  if (failed(blocks))
+    return failure();
+  auto accType = sm90::AccType::get(b.getContext(), tileRows / 2);
+  SmallVector<Type> accTypes(accs.size(), accType);
+  auto fence = sm90::MmaFenceOp::create(b, accTypes, accs);
+  SmallVector<Value> products;
+  for (auto [j, operands] : llvm::enumerate(*blocks))
+    products.push_back(
+        issue(operands, accs.empty() ? Value() : fence.getAccumulators()[j]));
   sm90::MmaCommitOp::create(b);
   SmallVector<Type> vectors(
       products.size(), VectorType::get({tileRows / 2}, b.getF32Type()));
@@ -350,26 +366,21 @@ SmallVector<Value> PipelineEmitter::multiplyTransposed(Value x, Value weights,
   return SmallVector<Value>(wait.getValues());
 }
 
-/// Checks that wgmma takes |k| elements of |x| a block of K.
-static LogicalResult checkK(Operation *op, Value x, int64_t k) {
-  auto type = cast<sm90::TileType>(x.getType());
-  int64_t step = 32 / type.getElementBytes();
-  if (k % step != 0)
-    return refuse(op) << "K of " << k << " is not a multiple of " << step;
-  return success();
-}
-
 LogicalResult PipelineEmitter::emitDotTransposed(DotOp dot) {
   FailureOr<Fragment> acc = materialize(dot, dot.getAcc());
   int64_t k = cast<RankedTensorType>(dot.getA().getType()).getDimSize(1);
-  if (failed(acc) || failed(checkK(dot, tiles.lookup(dot.getA()).value, k)))
+  if (failed(acc))
     return failure();
   SmallVector<Value> accs;
   int64_t count = tileRows / 2;
   for (int64_t j = 0; j < transposedBlocks; ++j)
     accs.push_back(slice(acc->regs, j * count, count));
+  FailureOr<SmallVector<Value>> sums =
+      multiplyTransposed(dot, dot.getA(), dot.getB(), 0, k, accs);
+  if (failed(sums))
+    return failure();
   Value whole;
-  for (Value sum : multiplyTransposed(dot.getA(), dot.getB(), 0, k, accs))
+  for (Value sum : *sums)
     whole = whole ? append(whole, sum) : sum;
   acc->regs = whole;
   setFragment(dot.getResult(), *acc);
@@ -396,10 +407,10 @@ LogicalResult PipelineEmitter::emitDotScaledTransposed(DotScaledOp dot) {
     sums.push_back(slice(acc->regs, j * count, count));
   for (int64_t kb = 0; kb < steps; ++kb) {
     int64_t width = std::min(block, k - kb * block);
-    if (failed(checkK(dot, tiles.lookup(dot.getA()).value, width)))
+    FailureOr<SmallVector<Value>> products = multiplyTransposed(
+        dot, dot.getA(), dot.getB(), kb * block, width, /*accs=*/{});
+    if (failed(products))
       return failure();
-    SmallVector<Value> products = multiplyTransposed(
-        dot.getA(), dot.getB(), kb * block, width, /*accs=*/{});
     if (kb + 1 == steps)
       releaseAfter(dot);
     for (int64_t j = 0; j < transposedBlocks; ++j) {
@@ -416,7 +427,7 @@ LogicalResult PipelineEmitter::emitDotScaledTransposed(DotScaledOp dot) {
         spread.push_back((halves == 2 ? ((i >> 1) & 1) * tokens : 0) +
                          2 * (i >> 2) + (i & 1));
       sums[j] =
-          math::FmaOp::create(b, products[j], shuffle(both, spread), sums[j]);
+          math::FmaOp::create(b, (*products)[j], shuffle(both, spread), sums[j]);
     }
   }
   acc->regs = {};

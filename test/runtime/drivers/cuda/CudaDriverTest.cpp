@@ -414,6 +414,15 @@ TEST_F(CudaTest, TooLittleMemoryIsRefusedBeforeAnythingIsAllocated) {
   EXPECT_EQ(fake().usedMemory, 0u);
 }
 
+// Code and graphs come after the weights; they must find room.
+TEST_F(CudaTest, WhatTheDriverItselfTakesIsCounted) {
+  fake().totalMemory = size_t(200) << 20;
+  expectRefusal(refusal(), 5006, {"of device memory", "other 256 MiB"});
+  EXPECT_EQ(fake().usedMemory, 0u);
+  fake().totalMemory = size_t(300) << 20;
+  EXPECT_TRUE(refusal().ok());
+}
+
 TEST_F(CudaTest, LargeAllocationsTakeWholePages) {
   auto driver = createFake();
   EXPECT_EQ((*driver)->footprint(1), 512u);
