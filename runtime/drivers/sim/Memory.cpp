@@ -254,14 +254,16 @@ void Memory::noteWriteSlow(uint64_t address, uint64_t bytes) {
 }
 
 bool Memory::isStale(uint64_t address, uint64_t bytes) const {
-  for (uint64_t i = 0; i < bytes; ++i) {
-    uint64_t offset = address + i - firstAddress;
+  constexpr uint64_t pageBytes = uint64_t(1) << pageShift;
+  while (bytes) {
+    uint64_t offset = address - firstAddress;
+    uint64_t inPage = offset & (pageBytes - 1);
+    uint64_t count = std::min(bytes, pageBytes - inPage);
     auto found = stale.find(offset >> pageShift);
-    if (found == stale.end())
-      continue;
-    uint64_t b = offset & ((uint64_t(1) << pageShift) - 1);
-    if (found->second->written[b / 64] >> (b % 64) & 1)
+    if (found != stale.end() && found->second->any(inPage, count))
       return true;
+    address += count;
+    bytes -= count;
   }
   return false;
 }

@@ -168,6 +168,18 @@ private:
   struct Page {
     uint8_t old[1 << pageShift];
     uint64_t written[(1 << pageShift) / 64] = {};
+    /// Whether a byte of [first, first + count) of the page was written.
+    bool any(uint64_t first, uint64_t count) const {
+      while (count) {
+        uint64_t part = std::min<uint64_t>(count, 64 - first % 64);
+        uint64_t ones = part == 64 ? ~uint64_t(0) : (uint64_t(1) << part) - 1;
+        if (written[first / 64] & ones << first % 64)
+          return true;
+        first += part;
+        count -= part;
+      }
+      return false;
+    }
     /// Pages are aligned: firstAddress is a multiple of the page size.
     void mark(uint64_t address, uint64_t bytes, bool parallel) {
       uint64_t b = address & ((1 << pageShift) - 1);

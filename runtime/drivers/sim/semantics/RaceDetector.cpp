@@ -45,12 +45,13 @@ std::optional<Conflict> RaceDetector::check(const Record &old,
 }
 
 std::optional<Conflict>
-RaceDetector::touchRecords(std::vector<Record> &records, uint64_t cell,
+RaceDetector::touchRecords(Record *records, size_t &count, uint64_t cell,
                            const Record &now,
                            const SyncClock &knowledge) const {
   std::optional<Conflict> found;
   size_t kept = 0;
-  for (Record &old : records) {
+  for (size_t i = 0; i < count; ++i) {
+    Record old = records[i];
     uint16_t common = old.mask & now.mask;
     if (common) {
       if (!found) {
@@ -75,8 +76,8 @@ RaceDetector::touchRecords(std::vector<Record> &records, uint64_t cell,
     if (old.mask)
       records[kept++] = old;
   }
-  records.resize(kept);
-  records.push_back(now);
+  records[kept] = now;
+  count = kept + 1;
   return found;
 }
 
@@ -101,7 +102,10 @@ RaceDetector::touchCell(uint64_t index, const Record &now,
     std::vector<Record> &records = overflow_[index];
     if (repeated(records))
       return std::nullopt;
-    auto found = touchRecords(records, index, now, knowledge);
+    size_t count = records.size();
+    records.resize(count + 1);
+    auto found = touchRecords(records.data(), count, index, now, knowledge);
+    records.resize(count);
     if (records.size() <= std::size(cell.records)) {
       cell.count = static_cast<uint32_t>(records.size());
       std::copy(records.begin(), records.end(), cell.records);
@@ -111,17 +115,20 @@ RaceDetector::touchCell(uint64_t index, const Record &now,
   }
   if (repeated(cell.records))
     return std::nullopt;
-  scratch_.assign(cell.records, cell.records + cell.count);
-  auto found = touchRecords(scratch_, index, now, knowledge);
-  for (Record &record : cell.records)
-    record = {};
-  if (scratch_.size() > std::size(cell.records)) {
+  constexpr size_t room = std::size(Cell().records);
+  Record records[room + 1];
+  size_t count = cell.count;
+  std::copy_n(cell.records, count, records);
+  auto found = touchRecords(records, count, index, now, knowledge);
+  if (count > room) {
+    overflow_[index].assign(records, records + count);
+    std::fill_n(cell.records, room, Record());
     cell.count = Cell::spilled;
-    overflow_[index] = scratch_;
-  } else {
-    cell.count = static_cast<uint32_t>(scratch_.size());
-    std::copy(scratch_.begin(), scratch_.end(), cell.records);
+    return found;
   }
+  std::fill(records + count, records + room, Record());
+  std::copy_n(records, room, cell.records);
+  cell.count = static_cast<uint32_t>(count);
   return found;
 }
 

@@ -208,7 +208,8 @@ private:
                                 const SyncClock &knowledge);
   std::optional<Conflict> touchCell(uint64_t cell, const Record &now,
                                     const SyncClock &knowledge);
-  std::optional<Conflict> touchRecords(std::vector<Record> &records,
+  /// |records| has room for one more than |count|, which is updated.
+  std::optional<Conflict> touchRecords(Record *records, size_t &count,
                                        uint64_t cell, const Record &now,
                                        const SyncClock &knowledge) const;
 
@@ -217,7 +218,6 @@ private:
   std::vector<Slot> slots_;
   std::vector<Cell> cells_;
   std::unordered_map<uint64_t, std::vector<Record>> overflow_;
-  std::vector<Record> scratch_;
 };
 
 } // namespace hadal::sim

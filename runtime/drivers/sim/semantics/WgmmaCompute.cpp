@@ -169,7 +169,8 @@ namespace {
 Status gatherChunks(const OperandLayout &layout,
                     std::span<const uint32_t> chunks, const uint8_t *shared,
                     uint32_t windowBase, size_t sharedBytes, float *tile) {
-  std::vector<uint32_t> offsets(chunks.size());
+  static thread_local std::vector<uint32_t> offsets;
+  offsets.resize(chunks.size());
   for (size_t i = 0; i < chunks.size(); ++i) {
     offsets[i] = chunks[i] - windowBase;
     if (chunks[i] < windowBase || offsets[i] + 16ull > sharedBytes)
