@@ -31,11 +31,6 @@ std::string AttentionForm::read(tile::KernelOp kernel) {
   return {};
 }
 
-int64_t scheduleWord(tile::KernelOp kernel, StringRef key, int64_t otherwise) {
-  auto value = kernel.getSchedule().getWords().getAs<IntegerAttr>(key);
-  return value ? value.getInt() : otherwise;
-}
-
 //===----------------------------------------------------------------------===//
 // Arguments
 //===----------------------------------------------------------------------===//

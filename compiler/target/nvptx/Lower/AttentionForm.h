@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compiler/target/nvptx/Lower/KernelLowering.h"
+#include "compiler/target/nvptx/Lower/WorkItem.h"
 
 namespace hadal::nvptx {
 
@@ -17,10 +18,6 @@ struct AttentionForm {
   /// Empty, or why |kernel| (of a known form) is not served.
   std::string read(tile::KernelOp kernel);
 };
-
-/// The word |key| of |kernel|'s schedule.
-int64_t scheduleWord(tile::KernelOp kernel, llvm::StringRef key,
-                     int64_t otherwise);
 
 /// The lowering of the kernels |name| whose fingerprint is one of |forms|. A
 /// Plan reads the sizes: `std::string read(tile::KernelOp)` is empty or says why
