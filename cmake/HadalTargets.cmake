@@ -91,6 +91,22 @@ function(hadal_tablegen_dialect Name mnemonic)
   mlir_tablegen(${Name}Enums.h.inc -gen-enum-decls)
   mlir_tablegen(${Name}Enums.cpp.inc -gen-enum-defs)
   add_public_tablegen_target(Hadal${Name}IncGen)
+  hadal_tablegen_docs(${mnemonic} -gen-dialect-doc -dialect=${mnemonic})
+endfunction()
+
+# hadal_tablegen_docs(name args...): a page of LLVM_TARGET_DEFINITIONS, which the
+# target `docs` writes to docs/<name>.md of the binary directory.
+function(hadal_tablegen_docs name)
+  mlir_tablegen(${name}.md ${ARGN})
+  set(page ${CMAKE_BINARY_DIR}/docs/${name}.md)
+  add_custom_command(OUTPUT ${page}
+    COMMAND ${CMAKE_COMMAND} -E copy ${CMAKE_CURRENT_BINARY_DIR}/${name}.md ${page}
+    DEPENDS ${CMAKE_CURRENT_BINARY_DIR}/${name}.md)
+  if(NOT TARGET docs)
+    add_custom_target(docs)
+  endif()
+  add_custom_target(docs-${name} DEPENDS ${page})
+  add_dependencies(docs docs-${name})
 endfunction()
 
 # hadal_tablegen_passes(Tag): Passes.td of this directory into Passes.h.inc.
@@ -99,4 +115,5 @@ function(hadal_tablegen_passes Tag)
   set(LLVM_TARGET_DEFINITIONS Passes.td)
   mlir_tablegen(Passes.h.inc -gen-pass-decls -name Hadal${Tag})
   add_public_tablegen_target(Hadal${Tag}PassIncGen)
+  hadal_tablegen_docs(passes-${Tag} -gen-pass-doc)
 endfunction()

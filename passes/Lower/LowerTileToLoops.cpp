@@ -10,7 +10,7 @@ using namespace hadal;
 
 namespace {
 
-constexpr int64_t kAlignment = 64;
+
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

@@ -3,6 +3,7 @@
 // of calls so that the innermost loops vectorise.
 #include "passes/Lower/TileToLoops.h"
 
+#include "llvm/Support/SaveAndRestore.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
 using namespace mlir;
@@ -104,12 +105,21 @@ void TileLowering::loopNest(ArrayRef<int64_t> shape, ElementFn body) {
       at[d] = i64(0);
       return descend(d + 1);
     }
-    forLoop(i64(0), i64(shape[d]), 1, [&](Value iv) {
+    elementLoop(i64(0), i64(shape[d]), [&](Value iv) {
       at[d] = iv;
       descend(d + 1);
     });
   };
   descend(0);
+}
+
+void TileLowering::elementLoop(Value lo, Value hi,
+                               function_ref<void(Value)> body) {
+  forLoop(lo, hi, 1, [&](Value iv) {
+    llvm::SaveAndRestore inner(innermost,
+                               iv.getParentBlock()->getParentOp());
+    body(iv);
+  });
 }
 
 Value TileLowering::address(const TileBuffer &buffer, ValueRange indices) {
@@ -132,13 +142,17 @@ Value TileLowering::address(const TileBuffer &buffer, ValueRange indices) {
 
 Value TileLowering::loadElement(const TileBuffer &buffer, ValueRange indices) {
   Type type = storageType(buffer.elementType, /*inScratch=*/true);
-  return decode(load(type, address(buffer, indices)), buffer.elementType);
+  auto value = LLVM::LoadOp::create(b, loc, type, address(buffer, indices));
+  if (buffer.inPlace)
+    value.setAliasScopesAttr(inPlaceScope());
+  return decode(value, buffer.elementType);
 }
 
 void TileLowering::storeElement(const TileBuffer &buffer, ValueRange indices,
                                 Value value) {
   Value stored = encode(value, buffer.elementType, /*inScratch=*/true);
-  store(stored, address(buffer, indices));
+  auto op = LLVM::StoreOp::create(b, loc, stored, address(buffer, indices));
+  op.setNoaliasScopesAttr(inPlaceScope());
 }
 
 //===----------------------------------------------------------------------===//
@@ -432,10 +446,33 @@ Value TileLowering::emitScalar(Operation *op, ValueRange operands) {
   return result;
 }
 
+// A loop that stores to scratch and loads the same element of scratch in every
+// turn does not vectorise: such a load goes in front of it. An elementLoop stores
+// to no tile that it reads, except at the very element that it reads.
+Value TileLowering::loadBeforeLoop(const TileBuffer &buffer,
+                                   ValueRange indices) {
+  Operation *loop = b.getInsertionBlock()->getParentOp();
+  if (loop != innermost)
+    return loadElement(buffer, indices);
+  SmallVector<Value> at(indices);
+  for (auto [d, index] : llvm::enumerate(indices)) {
+    bool counts = buffer.strides[d] != 0 && buffer.shape[d] != 1;
+    if (counts && !getConstantIntValue(index) &&
+        loop->isAncestor(index.getParentBlock()->getParentOp()))
+      return loadElement(buffer, indices);
+  }
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(loop);
+  for (Value &index : at)
+    if (auto constant = getConstantIntValue(index))
+      index = i64(*constant);
+  return loadElement(buffer, at);
+}
+
 Value TileLowering::element(Value tile, ValueRange indices) {
   auto it = buffers.find(tile);
   if (it != buffers.end())
-    return loadElement(it->second, indices);
+    return loadBeforeLoop(it->second, indices);
   Operation *op = tile.getDefiningOp();
   Type elementType = getElementTypeOrSelf(tile.getType());
   if (auto splat = dyn_cast<tile::SplatOp>(op)) {

@@ -414,13 +414,16 @@ void TileLowering::lowerQuantize(tile::QuantizeOp op) {
                        : value;
   };
   auto quantizeGroup = [&](Value row, Value g, Value lo, Value hi) {
-    Value amax = forLoop(
-        lo, hi, 1, constant(0.0f), [&](Value j, ValueRange state) {
-          Value value = single(loadElement(x, {row, j}));
-          value = math::AbsFOp::create(b, loc, value);
-          return SmallVector<Value>{
-              arith::MaximumFOp::create(b, loc, state[0], value)};
-        })[0];
+    // Magnitudes order as their bits do, a NaN above all others: one integer
+    // maximum an element, where that of floats takes several operations.
+    Value most = forLoop(lo, hi, 1, i32(0), [&](Value j, ValueRange state) {
+      Value value = single(loadElement(x, {row, j}));
+      value = arith::BitcastOp::create(b, loc, b.getI32Type(), value);
+      value = arith::AndIOp::create(b, loc, value, i32(0x7fffffff));
+      return SmallVector<Value>{
+          arith::MaxSIOp::create(b, loc, state[0], value)};
+    })[0];
+    Value amax = arith::BitcastOp::create(b, loc, f32, most);
     float floor = op.getFloor().convertToFloat();
     Value scale = arith::MaximumFOp::create(b, loc, amax, constant(floor));
     scale = arith::DivFOp::create(b, loc, scale, constant(448.0f));

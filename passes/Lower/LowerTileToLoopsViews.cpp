@@ -140,42 +140,35 @@ Value TileLowering::validCount(const ViewInfo &view, unsigned dim,
 // Walking a tile over a view
 //===----------------------------------------------------------------------===//
 
-namespace {
-
-/// The part of a tile that lies inside a view, and where.
-struct Access {
-  SmallVector<Value> origin; ///< i64, one per view dimension
-  SmallVector<Value> counts; ///< valid elements per tile dimension
-  unsigned lead;             ///< view dimensions without a tile dimension
-};
-
-Access makeAccess(TileLowering &l, const ViewInfo &view, ValueRange indices,
-                  ArrayRef<int64_t> shape) {
+TileLowering::Access TileLowering::makeAccess(const ViewInfo &view,
+                                             ValueRange indices,
+                                             ArrayRef<int64_t> shape) {
   Access access;
   access.lead = indices.size() - shape.size();
   for (Value index : indices)
-    access.origin.push_back(l.scalar(index));
+    access.origin.push_back(scalar(index));
   for (auto [d, extent] : llvm::enumerate(shape))
-    access.counts.push_back(l.validCount(view, access.lead + d,
-                                         indices[access.lead + d], extent));
+    access.counts.push_back(validCount(view, access.lead + d,
+                                       indices[access.lead + d], extent));
   // A leading index beyond its extent empties the access.
   Value inside;
-  auto require = [&](Value ok) {
-    inside = inside
-                 ? Value(arith::AndIOp::create(l.b, l.loc, inside, ok))
-                 : ok;
-  };
   for (unsigned d = 0; d < access.lead; ++d) {
-    Value one = l.validCount(view, d, indices[d], 1);
-    if (getConstantIntValue(one) != 1)
-      require(arith::CmpIOp::create(l.b, l.loc, CmpIPredicate::eq, one,
-                                    l.i64(1)));
+    Value one = validCount(view, d, indices[d], 1);
+    if (getConstantIntValue(one) == 1)
+      continue;
+    Value ok =
+        arith::CmpIOp::create(b, loc, CmpIPredicate::eq, one, i64(1));
+    inside = inside ? Value(arith::AndIOp::create(b, loc, inside, ok)) : ok;
   }
   if (inside)
-    access.counts[0] = arith::SelectOp::create(l.b, l.loc, inside,
-                                               access.counts[0], l.i64(0));
+    access.counts[0] = arith::SelectOp::create(b, loc, inside,
+                                               access.counts[0], i64(0));
   return access;
 }
+
+namespace {
+
+using Access = TileLowering::Access;
 
 /// Calls |row| for each valid row of the tile (|at|: tile indices but the last,
 /// |outer|: view indices but the last), and |missing| for what lies beyond
@@ -241,8 +234,10 @@ void TileLowering::lowerLoad(tile::LoadOp op) {
   auto type = cast<RankedTensorType>(op.getTile().getType());
   Type elementType = type.getElementType();
   ArrayRef<int64_t> shape = type.getShape();
+  Access access = makeAccess(info, op.getIndices(), shape);
+  if (readInPlace(op, info, access))
+    return;
   TileBuffer dest = destination(op.getTile());
-  Access access = makeAccess(*this, info, op.getIndices(), shape);
 
   // The pad in the compute type.
   Type compute = computeType(elementType);
@@ -350,7 +345,7 @@ void TileLowering::lowerStore(tile::StoreOp op) {
   auto type = cast<RankedTensorType>(op.getTile().getType());
   Type elementType = type.getElementType();
   ArrayRef<int64_t> shape = type.getShape();
-  Access access = makeAccess(*this, info, op.getIndices(), shape);
+  Access access = makeAccess(info, op.getIndices(), shape);
   if (Value below = op.getRowsBelow()) {
     Value limit =
         arith::MaxSIOp::create(b, loc, scalar(below), i64(0));
@@ -358,6 +353,11 @@ void TileLowering::lowerStore(tile::StoreOp op) {
         arith::MinSIOp::create(b, loc, access.counts[0], limit);
   }
   Type stored = storageType(elementType, /*scratch=*/false);
+  // What is read in place may be what is written here, at the same place: such
+  // a loop would not vectorise.
+  std::optional<TileBuffer> computed;
+  if (readsInPlace(op.getTile()))
+    computed = buffer(op.getTile());
   walkRows(
       *this, info, access, shape,
       [&](ArrayRef<Value> at, ArrayRef<Value> outer) {
@@ -366,7 +366,8 @@ void TileLowering::lowerStore(tile::StoreOp op) {
         auto copy = [&](Value j) {
           SmallVector<Value> index(at);
           index.push_back(j);
-          Value value = element(op.getTile(), index);
+          Value value = computed ? loadElement(*computed, index)
+                                 : element(op.getTile(), index);
           store(encode(value, elementType, /*scratch=*/false),
                 gep(base, stored, j));
         };
@@ -374,7 +375,7 @@ void TileLowering::lowerStore(tile::StoreOp op) {
         if (shape.back() == 1 && getConstantIntValue(count) == 1)
           copy(i64(0));
         else
-          forLoop(i64(0), count, 1, copy);
+          elementLoop(i64(0), count, copy);
       },
       nullptr);
 
@@ -400,7 +401,7 @@ void TileLowering::lowerReduceInto(tile::ReduceIntoOp op) {
   auto type = cast<RankedTensorType>(op.getTile().getType());
   Type elementType = type.getElementType();
   ArrayRef<int64_t> shape = type.getShape();
-  Access access = makeAccess(*this, info, op.getIndices(), shape);
+  Access access = makeAccess(info, op.getIndices(), shape);
   Type stored = storageType(elementType, /*scratch=*/false);
   walkRows(
       *this, info, access, shape,

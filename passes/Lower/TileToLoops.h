@@ -33,6 +33,7 @@ struct TileBuffer {
   llvm::SmallVector<int64_t, 4> shape;
   llvm::SmallVector<int64_t, 4> strides;
   int64_t offset = 0;
+  bool inPlace = false; ///< a row of a view, not scratch: only read
   bool isContiguous() const;
 };
 
@@ -102,6 +103,16 @@ public:
   mlir::Type storageType(mlir::Type elementType, bool scratch) const;
   int64_t storageBytes(mlir::Type elementType, bool scratch) const;
 
+  /// The part of a tile that lies inside a view, and where.
+  struct Access {
+    llvm::SmallVector<Value> origin; ///< i64, one per view dimension
+    llvm::SmallVector<Value> counts; ///< valid elements per tile dimension
+    unsigned lead;                   ///< view dimensions without a tile dimension
+  };
+
+  /// Of every piece of scratch, in bytes.
+  static constexpr int64_t kAlignment = 64;
+
   //===--- Values --------------------------------------------------------===//
 
   /// The lowered form of a scalar (index is i64, f32 is computeType).
@@ -130,6 +141,9 @@ public:
   Value address(const TileBuffer &buffer, mlir::ValueRange indices);
   /// One element, in its compute type.
   Value loadElement(const TileBuffer &buffer, mlir::ValueRange indices);
+  /// The same, in front of the innermost elementLoop where no index depends on
+  /// it.
+  Value loadBeforeLoop(const TileBuffer &buffer, mlir::ValueRange indices);
   void storeElement(const TileBuffer &buffer, mlir::ValueRange indices,
                     Value value);
   /// Address of the first element of row |indices[rank-2]| of the view, other
@@ -143,6 +157,8 @@ public:
   Value rowIsValid(const ViewInfo &view, Value row);
   /// How many of |count| elements from |index| on lie inside dimension |dim|:
   /// min(max(extent - index, 0), count); a constant where that is provable.
+  Access makeAccess(const ViewInfo &view, mlir::ValueRange indices,
+                    llvm::ArrayRef<int64_t> shape);
   Value validCount(const ViewInfo &view, unsigned dim, Value tileIndex,
                    int64_t count);
 
@@ -155,6 +171,9 @@ public:
   /// A nest of loops over |shape|, last dimension innermost; dimensions of
   /// extent 1 cost no loop.
   void loopNest(llvm::ArrayRef<int64_t> shape, ElementFn body);
+  /// A loop over elements by steps of 1 that stores to no tile that it reads by
+  /// element(), except at the element that it reads; loopNest is made of these.
+  void elementLoop(Value lo, Value hi, llvm::function_ref<void(Value)> body);
   /// scf.for over [lo, hi) in i64.
   void forLoop(Value lo, Value hi, int64_t step,
                llvm::function_ref<void(Value)> body);
@@ -225,6 +244,11 @@ private:
                  llvm::function_ref<void(Value)> present,
                  llvm::function_ref<void()> absent);
   void lowerReduceInto(tile::ReduceIntoOp op);
+  // Rows read in place (LowerTileToLoopsInPlace.cpp).
+  bool readInPlace(tile::LoadOp op, const ViewInfo &view, const Access &access);
+  bool readsInPlace(Value tile);
+  bool mayReadInPlace(tile::LoadOp op, const Access &access);
+  mlir::ArrayAttr inPlaceScope();
   void lowerRead(tile::ReadOp op);
   mlir::LogicalResult lowerPaged(tile::PagedOp op);
   mlir::LogicalResult lowerRows(tile::RowsOp op);
@@ -266,7 +290,9 @@ private:
   llvm::DenseMap<Value, int64_t> bounds;     // coordinates, fold variables
   llvm::DenseMap<mlir::Operation *, llvm::SmallVector<Range, 2>> freeAfter;
   llvm::SmallVector<Range> temporaries, freeList;
+  mlir::Operation *innermost = nullptr; // elementLoop being emitted
   int64_t scratchBytes = 0;
+  int64_t absentOffset = 0, absentBytes = 0; // zeros of a row beyond its view
   bool failedEmission = false; // an element had no lowering (diagnosed)
 };
 

@@ -17,9 +17,9 @@ kernels store (and W_UK and W_UV), in three ways:
                rounds the other way in one row reaches all rows after it
                (docs/numerics.md).
 
-On a GPU FP8 products are summed with fewer bits than float32 has, so codes differ
-everywhere and nothing is left out for float32's sake: a w8a8 layer is held to a
-median < 2e-3 there.
+A GPU sums FP8 products with fewer bits than float32 has, so that some codes differ
+in every row. There w8a8 is held to medians alone: < 1e-3 of a layer, < 1e-2 of
+prompts (the simulator's model of it, fp8=hopper13: 4.1e-4 and 4.0e-3).
 """
 
 import json
@@ -169,7 +169,7 @@ def check_layer(tools, model, index):
         device_logits(tools, directory, model.attention, rows), want)
     if tools.device == "cuda" and model.fp8:
         kept = np.ones(len(distance), bool)
-        return np.median(distance) < 2e-3, described(distance, kept)
+        return np.median(distance) < 1e-3, described(distance, kept)
     kept = moved(oracle, rows, want) < 1e-3
     good = (np.median(distance[kept]) < 1e-5 and distance[kept].max() < 1e-3
             and kept.mean() >= 0.98)
@@ -184,7 +184,10 @@ def check_whole(tools, model, count, length):
         want)
     if model.fp8:
         kept = np.ones(len(distance), bool)
-        good = np.median(distance) < (1e-3 if length <= 10 else 2e-3)
+        bound = 1e-3 if length <= 10 else 2e-3
+        if tools.device == "cuda":
+            bound = 1e-2
+        good = np.median(distance) < bound
     else:
         kept = (margin > 1e-3) & (moved(model.oracle, rows, want) < 1e-4)
         good = (np.median(distance[kept]) < 1e-4 and distance[kept].max() < 1e-4

@@ -24,23 +24,27 @@ int64_t stepsOfPart(int64_t steps, int64_t split) {
   return (steps + split - 1) / split;
 }
 
-// CTAs run in waves of one per multiprocessor (a ring of stages takes most of
-// its shared memory). A wave takes as long as the slowest of: one CTA's stream
-// at what a multiprocessor draws, one CTA's products, and the parameters of all
-// its CTAs at the memory's rate. With few rows the weights are nearly all bytes, and
-// each is read by one CTA only: few tiles leave multiprocessors idle and are
-// bound by the first, which parts divide; what they cost is their meeting, in
-// which the last CTA reads the states of all.
+// CTAs run in waves of one or two per multiprocessor, whose shared memory is
+// full of their rings. A wave takes as long as the slowest of: what the fullest
+// multiprocessor draws, its products, and the parameters of all CTAs at the
+// memory's rate. With few rows nearly all bytes are weights, and each is read by
+// one CTA only: few tiles leave multiprocessors idle and are bound by the first,
+// which parts divide; what they cost is their meeting, in which the last CTA
+// reads the states of all.
 double splitSeconds(const Chip &chip, const FoldWork &work, int64_t parts,
                     int64_t partSteps) {
-  double slots = chip.multiprocessors;
+  double slots = static_cast<double>(chip.multiprocessors) *
+                 work.ctasPerMultiprocessor;
   double stream = kStreamBytesPerClock * chip.clock;
   double fromMemory = partSteps * work.parameterBytesPerStep;
   double bytes = fromMemory + partSteps * work.activationBytesPerStep;
-  double alone = std::max(bytes / stream, partSteps * work.flopsPerStep /
-                                              (work.flopRate / slots));
+  double alone =
+      std::max(bytes / stream, partSteps * work.flopsPerStep *
+                                   chip.multiprocessors / work.flopRate);
   auto wave = [&](double ctas) {
-    return kRampSeconds + std::max(alone, ctas * fromMemory / chip.memoryRate);
+    return kRampSeconds + std::max(std::ceil(ctas / chip.multiprocessors) *
+                                       alone,
+                                   ctas * fromMemory / chip.memoryRate);
   };
   double ctas = static_cast<double>(work.items) * parts;
   double full = std::floor(ctas / slots), rest = ctas - full * slots;

@@ -165,6 +165,9 @@ def Dsv3_AttentionFormsOp : Dsv3_Op<"attention_forms", [
 def Dsv3_YieldOp : Dsv3_Op<"yield", [Pure, Terminator,
     ParentOneOf<["AttentionFormsOp"]>]> {
   let summary = "Ends a region of attention_forms.";
+  let description = [{
+    One operand per result of the op, of its types and in its order.
+  }];
   let arguments = (ins Dsv3_FloatTensor:$value);
   let assemblyFormat = "$value attr-dict `:` type($value)";
 }

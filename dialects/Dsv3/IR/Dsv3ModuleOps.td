@@ -56,6 +56,11 @@ def Dsv3_RopeTableOp : Dsv3_Op<"rope_table", [Symbol]> {
 
 def Dsv3_StateOp : Dsv3_Op<"state", [Symbol]> {
   let summary = "Declares memory that outlives a call: a latent cache or counts.";
+  let description = [{
+    A latent cache holds a row of `latent + rope` elements for each token that is
+    kept; counts are i32, one per expert. The host allocates it once for a model and
+    every entry sees the same memory.
+  }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type);
   let assemblyFormat = "$sym_name `:` $type attr-dict";
   let hasVerifier = 1;
@@ -64,6 +69,10 @@ def Dsv3_StateOp : Dsv3_Op<"state", [Symbol]> {
 def Dsv3_GetParameterOp : Dsv3_Op<"get_parameter", [Pure,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "The value of a parameter or of the rotary table.";
+  let description = [{
+    The result has the type of the declaration: a weight [N, K] (a stack: [E, N, K]),
+    a vector, or the table f32 [positions, rope / 2, 2] of cosines and sines.
+  }];
   let arguments = (ins FlatSymbolRefAttr:$parameter);
   let results = (outs Dsv3_Tensor:$value);
   let assemblyFormat = "$parameter attr-dict `:` type($value)";
@@ -72,6 +81,10 @@ def Dsv3_GetParameterOp : Dsv3_Op<"get_parameter", [Pure,
 def Dsv3_GetStateOp : Dsv3_Op<"get_state", [Pure,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "A reference to a state.";
+  let description = [{
+    The result has the type of the declaration: a cache or counts. It is a reference:
+    what writes it writes the state.
+  }];
   let arguments = (ins FlatSymbolRefAttr:$state);
   let results = (outs Dsv3_State:$value);
   let assemblyFormat = "$state attr-dict `:` type($value)";

@@ -129,18 +129,30 @@ def Exec_GetParameterOp : Exec_RefOp<"get_parameter",
 def Exec_GetStateOp : Exec_RefOp<"get_state",
     [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "A state, in an entry.";
+  let description = [{
+    A reference to the memory of a state, whose size in bytes its declaration and the
+    host give.
+  }];
   let arguments = (ins FlatSymbolRefAttr:$state);
   let assemblyFormat = "$state attr-dict";
 }
 
 def Exec_InputOp : Exec_RefOp<"input"> {
   let summary = "An input of the entry; shapes in docs/artifact.md.";
+  let description = [{
+    A reference to what the host writes before a call, as often as the bucket's
+    sizes say: tokens i32 [T], positions i32 [T], q_start i32 [R + 1], kv_len i32 [R], page_table
+    i32 [R, P], slot i64 [T], logit_rows i32 [L], sizes i32 [3 + E + 1].
+  }];
   let arguments = (ins Exec_Input:$name);
   let assemblyFormat = "$name attr-dict";
 }
 
 def Exec_OutputOp : Exec_RefOp<"output"> {
   let summary = "An output of the entry.";
+  let description = [{
+    A reference to what the host reads after a call: logits f32 [L, vocabulary].
+  }];
   let arguments = (ins Exec_Output:$name);
   let assemblyFormat = "$name attr-dict";
 }
@@ -203,6 +215,10 @@ def Exec_LaunchOp : Exec_Op<"launch", [
 def Exec_CallOp : Exec_Op<"call", [AttrSizedOperandSegments,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "Runs another function with parameters and states.";
+  let description = [{
+    As many operands of each kind as the function has; they are references of the
+    caller. Buffers of the callee lie in the caller's arena.
+  }];
   let arguments = (ins FlatSymbolRefAttr:$callee,
     Variadic<Exec_RefType>:$parameters, Variadic<Exec_RefType>:$states);
   let assemblyFormat = [{

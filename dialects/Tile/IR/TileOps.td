@@ -104,6 +104,9 @@ def Tile_FoldOp : Tile_Op<"fold", [
 def Tile_YieldOp : Tile_Op<"yield", [Pure, Terminator,
     ParentOneOf<["::hadal::tile::FoldOp"]>]> {
   let summary = "Ends a fold's body or combine region with the new state.";
+  let description = [{
+    One operand per state of the fold, of its type and in its order.
+  }];
   let arguments = (ins Variadic<AnyType>:$values);
   let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
@@ -127,6 +130,10 @@ def Tile_SizeOp : Tile_Op<"size", [MemoryEffects<[MemRead]>]> {
 
 def Tile_StoreSizeOp : Tile_Op<"store_size", [MemoryEffects<[MemWrite]>]> {
   let summary = "Writes consecutive entries of expert_begin (a tile of i32), from `index` (0 unless given) on.";
+  let description = [{
+    `values` is i32 [n]; entry `index + i` of expert_begin, whose unit is rows, becomes
+    values[i].
+  }];
   let arguments = (ins Tile_SizesType:$sizes, Tile_Tile:$values,
                        Optional<Index>:$index);
   let assemblyFormat = [{
@@ -136,6 +143,10 @@ def Tile_StoreSizeOp : Tile_Op<"store_size", [MemoryEffects<[MemWrite]>]> {
 
 def Tile_DimOp : Tile_Op<"dim", [Pure]> {
   let summary = "The extent of a view's dimension.";
+  let description = [{
+    In elements, of a view's dimension `dim`, outermost first: the constant of its
+    type or the number in its argument slot.
+  }];
   let arguments = (ins Tile_View:$view, I64Attr:$dim);
   let results = (outs Index:$result);
   let assemblyFormat = "$view `,` $dim `:` type($view) attr-dict";
@@ -177,6 +188,10 @@ def Tile_RowsOp : Tile_Op<"rows", [Pure]> {
 
 def Tile_ReadOp : Tile_Op<"read", [MemoryEffects<[MemRead]>]> {
   let summary = "Reads one uniform integer from an i32 or i64 view, as an index.";
+  let description = [{
+    One index per dimension of the view, in elements. The value is the same for
+    the whole work item; it is sign-extended to 64 bits.
+  }];
   let arguments = (ins Tile_View:$view, Variadic<Index>:$indices);
   let results = (outs Index:$result);
   let assemblyFormat = "$view `[` $indices `]` `:` type($view) attr-dict";
@@ -325,6 +340,10 @@ def Tile_DequantizeOp : Tile_Op<"dequantize", [Pure]> {
 
 def Tile_SplatOp : Tile_Op<"splat", [Pure]> {
   let summary = "A tile with every element equal to a scalar (index becomes i32).";
+  let description = [{
+    The result has any static shape; its element type is that of the scalar (i32
+    for an index).
+  }];
   let arguments = (ins AnyType:$scalar);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$scalar attr-dict `:` type($scalar) `->` type($result)";
@@ -333,6 +352,10 @@ def Tile_SplatOp : Tile_Op<"splat", [Pure]> {
 
 def Tile_BroadcastOp : Tile_Op<"broadcast", [Pure]> {
   let summary = "Repeats dimensions of extent 1 (or missing leading ones) to the result's shape.";
+  let description = [{
+    Dimensions are matched from the last one: an extent of 1, or one that is absent,
+    is repeated to the result's; others are equal.
+  }];
   let arguments = (ins Tile_Tile:$source);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$source attr-dict `:` type($source) `->` type($result)";
@@ -343,6 +366,9 @@ def Tile_BroadcastOp : Tile_Op<"broadcast", [Pure]> {
 
 def Tile_IotaOp : Tile_Op<"iota", [Pure]> {
   let summary = "An i32 tile whose element is its own index along `dim`.";
+  let description = [{
+    Element (i0, i1, ...) of the result, of any static shape, is i[dim].
+  }];
   let arguments = (ins I64Attr:$dim);
   let results = (outs StaticShapeTensorOf<[I32]>:$result);
   let assemblyFormat = "$dim attr-dict `:` type($result)";
@@ -351,6 +377,11 @@ def Tile_IotaOp : Tile_Op<"iota", [Pure]> {
 
 def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
   let summary = "Reduces one dimension to extent 1; the sum in a fixed order.";
+  let description = [{
+    [..., n, ...] to [..., 1, ...], of the same element type; bf16 is summed in f32
+    and rounded once. The maximum of a NaN is a NaN. The order of a sum is a
+    matter of the shape and the target, never of the run.
+  }];
   let arguments = (ins Tile_ReduceKindAttr:$kind, Tile_Tile:$source, I64Attr:$dim);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "`` $kind $source `,` $dim attr-dict `:` type($source) `->` type($result)";
@@ -360,6 +391,10 @@ def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
 
 def Tile_ScanOp : Tile_Op<"scan", [Pure, SameOperandsAndResultType]> {
   let summary = "The exclusive prefix sum along one dimension (i32).";
+  let description = [{
+    The result has the source's shape: element i along `dim` is the sum of the
+    source's elements 0 .. i - 1, the first is 0.
+  }];
   let arguments = (ins StaticShapeTensorOf<[I32]>:$source, I64Attr:$dim);
   let results = (outs StaticShapeTensorOf<[I32]>:$result);
   let assemblyFormat = "$source `,` $dim attr-dict `:` type($source)";
@@ -383,6 +418,9 @@ def Tile_TopKOp : Tile_Op<"topk", [Pure]> {
 
 def Tile_ReshapeOp : Tile_Op<"reshape", [Pure]> {
   let summary = "The same elements in row-major order under another shape.";
+  let description = [{
+    As many elements as the source; element types are equal.
+  }];
   let arguments = (ins Tile_Tile:$source);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$source attr-dict `:` type($source) `->` type($result)";
@@ -393,6 +431,9 @@ def Tile_ReshapeOp : Tile_Op<"reshape", [Pure]> {
 
 def Tile_TransposeOp : Tile_Op<"transpose", [Pure]> {
   let summary = "Swaps the two dimensions of a tile.";
+  let description = [{
+    [m, n] to [n, m].
+  }];
   let arguments = (ins Tile_Tile:$source);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$source attr-dict `:` type($source) `->` type($result)";
@@ -403,6 +444,10 @@ def Tile_TransposeOp : Tile_Op<"transpose", [Pure]> {
 
 def Tile_SliceOp : Tile_Op<"slice", [Pure]> {
   let summary = "A static rectangle of a tile: result extents from `offsets`.";
+  let description = [{
+    `offsets` in elements, one per dimension; offset + result extent stays within the
+    source.
+  }];
   let arguments = (ins Tile_Tile:$source, DenseI64ArrayAttr:$offsets);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$source $offsets attr-dict `:` type($source) `->` type($result)";
@@ -413,6 +458,10 @@ def Tile_SliceOp : Tile_Op<"slice", [Pure]> {
 
 def Tile_ConcatOp : Tile_Op<"concat", [Pure]> {
   let summary = "Tiles joined along one dimension.";
+  let description = [{
+    All sources agree in the other dimensions; the result's extent along `dim` is
+    the sum of theirs.
+  }];
   let arguments = (ins Variadic<Tile_Tile>:$sources, I64Attr:$dim);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$sources `dim` $dim attr-dict `:` type($sources) `->` type($result)";
@@ -422,6 +471,9 @@ def Tile_ConcatOp : Tile_Op<"concat", [Pure]> {
 
 def Tile_DeinterleaveOp : Tile_Op<"deinterleave", [Pure]> {
   let summary = "Even and odd elements of each row (the pairs of RoPE).";
+  let description = [{
+    [m, 2 n] to two of [m, n]: columns 2 j and columns 2 j + 1.
+  }];
   let arguments = (ins Tile_Tile:$source);
   let results = (outs Tile_Tile:$even, Tile_Tile:$odd);
   let assemblyFormat = "$source attr-dict `:` type($source) `->` type($even) `,` type($odd)";
@@ -431,6 +483,9 @@ def Tile_DeinterleaveOp : Tile_Op<"deinterleave", [Pure]> {
 
 def Tile_InterleaveOp : Tile_Op<"interleave", [Pure]> {
   let summary = "The inverse of deinterleave.";
+  let description = [{
+    Two of [m, n] to [m, 2 n]: column 2 j from `even`, column 2 j + 1 from `odd`.
+  }];
   let arguments = (ins Tile_Tile:$even, Tile_Tile:$odd);
   let results = (outs Tile_Tile:$result);
   let assemblyFormat = "$even `,` $odd attr-dict `:` type($even) `,` type($odd) `->` type($result)";

@@ -1,24 +1,24 @@
 // The kernels' functions in plain double loops, written from model-spec 2 and
-// 3, independent of their tile form.
+// 3, independent of their tile form: Rows.h, and what works on buffers.
 #pragma once
 
 #include <vector>
 
 #include "KernelTestSupport.h"
+#include "tools/hadal-bench/kernels/Rows.h"
 
 namespace hadal::kernels::test {
 
-using Row = std::vector<double>;
+using reference::rmsNorm;
+using reference::rope;
+using reference::route;
+using reference::Routing;
+using reference::Row;
+using reference::sigmoid;
+using reference::silu;
 
 /// The values of one row of |buffer|, columns [begin, end).
 Row rowOf(const Buffer &buffer, int64_t row, int64_t begin, int64_t end);
-
-/// x / sqrt(mean(x^2) + eps) * w.
-Row rmsNorm(const Row &x, const Row &w, double eps);
-/// y[2i] = x[2i] cos - x[2i+1] sin, y[2i+1] = x[2i] sin + x[2i+1] cos.
-Row rope(const Row &x, const Row &cosSin);
-double silu(double x);
-double sigmoid(double x);
 
 /// One group of a row: scale and codes (model-spec 3.4), in f32 like the
 /// kernels.
@@ -41,12 +41,5 @@ Buffer cosSinTable(int64_t positions, const std::vector<float> &frequencies);
 
 /// softmax(scores) . values over the visible keys.
 Row attend(const Row &scores, const std::vector<Row> &values);
-
-struct Routing {
-  std::vector<int> ids;
-  Row weights;
-};
-/// Model-spec 2.11.
-Routing route(const Row &logits, const Row &bias, const GateTopkSpec &spec);
 
 } // namespace hadal::kernels::test

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "runtime/base/Float.h"
 
@@ -22,29 +21,6 @@ double dotRow(const Row &x, const Tensor &w, uint64_t row, uint64_t part) {
     sum += x[i] * w.at(row, i, part);
   return sum;
 }
-
-Row rmsNorm(const Row &x, const Row &w, double eps) {
-  double squares = 0;
-  for (double v : x)
-    squares += v * v;
-  const double inverse =
-      1 / std::sqrt(squares / static_cast<double>(x.size()) + eps);
-  Row y(x.size());
-  for (size_t i = 0; i < x.size(); ++i)
-    y[i] = x[i] * inverse * w[i];
-  return y;
-}
-
-Row rope(const Row &x, const Row &cosSin) {
-  Row y(x.size());
-  for (size_t i = 0; i + 1 < x.size(); i += 2) {
-    y[i] = x[i] * cosSin[i] - x[i + 1] * cosSin[i + 1];
-    y[i + 1] = x[i] * cosSin[i + 1] + x[i + 1] * cosSin[i];
-  }
-  return y;
-}
-
-double silu(double x) { return x / (1 + std::exp(-x)); }
 
 Row quantizeDequantize(const Row &x, kernels::ScaleFormat format) {
   Row y(x.size());
@@ -67,58 +43,6 @@ Row quantizeDequantize(const Row &x, kernels::ScaleFormat format) {
 double roundToAct(kernels::Act act, double value) {
   const float f = static_cast<float>(value);
   return act == kernels::Act::bf16 ? bf16ToF32(f32ToBf16(f)) : f;
-}
-
-/// Indices of |values|, the largest first; the lower index on ties.
-static std::vector<int64_t> ranking(const Row &values) {
-  std::vector<int64_t> order(values.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    return values[a] != values[b] ? values[a] > values[b] : a < b;
-  });
-  return order;
-}
-
-Routing route(const Row &logits, const Row &bias,
-              const kernels::GateTopkSpec &spec) {
-  Row scores(logits.size());
-  if (spec.sigmoid) {
-    for (size_t e = 0; e < scores.size(); ++e)
-      scores[e] = 1 / (1 + std::exp(-logits[e]));
-  } else {
-    const double most = *std::max_element(logits.begin(), logits.end());
-    double sum = 0;
-    for (size_t e = 0; e < scores.size(); ++e)
-      sum += scores[e] = std::exp(logits[e] - most);
-    for (double &s : scores)
-      s /= sum;
-  }
-  Row choice = scores;
-  for (size_t e = 0; e < bias.size(); ++e)
-    choice[e] += bias[e];
-  if (spec.groups > 1) {
-    const size_t size = scores.size() / spec.groups;
-    Row group(spec.groups);
-    for (size_t g = 0; g < group.size(); ++g) {
-      Row members(choice.begin() + g * size, choice.begin() + (g + 1) * size);
-      std::sort(members.rbegin(), members.rend());
-      group[g] = members[0] + (spec.groupTop2 && size > 1 ? members[1] : 0);
-    }
-    const std::vector<int64_t> order = ranking(group);
-    for (size_t g = spec.topkGroups; g < order.size(); ++g)
-      std::fill_n(choice.begin() + order[g] * size, size, -INFINITY);
-  }
-  Routing result;
-  double sum = 0;
-  const std::vector<int64_t> order = ranking(choice);
-  for (int64_t j = 0; j < spec.topk; ++j) {
-    result.ids.push_back(order[j]);
-    result.weights.push_back(scores[order[j]]);
-    sum += scores[order[j]];
-  }
-  for (double &w : result.weights)
-    w = w / (spec.normalize ? sum + 1e-20 : 1) * spec.routeScale;
-  return result;
 }
 
 } // namespace hadal::bench

@@ -4,14 +4,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 #include <stdexcept>
 
 #include "RunImage.h"
 #include "gtest/gtest.h"
-#include "mlir/IR/BuiltinOps.h"
-#include "mlir/IR/MLIRContext.h"
-#include "mlir/IR/Verifier.h"
 #include "test/compiler/kernels/KernelTestSupport.h"
+#include "test/lib/BuiltKernel.h"
 #include "test/lib/KernelRunner.h"
 
 using namespace mlir;
@@ -41,42 +40,28 @@ struct Executable::Impl {
   std::unique_ptr<MappedImage> image;
   uint64_t scratchBytes = 0;
   std::string name;
-  std::vector<std::pair<int64_t, int64_t>> dims; // extent, step
+  std::optional<hadal::test::Domain> domain;
 };
 
 Executable::Executable(const Build &build, Mode mode)
     : impl(std::make_unique<Impl>()) {
-  DialectRegistry registry;
-  hadal::test::registerKernelDialects(registry);
-  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
-  context.loadAllAvailableDialects();
-  std::string error;
-  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    error += diagnostic.str() + "\n";
-    return success();
-  });
-  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
-  OpBuilder builder(&context);
-  builder.setInsertionPointToEnd(module->getBody());
-  tile::KernelOp kernel = build(builder);
-  if (!kernel || failed(verify(*module)))
-    throw std::runtime_error("build: " + error);
-  impl->name = kernel.getSymName().str();
-  for (unsigned i = 0; i < kernel.getNumDims(); ++i)
-    impl->dims.emplace_back(kernel.getDim(i).getExtent(),
-                            kernel.getDim(i).getStep());
+  hadal::test::BuiltKernel built(build);
+  impl->name = built.getName();
+  impl->domain.emplace(built.getKernel());
   if (mode == Mode::loopsF64) {
-    impl->oracle = hadal::test::KernelRunner::fromModule(*module, true, error);
+    std::string error;
+    impl->oracle =
+        hadal::test::KernelRunner::fromModule(built.getModule(), true, error);
     if (!impl->oracle)
-      throw std::runtime_error("lower: " + error);
+      built.fail("lower: " + error);
     return;
   }
   CpuOptions options;
   options.variants = {chosenVariant()};
   options.threads = 1;
   CpuKernels kernels;
-  if (failed(compileCpuKernels(*module, options, kernels)))
-    throw std::runtime_error("compile: " + error);
+  if (failed(compileCpuKernels(built.getModule(), options, kernels)))
+    built.fail("compile");
   impl->image = std::make_unique<MappedImage>(kernels.images[0]);
   impl->scratchBytes = kernels.kernels[0].scratchBytes;
 }
@@ -85,9 +70,7 @@ Executable::~Executable() = default;
 
 void Executable::run(const Slots &slots, int64_t capacity,
                      uint64_t order) const {
-  int64_t items = 1;
-  for (auto [extent, step] : impl->dims)
-    items *= ((extent < 0 ? capacity : extent) + step - 1) / step;
+  int64_t items = impl->domain->numItems(capacity);
   // Any order and any partition of the items gives the same bits.
   std::mt19937_64 engine(order);
   std::vector<std::pair<int64_t, int64_t>> ranges;

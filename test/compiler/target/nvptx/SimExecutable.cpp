@@ -7,17 +7,16 @@
 // workspace is launched twice in a row in it.
 #include "test/compiler/target/nvptx/SimExecutable.h"
 
+#include <optional>
 #include <set>
 #include <stdexcept>
 
 #include "compiler/target/nvptx/Chip.h"
 #include "compiler/target/nvptx/Sm90Kernels.h"
-#include "mlir/IR/MLIRContext.h"
-#include "mlir/IR/Verifier.h"
 #include "runtime/drivers/sim/Launch.h"
 #include "runtime/drivers/sim/semantics/TensorMap.h"
 #include "test/compiler/kernels/KernelTestSupport.h"
-#include "test/lib/KernelRunner.h"
+#include "test/lib/BuiltKernel.h"
 
 using namespace mlir;
 
@@ -26,7 +25,7 @@ namespace hadal::kernels::test {
 struct Executable::Impl {
   std::shared_ptr<const sim::PtxModule> module;
   nvptx::Sm90Kernel kernel;
-  std::vector<std::pair<int64_t, int64_t>> dims; ///< extent, step
+  std::optional<hadal::test::Domain> domain;
   /// First slots of parameters: views of static extents that hold floats.
   std::set<size_t> parameters;
 
@@ -45,24 +44,9 @@ const sim::Statistics &lastStatistics() { return statistics; }
 
 Executable::Executable(const Build &build, Mode mode)
     : impl(std::make_unique<Impl>()) {
-  DialectRegistry registry;
-  hadal::test::registerKernelDialects(registry);
-  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
-  context.loadAllAvailableDialects();
-  std::string error;
-  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    error += diagnostic.str() + "\n";
-    return success();
-  });
-  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
-  OpBuilder builder(&context);
-  builder.setInsertionPointToEnd(module->getBody());
-  tile::KernelOp kernel = build(builder);
-  if (!kernel || failed(verify(*module)))
-    throw std::runtime_error("build: " + error);
-  for (unsigned i = 0; i < kernel.getNumDims(); ++i)
-    impl->dims.emplace_back(kernel.getDim(i).getExtent(),
-                            kernel.getDim(i).getStep());
+  hadal::test::BuiltKernel built(build);
+  tile::KernelOp kernel = built.getKernel();
+  impl->domain.emplace(kernel);
   size_t slot = 0;
   for (BlockArgument arg : kernel.getKernelArguments()) {
     auto view = dyn_cast<tile::ViewType>(arg.getType());
@@ -74,7 +58,7 @@ Executable::Executable(const Build &build, Mode mode)
   FailureOr<nvptx::Sm90Kernel> compiled =
       nvptx::compileKernel(kernel, nvptx::allChips().front());
   if (failed(compiled))
-    throw std::runtime_error("lower: " + error);
+    built.fail("lower");
   impl->kernel = std::move(*compiled);
   StatusOr<std::shared_ptr<const sim::PtxModule>> parsed =
       sim::PtxModule::parse(impl->kernel.ptx);
@@ -284,9 +268,7 @@ void Executable::Impl::runOnce(const Slots &slots, int64_t items,
 
 void Executable::run(const Slots &slots, int64_t capacity,
                      uint64_t order) const {
-  int64_t items = 1;
-  for (auto [extent, step] : impl->dims)
-    items *= ((extent < 0 ? capacity : extent) + step - 1) / step;
+  int64_t items = impl->domain->numItems(capacity);
   // All bytes that a run may change.
   auto image = [&] {
     std::string bytes;

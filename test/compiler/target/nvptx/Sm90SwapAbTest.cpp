@@ -91,6 +91,19 @@ TEST(Sm90SwapAb, groupedByExperts) {
   checkGrouped(many, {65, 0, 2}, swapped(many, 64, 64));
 }
 
+// Parts of K meet as transposed accumulators.
+TEST(Sm90SwapAb, splitK) {
+  for (Epilogue epilogue : {Epilogue::residual, Epilogue::swigluQuantize}) {
+    GemmSpec spec = makeSpec({160, 900, 20, 17}, true, epilogue);
+    for (auto [bm, bn] : {std::pair<int64_t, int64_t>{8, 128}, {24, 128},
+                          {64, 128}}) {
+      schedule::GemmSchedule schedule = swapped(spec, bm, bn);
+      schedule.split = 3;
+      checkDense(spec, 17, schedule);
+    }
+  }
+}
+
 // A row alone and in a batch of the same bucket is bit-equal, whatever the
 // padding rows hold.
 TEST(Sm90SwapAb, paddingRowsChangeNothing) {

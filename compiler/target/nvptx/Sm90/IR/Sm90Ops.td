@@ -64,6 +64,10 @@ def Sm90_RolesOp : Sm90_Op<"roles", [NoTerminator]> {
 
 def Sm90_SregOp : Sm90_Op<"sreg", [Pure]> {
   let summary = "A special register.";
+  let description = [{
+    Of this thread, in dimension x: its number in the CTA, the CTA's number in the
+    grid, the number of CTAs.
+  }];
   let arguments = (ins Sm90_SregAttr:$name);
   let results = (outs I32:$result);
   let assemblyFormat = "$name attr-dict";
@@ -75,6 +79,10 @@ def Sm90_SregOp : Sm90_Op<"sreg", [Pure]> {
 
 def Sm90_SharedOp : Sm90_Op<"shared"> {
   let summary = "Reserves bytes of shared memory for generic use.";
+  let description = [{
+    `bytes` bytes at a multiple of `align` (a power of two up to 1024), rounded up
+    to 16. The result is their shared address.
+  }];
   let arguments = (ins I64Attr:$bytes, DefaultValuedAttr<I64Attr, "16">:$align);
   let results = (outs Sm90_SharedPtr:$result);
   let assemblyFormat = "$bytes (`align` $align^)? attr-dict `:` type($result)";
@@ -83,6 +91,10 @@ def Sm90_SharedOp : Sm90_Op<"shared"> {
 
 def Sm90_TileAllocOp : Sm90_Op<"tile_alloc"> {
   let summary = "Reserves a tile of shared memory.";
+  let description = [{
+    The bytes of the result's type, at a multiple of 1024 as the 128-byte swizzle
+    needs. It lives as long as the kernel.
+  }];
   let results = (outs Sm90_Tile:$result);
   let assemblyFormat = "attr-dict `:` type($result)";
 }
@@ -157,9 +169,16 @@ class Sm90_StageTilesOp<string mnemonic> : Sm90_StageOp<mnemonic> {
 
 def Sm90_AcquireOp : Sm90_StageTilesOp<"acquire"> {
   let summary = "Producer: waits until the stage is empty and expects its bytes.";
+  let description = [{
+    The results are the stage's tiles, to be filled by as many bytes of copies as
+    they have. Iterations are acquired in ascending order; a commit ends one.
+  }];
 }
 def Sm90_CommitOp : Sm90_StageOp<"commit"> {
   let summary = "Producer: every load of the iteration has been issued.";
+  let description = [{
+    The stage counts as full once the bytes of its tiles have arrived.
+  }];
   let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
 }
 def Sm90_DeferOp : Sm90_StageOp<"defer"> {
@@ -175,12 +194,24 @@ def Sm90_DeferOp : Sm90_StageOp<"defer"> {
 }
 def Sm90_ResumeOp : Sm90_StageTilesOp<"resume"> {
   let summary = "Producer: opens a deferred stage again; a commit closes it.";
+  let description = [{
+    The results are the stage's tiles. Only those that the acquiring loop did not
+    load are loaded now; the stage is full when all their bytes have arrived.
+  }];
 }
 def Sm90_AwaitOp : Sm90_StageTilesOp<"await"> {
   let summary = "Consumer: waits until the stage is full.";
+  let description = [{
+    The results are the stage's tiles, as the copies wrote them. A release ends the
+    iteration.
+  }];
 }
 def Sm90_ReleaseOp : Sm90_StageOp<"release"> {
   let summary = "Consumer: this warp has finished reading the stage.";
+  let description = [{
+    Every consuming warp releases each iteration once; after the last of them the
+    producer may overwrite the stage.
+  }];
   let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
 }
 
@@ -237,6 +268,9 @@ def Sm90_TmaGatherOp : Sm90_Op<"tma_gather"> {
 
 def Sm90_PrefetchMapOp : Sm90_Op<"prefetch_map"> {
   let summary = "Hints that a tensor map will be used.";
+  let description = [{
+    128 bytes of a kernel parameter. It has no result that a program could see.
+  }];
   let arguments = (ins Sm90_Map:$map);
   let assemblyFormat = "$map attr-dict";
 }
@@ -247,6 +281,11 @@ def Sm90_PrefetchMapOp : Sm90_Op<"prefetch_map"> {
 
 def Sm90_MmaFenceOp : Sm90_Op<"mma_fence"> {
   let summary = "wgmma.fence; registers that other instructions defined become accumulators.";
+  let description = [{
+    Each value is a fragment of f32 and becomes an accumulator of as many
+    registers. A fence stands before the first wgmma after a wait, also where it
+    ties nothing.
+  }];
   let arguments = (ins Variadic<Sm90_F32Fragment>:$values);
   let results = (outs Variadic<Sm90_Acc>:$accumulators);
   let assemblyFormat = "(`tie` $values^ `:` type($values) `->` type($accumulators))? attr-dict";
@@ -279,6 +318,9 @@ def Sm90_MmaOp : Sm90_Op<"mma", [AttrSizedOperandSegments]> {
 
 def Sm90_MmaCommitOp : Sm90_Op<"mma_commit"> {
   let summary = "Closes the group of the wgmmas issued so far.";
+  let description = [{
+    Groups finish in the order of their commits; `mma_wait` counts them.
+  }];
   let assemblyFormat = "attr-dict";
 }
 
@@ -343,6 +385,10 @@ def Sm90_ToE4m3Op : Sm90_Op<"to_e4m3", [Pure]> {
 
 def Sm90_FromE4m3Op : Sm90_Op<"from_e4m3", [Pure]> {
   let summary = "Packed e4m3 pairs (i16) to f32, exactly.";
+  let description = [{
+    [n] of i16, the first code in bits 7:0, to [2 n] of f32. The NaN code gives a
+    NaN.
+  }];
   let arguments = (ins AnyVectorOfAnyRank:$source);
   let results = (outs Sm90_F32Fragment:$result);
   let assemblyFormat = "$source attr-dict `:` type($source) `->` type($result)";
@@ -355,20 +401,34 @@ def Sm90_FromE4m3Op : Sm90_Op<"from_e4m3", [Pure]> {
 
 def Sm90_FenceAsyncOp : Sm90_Op<"fence_async"> {
   let summary = "Orders this thread's generic accesses of shared memory before later asynchronous ones.";
+  let description = [{
+    Of shared memory, between the generic and the async proxy. A barrier must
+    follow before another thread's copy or wgmma may rely on it.
+  }];
   let assemblyFormat = "attr-dict";
 }
 def Sm90_BarrierOp : Sm90_Op<"barrier"> {
   let summary = "All threads of the CTA.";
+  let description = [{
+    bar.sync 0: every thread of the CTA arrives, and sees what the others wrote
+    before.
+  }];
   let assemblyFormat = "attr-dict";
 }
 def Sm90_NamedBarrierOp : Sm90_Op<"named_barrier"> {
   let summary = "`threads` threads of barrier `id` (1..15; `dynamicId` is added).";
+  let description = [{
+    bar.sync: `threads` is a multiple of 32 and counts all that take part.
+  }];
   let arguments = (ins I64Attr:$id, I64Attr:$threads, Optional<I32>:$dynamicId);
   let assemblyFormat = "$id (`+` $dynamicId^)? `,` $threads attr-dict";
   let hasVerifier = 1;
 }
 def Sm90_WarpSyncOp : Sm90_Op<"warp_sync"> {
   let summary = "The 32 lanes of this warp.";
+  let description = [{
+    bar.warp.sync of the full mask: every lane sees what the others wrote before.
+  }];
   let assemblyFormat = "attr-dict";
 }
 def Sm90_PdlWaitOp : Sm90_Op<"pdl_wait"> {
@@ -378,6 +438,10 @@ def Sm90_PdlWaitOp : Sm90_Op<"pdl_wait"> {
 }
 def Sm90_PdlLaunchOp : Sm90_Op<"pdl_launch"> {
   let summary = "The next kernel may be scheduled.";
+  let description = [{
+    griddepcontrol.launch_dependents: once every CTA has run it (or ended), CTAs of
+    the next kernel may start; they wait for this kernel's end in `pdl_wait`.
+  }];
   let assemblyFormat = "attr-dict";
 }
 def Sm90_TicketOp : Sm90_Op<"ticket"> {
