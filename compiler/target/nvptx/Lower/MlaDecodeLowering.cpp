@@ -8,6 +8,7 @@
 //
 #include "compiler/target/nvptx/Lower/AttentionEmitter.h"
 #include "compiler/target/nvptx/Lower/SplitFold.h"
+#include "compiler/target/nvptx/Lower/WorkItem.h"
 
 using namespace mlir;
 
