@@ -111,6 +111,57 @@ TEST_P(DriverSuite, WrittenBytesAreReadBack) {
   EXPECT_EQ(readBack<int32_t>(*driver, buffer->address() + 400, 2)[1], 106);
 }
 
+TEST_P(DriverSuite, UploadsAreFilledInAscendingPieces) {
+  const uint64_t bytes = (uint64_t(9) << 20) + 5;
+  StatusOr<DeviceBuffer> buffer =
+      DeviceBuffer::create(*driver, bytes, "a buffer");
+  ASSERT_TRUE(buffer.ok());
+  auto value = [](uint64_t i) { return static_cast<uint8_t>(i * 7 + i / 251); };
+  uint64_t next = 0;
+  Status status = driver->upload(
+      buffer->address(), bytes,
+      [&](uint8_t *to, uint64_t begin, uint64_t end) {
+        EXPECT_EQ(begin, next);
+        next = end;
+        for (uint64_t i = begin; i < end; ++i)
+          to[i - begin] = value(i);
+      });
+  ASSERT_TRUE(status.ok()) << status.toString();
+  EXPECT_EQ(next, bytes);
+  std::vector<uint8_t> back =
+      readBack<uint8_t>(*driver, buffer->address(), bytes);
+  uint64_t wrong = 0;
+  for (uint64_t i = 0; i < bytes; ++i)
+    wrong += back[i] != value(i);
+  EXPECT_EQ(wrong, 0u);
+}
+
+// A decode entry may be recorded when it first runs; only addresses may be
+// recorded, never what is there.
+TEST_P(DriverSuite, AnEntryReadsItsInputsAnewInEveryRun) {
+  ArtifactT a = toy::model();
+  FunctionT &f = *a.functions[a.entries[0]->function];
+  f.commands.clear();
+  f.commands.push_back(std::make_unique<CommandT>(toy::launch(
+      toy::kMove, 1,
+      {toy::arg(ArgKind::state, 0),
+       toy::arg(ArgKind::input, uint32_t(Input::tokens))})));
+  StatusOr<Artifact> artifact = open(a);
+  ASSERT_TRUE(artifact.ok()) << artifact.status().toString();
+  auto executable = driver->load(*artifact);
+  ASSERT_TRUE(executable.ok());
+  auto buffers = BoundBuffers::create(*driver, *artifact);
+  ASSERT_TRUE(buffers.ok());
+  const Bindings &b = buffers->bindings;
+  auto entry = (*executable)->prepare(0, b);
+  ASSERT_TRUE(entry.ok());
+  for (float value : {3.0f, 4.0f, 5.0f}) {
+    ASSERT_TRUE(driver->write(b.inputs[0], &value, 4).ok());
+    ASSERT_TRUE((*entry)->run().ok());
+    EXPECT_EQ(readBack<float>(*driver, b.states[0], 1)[0], value);
+  }
+}
+
 TEST_P(DriverSuite, EveryWorkItemRunsOnceInItsOwnScratch) {
   for (uint64_t items : {1, 2, 3, 7, 64, 1000, 8191}) {
     StatusOr<Artifact> artifact =

@@ -83,6 +83,8 @@ public:
   virtual StatusOr<DeviceMemory> memory() = 0;
   /// What an allocation of |bytes| takes of it.
   virtual uint64_t footprint(uint64_t bytes) const { return bytes; }
+  /// What the driver takes of it besides allocations: code and recorded launches.
+  virtual uint64_t overhead() const { return 0; }
   /// |bytes| of zeroed memory, 64-byte aligned (256 where memory is not the
   /// host's), at least one byte. |name| is for messages. H5006.
   virtual StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse use,

@@ -59,6 +59,7 @@ StatusOr<MemoryPlan> planSession(const Driver &driver, const Artifact &artifact,
   }
   plan.io += driver.footprint(logits);
   plan.activations = driver.footprint(plan.activations);
+  plan.overhead = driver.overhead();
   return plan;
 }
 
@@ -95,7 +96,7 @@ Status checkMemory(Driver &driver, const Artifact &artifact,
                "or compile with a smaller --max-seq-len or --max-batch-size",
                artifact.path(), formatBytes(plan.total()), weights,
                formatBytes(plan.cache), formatBytes(plan.activations),
-               formatBytes(plan.workspace), formatBytes(plan.states + plan.io),
+               formatBytes(plan.workspace), formatBytes(plan.states + plan.io + plan.overhead),
                driver.description(), formatBytes(memory.freeBytes),
                formatBytes(memory.totalBytes));
 }

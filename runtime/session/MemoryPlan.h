@@ -17,10 +17,11 @@ struct MemoryPlan {
   uint64_t states = 0;      // other states
   uint64_t activations = 0; // the arena
   uint64_t workspace = 0;
-  uint64_t io = 0; // inputs and logits
+  uint64_t io = 0;       // inputs and logits
+  uint64_t overhead = 0; // of the driver
 
   uint64_t total() const {
-    return weights + cache + states + activations + workspace + io;
+    return weights + cache + states + activations + workspace + io + overhead;
   }
 };
 

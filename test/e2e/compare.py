@@ -10,8 +10,8 @@ chunked prefill, batches and thread counts are held against each other. One line
 a row, then `N passed, N failed`; exit status 1 when a row failed. --quick runs a
 subset that touches every row kind. --only runs the rows whose name holds TEXT.
 Needs python3 and numpy. --device sim or cuda runs other rows: sm_90a artifacts
-(bf16 activations, absorbed attention) of configurations of every kind, on the
-simulator under both of its policies or on a GPU.
+(bf16 activations, absorbed attention) of models/tiny and configurations of every
+kind, on the simulator under both of its policies or on a GPU; sm90.py has them.
 
 The bounds, and where each is from:
   f32          1-cos < 1e-8 and max |error| < 1e-4 of the largest logit, every
@@ -36,11 +36,7 @@ The bounds, and where each is from:
                mode (the oracle with bf16 storage: 0.006).
   one layer    w8a8 and w8a16, median and 90 % < 1e-5: the input is the
                embedding (the perturbed oracle: 90 % < 1e-12).
-  sm_90a       against the oracle that rounds to bf16 what is stored, and
-               W_UK and W_UV: one layer median < 1e-5 and 98 % < 1e-3 where the
-               margin exceeds 1e-2 (one code that rounds the other way costs 1e-3
-               at these widths); bf16 as above; w8a8 median < 2e-3 (float32 in
-               place of float64 in the same kernels on the CPU: 1.1e-3).
+  sm_90a       sm90.py.
 """
 
 import argparse
@@ -53,6 +49,7 @@ import tempfile
 
 import make_configs
 import numpy as np
+import sm90
 from metrics import nats_per_token, one_minus_cos, relative_error
 from oracle import Oracle
 
@@ -332,49 +329,6 @@ def check_tiny_nats(tools, activations, fp8):
             f"{nats:.4f} nats a token, {held['nats']:.4f} in float32")
 
 
-def over_prompts_sm90(tools, name, attention, fp8):
-    """Returns (distances, margins) to the oracle with what sm_90a stores."""
-    oracle = Oracle(make_configs.CONFIGS[name][0], make_configs.make_tensors(name),
-                    fp8 or "w8a16", attention, "bf16", bf16_kv_b=True)
-    rows = [make_configs.prompt_ids(name, PROMPT, i + 1) for i in range(PROMPTS)]
-    want = [oracle.run(row) for row in rows]
-    got = tools.logits((name, attention, "bf16", fp8), rows)
-    distances = [one_minus_cos(g, w["logits"]) for g, w in zip(got, want)]
-    return np.concatenate(distances), np.concatenate([w["margin"] for w in want])
-
-
-def check_sm90(tools, name, fp8, attention="absorbed"):
-    distance, margin = over_prompts_sm90(tools, name, attention, fp8)
-    kept = margin > (1e-2 if fp8 else 1e-3)
-    count, distance = len(margin), distance[kept]
-    median = np.median(distance)
-    if name.startswith("layer-"):
-        good = median < 1e-5 and np.quantile(distance, 0.98) < 1e-3
-    elif fp8:
-        good = median < 2e-3
-    else:
-        good = median < 1e-4 and np.quantile(distance, 0.9) < 5e-3
-    return (good and kept.sum() >= 100,
-            f"{spread(distance)}, {kept.sum()} of {count} positions")
-
-
-def run_sm90(tools, report, quick):
-    """Rows of sm_90a artifacts on the simulator or a GPU."""
-    for name in ("layer-dense-fp8", "layer-moe-fp8"):
-        report.row(f"{name} {tools.device} w8a8",
-                   lambda n=name: check_sm90(tools, n, "w8a8"))
-    for name in ["layer-dense-fp8"] if quick else ["layer-dense-fp8", "v3-fp8"]:
-        report.row(f"{name} {tools.device} expanded w8a8",
-                   lambda n=name: check_sm90(tools, n, "w8a8", "expanded"))
-    for name in ["v2-lite"] if quick else ["v3", "v2-lite", "v2-groups", "dense"]:
-        report.row(f"{name} {tools.device} bf16",
-                   lambda n=name: check_sm90(tools, n, None))
-    for name in (["v3-ragged-fp8"] if quick
-                 else ["v3-fp8", "v3-ragged-fp8", "v3.1-fp8", "kimi-fp8"]):
-        report.row(f"{name} {tools.device} bf16 w8a8",
-                   lambda n=name: check_sm90(tools, n, "w8a8"))
-
-
 def run(tools, report, quick):
     expected = Expected()
     for name in QUICK if quick else make_configs.CONFIGS:
@@ -439,7 +393,7 @@ def main():
         if args.device == "cpu":
             run(Tools(args.bin, work, args.threads), report, args.quick)
         else:
-            run_sm90(Tools(args.bin, work, args.threads, args.device), report,
+            sm90.run(Tools(args.bin, work, args.threads, args.device), report,
                      args.quick)
     finally:
         if not args.keep and not args.work:

@@ -152,8 +152,8 @@ class Oracle:
     the cached latent and rotary key, P, and the outputs of attention and of the
     gated product. Scores, router, sums over experts and logits are not rounded;
     a norm sees the unrounded sum of a residual and its addend, and quantisation
-    sees unrounded rows where the producer is a norm, the gated product, or W_UV
-    with heads of whole groups of 128.
+    sees unrounded rows where the producer is a norm, the gated product, or the
+    attention (absorbed: W_UV) with heads of whole groups of 128.
     bf16_kv_b: a quantised kv_b_proj is dequantised to bf16 and multiplies
     unquantised rows, as on a GPU.
     inner_eps: epsilon of q_a_layernorm and kv_a_layernorm; the reference
@@ -162,7 +162,7 @@ class Oracle:
 
     def __init__(self, config, tensors, fp8="w8a16", attention="expanded",
                  activations="f64", inner_eps=1e-6, bf16_kv_b=False):
-        self.bf16_kv_b = bf16_kv_b
+        self.bf16_kv_b, self.activations = bf16_kv_b, activations
         self.config, self.tensors, self.mode = config, tensors, fp8
         self.attention, self.inner_eps = attention, inner_eps
         self.store = formats.round_bf16 if activations == "bf16" else lambda x: x
@@ -261,7 +261,7 @@ class Oracle:
             out = np.einsum("hts,shd->thd", p, kv[..., nope:])
         out = out.reshape(rows, heads * value)
         # Heads of whole scale groups are quantised where they are computed.
-        whole = self.attention == "absorbed" and value % formats.BLOCK == 0
+        whole = value % formats.BLOCK == 0
         out = self.stored(out) if whole else self.store(out)
         return self.store(self.linear(at + "o_proj.weight", out))
 

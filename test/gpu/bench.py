@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -33,6 +34,8 @@ class Runner:
         limit = min(limit, self.left())
         if limit < 1:
             return None, "", "no time is left"
+        command = (shutil.which(command[0], path=self.environment["PATH"]) or
+                   command[0], *command[1:])
         print("$", *command, file=self.log, flush=True)
         stem = os.path.join(self.out, "output")
         with open(stem + ".1", "w+") as out, open(stem + ".2", "w+") as err:
@@ -118,9 +121,7 @@ class Runner:
             left = [name for name in left if name not in names_done]
             if keep:
                 keep(rows)
-            if not left or status == 0:
-                break
-            if time.monotonic() >= end:
+            if not left or status == 0 or "H5016" in err:
                 break
             # The one after the last row stopped it.
             broken[left[0]] = last_line(err) or f"exit status {status}"

@@ -118,6 +118,8 @@ def torch_scaled_mm(x, w, sx, sw):
 
 
 def triton_gemm(x, w, sx, sw):
+    if x.shape[0] < 64:
+        return "triton: of 64 rows and more"
     try:
         import triton_gemm as ours
     except Exception as error:

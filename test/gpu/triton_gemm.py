@@ -8,7 +8,7 @@ import triton.language as tl
 
 @triton.autotune(
     configs=[triton.Config({"BM": bm, "BN": bn}, num_stages=stages, num_warps=warps)
-             for bm, bn, warps in ((16, 128, 4), (64, 128, 4), (128, 128, 8))
+             for bm, bn, warps in ((64, 128, 4), (128, 128, 8))
              for stages in (3, 4)],
     key=["M", "N", "K"],
     do_bench=lambda call, quantiles: triton.testing.do_bench(

@@ -10,6 +10,7 @@ struct Chip;
 /// What one launch of a kernel does in its fold: the numbers of a bucket.
 struct FoldWork {
   int64_t items;        ///< work items that have work
+  int64_t ctasPerMultiprocessor; ///< that run side by side
   int64_t steps;        ///< of an item's fold
   /// Bytes that one CTA draws: parameters, which no other CTA reads, and
   /// activations, which all do and which L2 holds.

@@ -13,6 +13,9 @@ namespace hadal::cuda {
 namespace {
 
 constexpr uint64_t kPageBytes = uint64_t(2) << 20;
+/// Modules of some 100 kernels and graphs of some 1000 launches a decode
+/// bucket, each with up to 4 KiB of parameters, with room to spare.
+constexpr uint64_t kOverheadBytes = uint64_t(256) << 20;
 
 class CudaDriver final : public Driver {
 public:
@@ -39,6 +42,7 @@ public:
     const uint64_t unit = bytes > kPageBytes / 2 ? kPageBytes : 512;
     return checkedAlignUp(bytes, unit).value_or(bytes);
   }
+  uint64_t overhead() const override { return kOverheadBytes; }
   StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse,
                                    std::string_view name) override {
     HADAL_RETURN_IF_ERROR(device->enter());

@@ -1,5 +1,8 @@
 #include "runtime/drivers/sim/Memory.h"
 
+#include <atomic>
+#include <iterator>
+
 #include <sys/mman.h>
 
 namespace hadal::sim {
@@ -51,6 +54,7 @@ StatusOr<uint64_t> Memory::allocate(uint64_t bytes, std::string name,
                  "bytes, {} of {} are in use",
                  name, bytes, inUse, capacity);
   allocations[at] = {at, bytes, std::move(name)};
+  generation = nextGeneration();
   inUse += bytes;
   markDefined(at, bytes, false);
   return at;
@@ -68,8 +72,15 @@ Status Memory::release(uint64_t address) {
   if (last > first)
     madvise(arena + first, last - first, MADV_DONTNEED);
   allocations.erase(found);
-  lastHit = {};
+  generation = nextGeneration();
   return {};
+}
+
+constinit thread_local Memory::Recent Memory::recentlyFound;
+
+uint64_t Memory::nextGeneration() {
+  static std::atomic<uint64_t> last = 0;
+  return ++last;
 }
 
 const Allocation *Memory::findSlow(uint64_t address, uint64_t bytes) const {
@@ -79,8 +90,14 @@ const Allocation *Memory::findSlow(uint64_t address, uint64_t bytes) const {
   const Allocation &a = std::prev(next)->second;
   if (address - a.base >= a.bytes || bytes > a.bytes - (address - a.base))
     return nullptr;
-  lastHit = a;
-  return &lastHit;
+  if (recentlyFound.generation != generation) {
+    static const Allocation nothing;
+    recentlyFound.generation = generation;
+    std::fill(std::begin(recentlyFound.hits), std::end(recentlyFound.hits),
+              &nothing);
+  }
+  recentlyFound.hits[recentlyFound.next++ % std::size(recentlyFound.hits)] = &a;
+  return &a;
 }
 
 std::string Memory::describe(uint64_t address) const {

@@ -52,9 +52,12 @@ public:
 
   /// The allocation that holds all of [address, address + bytes), or nullptr.
   const Allocation *find(uint64_t address, uint64_t bytes) const {
-    if (address - lastHit.base < lastHit.bytes &&
-        bytes <= lastHit.bytes - (address - lastHit.base))
-      return &lastHit;
+    const Recent &recent = recentlyFound;
+    if (recent.generation == generation)
+      for (const Allocation *a : recent.hits)
+        if (address - a->base < a->bytes &&
+            bytes <= a->bytes - (address - a->base))
+          return a;
     return findSlow(address, bytes);
   }
   /// "in 'x' (4096 bytes), 16 bytes past its end" or where the nearest
@@ -65,6 +68,19 @@ public:
   uint8_t *host(uint64_t address) { return arena + (address - firstAddress); }
   const uint8_t *host(uint64_t address) const {
     return arena + (address - firstAddress);
+  }
+
+  /// Whether |Bytes| (4, 8, 16) bytes at a multiple of |Bytes| are all defined.
+  template <unsigned Bytes> bool definedWord(uint64_t address) const {
+    uint64_t offset = address - firstAddress;
+    if constexpr (Bytes == 16) {
+      uint16_t both;
+      std::memcpy(&both, shadow + offset / 8, sizeof both);
+      return both == 0xFFFF;
+    } else {
+      constexpr unsigned ones = Bytes == 8 ? 0xFF : 0xF;
+      return (unsigned{shadow[offset / 8]} >> offset % 8 & ones) == ones;
+    }
   }
 
   /// Definedness of |bytes| <= 64 bytes at |address|, bit i = byte i.
@@ -81,6 +97,18 @@ public:
   void setDefinedBits(uint64_t address, unsigned bytes, uint64_t bits) {
     uint64_t offset = address - firstAddress;
     unsigned shift = offset % 8;
+    // Within one byte of the shadow, or whole ones.
+    if (bytes + shift <= 8) {
+      auto keep = static_cast<uint8_t>(((1u << bytes) - 1) << shift);
+      uint8_t &byte = shadow[offset / 8];
+      byte = static_cast<uint8_t>((byte & ~keep) | ((bits << shift) & keep));
+      return;
+    }
+    if (bytes == 16 && shift == 0) {
+      auto both = static_cast<uint16_t>(bits);
+      std::memcpy(shadow + offset / 8, &both, sizeof both);
+      return;
+    }
     if (bytes + shift > 64)
       return setDefinedBitsSlow(address, bytes, bits);
     uint64_t keep = (bytes == 64 ? ~uint64_t(0) : (uint64_t(1) << bytes) - 1)
@@ -142,14 +170,25 @@ private:
   };
   using Pages = std::unordered_map<uint64_t, std::unique_ptr<Page>>;
 
+  /// The allocations that a thread found last, of the memory and the state of
+  /// its table that |generation| names.
+  struct Recent {
+    uint64_t generation = 0;
+    unsigned next = 0;
+    const Allocation *hits[4] = {};
+  };
+  static constinit thread_local Recent recentlyFound;
+  /// Another number after every change of an allocation table.
+  static uint64_t nextGeneration();
+
   const Allocation *findSlow(uint64_t address, uint64_t bytes) const;
   void setDefinedBitsSlow(uint64_t address, unsigned bytes, uint64_t bits);
   void noteWriteSlow(uint64_t address, uint64_t bytes);
 
   uint64_t capacity = 0, inUse = 0;
+  uint64_t generation = nextGeneration();
   uint8_t *arena = nullptr, *shadow = nullptr;
   std::map<uint64_t, Allocation> allocations;
-  mutable Allocation lastHit;
   Pages written, stale;
   uint64_t lastWrittenPage = ~uint64_t(0);
   Page *lastPage = nullptr;

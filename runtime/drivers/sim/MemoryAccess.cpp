@@ -1,5 +1,6 @@
 // ld st cvta isspacep.
 #include "runtime/drivers/sim/Access.h"
+#include "runtime/drivers/sim/FastAccess.h"
 #include "runtime/drivers/sim/Handlers.h"
 
 namespace hadal::sim {
@@ -117,6 +118,35 @@ Flow storeHandler(Exec &x, const Instruction &i) {
   if (i.sub & flagStrong) [[unlikely]]
     synchronise(x, i, lanes, addresses, false);
   return Flow::next;
+}
+
+/// Weak loads and stores of 32-bit words in shared or global memory: full warps
+/// take the fast path, everything else the one above.
+bool ordinaryAddress(Exec &x, const Instruction &i) {
+  return x.mask == ~0u && !(i.sub & flagWide ? x.undefLanes<uint64_t>(i.op[0])
+                                             : x.undefLanes<uint32_t>(i.op[0]));
+}
+
+template <unsigned Count> Flow loadWords(Exec &x, const Instruction &i) {
+  uint64_t addresses[32];
+  if (ordinaryAddress(x, i) &&
+      laneAddresses(x, i.op[0], i.sub & flagWide, i.imm, addresses) &&
+      fastLoad<Count>(x, static_cast<Space>(i.sub & 15), addresses,
+                      x.cta.kernel.lists.data() + i.list))
+    return Flow::next;
+  return loadHandler<uint32_t>(x, i);
+}
+template <unsigned Count> Flow storeWords(Exec &x, const Instruction &i) {
+  uint64_t addresses[32];
+  const Operand *list = x.cta.kernel.lists.data() + i.list;
+  uint32_t undefined = 0;
+  for (unsigned e = 0; e < Count; ++e)
+    undefined |= x.undefLanes<uint32_t>(list[e]);
+  if (!undefined && ordinaryAddress(x, i) &&
+      laneAddresses(x, i.op[0], i.sub & flagWide, i.imm, addresses) &&
+      fastStore<Count>(x, static_cast<Space>(i.sub & 15), addresses, list))
+    return Flow::next;
+  return storeHandler(x, i);
 }
 
 /// op[0] d, op[1] a, imm = bits to add (to generic) or to strip.
@@ -268,6 +298,14 @@ Status decodeAccess(DecodeContext &c, bool load) {
       HADAL_ASSIGN_OR_RETURN(Operand operand, c.source(*e, sourceType));
       c.append(operand);
     }
+  }
+  if (slot == 32 && element == 4 && !memoryOrder &&
+      (space == Space::shared || space == Space::global)) {
+    static constexpr Handler loads[] = {loadWords<1>, loadWords<2>,
+                                        loadWords<4>};
+    static constexpr Handler stores[] = {storeWords<1>, storeWords<2>,
+                                         storeWords<4>};
+    c.out.handler = (load ? loads : stores)[vector + 1];
   }
   return c.finish();
 }

@@ -59,6 +59,20 @@ void RaceMonitor::access(Exec &exec, uint32_t lanes, const uint32_t *addresses,
           : Strength::weak;
   if (access == Access::write)
     unfenced[warp] |= lanes;
+  uint32_t low = UINT32_MAX, high = 0, contiguous = 0;
+  for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+    uint32_t address = addresses[std::countr_zero(rest)];
+    low = std::min(low, address);
+    high = std::max(high, address);
+  }
+  const bool barriers = cta.engine->touchesBarrier(low, high + bytes);
+  if (lanes == ~0u)
+    for (unsigned l = 0; l < 32; ++l)
+      contiguous |= addresses[l] ^ (addresses[0] + l * bytes);
+  if ((lanes != ~0u || contiguous) && !barriers && bytes <= 16 &&
+      races->repeats(agent(warp), lanes, addresses,
+                     firstByte - SharedMemory::base, bytes, access, strength))
+    return;
   // Lanes that touch neighbouring bytes are one access.
   for (uint32_t rest = lanes; rest;) {
     unsigned first = static_cast<unsigned>(std::countr_zero(rest));
@@ -76,7 +90,7 @@ void RaceMonitor::access(Exec &exec, uint32_t lanes, const uint32_t *addresses,
                                       access, strength, exec.pc);
     if (conflict) [[unlikely]]
       report(exec.warp, exec.pc, 1u << first, access, false, *conflict);
-    if (cta.engine->touchesBarrier(begin, end)) [[unlikely]]
+    if (barriers && cta.engine->touchesBarrier(begin, end)) [[unlikely]]
       exec.report(FindingKind::mbarrierMisuse, 1u << first, begin,
                   "an ordinary access touches a live mbarrier");
   }

@@ -345,6 +345,10 @@ void Warpgroup::storeTiles(Warp &warp, unsigned w, uint64_t end) {
   for (const auto &tile : tiles) {
     if (tile->lastGroup >= end || (tile->stored >> w & 1))
       continue;
+    // This warp goes on accumulating where others have not issued yet.
+    size_t first = static_cast<size_t>(tile->rows[0]);
+    if (warp.tagged[first] && states[w].tags[first].group >= end)
+      continue;
     tile->stored |= static_cast<uint8_t>(1u << w);
     const WgmmaShape &shape = tile->shape;
     for (unsigned reg = 0; reg < tile->rows.size(); ++reg) {

@@ -1,16 +1,13 @@
-// What the specialised attention lowerings share: arguments, the registers of a
-// wgmma accumulator, online softmax, output rows.
+// What the specialised attention lowerings emit alike: arguments, roles, rings,
+// sequences, the registers of a wgmma accumulator, online softmax, output rows.
 #pragma once
 
 #include <optional>
 
+#include "compiler/target/nvptx/Lower/AttentionForm.h"
 #include "compiler/target/nvptx/Sm90/Convert/AsmBuilder.h"
-#include "dialects/Tile/IR/TileDialect.h"
 
 namespace hadal::nvptx {
-
-/// Keys of a step of attention.
-inline constexpr int64_t kKeys = 64;
 
 /// A view among the arguments of a kernel being lowered.
 struct ArgumentView {
@@ -34,17 +31,63 @@ class AttentionEmitter {
 protected:
   using Value = mlir::Value;
 
-  explicit AttentionEmitter(tile::KernelOp kernel) : kernel(kernel) {}
+  /// Rows of a wgmma, of which each consumer warpgroup has its own.
+  static constexpr int64_t kRows = 64;
+  /// Registers of a producer and of each of two consumers' threads: 40 + 2 x 232
+  /// of the 504 that 65536 registers give each third of 384 threads.
+  static constexpr int64_t kLoadRegisters = 40, kMmaRegisters = 232;
+
+  /// The first arguments of every attention kernel.
+  enum Argument { Q, Pool, PageTable, QStart, KvLen, Positions };
+
+  /// A sequence of the batch; all i32. Its queries are the tokens [first, last).
+  struct Sequence {
+    Value index, first, last;
+    Value length; ///< of its cache
+  };
+
+  /// |groups|: consumer warpgroups, 1 or 2.
+  AttentionEmitter(tile::KernelOp kernel, int64_t groups)
+      : kernel(kernel), groups(groups) {}
 
   /// Creates the sm90.kernel with |kernel|'s argument slots, and its workspace
   /// of |workspacePerItem| bytes if not 0; views and sizes are set.
-  void begin(mlir::OpBuilder &outer, int64_t threads, int64_t workspacePerItem);
+  void begin(mlir::OpBuilder &outer, int64_t workspacePerItem);
   /// The tensor map of |view| with boxes of 64 columns and |rows| rows.
   Value mapOf(const ArgumentView &view, int64_t rows);
 
+  /// Emits both roles; |consumer| takes the number of its warpgroup (i32).
+  void emitRoles(llvm::function_ref<void()> producer,
+                 llvm::function_ref<void(Value)> consumer);
   /// This thread's place in its warpgroup: lane, quad (lane & 3), row
   /// (16 warp + lane / 4) and the thread's number in the CTA.
   void emitThread();
+
+  //===--- Rings
+  //-------------------------------------------------------------===//
+
+  sm90::TileType tileOf(int64_t rows, int64_t columns);
+  /// A ring whose stages all consumer warps release.
+  Value createRing(int64_t stages, llvm::ArrayRef<mlir::Type> tiles);
+  mlir::ValueRange acquire(Value ring, Value iteration);
+  mlir::ValueRange await(Value ring, Value iteration);
+  void load(Value map, mlir::ValueRange at, Value tile, Value ring,
+            Value iteration);
+
+  //===--- Sequences
+  //---------------------------------------------------------===//
+
+  /// Runs |body| if the batch has the sequence |index|.
+  void emitSequence(Value index,
+                    llvm::function_ref<void(const Sequence &)> body);
+  /// Keys that |token| of |sequence| sees.
+  Value visibleKeys(const Sequence &sequence, Value token);
+  int64_t pageSize() const { return views[Pool].type.getShape()[1]; }
+  /// The sequence's row of the page table, and the page of |key| by it.
+  Value pageTableOf(const Sequence &sequence);
+  Value pageOf(Value table, Value key);
+  /// Where in its page the key tile at |key| starts, by firstRow.
+  Value rowInPage(const Sequence &sequence, Value key);
 
   /// The row, counted from |key|, that is row 0 of the key tile at |key| of a
   /// sequence of |length|: 0, or negative where the sequence ends inside the
@@ -85,6 +128,8 @@ protected:
                  int64_t columns, Value acc);
   /// Pairs of f32 registers as words of two bf16: operand A of the next wgmma.
   Value packBf16(Value fragment);
+  /// Maxima, sums and weighted values before the first key.
+  llvm::SmallVector<Value> emptyState(int64_t columns);
   /// 0 where |max| is -inf, so that no difference of infinities is formed.
   Value finiteReference(Value max);
   /// One step: |scores| raw products of |count| registers, -inf where masked.
@@ -111,6 +156,7 @@ protected:
                  llvm::ArrayRef<Value> valid, Value column, int64_t limit);
 
   tile::KernelOp kernel;
+  int64_t groups;
   sm90::KernelOp target;
   std::optional<sm90::AsmBuilder> builder;
   llvm::SmallVector<ArgumentView> views;

@@ -45,7 +45,7 @@ mlir::FailureOr<sm90::KernelOp> lowerSpecialised(const KernelLowering &lowering,
 /// Limits of mla_prefill, which the choice of attention's form goes by: most
 /// query rows of a tile, for each of which the keys are expanded; most non-rotary
 /// or value columns of a head.
-inline constexpr int64_t kPrefillQueryTile = 128, kPrefillHeadColumns = 128;
+inline constexpr int64_t kPrefillQueryTile = 256, kPrefillHeadColumns = 128;
 
 /// The registered lowerings.
 const KernelLowering &mlaDecodeLowering();

@@ -7,26 +7,22 @@
 // softmax runs beside the other's wgmma.
 //
 #include "compiler/target/nvptx/Lower/AttentionEmitter.h"
-#include "compiler/target/nvptx/Lower/KernelLowering.h"
 #include "compiler/target/nvptx/Lower/SplitFold.h"
+#include "compiler/target/nvptx/Lower/WorkItem.h"
 
 using namespace mlir;
 
 namespace hadal::nvptx {
 namespace {
 
-/// Rows of a wgmma.
-constexpr int64_t kRows = 64;
-/// Registers of a producer and of each consumer thread: 40 + 2 x 232 of the 504
-/// that 65536 registers give each third of 384 threads.
-constexpr int64_t kLoadRegisters = 40, kMmaRegisters = 232;
+/// Most query rows of a CTA: those of a wgmma.
+constexpr int64_t kQueryRows = 64;
 
 /// What the body says, and what follows for the emission.
-struct Plan {
-  int64_t heads, latent, width, pageSize;
+struct Plan : AttentionForm {
+  int64_t heads, latent, width;
   int64_t rows, rowTile; ///< of the domain's second dimension: extent, step
   int64_t chunk, split;  ///< keys; parts of a fold
-  double scale;          ///< of the raw scores, with log2 e
 
   int64_t groups;      ///< consumer warpgroups
   int64_t columns;     ///< of the output, per group
@@ -39,10 +35,10 @@ struct Plan {
   int64_t workspacePerItem() const {
     return split > 1 ? splitLayout().bytesPerItem() : 0;
   }
-  static int64_t up(int64_t n, int64_t step) {
-    return (n + step - 1) / step * step;
-  }
-  int64_t rowTiles() const { return up(rows, rowTile) / rowTile; }
+  int64_t rowTiles() const { return llvm::divideCeil(rows, rowTile); }
+
+  static std::string matchTypes(tile::KernelOp) { return {}; }
+  std::string read(tile::KernelOp kernel);
 };
 
 /// The first op of type Op in |block| (not nested) that takes a constant second
@@ -54,70 +50,45 @@ template <typename Op> Op findConstantUse(Block &block) {
   return {};
 }
 
-/// Empty, or why the sizes of |kernel| (of a known form) are not served.
-std::string plan(tile::KernelOp kernel, Plan &plan) {
+std::string Plan::read(tile::KernelOp kernel) {
+  if (std::string reason = AttentionForm::read(kernel); !reason.empty())
+    return reason;
   auto args = kernel.getKernelArguments();
-  auto q = cast<tile::ViewType>(args[0].getType());
-  auto pool = cast<tile::ViewType>(args[1].getType());
-  auto o = cast<tile::ViewType>(args[6].getType());
-  plan.width = q.getShape()[1];
-  plan.pageSize = pool.getShape()[1];
-  plan.latent = o.getShape()[1];
-  plan.rows = kernel.getDim(1).getExtent();
-  plan.rowTile = kernel.getDim(1).getStep();
+  width = cast<tile::ViewType>(args[0].getType()).getShape()[1];
+  latent = cast<tile::ViewType>(args[6].getType()).getShape()[1];
+  rows = kernel.getDim(1).getExtent();
+  rowTile = kernel.getDim(1).getStep();
   // numRows = (last - first) * heads, unless there is one head.
-  plan.heads = 1;
+  heads = 1;
   APInt factor;
   if (auto mul = findConstantUse<arith::MulIOp>(kernel.getBodyBlock()))
     if (matchPattern(mul.getRhs(), m_ConstantInt(&factor)))
-      plan.heads = factor.getSExtValue();
-  plan.scale = 0;
-  kernel.walk([&](tile::FoldOp fold) {
-    for (auto mul : fold.getBody().front().getOps<arith::MulFOp>()) {
-      DenseFPElementsAttr value;
-      if (matchPattern(mul.getRhs(), m_Constant(&value)) && value.isSplat()) {
-        plan.scale = value.getSplatValue<APFloat>().convertToFloat();
-        break;
-      }
-    }
-  });
-  auto word = [&](StringRef key, int64_t otherwise) {
-    auto value = kernel.getSchedule().getWords().getAs<IntegerAttr>(key);
-    return value ? value.getInt() : otherwise;
-  };
-  plan.chunk = word("chunk", kKeys);
-  plan.split = word("split", 1);
+      heads = factor.getSExtValue();
+  chunk = scheduleWord(kernel, "chunk", kKeys);
+  split = scheduleWord(kernel, "split", 1);
 
-  if (!(plan.scale > 0))
-    return "scores are scaled by a positive constant only";
-  if (plan.pageSize % kKeys != 0)
-    return "pages of " + std::to_string(plan.pageSize) +
-           " rows are not whole key tiles of " + std::to_string(kKeys);
-  if (plan.latent % 8 != 0 || plan.width % 8 != 0)
-    return "a latent of " + std::to_string(plan.latent) + " and a row of " +
-           std::to_string(plan.width) + " elements are not multiples of 8";
-  if (plan.rowTile > kRows)
-    return "a tile of " + std::to_string(plan.rowTile) +
-           " query rows exceeds " + std::to_string(kRows);
-  if (plan.chunk < 1 || plan.chunk % kKeys != 0 || plan.split < 1 ||
-      plan.split > 1024)
-    return "a chunk of " + std::to_string(plan.chunk) +
-           " keys and a split of " + std::to_string(plan.split) +
-           " are not a schedule";
-  int64_t chunks = Plan::up(plan.latent, 64) / 64;
-  plan.groups = chunks == 1 ? 1 : 2;
-  plan.columns = (chunks + plan.groups - 1) / plan.groups * 64;
-  if (plan.columns > 256)
-    return "a latent of " + std::to_string(plan.latent) +
+  if (latent % 8 != 0 || width % 8 != 0)
+    return "a latent of " + std::to_string(latent) + " and a row of " +
+           std::to_string(width) + " elements are not multiples of 8";
+  if (rowTile > kQueryRows)
+    return "a tile of " + std::to_string(rowTile) + " query rows exceeds " +
+           std::to_string(kQueryRows);
+  if (chunk < 1 || chunk % kKeys != 0 || split < 1 || split > 1024)
+    return "a chunk of " + std::to_string(chunk) + " keys and a split of " +
+           std::to_string(split) + " are not a schedule";
+  int64_t chunks = llvm::divideCeil(latent, 64);
+  groups = chunks == 1 ? 1 : 2;
+  columns = llvm::divideCeil(chunks, groups) * 64;
+  if (columns > 256)
+    return "a latent of " + std::to_string(latent) +
            " exceeds the registers of two warpgroups";
-  plan.tileColumns =
-      std::max(Plan::up(plan.width, 64), plan.groups * plan.columns);
-  int64_t tileBytes = kRows * plan.tileColumns * 2;
+  tileColumns = std::max<int64_t>(llvm::alignTo(width, 64), groups * columns);
+  int64_t tileBytes = kQueryRows * tileColumns * 2;
   // Rings start at multiples of 1024, their barriers behind the stages.
-  plan.stages = std::min<int64_t>(
-      4, (sm90::kMaxSharedBytes - tileBytes - 2048 - 128) / (tileBytes + 16));
-  if (plan.stages < 2)
-    return "a row of " + std::to_string(plan.width) +
+  stages = std::min<int64_t>(4, (sm90::kMaxSharedBytes - tileBytes - 2048 - 128) /
+                                    (tileBytes + 16));
+  if (stages < 2)
+    return "a row of " + std::to_string(width) +
            " elements leaves no room for two stages in shared memory";
   return {};
 }
@@ -125,18 +96,21 @@ std::string plan(tile::KernelOp kernel, Plan &plan) {
 class Emitter : AttentionEmitter {
 public:
   Emitter(tile::KernelOp kernel, const Plan &plan)
-      : AttentionEmitter(kernel), plan(plan) {}
+      : AttentionEmitter(kernel, plan.groups), plan(plan) {}
 
   sm90::KernelOp emit(OpBuilder &outer);
 
 private:
-  enum Argument { Q, Pool, PageTable, QStart, KvLen, Positions, O };
+  static constexpr unsigned O = Positions + 1;
 
   /// What a CTA does; all i32.
   struct Work {
     Value item, part, parts;
-    Value sequence, first, block, numRows; ///< block: row of the tile's first
-    Value length, begin, blocks; ///< keys; key tiles of this part from |begin|
+    Sequence sequence;
+    Value firstRow;      ///< of the query view: row 0 of the tile
+    Value block;         ///< the sequence's row that it is
+    Value numRows;       ///< of the sequence
+    Value begin, blocks; ///< key tiles of this part from key |begin|
   };
 
   void emitWork(llvm::function_ref<void(const Work &)> body);
@@ -151,30 +125,15 @@ private:
 };
 
 sm90::KernelOp Emitter::emit(OpBuilder &outer) {
-  begin(outer, 128 * (plan.groups + 1), plan.workspacePerItem());
-  sm90::AsmBuilder &b = *builder;
+  begin(outer, plan.workspacePerItem());
   target.setCtasPerItem(plan.split);
   queryMap = mapOf(views[Q], kRows);
   keyMap = mapOf(views[Pool], kKeys);
-  auto tile = sm90::TileType::get(kRows, plan.tileColumns, b.getBF16Type());
-  auto ring = [&](int64_t stages) -> Value {
-    return sm90::RingOp::create(
-        b, sm90::RingType::get(b.getContext(), stages, {tile}),
-        4 * plan.groups);
-  };
-  queryRing = ring(1);
-  keyRing = ring(plan.stages);
+  queryRing = createRing(1, {tileOf(kRows, plan.tileColumns)});
+  keyRing = createRing(plan.stages, {tileOf(kKeys, plan.tileColumns)});
   if (plan.split > 1)
-    flag = createSplitFlag(b);
-  sm90::PdlLaunchOp::create(b);
-  sm90::PdlWaitOp::create(b);
-  bool shares = plan.groups == 2;
-  auto roles = sm90::RolesOp::create(
-      b, plan.groups, shares ? kLoadRegisters : 0, shares ? kMmaRegisters : 0);
-  b.setInsertionPointToEnd(&roles.getLoad().front());
-  emitProducer();
-  b.setInsertionPointToEnd(&roles.getMma().front());
-  emitConsumer(roles.getMma().getArgument(0));
+    flag = createSplitFlag(*builder);
+  emitRoles([&] { emitProducer(); }, [&](Value group) { emitConsumer(group); });
   return target;
 }
 
@@ -188,28 +147,30 @@ void Emitter::emitWork(llvm::function_ref<void(const Work &)> body) {
     work.item = b.udiv(cta, b.i32(plan.split));
     work.part = b.urem(cta, b.i32(plan.split));
   }
-  work.sequence = b.udiv(work.item, b.i32(plan.rowTiles()));
   work.block =
       b.mul(b.urem(work.item, b.i32(plan.rowTiles())), b.i32(plan.rowTile));
-  emitIf(less(work.sequence, loadI32(sizes, b.i32(1))), [&] {
-    work.first = loadI32(views[QStart].data, work.sequence);
-    Value last = loadI32(views[QStart].data, b.add(work.sequence, b.i32(1)));
-    work.numRows = b.mul(sub(last, work.first), b.i32(plan.heads));
+  Value index = b.udiv(work.item, b.i32(plan.rowTiles()));
+  emitSequence(index, [&](const Sequence &sequence) {
+    work.sequence = sequence;
+    work.numRows =
+        b.mul(sub(sequence.last, sequence.first), b.i32(plan.heads));
+    work.firstRow =
+        b.add(b.mul(sequence.first, b.i32(plan.heads)), work.block);
     emitIf(less(work.block, work.numRows), [&] {
-      work.length = loadI32(views[KvLen].data, work.sequence);
       if (plan.split == 1) {
         work.begin = b.i32(0);
-        work.blocks = ceilDiv(work.length, kKeys);
+        work.blocks = ceilDiv(sequence.length, kKeys);
         return body(work);
       }
       // Parts of whole chunks, by the sequence's own length alone.
-      Value chunks = ceilDiv(work.length, plan.chunk);
+      Value chunks = ceilDiv(sequence.length, plan.chunk);
       Value perPart = maxS(ceilDiv(chunks, plan.split), b.i32(1));
       work.parts = maxS(b.udiv(b.add(chunks, sub(perPart, b.i32(1))), perPart),
                         b.i32(1));
       Value keys = b.mul(perPart, b.i32(plan.chunk));
       work.begin = b.mul(work.part, keys);
-      work.blocks = ceilDiv(minS(keys, sub(work.length, work.begin)), kKeys);
+      work.blocks =
+          ceilDiv(minS(keys, sub(sequence.length, work.begin)), kKeys);
       emitIf(less(work.part, work.parts), [&] { body(work); });
     });
   });
@@ -218,48 +179,35 @@ void Emitter::emitWork(llvm::function_ref<void(const Work &)> body) {
 void Emitter::emitProducer() {
   emitWork([&](const Work &work) {
     sm90::AsmBuilder &b = *builder;
-    auto type = cast<sm90::RingType>(queryRing.getType());
     Value none = b.i32(0), use = b.i64(0);
-    Value tile = sm90::AcquireOp::create(b, type.getTiles(), queryRing, use)
-                     .getTiles()[0];
-    Value row = b.add(b.mul(work.first, b.i32(plan.heads)), work.block);
-    sm90::TmaLoadOp::create(b, queryMap, ValueRange{none, row}, tile, queryRing,
-                            use);
+    load(queryMap, {none, work.firstRow}, acquire(queryRing, use)[0], queryRing,
+         use);
     sm90::CommitOp::create(b, queryRing, use);
 
     // The page of the next tile is read while this one is on its way.
-    Value table = byteOffset(
-        views[PageTable].data,
-        b.mul(b.mul(wide(work.sequence), views[PageTable].extents[1]),
-              b.i64(4)));
+    Value table = pageTableOf(work.sequence);
     Value lastBlock = maxS(sub(work.blocks, b.i32(1)), b.i32(0));
-    auto pageOf = [&](Value block) {
-      Value key =
-          b.add(work.begin, b.mul(minS(block, lastBlock), b.i32(kKeys)));
-      return loadI32(table, b.udiv(key, b.i32(plan.pageSize)));
+    auto keyOf = [&](Value block) {
+      return b.add(work.begin, b.mul(block, b.i32(kKeys)));
     };
-    auto loop = scf::ForOp::create(b, b.i64(0), wide(work.blocks), b.i64(1),
-                                   ValueRange{pageOf(none)});
+    auto loop =
+        scf::ForOp::create(b, b.i64(0), wide(work.blocks), b.i64(1),
+                           ValueRange{pageOf(table, keyOf(none))});
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     Value iteration = loop.getInductionVar(), page = loop.getRegionIterArg(0);
     Value block = b.trunc32(iteration);
-    Value next = pageOf(b.add(block, b.i32(1)));
-    Value key = b.add(work.begin, b.mul(block, b.i32(kKeys)));
-    Value inPage =
-        b.add(b.urem(key, b.i32(plan.pageSize)), firstRow(key, work.length));
-    type = cast<sm90::RingType>(keyRing.getType());
-    tile = sm90::AcquireOp::create(b, type.getTiles(), keyRing, iteration)
-               .getTiles()[0];
-    sm90::TmaLoadOp::create(b, keyMap, ValueRange{none, inPage, page}, tile,
-                            keyRing, iteration);
+    Value next =
+        pageOf(table, keyOf(minS(b.add(block, b.i32(1)), lastBlock)));
+    Value inPage = rowInPage(work.sequence, keyOf(block));
+    load(keyMap, {none, inPage, page}, acquire(keyRing, iteration)[0], keyRing,
+         iteration);
     sm90::CommitOp::create(b, keyRing, iteration);
     scf::YieldOp::create(b, ValueRange{next});
   });
 }
 
 void Emitter::emitConsumer(Value group) {
-  emitThread();
   emitWork([&](const Work &work) {
     sm90::AsmBuilder &b = *builder;
     // This thread's two rows: whether they exist, and the keys that they see.
@@ -273,19 +221,14 @@ void Emitter::emitConsumer(Value group) {
       valid.push_back(exists);
       Value token =
           b.udiv(minS(row, sub(work.numRows, b.i32(1))), b.i32(plan.heads));
-      Value position = loadI32(views[Positions].data, b.add(work.first, token));
-      visible.push_back(minS(b.add(position, b.i32(1)), work.length));
+      visible.push_back(
+          visibleKeys(work.sequence, b.add(work.sequence.first, token)));
     }
 
-    auto queryType = cast<sm90::RingType>(queryRing.getType());
-    auto keyType = cast<sm90::RingType>(keyRing.getType());
     Value use = b.i64(0);
-    Value query = sm90::AwaitOp::create(b, queryType.getTiles(), queryRing, use)
-                      .getTiles()[0];
-    auto loop = scf::ForOp::create(
-        b, b.i64(0), wide(work.blocks), b.i64(1),
-        ValueRange{splat(-std::numeric_limits<double>::infinity(), 2),
-                   splat(0, 2), splat(0, plan.columns / 2)});
+    Value query = await(queryRing, use)[0];
+    auto loop = scf::ForOp::create(b, b.i64(0), wide(work.blocks), b.i64(1),
+                                   emptyState(plan.columns));
     {
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToStart(loop.getBody());
@@ -293,11 +236,9 @@ void Emitter::emitConsumer(Value group) {
       SoftmaxRegisters state{loop.getRegionIterArg(0), loop.getRegionIterArg(1),
                              loop.getRegionIterArg(2)};
       Value key = b.add(work.begin, b.mul(b.trunc32(iteration), b.i32(kKeys)));
-      Value keys =
-          sm90::AwaitOp::create(b, keyType.getTiles(), keyRing, iteration)
-              .getTiles()[0];
+      Value keys = await(keyRing, iteration)[0];
       Value scores = multiply(query, {}, keys, /*mn=*/false, kKeys, /*acc=*/{});
-      scores = maskScores(scores, key, work.length, visible);
+      scores = maskScores(scores, key, work.sequence.length, visible);
       Value p = softmaxStep(state, scores, plan.scale);
       auto values = sm90::TileType::get(b.getContext(), kKeys, plan.columns,
                                         b.getBF16Type(), kKeys);
@@ -320,8 +261,7 @@ void Emitter::emitConsumer(Value group) {
       state = joinParts(work, group, valid, state, finishes);
     auto finish = [&] {
       SmallVector<Value> rows;
-      Value row = b.add(b.add(b.mul(work.first, b.i32(plan.heads)), work.block),
-                        rowInGroup);
+      Value row = b.add(work.firstRow, rowInGroup);
       int64_t pitch = tile::rowPitchBytes(views[O].type);
       for (int64_t half = 0; half < 2; ++half)
         rows.push_back(
@@ -380,37 +320,14 @@ SoftmaxRegisters Emitter::joinParts(const Work &work, Value group,
 // The lowering
 //===----------------------------------------------------------------------===//
 
-class MlaDecodeLowering : public KernelLowering {
-public:
-  StringRef getName() const override { return "mla_decode"; }
-
-  std::string match(tile::KernelOp kernel, const Chip &) const override {
-    std::string reason = matchActivations(kernel);
-    if (reason.empty())
-      reason = matchFingerprint(kernel, kForms);
-    if (!reason.empty())
-      return reason;
-    Plan sizes;
-    return plan(kernel, sizes);
-  }
-
-  FailureOr<sm90::KernelOp> emit(tile::KernelOp kernel, const Chip &,
-                                 OpBuilder &builder) const override {
-    Plan sizes;
-    (void)plan(kernel, sizes); // match accepted it
-    return Emitter(kernel, sizes).emit(builder);
-  }
-
-private:
-  // buildMlaDecode in bf16: any heads; one head; one row to a tile.
-  static constexpr uint64_t kForms[] = {0xD9E17082E9FAB195, 0x3930C20F31C8A723,
-                                        0xAE010F8D3079BA7F};
-};
+// buildMlaDecode in bf16: any heads; one head; one row to a tile.
+constexpr uint64_t kForms[] = {0xD9E17082E9FAB195, 0x3930C20F31C8A723,
+                               0xAE010F8D3079BA7F};
 
 } // namespace
 
 const KernelLowering &mlaDecodeLowering() {
-  static const MlaDecodeLowering lowering;
+  static const AttentionLowering<Plan, Emitter> lowering("mla_decode", kForms);
   return lowering;
 }
 

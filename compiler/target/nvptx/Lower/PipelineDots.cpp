@@ -17,10 +17,10 @@ Value PipelineEmitter::packOperandA(Value fragment) {
       fragment);
 }
 
-FailureOr<Value> PipelineEmitter::multiply(Operation *op, Value a, Value bv,
-                                           bool transposeB, int64_t kOffset,
-                                           int64_t k, const Fragment &layout,
-                                           Value acc) {
+FailureOr<PipelineEmitter::Operands>
+PipelineEmitter::operandsOf(Operation *op, Value a, Value bv, bool transposeB,
+                            int64_t kOffset, int64_t k,
+                            const Fragment &layout) {
   sm90::AsmBuilder &b = *builder;
   if (tiles.lookup(a).kind == TileValue::fragment &&
       failed(materialize(op, a)))
@@ -93,20 +93,39 @@ FailureOr<Value> PipelineEmitter::multiply(Operation *op, Value a, Value bv,
           operandB, Value(), chunk, 0, 0);
   }
 
-  auto accType = sm90::AccType::get(b.getContext(), n / 2);
+  return Operands{aTile, aRegisters, operandB, n, /*bMn=*/!transposeB};
+}
+
+Value PipelineEmitter::issue(const Operands &operands, Value acc) {
+  sm90::AsmBuilder &b = *builder;
+  auto type = sm90::AccType::get(b.getContext(), operands.columns / 2);
+  return sm90::MmaOp::create(b, type, operands.aTile, operands.aRegisters,
+                             operands.b, acc, operands.bMn);
+}
+
+FailureOr<Value> PipelineEmitter::multiply(Operation *op, Value a, Value bv,
+                                           bool transposeB, int64_t kOffset,
+                                           int64_t k, const Fragment &layout,
+                                           Value acc) {
+  sm90::AsmBuilder &b = *builder;
+  FailureOr<Operands> operands =
+      operandsOf(op, a, bv, transposeB, kOffset, k, layout);
+  if (failed(operands))
+    return failure();
+  auto accType = sm90::AccType::get(b.getContext(), operands->columns / 2);
   Value inFlight;
   if (acc)
     inFlight = sm90::MmaFenceOp::create(b, TypeRange(accType), ValueRange(acc))
                    .getAccumulators()[0];
   else
     sm90::MmaFenceOp::create(b, TypeRange(), ValueRange());
-  Value product = sm90::MmaOp::create(b, accType, aTile, aRegisters, operandB,
-                                      inFlight, /*b_mn=*/!transposeB);
+  Value product = issue(*operands, inFlight);
   sm90::MmaCommitOp::create(b);
-  auto vector = VectorType::get({n / 2}, b.getF32Type());
+  auto vector = VectorType::get({operands->columns / 2}, b.getF32Type());
+  Value keep = operands->aRegisters;
   auto wait = sm90::MmaWaitOp::create(
       b, TypeRange(vector), TypeRange(), ValueRange(product), ValueRange(),
-      aRegisters ? ValueRange(aRegisters) : ValueRange(), 0);
+      keep ? ValueRange(keep) : ValueRange(), 0);
   return wait.getValues()[0];
 }
 

@@ -34,6 +34,8 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
     slots.push_back(pointer);
   target = sm90::KernelOp::create(outer, kernel.getLoc(), kernel.getSymName(),
                                   128 * (warpgroups + 1), slots);
+  if (ctasPerSm > 1)
+    target.setCtasPerSm(ctasPerSm);
   if (split > 1) {
     SplitLayout layout{128 * warpgroups, stateRegisters(), split};
     target.setCtasPerItem(split);
@@ -317,6 +319,14 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
     for (const Ahead &a : ahead)
       inits.push_back(scalesAt(a, lo));
   }
+  if (DotOp dot = producer || fold != mainFold ? DotOp() : dotInFlight(fold);
+      dot && tiles.lookup(fold.getInits()[0]).zero) {
+    FailureOr<Fragment> sum = emitFoldInFlight(fold, dot, state[0]);
+    if (failed(sum))
+      return failure();
+    state[0] = *sum;
+    return finishFold(fold, state);
+  }
   if (ring)
     inits.push_back(scalars.lookup(ring->ring));
 
@@ -376,6 +386,12 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
     frag.regs = loop.getResult(i);
   if (ring)
     scalars[ring->ring] = loop.getResults().back();
+  return finishFold(fold, state);
+}
+
+/// Makes |state| the result of |fold|; of one that is split, in the last part.
+LogicalResult PipelineEmitter::finishFold(FoldOp fold,
+                                          MutableArrayRef<Fragment> state) {
   if (fold == mainFold && split > 1 && !producer && failed(joinParts(state)))
     return failure();
   for (auto [i, frag] : llvm::enumerate(state))

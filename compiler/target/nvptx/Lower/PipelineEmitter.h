@@ -56,6 +56,8 @@ private:
   mlir::LogicalResult emitBlock(mlir::Block &block);
   mlir::LogicalResult emitOp(mlir::Operation *op);
   mlir::LogicalResult emitFold(tile::FoldOp fold);
+  mlir::LogicalResult finishFold(tile::FoldOp fold,
+                                 llvm::MutableArrayRef<Fragment> state);
   mlir::LogicalResult emitIf(mlir::scf::IfOp op);
   void openStage(const RingPlan &plan, Value iteration);
   void closeStage();
@@ -122,10 +124,30 @@ private:
   mlir::LogicalResult emitDot(tile::DotOp dot);
   mlir::LogicalResult emitDotScaled(tile::DotScaledOp dot);
   /// Issues a . b over |k| elements from |kOffset| and waits for it.
+  /// What one wgmma of this warpgroup multiplies: a from a tile or registers.
+  struct Operands {
+    Value aTile, aRegisters, b;
+    int64_t columns = 0;
+    bool bMn = false;
+  };
+  mlir::FailureOr<Operands> operandsOf(mlir::Operation *op, Value a, Value b,
+                                       bool transposeB, int64_t kOffset,
+                                       int64_t k, const Fragment &layout);
+  /// In flight: to |acc| (an !sm90.acc; null: to zero) is added.
+  Value issue(const Operands &operands, Value acc);
   mlir::FailureOr<Value> multiply(mlir::Operation *op, Value a, Value b,
                                   bool transposeB, int64_t kOffset, int64_t k,
                                   const Fragment &layout, Value acc);
   Value packOperandA(Value fragment);
+
+  // PipelineInFlight.cpp
+  /// The only product of |fold|, if wgmma may add to it in place from one step
+  /// to the next; else null.
+  tile::DotOp dotInFlight(tile::FoldOp fold) const;
+  mlir::FailureOr<Value> issueStep(tile::FoldOp fold, tile::DotOp dot,
+                                   Value iteration, Value acc);
+  mlir::FailureOr<Fragment> emitFoldInFlight(tile::FoldOp fold,
+                                             tile::DotOp dot, Fragment state);
 
   // PipelineTransposed.cpp: swap_ab, with weights as the rows of wgmma.
   bool transposed() const { return transposedBlocks > 0; }
@@ -144,9 +166,13 @@ private:
   mlir::LogicalResult emitDotScaledTransposed(tile::DotScaledOp dot);
   /// Issues weights . x^T over |k| elements from |kOffset|, one product per
   /// block of 64 weights added to |accs| (empty: to zero), and waits for them.
-  llvm::SmallVector<Value> multiplyTransposed(Value x, Value weights,
-                                              int64_t kOffset, int64_t k,
-                                              mlir::ValueRange accs);
+  mlir::FailureOr<llvm::SmallVector<Value>>
+  multiplyTransposed(mlir::Operation *op, Value x, Value weights,
+                     int64_t kOffset, int64_t k, mlir::ValueRange accs);
+  /// The operands of these products.
+  mlir::FailureOr<llvm::SmallVector<Operands>>
+  operandsTransposed(mlir::Operation *op, Value x, Value weights,
+                     int64_t kOffset, int64_t k);
   /// |state| with its rows in the warps: through shared memory, which is in use
   /// if |again|.
   Fragment toRows(const Fragment &state, bool again);
@@ -190,6 +216,7 @@ private:
   sm90::KernelOp target;
   std::optional<sm90::AsmBuilder> builder;
   int64_t warpgroups = 1;
+  int64_t ctasPerSm = 1; // that registers and shared memory are planned for
   int64_t tileRows = 0; // most rows of a dot's result
   /// Tiles of at most 64 rows and at least so many columns are cut by columns
   /// into |columnParts|, one in each warpgroup (transposed: in other warps).

@@ -14,6 +14,8 @@ using namespace hadal::tile;
 /// of few rows is mostly weight, 16 KiB: where few CTAs share the memory's
 /// bandwidth, each keeps more of it in flight.
 static constexpr int64_t kMaxStages = 6, kMaxStagesTransposed = 10;
+/// Shared memory of an SM, and what each CTA takes of it for the system.
+static constexpr int64_t kSharedOfSm = 228 << 10, kSystemShared = 1 << 10;
 /// Left for barriers, alignment and small buffers.
 static constexpr int64_t kReservedShared = 4096;
 
@@ -152,6 +154,8 @@ LogicalResult PipelineEmitter::plan() {
     plan->stageBytes += tileTypeOf(load).getBytes();
   });
   int64_t fixed = kReservedShared, folds = 0, maxStages = kMaxStages;
+  int64_t shared = ctasPerSm == 1 ? sm90::kMaxSharedBytes
+                                  : kSharedOfSm / ctasPerSm - kSystemShared;
   if (transposed()) {
     fixed += stagingBytes();
     maxStages = kMaxStagesTransposed;
@@ -182,7 +186,7 @@ LogicalResult PipelineEmitter::plan() {
     auto fold = dyn_cast<FoldOp>(ring->block->getParentOp());
     if (!fold)
       continue;
-    int64_t room = (sm90::kMaxSharedBytes - fixed) / folds;
+    int64_t room = (shared - fixed) / folds;
     ring->stages =
         std::min(maxStages, room / (ring->stageBytes + 16 + 1024 / maxStages));
     auto lo = fold.getLo().getDefiningOp<arith::ConstantIndexOp>();
@@ -196,7 +200,7 @@ LogicalResult PipelineEmitter::plan() {
       return fold.emitOpError("has no sm_90a lowering: a step's operands of ")
              << ring->stageBytes << " bytes and " << fixed
              << " bytes beside them exceed the shared memory of "
-             << sm90::kMaxSharedBytes << " bytes";
+             << shared << " bytes";
   }
   planMainFold();
   return success();

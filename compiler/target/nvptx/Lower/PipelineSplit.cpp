@@ -76,6 +76,7 @@ void PipelineEmitter::planSplit() {
           rows = scheduleWord(kernel, "rows", 0);
   if (wanted == 0 && rows > 0) {
     work.items = itemsOf(kernel, rows);
+    work.ctasPerMultiprocessor = ctasPerSm;
     for (LoadOp load : ringOf(&fold.getBody().front())->loads) {
       sm90::TileType tile = tileTypeOf(load);
       if (isParameter(load.getView()))

@@ -20,6 +20,9 @@ using namespace hadal::tile;
 
 /// The most tokens of a tile, wgmma's columns.
 static constexpr int64_t kMaxTokens = 64;
+/// Accumulators that a thread of 128 registers, half of an SM's for 256
+/// threads, holds beside scales and addresses.
+static constexpr int64_t kRegistersOfHalf = 64;
 
 FailureOr<bool> swapsOperands(KernelOp kernel) {
   Attribute word = kernel.getSchedule().getWords().get("swap_ab");
@@ -78,12 +81,14 @@ static LogicalResult checkFold(FoldOp fold) {
 }
 
 LogicalResult PipelineEmitter::planTransposed() {
-  int64_t columns = 0, step = 32;
+  int64_t columns = 0, step = 32, states = 0;
   bool reshapes = false;
   WalkResult walk = kernel.walk([&](Operation *op) {
-    if (auto fold = dyn_cast<FoldOp>(op))
+    if (auto fold = dyn_cast<FoldOp>(op)) {
+      states = std::max<int64_t>(states, fold.getInits().size());
       return failed(checkFold(fold)) ? WalkResult::interrupt()
                                      : WalkResult::advance();
+    }
     reshapes |= isa<SliceOp, ConcatOp, DeinterleaveOp, InterleaveOp>(op);
     if (auto store = dyn_cast<StoreOp>(op))
       if (store.getScales())
@@ -131,8 +136,16 @@ LogicalResult PipelineEmitter::planTransposed() {
   });
   if (walk.wasInterrupted())
     return failure();
+  // A warpgroup that holds all of a tile of few tokens needs half of the
+  // registers: two CTAs then share an SM, so that one loads while the other
+  // begins or ends, and the next kernel's first CTAs find room beside the last
+  // of this one.
   int64_t blocks = llvm::divideCeil(columns, 64);
-  warpgroups = blocks % 2 == 0 ? 2 : 1;
+  int64_t registers = (states + 1) * blocks * tileRows / 2;
+  if (registers <= kRegistersOfHalf)
+    ctasPerSm = 2;
+  else if (blocks % 2 == 0)
+    warpgroups = 2;
   transposedBlocks = blocks / warpgroups;
   transposedColumns = columns;
   // Warps that have no row of the tile take some of its columns, as long as a
@@ -297,14 +310,16 @@ Value PipelineEmitter::loadScalesOfBlocks(LoadOp load,
 // Products
 //===----------------------------------------------------------------------===//
 
-SmallVector<Value> PipelineEmitter::multiplyTransposed(Value x, Value weights,
-                                                       int64_t kOffset,
-                                                       int64_t k,
-                                                       ValueRange accs) {
+FailureOr<SmallVector<PipelineEmitter::Operands>>
+PipelineEmitter::operandsTransposed(Operation *op, Value x, Value weights,
+                                    int64_t kOffset, int64_t k) {
   sm90::AsmBuilder &b = *builder;
   Value xTile = tiles.lookup(x).value, wTile = tiles.lookup(weights).value;
   auto xType = cast<sm90::TileType>(xTile.getType());
   auto wType = cast<sm90::TileType>(wTile.getType());
+  int64_t step = 32 / xType.getElementBytes();
+  if (k % step != 0)
+    return refuse(op) << "K of " << k << " is not a multiple of " << step;
   auto sliceType = [&](sm90::TileType of, int64_t rows) {
     return sm90::TileType::get(b.getContext(), rows, k, of.getElementType(),
                                of.getPitchRows());
@@ -315,19 +330,33 @@ SmallVector<Value> PipelineEmitter::multiplyTransposed(Value x, Value weights,
   Value row = warpgroups > 1
                   ? b.mul(group, b.i32(64 * transposedBlocks))
                   : Value();
-  auto accType = sm90::AccType::get(b.getContext(), tileRows / 2);
-  SmallVector<Type> accTypes(accs.size(), accType);
-  auto fence = sm90::MmaFenceOp::create(b, accTypes, accs);
-  SmallVector<Value> products;
+  SmallVector<Operands> blocks;
   for (int64_t j = 0; j < transposedBlocks; ++j) {
     Value block = wTile;
     if (row || wType.getRows() != 64 || wType.getCols() != k)
       block = sm90::TileSliceOp::create(b, sliceType(wType, 64), wTile, row,
                                         Value(), 64 * j, kOffset);
-    Value acc = accs.empty() ? Value() : fence.getAccumulators()[j];
-    products.push_back(sm90::MmaOp::create(b, accType, block, Value(), xTile,
-                                           acc, /*b_mn=*/false));
+    blocks.push_back({block, Value(), xTile, tileRows, /*bMn=*/false});
   }
+  return blocks;
+}
+
+FailureOr<SmallVector<Value>>
+PipelineEmitter::multiplyTransposed(Operation *op, Value x, Value weights,
+                                    int64_t kOffset, int64_t k,
+                                    ValueRange accs) {
+  sm90::AsmBuilder &b = *builder;
+  FailureOr<SmallVector<Operands>> blocks =
+      operandsTransposed(op, x, weights, kOffset, k);
+  if (failed(blocks))
+    return failure();
+  auto accType = sm90::AccType::get(b.getContext(), tileRows / 2);
+  SmallVector<Type> accTypes(accs.size(), accType);
+  auto fence = sm90::MmaFenceOp::create(b, accTypes, accs);
+  SmallVector<Value> products;
+  for (auto [j, operands] : llvm::enumerate(*blocks))
+    products.push_back(
+        issue(operands, accs.empty() ? Value() : fence.getAccumulators()[j]));
   sm90::MmaCommitOp::create(b);
   SmallVector<Type> vectors(
       products.size(), VectorType::get({tileRows / 2}, b.getF32Type()));
@@ -337,26 +366,21 @@ SmallVector<Value> PipelineEmitter::multiplyTransposed(Value x, Value weights,
   return SmallVector<Value>(wait.getValues());
 }
 
-/// Checks that wgmma takes |k| elements of |x| a block of K.
-static LogicalResult checkK(Operation *op, Value x, int64_t k) {
-  auto type = cast<sm90::TileType>(x.getType());
-  int64_t step = 32 / type.getElementBytes();
-  if (k % step != 0)
-    return refuse(op) << "K of " << k << " is not a multiple of " << step;
-  return success();
-}
-
 LogicalResult PipelineEmitter::emitDotTransposed(DotOp dot) {
   FailureOr<Fragment> acc = materialize(dot, dot.getAcc());
   int64_t k = cast<RankedTensorType>(dot.getA().getType()).getDimSize(1);
-  if (failed(acc) || failed(checkK(dot, tiles.lookup(dot.getA()).value, k)))
+  if (failed(acc))
     return failure();
   SmallVector<Value> accs;
   int64_t count = tileRows / 2;
   for (int64_t j = 0; j < transposedBlocks; ++j)
     accs.push_back(slice(acc->regs, j * count, count));
+  FailureOr<SmallVector<Value>> sums =
+      multiplyTransposed(dot, dot.getA(), dot.getB(), 0, k, accs);
+  if (failed(sums))
+    return failure();
   Value whole;
-  for (Value sum : multiplyTransposed(dot.getA(), dot.getB(), 0, k, accs))
+  for (Value sum : *sums)
     whole = whole ? append(whole, sum) : sum;
   acc->regs = whole;
   setFragment(dot.getResult(), *acc);
@@ -383,10 +407,10 @@ LogicalResult PipelineEmitter::emitDotScaledTransposed(DotScaledOp dot) {
     sums.push_back(slice(acc->regs, j * count, count));
   for (int64_t kb = 0; kb < steps; ++kb) {
     int64_t width = std::min(block, k - kb * block);
-    if (failed(checkK(dot, tiles.lookup(dot.getA()).value, width)))
+    FailureOr<SmallVector<Value>> products = multiplyTransposed(
+        dot, dot.getA(), dot.getB(), kb * block, width, /*accs=*/{});
+    if (failed(products))
       return failure();
-    SmallVector<Value> products = multiplyTransposed(
-        dot.getA(), dot.getB(), kb * block, width, /*accs=*/{});
     if (kb + 1 == steps)
       releaseAfter(dot);
     for (int64_t j = 0; j < transposedBlocks; ++j) {
@@ -403,7 +427,7 @@ LogicalResult PipelineEmitter::emitDotScaledTransposed(DotScaledOp dot) {
         spread.push_back((halves == 2 ? ((i >> 1) & 1) * tokens : 0) +
                          2 * (i >> 2) + (i & 1));
       sums[j] =
-          math::FmaOp::create(b, products[j], shuffle(both, spread), sums[j]);
+          math::FmaOp::create(b, (*products)[j], shuffle(both, spread), sums[j]);
     }
   }
   acc->regs = {};

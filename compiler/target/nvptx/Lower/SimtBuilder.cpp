@@ -119,6 +119,21 @@ Value SimtBuilder::loadGlobal(Type type, Value address, int64_t alignment) {
   return LLVM::LoadOp::create(*this, type, pointer, alignment);
 }
 
+Value SimtBuilder::loadGlobalIf(Type type, Value address, Value condition) {
+  if (!condition)
+    return loadGlobal(type, address, 4);
+  return LLVM::InlineAsmOp::create(
+             *this, TypeRange(type), ValueRange{address, condition},
+             getStringAttr("mov.b32 $0, 0; @$2 ld.global.b32 $0, [$1];"),
+             getStringAttr(type.isF32() ? "=&f,l,b,~{memory}"
+                                        : "=&r,l,b,~{memory}"),
+             /*has_side_effects=*/true, /*is_align_stack=*/false,
+             LLVM::TailCallKind::None,
+             LLVM::AsmDialectAttr::get(getContext(), LLVM::AsmDialect::AD_ATT),
+             /*operand_attrs=*/ArrayAttr())
+      .getResult(0);
+}
+
 void SimtBuilder::storeIf(StringRef space, ValueRange values, Value address,
                           Value condition) {
   Type type = values.front().getType();

@@ -53,6 +53,9 @@ public:
 
   /// Global memory at an i64 address.
   Value loadGlobal(Type type, Value address, int64_t alignment);
+  /// Loads 32 bits where |condition| (i1; null: always) holds, else zero. Other
+  /// threads touch no memory.
+  Value loadGlobalIf(Type type, Value address, Value condition);
   /// Stores a value of 8 to 64 bits, or 2 or 4 of 32 bits, where |condition| (i1;
   /// null: always) holds. A predicated instruction instead of a branch: threads
   /// of a warp never part ways.

@@ -370,8 +370,7 @@ LogicalResult SimtEmitter::emitReduceInto(ReduceIntoOp op) {
     Value value = element(tile, e);
     Access at = access(view, op.getIndices(), shape, e);
     Value mine = b.both(owns(e, sizeOf(tile)), at.valid);
-    Value from = mine ? b.select(mine, at.address, view.data) : at.address;
-    Value old = b.loadGlobal(type, from, 4);
+    Value old = b.loadGlobalIf(type, at.address, mine);
     Value total = type.isF32() ? Value(arith::AddFOp::create(b, old, value))
                                : b.add(old, value);
     b.storeGlobal(total, at.address, mine);

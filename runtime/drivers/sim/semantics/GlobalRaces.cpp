@@ -148,6 +148,17 @@ GlobalRaces::access(const GlobalAgent &who, uint64_t address, uint64_t bytes,
     auto first = static_cast<unsigned>(address & ((1u << pageShift) - 1));
     unsigned last = first + static_cast<unsigned>(stop - address) - 1;
     Page &p = page(number);
+    // Once more in the same epoch: whoever came between checked against what
+    // is there.
+    if (access == Access::write && p.writes && first / 16 == last / 16) {
+      const Write &old = (*p.writes)[first / 16];
+      if (old.by.agent == now.agent && old.by.clock == now.clock &&
+          old.by.strong == now.strong &&
+          !(cellMask(first / 16, first, last) & ~old.mask)) {
+        address = stop;
+        continue;
+      }
+    }
     unsigned at = 0;
     Epoch other;
     auto report = [&](Access earlier) {

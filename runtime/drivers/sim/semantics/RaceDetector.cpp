@@ -1,6 +1,8 @@
 #include "runtime/drivers/sim/semantics/RaceDetector.h"
 
+#include <algorithm>
 #include <bit>
+#include <iterator>
 
 namespace hadal::sim {
 
@@ -18,41 +20,34 @@ bool RaceDetector::ordered(const Record &record, const SyncClock &knowledge,
 std::optional<Conflict> RaceDetector::check(const Record &old,
                                             const Record &now,
                                             const SyncClock &knowledge) const {
-  if (old.access == Access::read && now.access == Access::read)
+  if (old.access() == Access::read && now.access() == Access::read)
     return std::nullopt;
   if (old.agent == now.agent)
     return std::nullopt;
-  if (old.strength == Strength::strong && now.strength == Strength::strong)
+  if (old.strong() && now.strong())
     return std::nullopt;
   Conflict conflict;
   if (!ordered(old, knowledge, now.agent))
     conflict.kind = Conflict::race;
   else if (isAsync(now.agent) && !isAsync(old.agent) &&
-           old.access == Access::write &&
+           old.access() == Access::write &&
            knowledge.proxy[old.agent] < old.clock)
     conflict.kind = Conflict::missingProxyFence;
   else
     return std::nullopt;
   conflict.address = 0;
-  conflict.access = old.access;
+  conflict.access = old.access();
   conflict.async = isAsync(old.agent);
   conflict.warp =
       conflict.async ? slots_[old.agent - warps_].warp : old.agent;
-  conflict.line = old.line;
+  conflict.line = old.line();
   return conflict;
 }
 
 std::optional<Conflict>
-RaceDetector::touchCell(uint64_t cell, const Record &now,
-                        const SyncClock &knowledge) {
-  std::vector<Record> &records = cells_[cell];
-  // The same access again in the same epoch: whoever came between checked
-  // against the record that is there.
-  for (const Record &old : records)
-    if (old.agent == now.agent && old.clock == now.clock &&
-        old.access == now.access && old.strength == now.strength &&
-        (now.mask & ~old.mask) == 0)
-      return std::nullopt;
+RaceDetector::touchRecords(std::vector<Record> &records, uint64_t cell,
+                           const Record &now,
+                           const SyncClock &knowledge) const {
   std::optional<Conflict> found;
   size_t kept = 0;
   for (Record &old : records) {
@@ -67,12 +62,12 @@ RaceDetector::touchCell(uint64_t cell, const Record &now,
       // does needs no record of its own. An asynchronous read hands on
       // nothing of its issuer's, so it replaces only its own records.
       bool dominated =
-          now.access == Access::write
+          now.access() == Access::write
               ? ordered(old, knowledge, now.agent)
-              : old.access == Access::read &&
+              : old.access() == Access::read &&
                     (isAsync(now.agent) ? old.agent == now.agent
                                         : ordered(old, knowledge, now.agent));
-      if (now.strength == Strength::strong && old.strength == Strength::weak)
+      if (now.strong() && !old.strong())
         dominated = false;
       if (dominated || found)
         old.mask &= static_cast<uint16_t>(~now.mask);
@@ -85,21 +80,78 @@ RaceDetector::touchCell(uint64_t cell, const Record &now,
   return found;
 }
 
+std::optional<Conflict>
+RaceDetector::touchCell(uint64_t index, const Record &now,
+                        const SyncClock &knowledge) {
+  Cell &cell = cells_[index];
+  // The same access again in the same epoch: whoever came between checked
+  // against the record that is there.
+  auto repeated = [&](const auto &records) {
+    for (const Record &old : records)
+      if (old.covers(now))
+        return true;
+    return false;
+  };
+  if (cell.count == 0) {
+    cell.records[0] = now;
+    cell.count = 1;
+    return std::nullopt;
+  }
+  if (cell.count == Cell::spilled) {
+    std::vector<Record> &records = overflow_[index];
+    if (repeated(records))
+      return std::nullopt;
+    auto found = touchRecords(records, index, now, knowledge);
+    if (records.size() <= std::size(cell.records)) {
+      cell.count = static_cast<uint32_t>(records.size());
+      std::copy(records.begin(), records.end(), cell.records);
+      overflow_.erase(index);
+    }
+    return found;
+  }
+  if (repeated(cell.records))
+    return std::nullopt;
+  scratch_.assign(cell.records, cell.records + cell.count);
+  auto found = touchRecords(scratch_, index, now, knowledge);
+  for (Record &record : cell.records)
+    record = {};
+  if (scratch_.size() > std::size(cell.records)) {
+    cell.count = Cell::spilled;
+    overflow_[index] = scratch_;
+  } else {
+    cell.count = static_cast<uint32_t>(scratch_.size());
+    std::copy(scratch_.begin(), scratch_.end(), cell.records);
+  }
+  return found;
+}
+
 std::optional<Conflict> RaceDetector::touch(uint64_t address, unsigned bytes,
                                             Record now,
                                             const SyncClock &knowledge) {
   std::optional<Conflict> found;
-  uint64_t end = address + bytes;
-  while (address < end && address / 16 < cells_.size()) {
-    uint64_t cell = address / 16;
+  const uint64_t end = std::min<uint64_t>(address + bytes, cells_.size() * 16);
+  // Neighbours mostly look alike: what happened to one happens to the next.
+  Cell before, after;
+  bool known = false;
+  while (address < end) {
+    uint64_t index = address / 16;
     unsigned first = static_cast<unsigned>(address % 16);
     unsigned count =
         static_cast<unsigned>(std::min<uint64_t>(16 - first, end - address));
     now.mask = static_cast<uint16_t>(((1u << count) - 1) << first);
-    auto conflict = touchCell(cell, now, knowledge);
+    address += count;
+    Cell &cell = cells_[index];
+    if (known && count == 16 && cell == before) {
+      cell = after;
+      continue;
+    }
+    before = cell;
+    auto conflict = touchCell(index, now, knowledge);
+    after = cell;
+    known = count == 16 && !conflict && before.count != Cell::spilled &&
+            after.count != Cell::spilled;
     if (!found)
       found = conflict;
-    address += count;
   }
   return found;
 }
@@ -111,7 +163,8 @@ std::optional<Conflict> RaceDetector::warpAccess(unsigned warp,
                                                  unsigned line) {
   const SyncClock &knowledge = knowledge_[warp];
   return touch(address, bytes,
-               {knowledge.order[warp], warp, 0, access, strength, line},
+               {knowledge.order[warp], static_cast<uint16_t>(warp), 0,
+                howOf(access, strength, line)},
                knowledge);
 }
 
@@ -124,6 +177,9 @@ RaceDetector::Operation RaceDetector::beginAsync(unsigned warp,
          (slots_[slot].busy ||
           knowledge.order[warps_ + slot] < slots_[slot].clock))
     ++slot;
+  // Out of names: more copies in flight than any program has.
+  if (warps_ + slot >= maxAgents)
+    slot = 0;
   if (slot == slots_.size())
     slots_.emplace_back();
   Slot &chosen = slots_[slot];
@@ -140,7 +196,8 @@ RaceDetector::asyncAccess(Operation operation, uint64_t address,
   const Slot &slot = slots_[operation];
   return touch(
       address, bytes,
-      {slot.clock, warps_ + operation, 0, access, Strength::weak, line},
+      {slot.clock, static_cast<uint16_t>(warps_ + operation), 0,
+       howOf(access, Strength::weak, line)},
       slot.knowledge);
 }
 

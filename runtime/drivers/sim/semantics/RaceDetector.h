@@ -9,7 +9,9 @@
 #include "runtime/drivers/sim/semantics/VectorClock.h"
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -80,6 +82,26 @@ public:
                                      unsigned bytes, Access access,
                                      Strength strength, unsigned line);
 
+  /// The same for |lanes| of addresses, |bytes| each within one cell: false if
+  /// one of them is more than a repetition of an access of this epoch.
+  bool repeats(unsigned warp, uint32_t lanes, const uint32_t *addresses,
+               uint64_t origin, unsigned bytes, Access access,
+               Strength strength) const {
+    Record now{knowledge_[warp].order[warp], static_cast<uint16_t>(warp), 0,
+               howOf(access, strength, 0)};
+    for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+      uint64_t address = addresses[__builtin_ctz(rest)] + origin;
+      if (address % 16 + bytes > 16 || address / 16 >= cells_.size())
+        return false;
+      now.mask = static_cast<uint16_t>(((1u << bytes) - 1) << address % 16);
+      const Cell &cell = cells_[address / 16];
+      if (!cell.records[0].covers(now) && !cell.records[1].covers(now) &&
+          !cell.records[2].covers(now))
+        return false;
+    }
+    return true;
+  }
+
   /// What is ordered before the next access of |warp|. The knowledge of a
   /// warpgroup's operation is what all its warps know (SyncClock::meet).
   const SyncClock &knowledgeOf(unsigned warp) const {
@@ -123,14 +145,46 @@ public:
   void acquire(unsigned warp, const SyncClock &from);
 
 private:
+  /// An epoch in a cell: who accessed which bytes, when and how.
   struct Record {
-    uint32_t clock;
-    uint32_t agent;
-    uint16_t mask;
-    Access access;
-    Strength strength;
-    uint32_t line;
+    uint32_t clock = 0;
+    uint16_t agent = 0;
+    uint16_t mask = 0;
+    uint32_t how = 0; ///< line << 2 | write << 1 | strong
+
+    Access access() const { return how & 2 ? Access::write : Access::read; }
+    bool strong() const { return how & 1; }
+    unsigned line() const { return how >> 2; }
+    /// |now| adds nothing to this record.
+    bool covers(const Record &now) const {
+      return agent == now.agent && clock == now.clock &&
+             ((how ^ now.how) & 3) == 0 && (now.mask & ~mask) == 0;
+    }
   };
+  static uint32_t howOf(Access access, Strength strength, unsigned line) {
+    return line << 2 | uint32_t{access == Access::write} << 1 |
+           uint32_t{strength == Strength::strong};
+  }
+  /// The records of 16 bytes. Few cells ever have more than three; theirs are
+  /// in overflow_. Unused ones are zero, so that cells compare as bytes.
+  struct Cell {
+    static constexpr uint32_t spilled = UINT32_MAX;
+    Record records[3];
+    uint32_t count = 0;
+
+    bool operator==(const Cell &other) const {
+      uint64_t differs = 0;
+      for (size_t i = 0; i < sizeof(Cell) / 8; ++i) {
+        uint64_t a, b;
+        std::memcpy(&a, reinterpret_cast<const char *>(this) + 8 * i, 8);
+        std::memcpy(&b, reinterpret_cast<const char *>(&other) + 8 * i, 8);
+        differs |= a ^ b;
+      }
+      return !differs;
+    }
+  };
+  static_assert(sizeof(Cell) == 40);
+  static constexpr unsigned maxAgents = 65536;
   struct Slot {
     SyncClock knowledge;
     unsigned warp = 0;
@@ -147,11 +201,16 @@ private:
                                 const SyncClock &knowledge);
   std::optional<Conflict> touchCell(uint64_t cell, const Record &now,
                                     const SyncClock &knowledge);
+  std::optional<Conflict> touchRecords(std::vector<Record> &records,
+                                       uint64_t cell, const Record &now,
+                                       const SyncClock &knowledge) const;
 
   unsigned warps_;
   std::vector<SyncClock> knowledge_;
   std::vector<Slot> slots_;
-  std::vector<std::vector<Record>> cells_;
+  std::vector<Cell> cells_;
+  std::unordered_map<uint64_t, std::vector<Record>> overflow_;
+  std::vector<Record> scratch_;
 };
 
 } // namespace hadal::sim

@@ -192,6 +192,14 @@ TEST(MlaPrefillSm90, matchesTheReferenceAtTheWidthsOfV3) {
   checkPrefill({1, 128, 64, 128, 512, 64}, {140}, {140}, 512);
 }
 
+TEST(MlaPrefillSm90, severalTilesOfQueries) {
+  // One tile, one and a part, two CTAs, an item's tile and a part of the next.
+  const Shape s{2, 32, 16, 48, 64, 64};
+  checkPrefill(s, {128, 131, 130}, {128, 131, 3}, 200);
+  checkPrefill(s, {700}, {390}, 512);
+  checkPrefill(s, {560, 20}, {530, 20}, 600);
+}
+
 TEST(MlaPrefillSm90, raggedWidths) {
   checkPrefill({2, 32, 16, 48, 64, 64}, {40, 90, 1}, {0, 90, 1}, 90);
   checkPrefill({3, 24, 8, 72, 136, 64}, {100, 64}, {37, 64}, 64);

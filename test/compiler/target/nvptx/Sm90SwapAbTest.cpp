@@ -91,6 +91,19 @@ TEST(Sm90SwapAb, groupedByExperts) {
   checkGrouped(many, {65, 0, 2}, swapped(many, 64, 64));
 }
 
+// Parts of K meet as transposed accumulators.
+TEST(Sm90SwapAb, splitK) {
+  for (Epilogue epilogue : {Epilogue::residual, Epilogue::swigluQuantize}) {
+    GemmSpec spec = makeSpec({160, 900, 20, 17}, true, epilogue);
+    for (auto [bm, bn] : {std::pair<int64_t, int64_t>{8, 128}, {24, 128},
+                          {64, 128}}) {
+      schedule::GemmSchedule schedule = swapped(spec, bm, bn);
+      schedule.split = 3;
+      checkDense(spec, 17, schedule);
+    }
+  }
+}
+
 // A row alone and in a batch of the same bucket is bit-equal, whatever the
 // padding rows hold.
 TEST(Sm90SwapAb, paddingRowsChangeNothing) {
@@ -165,6 +178,15 @@ TEST(Sm90SwapAbV3, router) {
   GemmSpec spec = makeSpec({256, 7168, 4, 3}, false);
   spec.f32Output = true;
   checkSwapped(spec, 3, 8, 64);
+}
+
+TEST(Sm90SwapAbV3, queriesAndOutput) {
+  GemmSpec rope = makeSpec({3 * 192, 1536, 32, 3}, true, Epilogue::rope);
+  rope.headDim = 192;
+  rope.ropeDim = 64;
+  rope.positions = 40;
+  checkSwapped(rope, 3, 32);
+  checkSwapped(makeSpec({512, 16384, 32, 2}, true, Epilogue::residual), 2, 32);
 }
 
 TEST(Sm90SwapAbV3, experts) {

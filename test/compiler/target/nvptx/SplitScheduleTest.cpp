@@ -87,6 +87,7 @@ TEST(SplitSchedule, meetingHasItsPrice) {
   const Chip &chip = allChips().front();
   FoldWork work = {};
   work.items = 17;
+  work.ctasPerMultiprocessor = 1;
   work.steps = 56;
   work.parameterBytesPerStep = 16384;
   work.activationBytesPerStep = 8192;

@@ -1,5 +1,6 @@
 // The CUDA driver over a fake libcuda; the conformance suite and the toy model
-// also on a real one, where there is a GPU.
+// also on one whose device is the simulator, and on a real one, where there is
+// a GPU.
 #include <cstring>
 #include <dlfcn.h>
 #include <sys/mman.h>
@@ -67,6 +68,15 @@ DriverFactory overFake() {
           }};
 }
 
+DriverFactory overSim() {
+  return {"sim",
+          [] {
+            return createCudaDriver(
+                {.ordinal = -1, .library = HADAL_SIM_CUDA});
+          },
+          1};
+}
+
 DriverFactory overGpu() {
   return {"gpu", [] { return createCudaDriver({}); }};
 }
@@ -128,11 +138,22 @@ protected:
 
 INSTANTIATE_TEST_SUITE_P(CudaFake, DriverSuite, testing::Values(overFake()),
                          driverName);
+INSTANTIATE_TEST_SUITE_P(CudaSim, DriverSuite, testing::Values(overSim()),
+                         driverName);
 INSTANTIATE_TEST_SUITE_P(
     CudaGpu, DriverSuite,
     testing::ValuesIn(hasGpu() ? std::vector<DriverFactory>{overGpu()}
                                : std::vector<DriverFactory>{}),
     driverName);
+
+// The toy model's PTX, with parameters and graphs as the driver makes them.
+TEST(CudaSim, TheToyModelRuns) {
+  toy::TempDir dir;
+  auto model = toy::loadForSm90a(std::move(*overSim().create()), dir);
+  ASSERT_TRUE(model.ok()) << model.status().toString();
+  EXPECT_EQ((*model)->executable().variant(), "sm_90a PTX");
+  toy::expectToyLogits(**model);
+}
 
 TEST(CudaGpu, TheToyModelRuns) {
   if (!hasGpu())
@@ -391,6 +412,15 @@ TEST_F(CudaTest, TooLittleMemoryIsRefusedBeforeAnythingIsAllocated) {
                 {"of device memory", "weights ", "cache ", "activations ",
                  "1000 B of 1000 B free"});
   EXPECT_EQ(fake().usedMemory, 0u);
+}
+
+// Code and graphs come after the weights; they must find room.
+TEST_F(CudaTest, WhatTheDriverItselfTakesIsCounted) {
+  fake().totalMemory = size_t(200) << 20;
+  expectRefusal(refusal(), 5006, {"of device memory", "other 256 MiB"});
+  EXPECT_EQ(fake().usedMemory, 0u);
+  fake().totalMemory = size_t(300) << 20;
+  EXPECT_TRUE(refusal().ok());
 }
 
 TEST_F(CudaTest, LargeAllocationsTakeWholePages) {

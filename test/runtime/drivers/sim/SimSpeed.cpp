@@ -14,7 +14,7 @@ static const char *const text = R"(.version 8.7
 .extern .shared .align 16 .b8 s[];
 .visible .entry arithmetic(.param .u64 a, .param .u32 n)
 {
- .reg .b64 %a; .reg .b32 %r<20>; .reg .b32 %f<9>; .reg .pred %p;
+ .reg .b64 %a, %x; .reg .b32 %r<20>; .reg .b32 %f<9>; .reg .pred %p;
  ld.param.u64 %a, [a]; ld.param.u32 %r9, [n];
  mov.u32 %r0, %tid.x; mov.u32 %r1, 0; mov.u32 %r2, 1;
  cvt.rn.f32.s32 %f0, %r0; mov.b32 %f1, 0f3F800000; mov.b32 %f2, 0f3F000000;
@@ -27,6 +27,7 @@ LOOP:
  selp.b32 %r8, %r7, %r5, %p; add.s32 %r1, %r1, 1;
  setp.lt.s32 %p, %r1, %r9;
  @%p bra LOOP;
+ mov.u32 %r0, %tid.x; mul.wide.u32 %x, %r0, 4; add.s64 %a, %a, %x;
  st.global.b32 [%a], %r7;
  ret;
 }

@@ -210,15 +210,34 @@ SmallVector<Value> Pattern<AwaitOp>::convert(AwaitOp op, Adaptor adaptor,
   return stage.tiles(b);
 }
 
-template <>
-SmallVector<Value> Pattern<ReleaseOp>::convert(ReleaseOp op, Adaptor adaptor,
-                                               AsmBuilder &b) const {
+/// This warp's arrival at the stage's empty barrier.
+template <typename Op>
+SmallVector<Value> releaseStage(Op op, typename Op::Adaptor adaptor,
+                                AsmBuilder &b) {
   Stage stage(b, adaptor.getRing(), op.getRing().getType(),
               adaptor.getIteration());
   b.intrinsic("llvm.nvvm.bar.warp.sync", {}, {b.i32(-1)});
   b.ptx(elected("@p mbarrier.arrive.shared::cta.b64 _, [$0];"), {}, "r",
         {stage.empty});
   return {};
+}
+
+template <>
+SmallVector<Value> Pattern<ReleaseOp>::convert(ReleaseOp op, Adaptor adaptor,
+                                               AsmBuilder &b) const {
+  return releaseStage(op, adaptor, b);
+}
+
+template <>
+SmallVector<Value> Pattern<HoldOp>::convert(HoldOp, Adaptor,
+                                            AsmBuilder &) const {
+  return {};
+}
+
+template <>
+SmallVector<Value> Pattern<DropOp>::convert(DropOp op, Adaptor adaptor,
+                                            AsmBuilder &b) const {
+  return releaseStage(op, adaptor, b);
 }
 
 //===----------------------------------------------------------------------===//
@@ -373,8 +392,9 @@ void populateMemoryPatterns(RewritePatternSet &patterns, TypeConverter &types) {
   patterns.add<Pattern<SharedOp>, Pattern<TileAllocOp>, Pattern<TileSliceOp>,
                Pattern<TileAddressOp>, Pattern<TileStoreOp>, Pattern<RingOp>,
                Pattern<AcquireOp>, Pattern<CommitOp>, Pattern<DeferOp>,
-               Pattern<ResumeOp>, Pattern<AwaitOp>, Pattern<ReleaseOp>, Pattern<TmaLoadOp>, Pattern<TmaGatherOp>,
-               Pattern<PrefetchMapOp>, Pattern<FenceAsyncOp>,
+               Pattern<ResumeOp>, Pattern<AwaitOp>, Pattern<ReleaseOp>,
+               Pattern<HoldOp>, Pattern<DropOp>, Pattern<TmaLoadOp>,
+               Pattern<TmaGatherOp>, Pattern<PrefetchMapOp>, Pattern<FenceAsyncOp>,
                Pattern<BarrierOp>, Pattern<NamedBarrierOp>, Pattern<WarpSyncOp>,
                Pattern<PdlWaitOp>, Pattern<PdlLaunchOp>, Pattern<TicketOp>,
                Pattern<SregOp>>(types, patterns.getContext());

@@ -215,6 +215,21 @@ def Sm90_ReleaseOp : Sm90_StageOp<"release"> {
   let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
 }
 
+def Sm90_HoldOp : Sm90_StageOp<"hold"> {
+  let summary = "Consumer: a wgmma in flight still reads the stage.";
+  let description = [{
+    Closes an awaited stage in its block in place of release; a `drop` releases
+    it when a later wait has retired the wgmma. The first stage is held before a
+    loop, each other one in the loop, which carries the iteration of the stage
+    held last: it drops that one in the next round and the last behind the loop.
+  }];
+  let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
+}
+def Sm90_DropOp : Sm90_StageOp<"drop"> {
+  let summary = "Consumer: this warp has finished reading a held stage.";
+  let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
+}
+
 //===----------------------------------------------------------------------===//
 // TMA
 //===----------------------------------------------------------------------===//
@@ -326,7 +341,7 @@ def Sm90_MmaWaitOp : Sm90_Op<"mma_wait", [AttrSizedOperandSegments,
   let assemblyFormat = [{
     $accumulators (`still` $still^ `:` type($still))? (`keep` $keep^ `:` type($keep))?
     (`pending` $pending^)? attr-dict
-    `:` type($accumulators) `->` type($values) (`still` type($inFlight)^)?
+    (`:` type($accumulators)^ `->` type($values))? (`still` type($inFlight)^)?
   }];
   let hasVerifier = 1;
 }

@@ -24,10 +24,12 @@ public:
                                       isOneOf<CommitOp, DeferOp>, "commit",
                                       "acquired")) ||
                    failed(checkStages(*block, isOneOf<AwaitOp>,
-                                      isOneOf<ReleaseOp>, "release",
+                                      isOneOf<ReleaseOp, HoldOp>, "release",
                                       "awaited"));
     });
-    kernel.walk([&](RingOp ring) { failedAny |= failed(checkDeferred(ring)); });
+    kernel.walk([&](RingOp ring) {
+      failedAny |= failed(checkDeferred(ring)) || failed(checkHeld(ring));
+    });
     kernel.walk([&](Operation *op) {
       if (auto loop = dyn_cast<scf::ForOp>(op))
         failedAny |= failed(checkBackEdge(loop));
@@ -35,6 +37,8 @@ public:
         failedAny |= failed(checkFence(mma)) || failed(checkRegisters(mma));
       if (auto fence = dyn_cast<FenceAsyncOp>(op))
         failedAny |= failed(checkFencePublished(fence));
+      if (auto release = dyn_cast<ReleaseOp>(op))
+        failedAny |= failed(checkRetired(release));
       if (auto store = dyn_cast<TileStoreOp>(op))
         failedAny |= failed(checkStoreFenced(store));
     });
@@ -52,6 +56,8 @@ private:
   LogicalResult checkStages(Block &block, IsOp opens, IsOp closes,
                             StringRef closing, StringRef opened);
   LogicalResult checkDeferred(RingOp ring);
+  LogicalResult checkHeld(RingOp ring);
+  LogicalResult checkRetired(ReleaseOp release);
   LogicalResult checkBackEdge(scf::ForOp loop);
   LogicalResult checkFence(MmaOp mma);
   LogicalResult checkRegisters(MmaOp mma);
@@ -242,6 +248,94 @@ bool readsAsync(Operation *op, Value root) {
     return WalkResult::advance();
   });
   return result.wasInterrupted();
+}
+
+// A stage belongs to the producer again once it is released: every wgmma of the
+// block that read it must have been waited for.
+LogicalResult Verifier::checkRetired(ReleaseOp release) {
+  AwaitOp await;
+  for (Operation *op = release->getPrevNode(); op && !await;
+       op = op->getPrevNode())
+    if (auto begin = dyn_cast<AwaitOp>(op); begin && useOf(op) == useOf(release))
+      await = begin;
+  bool reads = false;
+  for (Operation *op = await ? await->getNextNode() : nullptr;
+       op && op != release; op = op->getNextNode()) {
+    if (auto wait = dyn_cast<MmaWaitOp>(op); wait && wait.getPending() == 0)
+      reads = false;
+    for (Value tile : await.getTiles())
+      reads |= readsAsync(op, tile);
+    if (op->getNumRegions()) // waited for inside, where it was issued
+      reads = false;
+  }
+  if (reads)
+    return release.emitOpError("of a stage that a wgmma in flight reads; a hold "
+                               "and a drop release it later");
+  return success();
+}
+
+/// The first mma_wait behind |from| and before |to| in their block that leaves at
+/// most |pending| groups in flight; |from| may be null: the block's start.
+MmaWaitOp findWait(Operation *from, Operation *to, uint64_t pending) {
+  for (Operation *op = from ? from->getNextNode() : &to->getBlock()->front();
+       op != to; op = op->getNextNode())
+    if (auto wait = dyn_cast<MmaWaitOp>(op);
+        wait && wait.getPending() <= pending)
+      return wait;
+  return {};
+}
+
+// One stage is held at a time: by the wgmma that the loop carries in flight.
+LogicalResult Verifier::checkHeld(RingOp ring) {
+  SmallVector<HoldOp> holds;
+  SmallVector<DropOp> drops;
+  for (Operation *user : ring.getResult().getUsers()) {
+    if (auto hold = dyn_cast<HoldOp>(user))
+      holds.push_back(hold);
+    if (auto drop = dyn_cast<DropOp>(user))
+      drops.push_back(drop);
+  }
+  if (holds.empty() && drops.empty())
+    return success();
+  if (holds.size() != 2 || drops.size() != 2)
+    return ring.emitOpError("has ")
+           << holds.size() << " holds and " << drops.size()
+           << " drops, expected a hold before a loop, both in it and a drop "
+              "behind it";
+  auto loopOf = [](Operation *op) {
+    return dyn_cast<scf::ForOp>(op->getParentOp());
+  };
+  // Users come in no order.
+  if (!loopOf(holds[1]) || loopOf(holds[1])->getBlock() != holds[0]->getBlock())
+    std::swap(holds[0], holds[1]);
+  scf::ForOp loop = loopOf(holds[1]);
+  if (!loop || loop->getBlock() != holds[0]->getBlock() ||
+      !holds[0]->isBeforeInBlock(loop))
+    return ring.emitOpError("is held elsewhere than before and in one loop");
+  if (loopOf(drops[1]) != loop)
+    std::swap(drops[0], drops[1]);
+  auto arg = dyn_cast<BlockArgument>(drops[1].getIteration());
+  if (loopOf(drops[1]) != loop || !arg || arg.getOwner() != loop.getBody() ||
+      arg.getArgNumber() == 0)
+    return drops[1].emitOpError("in the loop does not drop the iteration that "
+                                "the loop carries");
+  unsigned i = arg.getArgNumber() - 1;
+  if (loop.getInitArgs()[i] != holds[0].getIteration() ||
+      loop.getYieldedValues()[i] != holds[1].getIteration())
+    return drops[1].emitOpError("drops an iteration other than the one held "
+                                "last");
+  if (drops[0]->getBlock() != loop->getBlock() ||
+      !loop->isBeforeInBlock(drops[0]) ||
+      drops[0].getIteration() != loop.getResult(i))
+    return drops[0].emitOpError("behind the loop does not drop the iteration "
+                                "held last");
+  if (!findWait(nullptr, drops[1], 1))
+    return drops[1].emitOpError("has no wait before it that retires the wgmma "
+                                "of the round before");
+  if (!findWait(loop, drops[0], 0))
+    return drops[0].emitOpError("has no wait before it that retires every "
+                                "wgmma");
+  return success();
 }
 
 LogicalResult Verifier::checkStoreFenced(TileStoreOp store) {

@@ -104,3 +104,37 @@ sm90.kernel @early(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tensor
     sm90.commit %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
   }
 }
+
+// wgmma in flight over the back-edge: a stage is held until the next product is
+// issued, and given back by the arrival of a release.
+// CHECK-LABEL: sm90.kernel @held
+// LLVM-LABEL: llvm.func ptx_kernelcc @held
+sm90.kernel @held(%n: i64) attributes {threads = 128 : i64} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %t = sm90.await %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+  sm90.mma_fence
+  %p = sm90.mma tile %t : !sm90.tile<64x64xbf16> by %t : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  sm90.hold %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %r:2 = scf.for %k = %c1 to %n step %c1 iter_args(%acc = %p, %held = %c0) -> (!sm90.acc<32>, i64) : i64 {
+    %next = arith.addi %held, %c1 : i64
+    %u = sm90.await %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+    sm90.mma_fence
+    %q = sm90.mma tile %u : !sm90.tile<64x64xbf16> by %u : !sm90.tile<64x64xbf16> into %acc : !sm90.acc<32> -> !sm90.acc<32>
+    sm90.mma_commit
+    // CHECK: sm90.hold
+    // LLVM-NOT: mbarrier.arrive
+    sm90.hold %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    // LLVM: wait_group.sync.aligned 1
+    %f = sm90.mma_wait still %q : !sm90.acc<32> pending 1 still !sm90.acc<32>
+    // CHECK: sm90.drop
+    // LLVM: mbarrier.arrive
+    sm90.drop %ring[%held] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    scf.yield %f, %next : !sm90.acc<32>, i64
+  }
+  // LLVM: wait_group.sync.aligned 0
+  %v = sm90.mma_wait %r#0 : !sm90.acc<32> -> vector<32xf32>
+  sm90.drop %ring[%r#1] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+}

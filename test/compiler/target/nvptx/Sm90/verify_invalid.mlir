@@ -259,3 +259,206 @@ sm90.kernel @second(%a: !sm90.tensor_map) attributes {threads = 128 : i64, tenso
     sm90.commit %ring[%i] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>, !sm90.tile<64x64xbf16>]>
   }
 }
+
+// -----
+
+// A stage given back while wgmma reads it.
+sm90.kernel @early(%n: i64) attributes {threads = 128 : i64} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %t = sm90.await %ring[%n] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+  sm90.mma_fence
+  %p = sm90.mma tile %t : !sm90.tile<64x64xbf16> by %t : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  // expected-error @+1 {{of a stage that a wgmma in flight reads; a hold and a drop release it later}}
+  sm90.release %ring[%n] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %v = sm90.mma_wait %p : !sm90.acc<32> -> vector<32xf32>
+}
+
+// -----
+
+// A held stage that nobody gives back behind the loop.
+sm90.kernel @kept(%n: i64) attributes {threads = 128 : i64} {
+  // expected-error @+1 {{has 2 holds and 1 drops, expected a hold before a loop, both in it and a drop behind it}}
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %t = sm90.await %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+  sm90.mma_fence
+  %p = sm90.mma tile %t : !sm90.tile<64x64xbf16> by %t : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  sm90.hold %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %r:2 = scf.for %k = %c1 to %n step %c1 iter_args(%acc = %p, %held = %c0) -> (!sm90.acc<32>, i64) : i64 {
+    %next = arith.addi %held, %c1 : i64
+    %u = sm90.await %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+    sm90.mma_fence
+    %q = sm90.mma tile %u : !sm90.tile<64x64xbf16> by %u : !sm90.tile<64x64xbf16> into %acc : !sm90.acc<32> -> !sm90.acc<32>
+    sm90.mma_commit
+    sm90.hold %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    %f = sm90.mma_wait still %q : !sm90.acc<32> pending 1 still !sm90.acc<32>
+    sm90.drop %ring[%held] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    scf.yield %f, %next : !sm90.acc<32>, i64
+  }
+  %v = sm90.mma_wait %r#0 : !sm90.acc<32> -> vector<32xf32>
+  
+}
+
+// -----
+
+// The loop gives back the stage that it has just issued.
+sm90.kernel @newest(%n: i64) attributes {threads = 128 : i64} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %t = sm90.await %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+  sm90.mma_fence
+  %p = sm90.mma tile %t : !sm90.tile<64x64xbf16> by %t : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  sm90.hold %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %r:2 = scf.for %k = %c1 to %n step %c1 iter_args(%acc = %p, %held = %c0) -> (!sm90.acc<32>, i64) : i64 {
+    %next = arith.addi %held, %c1 : i64
+    %u = sm90.await %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+    sm90.mma_fence
+    %q = sm90.mma tile %u : !sm90.tile<64x64xbf16> by %u : !sm90.tile<64x64xbf16> into %acc : !sm90.acc<32> -> !sm90.acc<32>
+    sm90.mma_commit
+    sm90.hold %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    %f = sm90.mma_wait still %q : !sm90.acc<32> pending 1 still !sm90.acc<32>
+    // expected-error @+1 {{in the loop does not drop the iteration that the loop carries}}
+    sm90.drop %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    scf.yield %f, %next : !sm90.acc<32>, i64
+  }
+  %v = sm90.mma_wait %r#0 : !sm90.acc<32> -> vector<32xf32>
+  sm90.drop %ring[%r#1] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+}
+
+// -----
+
+// Behind the loop another stage than the last is given back.
+sm90.kernel @other(%n: i64) attributes {threads = 128 : i64} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %t = sm90.await %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+  sm90.mma_fence
+  %p = sm90.mma tile %t : !sm90.tile<64x64xbf16> by %t : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  sm90.hold %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %r:2 = scf.for %k = %c1 to %n step %c1 iter_args(%acc = %p, %held = %c0) -> (!sm90.acc<32>, i64) : i64 {
+    %next = arith.addi %held, %c1 : i64
+    %u = sm90.await %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+    sm90.mma_fence
+    %q = sm90.mma tile %u : !sm90.tile<64x64xbf16> by %u : !sm90.tile<64x64xbf16> into %acc : !sm90.acc<32> -> !sm90.acc<32>
+    sm90.mma_commit
+    sm90.hold %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    %f = sm90.mma_wait still %q : !sm90.acc<32> pending 1 still !sm90.acc<32>
+    sm90.drop %ring[%held] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    scf.yield %f, %next : !sm90.acc<32>, i64
+  }
+  %v = sm90.mma_wait %r#0 : !sm90.acc<32> -> vector<32xf32>
+  // expected-error @+1 {{behind the loop does not drop the iteration held last}}
+  sm90.drop %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+}
+
+// -----
+
+// The round before may still be in flight.
+sm90.kernel @unretired(%n: i64) attributes {threads = 128 : i64} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %t = sm90.await %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+  sm90.mma_fence
+  %p = sm90.mma tile %t : !sm90.tile<64x64xbf16> by %t : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  sm90.hold %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %r:2 = scf.for %k = %c1 to %n step %c1 iter_args(%acc = %p, %held = %c0) -> (!sm90.acc<32>, i64) : i64 {
+    %next = arith.addi %held, %c1 : i64
+    %u = sm90.await %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+    sm90.mma_fence
+    %q = sm90.mma tile %u : !sm90.tile<64x64xbf16> by %u : !sm90.tile<64x64xbf16> into %acc : !sm90.acc<32> -> !sm90.acc<32>
+    sm90.mma_commit
+    sm90.hold %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    
+    // expected-error @+1 {{has no wait before it that retires the wgmma of the round before}}
+    sm90.drop %ring[%held] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    scf.yield %q, %next : !sm90.acc<32>, i64
+  }
+  %v = sm90.mma_wait %r#0 : !sm90.acc<32> -> vector<32xf32>
+  sm90.drop %ring[%r#1] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+}
+
+// -----
+
+// The last one may still be in flight.
+sm90.kernel @last(%n: i64) attributes {threads = 128 : i64} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %t = sm90.await %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+  sm90.mma_fence
+  %p = sm90.mma tile %t : !sm90.tile<64x64xbf16> by %t : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  sm90.hold %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %r:2 = scf.for %k = %c1 to %n step %c1 iter_args(%acc = %p, %held = %c0) -> (!sm90.acc<32>, i64) : i64 {
+    %next = arith.addi %held, %c1 : i64
+    %u = sm90.await %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+    sm90.mma_fence
+    %q = sm90.mma tile %u : !sm90.tile<64x64xbf16> by %u : !sm90.tile<64x64xbf16> into %acc : !sm90.acc<32> -> !sm90.acc<32>
+    sm90.mma_commit
+    sm90.hold %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    %f = sm90.mma_wait still %q : !sm90.acc<32> pending 1 still !sm90.acc<32>
+    sm90.drop %ring[%held] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    scf.yield %f, %next : !sm90.acc<32>, i64
+  }
+  %v = sm90.mma_wait %r#0 pending 1 : !sm90.acc<32> -> vector<32xf32>
+  // expected-error @+1 {{has no wait before it that retires every wgmma}}
+  sm90.drop %ring[%r#1] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+}
+
+// -----
+
+// What the loop carries on is not the stage that it holds.
+sm90.kernel @carried(%n: i64) attributes {threads = 128 : i64} {
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %t = sm90.await %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+  sm90.mma_fence
+  %p = sm90.mma tile %t : !sm90.tile<64x64xbf16> by %t : !sm90.tile<64x64xbf16> -> !sm90.acc<32>
+  sm90.mma_commit
+  sm90.hold %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %r:2 = scf.for %k = %c1 to %n step %c1 iter_args(%acc = %p, %held = %c0) -> (!sm90.acc<32>, i64) : i64 {
+    %next = arith.addi %held, %c1 : i64
+    %u = sm90.await %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+    sm90.mma_fence
+    %q = sm90.mma tile %u : !sm90.tile<64x64xbf16> by %u : !sm90.tile<64x64xbf16> into %acc : !sm90.acc<32> -> !sm90.acc<32>
+    sm90.mma_commit
+    sm90.hold %ring[%next] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    %f = sm90.mma_wait still %q : !sm90.acc<32> pending 1 still !sm90.acc<32>
+    // expected-error @+1 {{drops an iteration other than the one held last}}
+    sm90.drop %ring[%held] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    scf.yield %f, %held : !sm90.acc<32>, i64
+  }
+  %v = sm90.mma_wait %r#0 : !sm90.acc<32> -> vector<32xf32>
+  sm90.drop %ring[%r#1] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+}
+
+// -----
+
+// Nothing is held before the loop.
+sm90.kernel @inside(%n: i64) attributes {threads = 128 : i64} {
+  // expected-error @+1 {{is held elsewhere than before and in one loop}}
+  %ring = sm90.ring consumers 4 : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  %c0 = arith.constant 0 : i64
+  %c1 = arith.constant 1 : i64
+  %c = arith.cmpi eq, %n, %c0 : i64
+  scf.if %c {
+    %t = sm90.await %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+    sm90.hold %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  }
+  scf.for %k = %c1 to %n step %c1 : i64 {
+    %t = sm90.await %ring[%k] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]> -> !sm90.tile<64x64xbf16>
+    sm90.hold %ring[%k] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+    sm90.drop %ring[%k] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+  }
+  sm90.drop %ring[%c0] : !sm90.ring<2 x [!sm90.tile<64x64xbf16>]>
+}

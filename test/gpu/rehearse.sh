@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Prepares a rehearsal and runs it twice: whole, and with no time left.
+# usage: rehearse.sh BUILD_DIR WORK_DIR LIBCUDA LIBCUBLASLT
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+rm -rf "$2"
+"$here/prepare.sh" --rehearsal "$1" "$2"
+# Debian's own has numpy; another on PATH may not.
+python=/usr/bin/python3
+[ -x "$python" ] || python=python3
+"$python" "$2/run.py" --rehearse "$3" "$4" | tee "$2/log"
+grep -q "^all steps passed" "$2/log"
+grep -q "memcheck: .*ERROR SUMMARY: 0 errors" "$2/log"
+grep -q "| mla_decode.* | decode_4 | " "$2/results/table.md"
+"$python" -c "import json; json.load(open('$2/results/gpu.json'))"
+# What cannot be finished fails, and says so.
+if "$python" "$2/run.py" --rehearse "$3" "$4" --minutes 0.05 --only times \
+  --out "$2/cut" >"$2/log"; then
+  echo "a run without time passed" >&2
+  exit 1
+fi
+grep -q "^failed: times" "$2/log"
+test -s "$2/cut/table.md"
