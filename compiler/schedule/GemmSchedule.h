@@ -26,8 +26,9 @@ struct GemmSchedule {
 /// The schedule of |spec|, from its target, its shapes and its capacity of rows.
 /// Always legal: bn divides the segments of a segmented weight, is one head for
 /// the RoPE epilogue and one scale group (128) for the quantising epilogue. On
-/// sm_90a bm is 64 or 128 (one or two warpgroups of wgmma's 64 rows) and bk is
-/// 128 bytes of K; the form is "wgmma".
+/// sm_90a bm is 64 or 128 (one or two warpgroups of wgmma's 64 rows), or with
+/// swapAb the bucket's rows in steps of 8, and bk is 128 bytes of K; the form is
+/// "wgmma".
 GemmSchedule pickGemmSchedule(const kernels::GemmSpec &spec);
 
 /// Rows per tile of a dense kernel for a bucket of |rows| rows: the first of 1,

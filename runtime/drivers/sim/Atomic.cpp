@@ -101,6 +101,8 @@ Status decodeAtomic(DecodeContext &c) {
                                    : space == 0 ? Space::global
                                    : space == 1 ? Space::sharedCluster
                                                 : Space::shared);
+  if (space <= 0)
+    c.kernel.ordersGlobal = true;
   int op = c.takeOne({"add", "min", "max", "and", "or", "xor", "exch", "cas",
                       "inc", "dec"});
   if (op < 0)

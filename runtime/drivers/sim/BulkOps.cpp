@@ -421,6 +421,7 @@ Status decodeReduction(DecodeContext &c, bool tensor) {
   if (op < 0)
     return c.refuse("needs a reduction");
   c.take("noftz");
+  c.kernel.ordersGlobal = true;
   Type type = Type::u32;
   if (!tensor) {
     std::optional<Type> named = c.takeType();

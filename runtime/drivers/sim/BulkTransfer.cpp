@@ -15,10 +15,13 @@ namespace {
 struct RowBuffer {
   std::vector<uint8_t> bytes, defined;
 
-  explicit RowBuffer(size_t size) : bytes(size), defined(size, 1) {}
+  void resize(size_t size) {
+    bytes.resize(size);
+    defined.resize(size);
+  }
 };
 
-/// Elements outside the tensor read as zero or as NaN.
+/// Elements outside the tensor read as zero or as NaN; everything is defined.
 void fill(const TensorMapDesc &map, RowBuffer &row) {
   std::fill(row.bytes.begin(), row.bytes.end(), uint8_t{0});
   std::fill(row.defined.begin(), row.defined.end(), uint8_t{1});
@@ -33,6 +36,10 @@ void fill(const TensorMapDesc &map, RowBuffer &row) {
 /// The defined bytes of [address, address + bytes).
 void copyDefined(const Memory &memory, uint64_t address, uint64_t bytes,
                  uint8_t *to) {
+  if (memory.defined(address, bytes)) {
+    std::memset(to, 1, bytes);
+    return;
+  }
   while (bytes) {
     auto count = static_cast<unsigned>(std::min<uint64_t>(bytes, 32));
     uint64_t bits = memory.definedBits(address, count);
@@ -81,8 +88,8 @@ void readRow(Cta &cta, const BulkTransfer &transfer,
              const std::optional<RaceDetector::Operation> &operation,
              const BoxRow &row, RowBuffer &buffer) {
   const unsigned element = transfer.map.elementBytes();
-  fill(transfer.map, buffer);
   uint64_t bytes = uint64_t{row.valid} * element;
+  fill(transfer.map, buffer);
   if (!bytes || !checkGlobal(cta, transfer, row, bytes, false))
     return;
   Memory &memory = *cta.launch.memory;
@@ -123,8 +130,8 @@ void reportUnfinished(Cta &cta, const BulkTransfer &transfer) {
 void BulkLoad::perform(Cta &cta) {
   reportUnfinished(cta, transfer);
   const TensorMapDesc &map = transfer.map;
-  const unsigned element = map.elementBytes();
-  RowBuffer buffer(size_t{map.box[0]} * element);
+  static thread_local RowBuffer buffer;
+  buffer.resize(size_t{map.box[0]} * map.elementBytes());
   forEachBoxRow(map, std::span(transfer.coords).first(map.rank),
                 [&](const BoxRow &row) {
                   readRow(cta, transfer, operation, row, buffer);

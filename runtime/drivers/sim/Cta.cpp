@@ -75,6 +75,7 @@ void Cta::report(FindingKind kind, const Warp &warp, uint32_t pc,
     return;
   }
   launch.findingIndex[key] = launch.report.findings.size();
+  launch.findingPositions.push_back(launch.position);
   Finding finding;
   finding.kind = kind;
   finding.kernel = kernel.name;

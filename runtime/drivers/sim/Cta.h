@@ -69,6 +69,10 @@ struct LaunchState {
   std::vector<uint8_t> parameters;
   Report report;
   std::map<std::pair<FindingKind, uint32_t>, size_t> findingIndex;
+  /// Place of the running cluster in the order of this launch, and of those
+  /// that report.findings come from.
+  size_t position = 0;
+  std::vector<size_t> findingPositions;
   bool abandoned = false; ///< a CTA cannot go on: the launch ends
   /// The kernel's constant pool, module variables' addresses filled in.
   std::vector<uint64_t> constants;

@@ -7,25 +7,57 @@
 
 namespace hadal::sim {
 
+namespace {
+
+const char *nameOf(Access access) {
+  return access == Access::read ? "read" : "write";
+}
+
+/// "read by warp 2 of CTA 3 at line 17".
+std::string describe(const LaunchState &launch, const GlobalConflict &other) {
+  const LaunchConfig &config = launch.config;
+  const uint32_t ctas =
+      config.cluster[0] * config.cluster[1] * config.cluster[2];
+  const uint32_t warps =
+      (config.block[0] * config.block[1] * config.block[2] + 31) / 32;
+  std::string cta =
+      ctas == 1 ? fmt::format("CTA {}", other.cluster)
+                : fmt::format("CTA {} of cluster {}", other.warp / warps,
+                              other.cluster);
+  return fmt::format("{} by warp {} of {} at line {}", nameOf(other.access),
+                     other.warp % warps, cta,
+                     launch.kernel->lines[other.pc]);
+}
+
+std::string raceText(const LaunchState &launch, Access access, bool async,
+                     const GlobalConflict &other) {
+  return fmt::format("{}{} of global memory ({}) is not ordered with the {}",
+                     async ? "asynchronous " : "", nameOf(access),
+                     launch.memory->describe(other.address),
+                     describe(launch, other));
+}
+
+} // namespace
+
+Finding globalRaceFinding(const LaunchState &launch,
+                          const GlobalConflict &access,
+                          const GlobalConflict &other) {
+  Finding finding;
+  finding.kind = FindingKind::race;
+  finding.kernel = launch.kernel->name;
+  finding.line = launch.kernel->lines[access.pc];
+  finding.cta = access.cluster;
+  finding.warp = access.warp;
+  finding.address = access.address;
+  finding.text = raceText(launch, access.access, false, other);
+  return finding;
+}
+
 void GlobalMonitor::report(const Warp &warp, uint32_t pc, uint32_t lanes,
                            Access access, bool async,
                            const GlobalConflict &conflict) {
-  auto name = [](Access a) { return a == Access::read ? "read" : "write"; };
-  const auto warps = static_cast<uint32_t>(cta.warps.size());
-  const size_t ctas = cta.cluster.ctas.size();
-  std::string who =
-      ctas == 1 ? fmt::format("warp {} of CTA {}", conflict.warp,
-                              conflict.cluster)
-                : fmt::format("warp {} of CTA {} of cluster {}",
-                              conflict.warp % warps, conflict.warp / warps,
-                              conflict.cluster);
   cta.report(FindingKind::race, warp, pc, lanes, conflict.address,
-             fmt::format("{}{} of global memory ({}) is not ordered with the "
-                         "{} by {} at line {}",
-                         async ? "asynchronous " : "", name(access),
-                         cta.launch.memory->describe(conflict.address),
-                         name(conflict.access), who,
-                         cta.kernel.lines[conflict.pc]));
+             raceText(cta.launch, access, async, conflict));
 }
 
 void GlobalMonitor::access(Exec &exec, uint32_t lanes,

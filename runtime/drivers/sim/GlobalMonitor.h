@@ -3,12 +3,19 @@
 #pragma once
 
 #include "runtime/drivers/sim/Monitor.h"
+#include "runtime/drivers/sim/Report.h"
 #include "runtime/drivers/sim/semantics/GlobalRaces.h"
 
 namespace hadal::sim {
 
 class Cta;
+struct LaunchState;
 struct Warp;
+
+/// The finding that |access| is not ordered with |other|, of another cluster.
+Finding globalRaceFinding(const LaunchState &launch,
+                          const GlobalConflict &access,
+                          const GlobalConflict &other);
 
 class GlobalMonitor {
 public:

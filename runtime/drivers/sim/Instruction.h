@@ -93,6 +93,9 @@ struct Kernel {
   uint32_t maxRegisters = 0; ///< .maxnreg, 0 = not given
   uint32_t clusterSize[3] = {1, 1, 1};
   bool explicitCluster = false;
+  /// Has atomics, strong accesses or reductions of global memory, by which CTAs
+  /// can depend on each other's order.
+  bool ordersGlobal = false;
 };
 
 } // namespace hadal::sim

@@ -1,8 +1,11 @@
 #include "runtime/drivers/sim/Launch.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <numeric>
+#include <system_error>
+#include <thread>
 
 #include "runtime/drivers/sim/AsyncEngine.h"
 #include "runtime/drivers/sim/Cta.h"
@@ -87,6 +90,80 @@ uint64_t mix(uint64_t &state) {
   return z ^ (z >> 31);
 }
 
+/// The clusters that one host thread runs.
+struct Share {
+  LaunchState state;
+  GlobalRaces races;
+};
+
+/// Runs every |step|th cluster of |order| from |first| on. |stop| is the place
+/// of the first cluster that could not go on: none behind it need run.
+void runShare(Share &share, const std::vector<uint32_t> &order, size_t first,
+              size_t step, std::atomic<size_t> &stop) {
+  LaunchState &state = share.state;
+  const auto size = static_cast<uint32_t>(volume(state.config.cluster));
+  for (size_t at = first; at < order.size() && at < stop; at += step) {
+    state.position = at;
+    Cluster cluster(state, order[at], size);
+    cluster.run();
+    share.races.forget(order[at]);
+    if (!state.abandoned)
+      continue;
+    for (size_t now = stop; at < now && !stop.compare_exchange_weak(now, at);) {
+    }
+    return;
+  }
+}
+
+/// One report of all shares, as if one thread had run the clusters in order.
+class ReportMerger {
+public:
+  void add(const Share &share, size_t stop) {
+    const Report &from = share.state.report;
+    for (size_t i = 0; i < from.findings.size(); ++i)
+      if (share.state.findingPositions[i] <= stop)
+        all.emplace(share.state.findingPositions[i], from.findings[i]);
+    Statistics &to = result.statistics;
+    to.instructions += from.statistics.instructions;
+    to.ctas += from.statistics.ctas;
+    to.divergences += from.statistics.divergences;
+    to.asyncOperations += from.statistics.asyncOperations;
+    to.globalLoadBytes += from.statistics.globalLoadBytes;
+    to.globalStoreBytes += from.statistics.globalStoreBytes;
+  }
+
+  /// Races between clusters of two shares.
+  void addRaces(const Share &a, const Share &b,
+                const std::vector<uint32_t> &order) {
+    std::vector<size_t> place(order.size());
+    for (size_t i = 0; i < order.size(); ++i)
+      place[order[i]] = i;
+    for (auto [earlier, later] : a.races.conflictsWith(b.races)) {
+      if (place[later.cluster] < place[earlier.cluster])
+        std::swap(earlier, later);
+      all.emplace(place[later.cluster],
+                  globalRaceFinding(a.state, later, earlier));
+    }
+  }
+
+  Report take() {
+    std::map<std::pair<FindingKind, unsigned>, size_t> index;
+    for (auto &[place, finding] : all) {
+      auto [found, isNew] = index.emplace(
+          std::pair(finding.kind, finding.line), result.findings.size());
+      if (isNew)
+        result.findings.push_back(std::move(finding));
+      else
+        result.findings[found->second].count += finding.count;
+    }
+    return std::move(result);
+  }
+
+private:
+  std::multimap<size_t, Finding> all; ///< by place, then as they were found
+  Report result;
+};
+
 } // namespace
 
 StatusOr<Report> launch(const PtxModule &module, std::string_view name,
@@ -108,30 +185,54 @@ StatusOr<Report> launch(const PtxModule &module, std::string_view name,
   state.parameters.assign(parameters.begin(), parameters.end());
   state.constants = kernel->constants;
   HADAL_RETURN_IF_ERROR(bindVariables(state));
-  GlobalRaces globalRaces;
-  if (options.checkRaces &&
-      volume(config.grid) / volume(config.cluster) < GlobalRaces::maxClusters)
-    state.globalRaces = &globalRaces;
-  memory.beginLaunch(config.pdl);
 
-  auto start = std::chrono::steady_clock::now();
-  uint32_t clusterSize = volume(config.cluster);
-  std::vector<uint32_t> order(volume(config.grid) / clusterSize);
+  std::vector<uint32_t> order(volume(config.grid) / volume(config.cluster));
   std::iota(order.begin(), order.end(), 0u);
   if (uint64_t seed = options.seed)
     for (size_t i = order.size(); i > 1; --i)
       std::swap(order[i - 1], order[mix(seed) % i]);
-  for (uint32_t index : order) {
-    Cluster cluster(state, index, clusterSize);
-    cluster.run();
-    globalRaces.forget(index);
-    if (state.abandoned)
-      break;
+  const size_t threads =
+      kernel->ordersGlobal
+          ? 1
+          : std::clamp<size_t>(options.threads, 1, order.size());
+  memory.beginLaunch(config.pdl, threads > 1);
+
+  auto start = std::chrono::steady_clock::now();
+  std::vector<std::unique_ptr<Share>> shares;
+  for (size_t t = 0; t < threads; ++t) {
+    shares.push_back(std::make_unique<Share>());
+    shares[t]->state = state;
+    if (options.checkRaces && order.size() < GlobalRaces::maxClusters)
+      shares[t]->state.globalRaces = &shares[t]->races;
   }
-  state.report.statistics.seconds =
+  std::atomic<size_t> stop = SIZE_MAX;
+  std::vector<std::thread> workers;
+  size_t started = 1;
+  try {
+    for (; started < threads; ++started)
+      workers.emplace_back([&, t = started] {
+        runShare(*shares[t], order, t, threads, stop);
+      });
+  } catch (const std::system_error &) {
+    // No more threads: this one runs what is left.
+  }
+  runShare(*shares[0], order, 0, threads, stop);
+  for (size_t t = started; t < threads; ++t)
+    runShare(*shares[t], order, t, threads, stop);
+  for (std::thread &worker : workers)
+    worker.join();
+
+  ReportMerger merger;
+  for (size_t t = 0; t < threads; ++t) {
+    merger.add(*shares[t], stop);
+    for (size_t other = 0; other < t; ++other)
+      merger.addRaces(*shares[other], *shares[t], order);
+  }
+  Report report = merger.take();
+  report.statistics.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
           .count();
-  return std::move(state.report);
+  return report;
 }
 
 } // namespace hadal::sim

@@ -40,6 +40,10 @@ struct Options {
   uint64_t seed = 0;         ///< permutes the order of the CTAs
   bool checkRaces = true;    ///< race and proxy checks
   uint64_t instructionLimit = 4'000'000'000; ///< warp instructions per CTA
+  /// Host threads that run CTAs of a kernel without atomics, strong accesses or
+  /// reductions of global memory; others run on one. Results and findings do
+  /// not depend on it unless CTAs race.
+  unsigned threads = 1;
 };
 
 /// Runs |kernel| of |module| to its end and reports. |parameters| is the

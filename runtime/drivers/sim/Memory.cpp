@@ -76,6 +76,7 @@ Status Memory::release(uint64_t address) {
   return {};
 }
 
+constinit thread_local Memory::Noted Memory::lastNoted;
 constinit thread_local Memory::Recent Memory::recentlyFound;
 
 uint64_t Memory::nextGeneration() {
@@ -162,6 +163,16 @@ bool Memory::defined(uint64_t address, uint64_t bytes) const {
 
 void Memory::setDefinedBitsSlow(uint64_t address, unsigned bytes,
                                 uint64_t bits) {
+  if (parallel) {
+    while (bytes) {
+      unsigned count = std::min<unsigned>(bytes, 8 - (address - firstAddress) % 8);
+      setDefinedBits(address, count, bits);
+      bits >>= count;
+      address += count;
+      bytes -= count;
+    }
+    return;
+  }
   uint64_t offset = address - firstAddress;
   uint64_t keep = bytes == 64 ? ~uint64_t(0) : (uint64_t(1) << bytes) - 1;
   unsigned shift = offset % 8;
@@ -193,9 +204,9 @@ void Memory::markDefined(uint64_t address, uint64_t bytes, bool defined) {
 
 // ---- Programmatic dependent launch --------------------------------------
 
-void Memory::beginLaunch(bool pdl) {
-  lastPage = nullptr;
-  lastWrittenPage = ~uint64_t(0);
+void Memory::beginLaunch(bool pdl, bool severalThreads) {
+  launchNumber = nextGeneration();
+  parallel = severalThreads;
   if (!pdl) {
     stale.clear();
     written.clear();
@@ -220,31 +231,39 @@ void Memory::noteWriteSlow(uint64_t address, uint64_t bytes) {
   while (bytes) {
     uint64_t offset = address - firstAddress;
     uint64_t number = offset >> pageShift;
-    std::unique_ptr<Page> &page = written[number];
-    if (!page) {
-      page = std::make_unique<Page>();
-      std::memcpy(page->old, arena + (number << pageShift), sizeof page->old);
+    Page *page;
+    {
+      // Nobody writes to the page before it has passed here.
+      std::lock_guard lock(writtenMutex);
+      std::unique_ptr<Page> &slot = written[number];
+      if (!slot) {
+        slot = std::make_unique<Page>();
+        std::memcpy(slot->old, arena + (number << pageShift),
+                    sizeof slot->old);
+      }
+      page = slot.get();
     }
     uint64_t inPage = (uint64_t(1) << pageShift) -
                       (offset & ((uint64_t(1) << pageShift) - 1));
     uint64_t count = bytes < inPage ? bytes : inPage;
-    page->mark(address, count);
-    lastWrittenPage = number;
-    lastPage = page.get();
+    page->mark(address, count, parallel);
+    lastNoted = {launchNumber, number, page};
     address += count;
     bytes -= count;
   }
 }
 
 bool Memory::isStale(uint64_t address, uint64_t bytes) const {
-  for (uint64_t i = 0; i < bytes; ++i) {
-    uint64_t offset = address + i - firstAddress;
+  constexpr uint64_t pageBytes = uint64_t(1) << pageShift;
+  while (bytes) {
+    uint64_t offset = address - firstAddress;
+    uint64_t inPage = offset & (pageBytes - 1);
+    uint64_t count = std::min(bytes, pageBytes - inPage);
     auto found = stale.find(offset >> pageShift);
-    if (found == stale.end())
-      continue;
-    uint64_t b = offset & ((uint64_t(1) << pageShift) - 1);
-    if (found->second->written[b / 64] >> (b % 64) & 1)
+    if (found != stale.end() && found->second->any(inPage, count))
       return true;
+    address += count;
+    bytes -= count;
   }
   return false;
 }

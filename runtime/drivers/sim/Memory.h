@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -100,8 +101,14 @@ public:
     // Within one byte of the shadow, or whole ones.
     if (bytes + shift <= 8) {
       auto keep = static_cast<uint8_t>(((1u << bytes) - 1) << shift);
+      auto set = static_cast<uint8_t>((bits << shift) & keep);
       uint8_t &byte = shadow[offset / 8];
-      byte = static_cast<uint8_t>((byte & ~keep) | ((bits << shift) & keep));
+      if (keep == 0xFF)
+        byte = set;
+      else if (!parallel)
+        byte = static_cast<uint8_t>((byte & ~keep) | set);
+      else if ((byte & set) != set) // kernels only define
+        __atomic_fetch_or(&byte, set, __ATOMIC_RELAXED);
       return;
     }
     if (bytes == 16 && shift == 0) {
@@ -109,7 +116,7 @@ public:
       std::memcpy(shadow + offset / 8, &both, sizeof both);
       return;
     }
-    if (bytes + shift > 64)
+    if (parallel || bytes + shift > 64)
       return setDefinedBitsSlow(address, bytes, bits);
     uint64_t keep = (bytes == 64 ? ~uint64_t(0) : (uint64_t(1) << bytes) - 1)
                     << shift;
@@ -127,13 +134,18 @@ public:
 
   /// Begins a launch: with |pdl| the pages written by the launches since the
   /// last full synchronisation become the stale set.
-  void beginLaunch(bool pdl);
+  /// Until the next launch or host access, several threads write if
+  /// |parallel|: noteWrite, setDefinedBits and markDefined may then be called
+  /// at once, and only define.
+  void beginLaunch(bool pdl, bool parallel = false);
   /// Called before every global write by a kernel.
   void noteWrite(uint64_t address, uint64_t bytes) {
     uint64_t first = (address - firstAddress) >> pageShift;
     uint64_t last = (address + bytes - 1 - firstAddress) >> pageShift;
-    if (first == last && first == lastWrittenPage && lastPage) {
-      lastPage->mark(address, bytes);
+    const Noted &noted = lastNoted;
+    if (first == last && noted.launch == launchNumber &&
+        noted.number == first) {
+      noted.page->mark(address, bytes, parallel);
       return;
     }
     noteWriteSlow(address, bytes);
@@ -156,13 +168,30 @@ private:
   struct Page {
     uint8_t old[1 << pageShift];
     uint64_t written[(1 << pageShift) / 64] = {};
+    /// Whether a byte of [first, first + count) of the page was written.
+    bool any(uint64_t first, uint64_t count) const {
+      while (count) {
+        uint64_t part = std::min<uint64_t>(count, 64 - first % 64);
+        uint64_t ones = part == 64 ? ~uint64_t(0) : (uint64_t(1) << part) - 1;
+        if (written[first / 64] & ones << first % 64)
+          return true;
+        first += part;
+        count -= part;
+      }
+      return false;
+    }
     /// Pages are aligned: firstAddress is a multiple of the page size.
-    void mark(uint64_t address, uint64_t bytes) {
+    void mark(uint64_t address, uint64_t bytes, bool parallel) {
       uint64_t b = address & ((1 << pageShift) - 1);
       while (bytes) {
         uint64_t count = std::min<uint64_t>(bytes, 64 - b % 64);
         uint64_t ones = count == 64 ? ~uint64_t(0) : (uint64_t(1) << count) - 1;
-        written[b / 64] |= ones << (b % 64);
+        uint64_t &word = written[b / 64];
+        ones <<= b % 64;
+        if (!parallel)
+          word |= ones;
+        else if ((word & ones) != ones)
+          __atomic_fetch_or(&word, ones, __ATOMIC_RELAXED);
         b += count;
         bytes -= count;
       }
@@ -178,6 +207,12 @@ private:
     const Allocation *hits[4] = {};
   };
   static constinit thread_local Recent recentlyFound;
+  /// The page that a thread noted last.
+  struct Noted {
+    uint64_t launch = 0, number = 0;
+    Page *page = nullptr;
+  };
+  static constinit thread_local Noted lastNoted;
   /// Another number after every change of an allocation table.
   static uint64_t nextGeneration();
 
@@ -190,8 +225,9 @@ private:
   uint8_t *arena = nullptr, *shadow = nullptr;
   std::map<uint64_t, Allocation> allocations;
   Pages written, stale;
-  uint64_t lastWrittenPage = ~uint64_t(0);
-  Page *lastPage = nullptr;
+  std::mutex writtenMutex;
+  uint64_t launchNumber = nextGeneration();
+  bool parallel = false;
 };
 
 } // namespace hadal::sim

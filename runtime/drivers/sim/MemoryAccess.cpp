@@ -260,6 +260,8 @@ Status decodeAccess(DecodeContext &c, bool load) {
                          c.address(load ? 1 : 0));
   if (space == Space::generic && address.space != Space::generic)
     space = address.space;
+  if (memoryOrder && (space == Space::global || space == Space::generic))
+    c.kernel.ordersGlobal = true;
   c.out.op[0] = address.base;
   c.out.imm = address.offset;
   c.out.sub = static_cast<uint8_t>(space) | (address.wide ? flagWide : 0) |

@@ -148,4 +148,16 @@ void RaceMonitor::asyncAccess(RaceDetector::Operation operation,
     report(warp, pc, 0, access, true, *conflict);
 }
 
+void RaceMonitor::asyncChunks(RaceDetector::Operation operation,
+                              const Warp &warp, uint32_t pc,
+                              std::span<const uint32_t> chunks,
+                              Access access) {
+  flatChunks.resize(chunks.size());
+  for (size_t i = 0; i < chunks.size(); ++i)
+    flatChunks[i] = flat(chunks[i]);
+  auto conflict = races->asyncChunks(operation, flatChunks, access, pc);
+  if (conflict) [[unlikely]]
+    report(warp, pc, 0, access, true, *conflict);
+}
+
 } // namespace hadal::sim

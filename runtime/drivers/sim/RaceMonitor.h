@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "runtime/drivers/sim/Monitor.h"
@@ -49,6 +50,11 @@ public:
                    uint32_t pc, uint32_t address, uint32_t bytes,
                    Access access);
 
+  /// The same for 16-byte |chunks|, all inside shared memory.
+  void asyncChunks(RaceDetector::Operation operation, const Warp &warp,
+                   uint32_t pc, std::span<const uint32_t> chunks,
+                   Access access);
+
 private:
   void report(const Warp &warp, uint32_t pc, uint32_t lanes, Access access,
               bool async, const Conflict &conflict);
@@ -62,6 +68,7 @@ private:
   std::array<bool, 16> open{};
   /// Lanes of a warp with generic writes behind their last proxy fence.
   std::vector<uint32_t> unfenced;
+  std::vector<uint64_t> flatChunks;
 };
 
 } // namespace hadal::sim

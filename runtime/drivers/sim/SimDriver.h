@@ -23,6 +23,8 @@ struct SimOptions {
   /// Permutes the order in which blocks run.
   uint64_t seed = 0;
   bool checkRaces = true;
+  /// Host threads a launch may use, 0 for as many as the machine has.
+  unsigned threads = 0;
   /// What persistent kernels see as the chip's multiprocessors.
   unsigned multiprocessors = 132;
   /// Activations count as uninitialised at the start of every run, so that a

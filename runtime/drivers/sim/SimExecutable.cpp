@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "runtime/drivers/sim/semantics/TensorMap.h"
 
@@ -140,6 +141,9 @@ Status SimExecutable::launchOne(const std::string &entry,
   launchOptions.fp8Accumulate = options.fp8Accumulate;
   launchOptions.seed = options.seed;
   launchOptions.checkRaces = options.checkRaces;
+  launchOptions.threads = options.threads
+                              ? options.threads
+                              : std::max(1u, std::thread::hardware_concurrency());
 
   const auto begin = std::chrono::steady_clock::now();
   StatusOr<Report> report =

@@ -47,16 +47,20 @@ Status setOption(std::string_view key, std::string_view value,
   if (key == "findings")
     return choose<bool>(key, value, options.printFindings,
                         {{"stop", false}, {"print", true}});
-  if (key == "seed") {
+  auto number = [&](auto &target) -> Status {
     const char *end = value.data() + value.size();
-    auto [next, failure] = std::from_chars(value.data(), end, options.seed);
+    auto [next, failure] = std::from_chars(value.data(), end, target);
     if (failure != std::errc() || next != end)
       return unknownValue(key, value, "a number");
     return {};
-  }
+  };
+  if (key == "seed")
+    return number(options.seed);
+  if (key == "threads")
+    return number(options.threads);
   return error(5011,
                "'{}' is no option of the simulator; expected policy, "
-               "fp8, seed, races, poison or findings",
+               "fp8, seed, threads, races, poison or findings",
                key);
 }
 

@@ -231,6 +231,12 @@ void Warpgroup::launch(Exec &x, Mma &mma) {
     tiles.push_back(mma.tile);
   }
   mma.tile->lastGroup = mma.group;
+  if (mma.legal) {
+    const WgmmaShape &shape = operands.shape;
+    if (!operands.registerA)
+      mma.aChunks = operandChunks(mma.a, shape.a, shape.transA, 64);
+    mma.bChunks = operandChunks(mma.b, shape.b, shape.transB, shape.n);
+  }
   if (races() && mma.legal)
     noteReads(x, mma);
   ++cta.launch.report.statistics.asyncOperations;
@@ -249,15 +255,15 @@ void Warpgroup::noteReads(Exec &x, Mma &mma) {
     commit.operation = monitor.detector().beginAsync(
         monitor.agent(firstWarp), std::move(mma.knowledge));
   }
-  const WgmmaShape &shape = mma.operands.shape;
-  auto note = [&](uint32_t address) {
-    if (cta.shared.contains(address, 16))
-      monitor.asyncAccess(commit.operation, x.warp, mma.pc, address, 16,
-                          Access::read);
+  auto note = [&](const std::vector<uint32_t> &chunks) {
+    for (uint32_t address : chunks)
+      if (!cta.shared.contains(address, 16))
+        return; // perform() reports it
+    monitor.asyncChunks(commit.operation, x.warp, mma.pc, chunks,
+                        Access::read);
   };
-  if (!mma.operands.registerA)
-    forEachOperandChunk(mma.a, shape.a, shape.transA, 64, note);
-  forEachOperandChunk(mma.b, shape.b, shape.transB, shape.n, note);
+  note(mma.aChunks);
+  note(mma.bChunks);
 }
 
 void Warpgroup::perform(Mma &mma) {
@@ -279,40 +285,35 @@ void Warpgroup::perform(Mma &mma) {
     }
   };
   if (mma.legal && !operands.registerA) {
-    outside(gatherSharedA(shape, mma.a, shared.at(SharedMemory::base),
-                          SharedMemory::base, shared.bytes(),
-                          aScratch.data()));
+    outside(gatherA(shape, mma.aChunks, shared.at(SharedMemory::base),
+                    SharedMemory::base, shared.bytes(), aScratch.data()));
     a = aScratch.data();
   }
   if (mma.legal)
-    outside(gatherSharedB(shape, mma.b, shared.at(SharedMemory::base),
-                          SharedMemory::base, shared.bytes(),
-                          bScratch.data()));
+    outside(gatherB(shape, mma.bChunks, shared.at(SharedMemory::base),
+                    SharedMemory::base, shared.bytes(), bScratch.data()));
   if (!mma.legal) {
     tile.undefined.assign(tile.values.size(), 1);
     return;
   }
   // An undefined byte of A spoils a row of D, one of B a column.
-  auto spoil = [&](const MatrixDescriptor &descriptor, WgmmaType type,
+  auto spoil = [&](const std::vector<uint32_t> &chunks, WgmmaType type,
                    bool mnMajor, unsigned count, std::vector<uint8_t> &bad) {
     const unsigned elements = 16 / wgmmaElementBytes(type);
-    unsigned chunk = 0;
-    forEachOperandChunk(descriptor, type, mnMajor, count, [&](uint32_t at) {
-      unsigned index = chunk++;
-      if (!undefinedChunk(shared, at)) [[likely]]
-        return;
+    for (unsigned index = 0; index < chunks.size(); ++index) {
+      if (!undefinedChunk(shared, chunks[index])) [[likely]]
+        continue;
       bad.resize(count);
       if (!mnMajor) {
         bad[index / 2] = 1;
-        return;
+        continue;
       }
       unsigned first = index % (count / elements) * elements;
       std::fill_n(bad.begin() + first, elements, uint8_t{1});
-    });
+    }
   };
-  if (!operands.registerA)
-    spoil(mma.a, shape.a, shape.transA, 64, badRows);
-  spoil(mma.b, shape.b, shape.transB, n, badColumns);
+  spoil(mma.aChunks, shape.a, shape.transA, 64, badRows);
+  spoil(mma.bChunks, shape.b, shape.transB, n, badColumns);
 
   const bool eightBit = wgmmaElementBytes(shape.a) == 1;
   const WgmmaModel model =

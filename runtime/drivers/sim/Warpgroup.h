@@ -64,6 +64,8 @@ private:
     bool legal = true;
     bool performed = false;
     MatrixDescriptor a{}, b{};
+    /// Of the operands in shared memory; made when all warps issued it.
+    std::vector<uint32_t> aChunks, bChunks;
     std::vector<float> aTile; ///< of register operands
     std::vector<uint8_t> aUndefined;
     SyncClock knowledge;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compiler/target/nvptx/Lower/KernelLowering.h"
+#include "compiler/target/nvptx/Lower/WorkItem.h"
 
 namespace hadal::nvptx {
 

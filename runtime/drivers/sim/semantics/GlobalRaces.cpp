@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <set>
+#include <tuple>
 
 namespace hadal::sim {
 
@@ -267,6 +269,70 @@ void GlobalRaces::fence(RaceDetector &detector, uint32_t cluster, unsigned warp,
     state.released = true;
     state.order = order;
   }
+}
+
+std::vector<std::pair<GlobalConflict, GlobalConflict>>
+GlobalRaces::conflictsWith(const GlobalRaces &other) const {
+  std::vector<std::pair<GlobalConflict, GlobalConflict>> result;
+  std::set<std::tuple<uint32_t, uint32_t, Access, Access>> seen;
+  uint64_t number = 0;
+  auto describe = [&](const Epoch &by, Access access, unsigned at) {
+    return GlobalConflict{(number << pageShift) + at, access,
+                          by.agent >> agentBits, by.warp, by.pc};
+  };
+  auto add = [&](const Epoch &a, Access accessA, const Epoch &b,
+                 Access accessB, unsigned at) {
+    if (!(a.strong && b.strong) &&
+        seen.emplace(a.pc, b.pc, accessA, accessB).second)
+      result.emplace_back(describe(a, accessA, at), describe(b, accessB, at));
+  };
+  auto eachWrite = [](const Page &page, unsigned first, unsigned last, auto f) {
+    if (!page.writes)
+      return;
+    for (unsigned cell = first; cell <= last; ++cell)
+      if ((*page.writes)[cell].mask)
+        f(cell, (*page.writes)[cell]);
+    for (const auto &[cell, write] : page.more)
+      if (cell >= first && cell <= last)
+        f(cell, write);
+  };
+  /// Calls f(writing epoch, reading epoch, byte).
+  auto readsAgainst = [&](const Page &reading, const Page &writing, auto f) {
+    for (const Read &read : reading.reads)
+      eachWrite(writing, read.first / 16, read.last / 16,
+                [&](unsigned cell, const Write &write) {
+                  auto common = static_cast<uint16_t>(
+                      write.mask & cellMask(cell, read.first, read.last));
+                  if (common)
+                    f(write.by, read.by,
+                      cell * 16 +
+                          static_cast<unsigned>(std::countr_zero(common)));
+                });
+  };
+  std::vector<uint64_t> both;
+  for (const auto &[n, page] : pages)
+    if (auto found = other.pages.find(n); found != other.pages.end())
+      if (page.writes || found->second.writes)
+        both.push_back(n);
+  std::sort(both.begin(), both.end());
+  for (uint64_t n : both) {
+    number = n;
+    const Page &mine = pages.at(n), &theirs = other.pages.at(n);
+    eachWrite(mine, 0, cellsPerPage - 1, [&](unsigned cell, const Write &a) {
+      eachWrite(theirs, cell, cell, [&](unsigned, const Write &b) {
+        if (uint16_t common = a.mask & b.mask)
+          add(a.by, Access::write, b.by, Access::write,
+              cell * 16 + static_cast<unsigned>(std::countr_zero(common)));
+      });
+    });
+    readsAgainst(theirs, mine, [&](auto &write, auto &read, unsigned at) {
+      add(write, Access::write, read, Access::read, at);
+    });
+    readsAgainst(mine, theirs, [&](auto &write, auto &read, unsigned at) {
+      add(read, Access::read, write, Access::write, at);
+    });
+  }
+  return result;
 }
 
 void GlobalRaces::forget(uint32_t cluster) {

@@ -60,6 +60,11 @@ public:
   /// fence or membar.
   void fence(RaceDetector &detector, uint32_t cluster, unsigned warp,
              uint8_t order);
+  /// Conflicts with the accesses that |other| saw, of other clusters of the
+  /// launch, when nothing orders the clusters of one with those of the other:
+  /// the access here, the access there. One for each pair of instructions.
+  std::vector<std::pair<GlobalConflict, GlobalConflict>>
+  conflictsWith(const GlobalRaces &other) const;
   /// The warps of |cluster| are gone; numbers of clusters are never reused.
   void forget(uint32_t cluster);
 

@@ -45,12 +45,13 @@ std::optional<Conflict> RaceDetector::check(const Record &old,
 }
 
 std::optional<Conflict>
-RaceDetector::touchRecords(std::vector<Record> &records, uint64_t cell,
+RaceDetector::touchRecords(Record *records, size_t &count, uint64_t cell,
                            const Record &now,
                            const SyncClock &knowledge) const {
   std::optional<Conflict> found;
   size_t kept = 0;
-  for (Record &old : records) {
+  for (size_t i = 0; i < count; ++i) {
+    Record old = records[i];
     uint16_t common = old.mask & now.mask;
     if (common) {
       if (!found) {
@@ -75,8 +76,8 @@ RaceDetector::touchRecords(std::vector<Record> &records, uint64_t cell,
     if (old.mask)
       records[kept++] = old;
   }
-  records.resize(kept);
-  records.push_back(now);
+  records[kept] = now;
+  count = kept + 1;
   return found;
 }
 
@@ -101,7 +102,10 @@ RaceDetector::touchCell(uint64_t index, const Record &now,
     std::vector<Record> &records = overflow_[index];
     if (repeated(records))
       return std::nullopt;
-    auto found = touchRecords(records, index, now, knowledge);
+    size_t count = records.size();
+    records.resize(count + 1);
+    auto found = touchRecords(records.data(), count, index, now, knowledge);
+    records.resize(count);
     if (records.size() <= std::size(cell.records)) {
       cell.count = static_cast<uint32_t>(records.size());
       std::copy(records.begin(), records.end(), cell.records);
@@ -111,49 +115,82 @@ RaceDetector::touchCell(uint64_t index, const Record &now,
   }
   if (repeated(cell.records))
     return std::nullopt;
-  scratch_.assign(cell.records, cell.records + cell.count);
-  auto found = touchRecords(scratch_, index, now, knowledge);
-  for (Record &record : cell.records)
-    record = {};
-  if (scratch_.size() > std::size(cell.records)) {
+  constexpr size_t room = std::size(Cell().records);
+  Record records[room + 1];
+  size_t count = cell.count;
+  std::copy_n(cell.records, count, records);
+  auto found = touchRecords(records, count, index, now, knowledge);
+  if (count > room) {
+    overflow_[index].assign(records, records + count);
+    std::fill_n(cell.records, room, Record());
     cell.count = Cell::spilled;
-    overflow_[index] = scratch_;
-  } else {
-    cell.count = static_cast<uint32_t>(scratch_.size());
-    std::copy(scratch_.begin(), scratch_.end(), cell.records);
+    return found;
   }
+  std::fill(records + count, records + room, Record());
+  std::copy_n(records, room, cell.records);
+  cell.count = static_cast<uint32_t>(count);
   return found;
 }
 
-std::optional<Conflict> RaceDetector::touch(uint64_t address, unsigned bytes,
-                                            Record now,
-                                            const SyncClock &knowledge) {
-  std::optional<Conflict> found;
-  const uint64_t end = std::min<uint64_t>(address + bytes, cells_.size() * 16);
-  // Neighbours mostly look alike: what happened to one happens to the next.
-  Cell before, after;
-  bool known = false;
-  while (address < end) {
-    uint64_t index = address / 16;
-    unsigned first = static_cast<unsigned>(address % 16);
-    unsigned count =
-        static_cast<unsigned>(std::min<uint64_t>(16 - first, end - address));
-    now.mask = static_cast<uint16_t>(((1u << count) - 1) << first);
-    address += count;
-    Cell &cell = cells_[index];
-    if (known && count == 16 && cell == before) {
+// Neighbours mostly look alike: what happened to one happens to the next.
+class RaceDetector::Toucher {
+public:
+  Toucher(RaceDetector &detector, const SyncClock &knowledge)
+      : detector(detector), knowledge(knowledge) {}
+
+  void touch(uint64_t index, const Record &now) {
+    Cell &cell = detector.cells_[index];
+    const bool whole = now.mask == 0xFFFF;
+    if (known && whole && cell == before) {
       cell = after;
-      continue;
+      return;
     }
     before = cell;
-    auto conflict = touchCell(index, now, knowledge);
+    auto conflict = detector.touchCell(index, now, knowledge);
     after = cell;
-    known = count == 16 && !conflict && before.count != Cell::spilled &&
+    known = whole && !conflict && before.count != Cell::spilled &&
             after.count != Cell::spilled;
     if (!found)
       found = conflict;
   }
-  return found;
+
+  std::optional<Conflict> found;
+
+private:
+  RaceDetector &detector;
+  const SyncClock &knowledge;
+  Cell before, after;
+  bool known = false;
+};
+
+std::optional<Conflict> RaceDetector::touch(uint64_t address, unsigned bytes,
+                                            Record now,
+                                            const SyncClock &knowledge) {
+  Toucher toucher(*this, knowledge);
+  const uint64_t end = std::min<uint64_t>(address + bytes, cells_.size() * 16);
+  while (address < end) {
+    unsigned first = static_cast<unsigned>(address % 16);
+    unsigned count =
+        static_cast<unsigned>(std::min<uint64_t>(16 - first, end - address));
+    now.mask = static_cast<uint16_t>(((1u << count) - 1) << first);
+    toucher.touch(address / 16, now);
+    address += count;
+  }
+  return toucher.found;
+}
+
+std::optional<Conflict>
+RaceDetector::asyncChunks(Operation operation,
+                          std::span<const uint64_t> addresses, Access access,
+                          unsigned line) {
+  const Slot &slot = slots_[operation];
+  Toucher toucher(*this, slot.knowledge);
+  const Record now{slot.clock, static_cast<uint16_t>(warps_ + operation),
+                   0xFFFF, howOf(access, Strength::weak, line)};
+  for (uint64_t address : addresses)
+    if (address / 16 < cells_.size())
+      toucher.touch(address / 16, now);
+  return toucher.found;
 }
 
 std::optional<Conflict> RaceDetector::warpAccess(unsigned warp,

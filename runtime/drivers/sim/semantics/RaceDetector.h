@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -130,6 +131,10 @@ public:
   std::optional<Conflict> asyncAccess(Operation operation, uint64_t address,
                                       unsigned bytes, Access access,
                                       unsigned line);
+  /// The same for |addresses|, 16 bytes each, all multiples of 16.
+  std::optional<Conflict> asyncChunks(Operation operation,
+                                      std::span<const uint64_t> addresses,
+                                      Access access, unsigned line);
   /// The operation's accesses are over: |to| receives them (and nothing else
   /// of its issuer's).
   void completeAsync(Operation operation, SyncClock &to);
@@ -197,11 +202,14 @@ private:
                uint32_t agent) const;
   std::optional<Conflict> check(const Record &old, const Record &now,
                                 const SyncClock &knowledge) const;
+  /// Calls touchCell, or repeats what it did to a cell that looked the same.
+  class Toucher;
   std::optional<Conflict> touch(uint64_t address, unsigned bytes, Record now,
                                 const SyncClock &knowledge);
   std::optional<Conflict> touchCell(uint64_t cell, const Record &now,
                                     const SyncClock &knowledge);
-  std::optional<Conflict> touchRecords(std::vector<Record> &records,
+  /// |records| has room for one more than |count|, which is updated.
+  std::optional<Conflict> touchRecords(Record *records, size_t &count,
                                        uint64_t cell, const Record &now,
                                        const SyncClock &knowledge) const;
 
@@ -210,7 +218,6 @@ private:
   std::vector<Slot> slots_;
   std::vector<Cell> cells_;
   std::unordered_map<uint64_t, std::vector<Record>> overflow_;
-  std::vector<Record> scratch_;
 };
 
 } // namespace hadal::sim

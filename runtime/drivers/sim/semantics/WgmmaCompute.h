@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace hadal::sim {
@@ -56,6 +57,18 @@ void forEachOperandChunk(const MatrixDescriptor &descriptor, WgmmaType type,
     for (unsigned chunk = 0; chunk < 2; ++chunk)
       fn(operandAddress(descriptor, type, false, mn, chunk * elements));
 }
+
+std::vector<uint32_t> operandChunks(const MatrixDescriptor &descriptor,
+                                    WgmmaType type, bool mnMajor,
+                                    unsigned mnCount);
+
+/// Reads A or B, whose chunks are |chunks|; see gatherSharedA.
+Status gatherA(const WgmmaShape &shape, std::span<const uint32_t> chunks,
+               const uint8_t *shared, uint32_t windowBase, size_t sharedBytes,
+               float *tile);
+Status gatherB(const WgmmaShape &shape, std::span<const uint32_t> chunks,
+               const uint8_t *shared, uint32_t windowBase, size_t sharedBytes,
+               float *tile);
 
 /// Reads A into |tile| [64][K]. |shared| holds |sharedBytes| bytes, the first
 /// of which has shared-window address |windowBase|. Every chunk must lie

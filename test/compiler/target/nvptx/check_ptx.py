@@ -101,6 +101,14 @@ def order_problems(kernel, ptx):
             re.search(r"global\.shared::cta", ptx) and \
             "fence.proxy.async" not in ptx:
         yield "copies out of shared memory that it wrote, without a proxy fence"
+    # What stmatrix writes is an operand of wgmma.
+    matrix = [i for i, line in enumerate(lines) if line.startswith("stmatrix")]
+    if matrix:
+        after = lines[matrix[-1]:]
+        fence = first(after, r"fence\.proxy\.async")
+        barrier = first(after, r"bar\.sync")
+        if not fence < barrier < first(after, r"wgmma\.mma_async"):
+            yield "has no proxy fence, then barrier, from stmatrix to wgmma"
 
 
 def map_problems(kernel, ptx):
@@ -195,6 +203,9 @@ def self_test():
         ("non-coherent", "st.global.v4", "ld.global.nc.v4"),
         ("fence", "\tfence.mbarrier_init.release.cluster;\n", ""),
         ("barrier", "\tbar.sync \t0;\n", ""),
+        ("stmatrix", "\twgmma.mma", "\tstmatrix.sync.aligned x;\n\twgmma.mma"),
+        ("late fence", "\twgmma.mma", "\tstmatrix.sync.aligned x;\n"
+         "\tbar.sync 1, 256;\n\tfence.proxy.async.shared::cta;\n\twgmma.mma"),
         ("map", ".align 64 .b8", ".align 16 .b8"),
         ("stride", "4611686293305294848", str(1 << 62 | 0x20 << 32)),
         ("reserved", "4611686293305294848", str(1 << 62 | 0x40 << 32 | 1 << 15)),
@@ -211,6 +222,10 @@ def self_test():
                        ("tensor_maps", "arg 0: u8[512, 8] box [128, 512] "
                         "swizzle 128")):
         assert list(problems_of(dict(KERNEL, **{key: value}), GOOD)), key
+    right = GOOD.replace("\twgmma.mma", "\tstmatrix.sync.aligned x;\n"
+                         "\tfence.proxy.async.shared::cta;\n"
+                         "\tbar.sync 1, 256;\n\twgmma.mma")
+    assert not list(problems_of(KERNEL, right)), list(problems_of(KERNEL, right))
     print("every rule finds what it is for")
 
 

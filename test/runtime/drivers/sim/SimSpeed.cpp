@@ -1,7 +1,11 @@
-// Warp instructions per second of CPU time of the simulator, on a loop of arithmetic and on
-// a loop of global loads, shared stores and shared loads.
+// What the simulator does per second of CPU time: warp instructions of a loop of
+// arithmetic and of a loop of loads and stores, FLOPs of wgmma; and how much
+// faster a launch of many blocks is on two threads.
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
+#include <string>
 
 #include "runtime/drivers/sim/Launch.h"
 
@@ -48,40 +52,112 @@ LOOP:
 }
 )";
 
+/// Kernel `wgmma` of one warpgroup: n rounds of four m64n128k32 on FP8 tiles of
+/// zeros.
+static std::string wgmmaText() {
+  std::string list;
+  for (unsigned i = 0; i < 64; ++i)
+    list += (i ? ", %f" : "%f") + std::to_string(i);
+  std::string mma;
+  for (unsigned k = 0; k < 4; ++k)
+    mma += " add.s64 %x, %a, " + std::to_string(2 * k) + "; add.s64 %y, %b, " +
+           std::to_string(2 * k) +
+           ";\n wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {" + list +
+           "}, %x, %y, %q, 1, 1;\n";
+  return R"(.version 8.7
+.target sm_90a
+.address_size 64
+.extern .shared .align 1024 .b8 s[];
+.visible .entry wgmma(.param .u64 p, .param .u32 n)
+{
+ .reg .b64 %a, %b, %x, %y; .reg .b32 %r<8>; .reg .b32 %f<64>; .reg .pred %p, %q;
+ ld.param.u32 %r4, [n];
+ mov.u32 %r0, %tid.x; shl.b32 %r1, %r0, 4; mov.u32 %r2, s; add.s32 %r1, %r1, %r2;
+ mov.u32 %r3, 0; mov.u32 %r5, 0;
+FILL:
+ st.shared.v4.b32 [%r1], {%r5, %r5, %r5, %r5};
+ add.s32 %r1, %r1, 2048; add.s32 %r3, %r3, 1; setp.lt.s32 %p, %r3, 12; @%p bra FILL;
+ fence.proxy.async.shared::cta; bar.sync 0;
+ shr.u32 %r2, %r2, 4; cvt.u64.u32 %a, %r2;
+ or.b64 %a, %a, 0x4000004000010000; add.s64 %b, %a, 512;
+ mov.u32 %r3, 0; setp.eq.u32 %q, %r5, 1;
+LOOP:
+ wgmma.fence.sync.aligned;
+)" + mma +
+         R"( wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0;
+ setp.eq.u32 %q, %r5, 0;
+ add.s32 %r3, %r3, 1; setp.lt.s32 %p, %r3, %r4; @%p bra LOOP;
+ ret;
+}
+)";
+}
+
+/// Runs |kernel| of |module|; CPU and wall seconds in |cpu| and |wall|.
+static Report runOnce(const PtxModule &module, const char *kernel,
+                      unsigned block, unsigned grid, uint32_t n,
+                      const Options &options, double &cpu, double &wall) {
+  Memory memory(1 << 24);
+  uint64_t a = *memory.allocate(1 << 20, "a");
+  if (!memory.fill(a, 1, 1 << 20).ok())
+    std::exit(1);
+  LaunchConfig config;
+  config.block[0] = block;
+  config.grid[0] = grid;
+  config.sharedBytes = 32768;
+  uint8_t parameters[12];
+  std::memcpy(parameters, &a, 8);
+  std::memcpy(parameters + 8, &n, 4);
+  std::clock_t start = std::clock();
+  auto begin = std::chrono::steady_clock::now();
+  auto report = launch(module, kernel, config, parameters, memory, options);
+  wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
+             .count();
+  cpu = double(std::clock() - start) / CLOCKS_PER_SEC;
+  if (!report.ok()) {
+    std::fprintf(stderr, "%s\n", report.status().toString().c_str());
+    std::exit(1);
+  }
+  return *report;
+}
+
 int main() {
   auto module = PtxModule::parse(text);
   if (!module.ok()) {
     std::fprintf(stderr, "%s\n", module.status().toString().c_str());
     return 1;
   }
+  auto matrix = PtxModule::parse(wgmmaText());
+  if (!matrix.ok()) {
+    std::fprintf(stderr, "%s\n", matrix.status().toString().c_str());
+    return 1;
+  }
+  double cpu, wall;
+  Options options;
   for (const char *kernel : {"arithmetic", "memory"})
     for (bool races : {false, true}) {
-      Memory memory(1 << 24);
-      uint64_t a = *memory.allocate(1 << 16, "a");
-      if (!memory.fill(a, 1, 1 << 16).ok())
-        return 1;
-      LaunchConfig config;
-      config.block[0] = 256;
-      config.sharedBytes = 8192;
-      uint8_t block[12];
-      uint32_t n = 40000;
-      std::memcpy(block, &a, 8);
-      std::memcpy(block + 8, &n, 4);
-      Options options;
       options.checkRaces = races;
-      std::clock_t start = std::clock();
-      auto report = launch(**module, kernel, config, block, memory, options);
-      if (!report.ok()) {
-        std::fprintf(stderr, "%s\n", report.status().toString().c_str());
-        return 1;
-      }
-      const Statistics &s = report->statistics;
-      double seconds = double(std::clock() - start) / CLOCKS_PER_SEC;
-      std::printf("%-10s races %d: %.1f M warp instructions/s (%llu in %.2f s of CPU), "
-                  "%zu findings\n",
-                  kernel, races, s.instructions / seconds / 1e6,
-                  static_cast<unsigned long long>(s.instructions), seconds,
-                  report->findings.size());
+      Report report =
+          runOnce(**module, kernel, 256, 1, 40000, options, cpu, wall);
+      std::printf("%-10s races %d: %6.1f M warp instructions/s, %zu findings\n",
+                  kernel, races, report.statistics.instructions / cpu / 1e6,
+                  report.findings.size());
     }
+  for (bool races : {false, true}) {
+    options.checkRaces = races;
+    const uint32_t rounds = 4000;
+    Report report =
+        runOnce(**matrix, "wgmma", 128, 1, rounds, options, cpu, wall);
+    std::printf("wgmma e4m3 races %d: %6.1f GFLOP/s, %zu findings\n", races,
+                rounds * 4 * 2 * 64.0 * 128 * 32 / cpu / 1e9,
+                report.findings.size());
+  }
+  // The blocks of "arithmetic" store to the same words: they race.
+  options.checkRaces = false;
+  double one, two;
+  runOnce(**module, "arithmetic", 256, 64, 2000, options, cpu, one);
+  options.threads = 2;
+  runOnce(**module, "arithmetic", 256, 64, 2000, options, cpu, two);
+  std::printf("64 blocks on two threads: %.2f times as fast as on one\n",
+              one / two);
   return 0;
 }

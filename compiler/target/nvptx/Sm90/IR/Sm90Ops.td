@@ -227,6 +227,10 @@ def Sm90_HoldOp : Sm90_StageOp<"hold"> {
 }
 def Sm90_DropOp : Sm90_StageOp<"drop"> {
   let summary = "Consumer: this warp has finished reading a held stage.";
+  let description = [{
+    As a release; it stands behind the wait that retires the wgmma of the hold,
+    once for each held iteration.
+  }];
   let assemblyFormat = "$ring `[` $iteration `]` attr-dict `:` type($ring)";
 }
 

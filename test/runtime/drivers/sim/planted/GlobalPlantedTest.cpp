@@ -3,6 +3,8 @@
 // kernels and planted bugs.
 #include "test/runtime/drivers/sim/planted/Planted.h"
 
+#include <set>
+
 namespace hadal::sim::test {
 namespace {
 
@@ -36,7 +38,8 @@ struct Outcome {
 /// a[i] = i, b and the ticket zero; a launch before writes 1000 + i to a if
 /// |dependent|.
 Outcome runGlobal(const std::string &text, AsyncPolicy policy, uint64_t seed = 0,
-              bool dependent = false, unsigned grid = ctas) {
+                  bool dependent = false, unsigned grid = ctas,
+                  unsigned hostThreads = 1) {
   Memory memory(1 << 20);
   std::vector<uint32_t> a(words), zero(words);
   for (unsigned i = 0; i < words; ++i)
@@ -51,6 +54,7 @@ Outcome runGlobal(const std::string &text, AsyncPolicy policy, uint64_t seed = 0
   Options options;
   options.policy = policy;
   options.seed = seed;
+  options.threads = hostThreads;
   if (dependent) {
     Report first = launchText(
         globalText("  add.s64 %d0, %a, %i;\n  ld.global.b32 %r1, [%d0];\n"
@@ -280,6 +284,42 @@ POLL:
   @!%p1 bra POLL;
 )"),
               true);
+}
+
+TEST(PlantedGlobal, ThreadsOfTheHostChangeNothing) {
+  // Results are those of one thread, and the kinds and lines of the findings,
+  // in every order of the CTAs; a kernel with a ticket runs on one.
+  const std::string own = globalText("  add.s64 %d0, %b, %i;\n"
+                                     "  st.global.b32 [%d0], %r0;");
+  const std::string clash = globalText(
+      "  mul.wide.u32 %d0, %tid, 4; add.s64 %d0, %d0, %b;\n"
+      "  st.global.b32 [%d0], %tid; // store\n"
+      "  add.s64 %d1, %a, %i; add.s64 %d1, %d1, 65536;\n"
+      "  setp.lt.u32 %p1, %cta, 2; @%p1 ret;\n"
+      "  ld.global.b32 %r1, [%d1]; // outside");
+  for (uint64_t seed : {0, 3, 4})
+    for (unsigned threads : {2, 3, 9}) {
+      Outcome run = runGlobal(own, AsyncPolicy::eager, seed, true, ctas, threads);
+      EXPECT_TRUE(run.report.clean()) << run.report.toString();
+      for (unsigned i = 0; i < words; ++i)
+        EXPECT_EQ(run.b[i], i);
+      EXPECT_EQ(run.report.statistics.ctas, ctas);
+      run = runGlobal(ticketText(), AsyncPolicy::eager, seed, false, ctas,
+                      threads);
+      EXPECT_TRUE(run.report.clean()) << run.report.toString();
+      Outcome one = runGlobal(clash, AsyncPolicy::eager, seed),
+              many = runGlobal(clash, AsyncPolicy::eager, seed, false, ctas,
+                               threads);
+      EXPECT_TRUE(found(many.report, clash, FindingKind::race, "// store"));
+      auto places = [](const Report &report) {
+        std::set<std::pair<FindingKind, unsigned>> result;
+        for (const Finding &finding : report.findings)
+          result.emplace(finding.kind, finding.line);
+        return result;
+      };
+      EXPECT_EQ(places(one.report), places(many.report));
+      EXPECT_EQ(one.report.findings.size(), many.report.findings.size());
+    }
 }
 
 } // namespace
