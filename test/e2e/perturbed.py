@@ -19,11 +19,15 @@ DRAWS = 4
 
 class Perturbed(Oracle):
     """The oracle with an error of `error` times the row's root mean square, of
-    normal distribution, in everything that a linear layer or a norm returns."""
+    normal distribution, in everything that a linear layer or a norm returns and
+    in what attention stores of each head (its query, P, its output)."""
 
     def __init__(self, *args, error, seed, **kwargs):
         super().__init__(*args, **kwargs)
         self.error, self.random = error, np.random.default_rng(seed)
+        exact = self.store
+        # Of attention, per head; rows of other layers come from linear and norm.
+        self.store = lambda x: exact(self.disturb(x) if x.ndim == 3 else x)
 
     def disturb(self, x):
         size = np.sqrt((x * x).mean(-1, keepdims=True))
