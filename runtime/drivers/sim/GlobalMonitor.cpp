@@ -4,6 +4,7 @@
 
 #include "runtime/drivers/sim/Access.h"
 #include "runtime/drivers/sim/AsyncEngine.h"
+#include "runtime/drivers/sim/LaneRuns.h"
 
 namespace hadal::sim {
 
@@ -74,24 +75,13 @@ void GlobalMonitor::access(Exec &exec, uint32_t lanes,
       kind == AccessKind::atomic || kind == AccessKind::strongRead
           ? Strength::strong
           : Strength::weak;
-  // Lanes that touch neighbouring bytes are one access.
-  for (uint32_t rest = lanes; rest;) {
-    auto first = static_cast<unsigned>(std::countr_zero(rest));
-    rest &= rest - 1;
-    uint64_t begin = addresses[first], end = begin + bytes;
-    while (rest) {
-      auto lane = static_cast<unsigned>(std::countr_zero(rest));
-      if (addresses[lane] != end &&
-          !(addresses[lane] >= begin && addresses[lane] + bytes <= end))
-        break;
-      end = std::max(end, addresses[lane] + bytes);
-      rest &= rest - 1;
-    }
+  forEachRun(lanes, addresses, bytes, [&](unsigned first, uint64_t begin,
+                                          uint64_t end) {
     auto conflict =
         races.access(who, begin, end - begin, access, strength, exec.pc);
     if (conflict) [[unlikely]]
       report(exec.warp, exec.pc, 1u << first, access, false, *conflict);
-  }
+  });
 }
 
 void GlobalMonitor::asyncAccess(RaceDetector::Operation operation,

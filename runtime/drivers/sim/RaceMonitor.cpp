@@ -4,6 +4,7 @@
 
 #include "runtime/drivers/sim/AsyncEngine.h"
 #include "runtime/drivers/sim/Exec.h"
+#include "runtime/drivers/sim/LaneRuns.h"
 
 namespace hadal::sim {
 
@@ -73,19 +74,8 @@ void RaceMonitor::access(Exec &exec, uint32_t lanes, const uint32_t *addresses,
       races->repeats(agent(warp), lanes, addresses,
                      firstByte - SharedMemory::base, bytes, access, strength))
     return;
-  // Lanes that touch neighbouring bytes are one access.
-  for (uint32_t rest = lanes; rest;) {
-    unsigned first = static_cast<unsigned>(std::countr_zero(rest));
-    rest &= rest - 1;
-    uint32_t begin = addresses[first], end = begin + bytes;
-    while (rest) {
-      auto lane = static_cast<unsigned>(std::countr_zero(rest));
-      if (addresses[lane] != end &&
-          !(addresses[lane] >= begin && addresses[lane] + bytes <= end))
-        break;
-      end = std::max(end, addresses[lane] + bytes);
-      rest &= rest - 1;
-    }
+  forEachRun(lanes, addresses, bytes, [&](unsigned first, uint32_t begin,
+                                          uint32_t end) {
     auto conflict = races->warpAccess(agent(warp), flat(begin), end - begin,
                                       access, strength, exec.pc);
     if (conflict) [[unlikely]]
@@ -93,7 +83,7 @@ void RaceMonitor::access(Exec &exec, uint32_t lanes, const uint32_t *addresses,
     if (barriers && cta.engine->touchesBarrier(begin, end)) [[unlikely]]
       exec.report(FindingKind::mbarrierMisuse, 1u << first, begin,
                   "an ordinary access touches a live mbarrier");
-  }
+  });
 }
 
 void RaceMonitor::barrierArrive(unsigned warp, unsigned id) {

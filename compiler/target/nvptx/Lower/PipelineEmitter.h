@@ -112,6 +112,9 @@ private:
                                                   tile::ViewType type);
   Value loadScalesA(tile::LoadOp load, llvm::ArrayRef<Value> indices);
   Value loadScalesB(tile::LoadOp load, llvm::ArrayRef<Value> indices);
+  /// For each block of K that |load| spans from |k| on, one scale of each of
+  /// |lines|: pointers to the first scale of a row of the view.
+  Value loadScaleLines(tile::LoadOp load, llvm::ArrayRef<Value> lines, Value k);
 
   // PipelineStore.cpp
   mlir::LogicalResult emitStore(tile::StoreOp store);
@@ -160,8 +163,7 @@ private:
   bool feedsDot(tile::RowsOp rows) const;
   llvm::SmallVector<Value> tokensOfThread();
   Value tokenRows(tile::RowsOp rows);
-  Value loadScalesOfTokens(tile::LoadOp load, llvm::ArrayRef<Value> indices);
-  Value loadScalesOfBlocks(tile::LoadOp load, llvm::ArrayRef<Value> indices);
+  Value rowsOfBlocks(tile::LoadOp load, llvm::SmallVectorImpl<int64_t> &offsets);
   mlir::LogicalResult emitDotTransposed(tile::DotOp dot);
   mlir::LogicalResult emitDotScaledTransposed(tile::DotScaledOp dot);
   /// Issues weights . x^T over |k| elements from |kOffset|, one product per

@@ -335,75 +335,89 @@ PipelineEmitter::scaleColumns(LoadOp load, ViewType type) {
 
 Value PipelineEmitter::loadScales(LoadOp load, ArrayRef<Value> indices,
                                   bool ofA) {
-  if (transposed())
-    return ofA ? loadScalesOfTokens(load, indices)
-               : loadScalesOfBlocks(load, indices);
   return ofA ? loadScalesA(load, indices) : loadScalesB(load, indices);
+}
+
+Value PipelineEmitter::loadScaleLines(LoadOp load, ArrayRef<Value> lines,
+                                      Value k) {
+  sm90::AsmBuilder &b = *builder;
+  const ViewRef &view = *views.find(load.getView())->second;
+  auto [blocks, pitch] = scaleColumns(load, view.type);
+  Value first = b.udiv(k, b.i64(view.type.getScaleCols()));
+  SmallVector<Value> values(lines.size() * blocks);
+  for (auto [i, line] : llvm::enumerate(lines))
+    for (int64_t kb = 0; kb < blocks; ++kb) {
+      Value at = arith::MinUIOp::create(b, b.add(first, b.i64(kb)),
+                                        b.i64(pitch - 1));
+      values[kb * lines.size() + i] = loadGlobal(
+          b.getF32Type(), byteOffset(line, b.mul(at, b.i64(4))));
+    }
+  return b.pack(values, VectorType::get({static_cast<int64_t>(values.size())},
+                                        b.getF32Type()));
 }
 
 // Rows and columns are clamped: what lies beyond the extents multiplies zeros.
 Value PipelineEmitter::loadScalesA(LoadOp load, ArrayRef<Value> indices) {
   sm90::AsmBuilder &b = *builder;
   const ViewRef &view = *views.find(load.getView())->second;
-  auto [blocks, pitch] = scaleColumns(load, view.type);
-  auto type = cast<RankedTensorType>(load.getTile().getType());
-  Fragment rowLayout =
-      layoutOf(RankedTensorType::get({type.getDimSize(0), 1}, b.getF32Type()));
+  int64_t pitch = scaleColumns(load, view.type).second;
+  SmallVector<Value> rows;
+  if (transposed()) {
+    rows = tokensOfThread();
+  } else {
+    auto type = cast<RankedTensorType>(load.getTile().getType());
+    Fragment layout = layoutOf(
+        RankedTensorType::get({type.getDimSize(0), 1}, b.getF32Type()));
+    rows = {fragmentRow(layout, 0), fragmentRow(layout, 1)};
+  }
   Value extent = view.source ? view.source->extents[0] : view.extents[0];
-  Value first = b.udiv(indices.back(), b.i64(view.type.getScaleCols()));
-  SmallVector<Value> values(2 * blocks);
-  for (int64_t half = 0; half < 2; ++half) {
+  SmallVector<Value> lines;
+  for (auto [i, inTile] : llvm::enumerate(rows)) {
     Value row;
     if (view.source)
       row = arith::ExtSIOp::create(
           b, b.getI64Type(),
-          LLVM::ExtractElementOp::create(b, view.gatherRegs, b.i32(half)));
+          LLVM::ExtractElementOp::create(b, view.gatherRegs, b.i32(i)));
     else
       row = b.add(indices[0],
-                  arith::ExtUIOp::create(b, b.getI64Type(),
-                                         fragmentRow(rowLayout, half)));
+                  arith::ExtUIOp::create(b, b.getI64Type(), inTile));
     Value inside = b.cmp(arith::CmpIPredicate::ult, row, extent);
     row = arith::SelectOp::create(b, inside, row, b.i64(0));
-    Value base = byteOffset(view.scale, b.mul(row, b.i64(4 * pitch)));
-    for (int64_t kb = 0; kb < blocks; ++kb) {
-      Value at = arith::MinUIOp::create(b, b.add(first, b.i64(kb)),
-                                        b.i64(pitch - 1));
-      values[2 * kb + half] = loadGlobal(
-          b.getF32Type(), byteOffset(base, b.mul(at, b.i64(4))));
-    }
+    lines.push_back(byteOffset(view.scale, b.mul(row, b.i64(4 * pitch))));
   }
-  return b.pack(values, VectorType::get({2 * blocks}, b.getF32Type()));
+  return loadScaleLines(load, lines, indices.back());
 }
 
 Value PipelineEmitter::loadScalesB(LoadOp load, ArrayRef<Value> indices) {
   sm90::AsmBuilder &b = *builder;
   const ViewRef &view = *views.find(load.getView())->second;
-  auto [blocks, pitch] = scaleColumns(load, view.type);
+  int64_t pitch = scaleColumns(load, view.type).second;
   int64_t block = view.type.getScaleRows();
-  int64_t rows = cast<RankedTensorType>(load.getTile().getType()).getDimSize(0);
-  int64_t sr =
-      cast<RankedTensorType>(load.getScales().getType()).getDimSize(0);
-  int64_t step = sr == (rows + block - 1) / block ? block : rows / sr;
   int64_t n = view.type.getShape()[view.type.getRank() - 2];
   int64_t scaleRows = (n + block - 1) / block;
+  Value row0 = indices[indices.size() - 2];
+  SmallVector<int64_t> offsets;
+  if (transposed()) {
+    row0 = b.add(row0, rowsOfBlocks(load, offsets));
+  } else {
+    int64_t rows =
+        cast<RankedTensorType>(load.getTile().getType()).getDimSize(0);
+    int64_t sr =
+        cast<RankedTensorType>(load.getScales().getType()).getDimSize(0);
+    int64_t step = sr == (rows + block - 1) / block ? block : rows / sr;
+    for (int64_t i = 0; i < sr; ++i)
+      offsets.push_back(i * step);
+  }
   Value base = view.scale;
   if (indices.size() == 3)
     base = byteOffset(base, b.mul(indices[0], b.i64(4 * scaleRows * pitch)));
-  Value row0 = indices[indices.size() - 2];
-  Value first = b.udiv(indices.back(), b.i64(view.type.getScaleCols()));
-  SmallVector<Value> values(sr * blocks);
-  for (int64_t i = 0; i < sr; ++i) {
-    Value row = b.udiv(b.add(row0, b.i64(i * step)), b.i64(block));
+  SmallVector<Value> lines;
+  for (int64_t offset : offsets) {
+    Value row = b.udiv(b.add(row0, b.i64(offset)), b.i64(block));
     row = arith::MinUIOp::create(b, row, b.i64(scaleRows - 1));
-    Value line = byteOffset(base, b.mul(row, b.i64(4 * pitch)));
-    for (int64_t kb = 0; kb < blocks; ++kb) {
-      Value at = arith::MinUIOp::create(b, b.add(first, b.i64(kb)),
-                                        b.i64(pitch - 1));
-      values[kb * sr + i] = loadGlobal(
-          b.getF32Type(), byteOffset(line, b.mul(at, b.i64(4))));
-    }
+    lines.push_back(byteOffset(base, b.mul(row, b.i64(4 * pitch))));
   }
-  return b.pack(values, VectorType::get({sr * blocks}, b.getF32Type()));
+  return loadScaleLines(load, lines, indices.back());
 }
 
 } // namespace hadal::nvptx

@@ -233,77 +233,23 @@ Value PipelineEmitter::tokenRows(RowsOp rows) {
                                          b.getI32Type()));
 }
 
-/// One scale of each of this thread's tokens, for each block of K in turn.
-Value PipelineEmitter::loadScalesOfTokens(LoadOp load,
-                                          ArrayRef<Value> indices) {
+/// The first of this thread's rows of the weight in the tile, i64, and how far
+/// behind it those lie that have a scale of their own: one per block of 64 rows
+/// where such a block lies in one scale block, else two (rows g and g + 8 of the
+/// warp's 16).
+Value PipelineEmitter::rowsOfBlocks(LoadOp load,
+                                    SmallVectorImpl<int64_t> &offsets) {
   sm90::AsmBuilder &b = *builder;
-  const ViewRef &view = *views.find(load.getView())->second;
-  auto [blocks, pitch] = scaleColumns(load, view.type);
-  Value extent = view.source ? view.source->extents[0] : view.extents[0];
-  Value first = b.udiv(indices.back(), b.i64(view.type.getScaleCols()));
-  SmallVector<Value> tokens = tokensOfThread();
-  SmallVector<Value> values(tokens.size() * blocks);
-  for (auto [i, token] : llvm::enumerate(tokens)) {
-    Value row;
-    if (view.source)
-      row = arith::ExtSIOp::create(
-          b, b.getI64Type(),
-          LLVM::ExtractElementOp::create(b, view.gatherRegs, b.i32(i)));
-    else
-      row = b.add(indices[0],
-                  arith::ExtUIOp::create(b, b.getI64Type(), token));
-    Value inside = b.cmp(arith::CmpIPredicate::ult, row, extent);
-    row = arith::SelectOp::create(b, inside, row, b.i64(0));
-    Value base = byteOffset(view.scale, b.mul(row, b.i64(4 * pitch)));
-    for (int64_t kb = 0; kb < blocks; ++kb) {
-      Value at = arith::MinUIOp::create(b, b.add(first, b.i64(kb)),
-                                        b.i64(pitch - 1));
-      values[kb * tokens.size() + i] = loadGlobal(
-          b.getF32Type(), byteOffset(base, b.mul(at, b.i64(4))));
-    }
-  }
-  return b.pack(values, VectorType::get({static_cast<int64_t>(values.size())},
-                                        b.getF32Type()));
-}
-
-/// The scales of this thread's rows of the weight, for each block of K in turn:
-/// one per block of 64 rows where those lie in one scale block, else two (rows
-/// g and g + 8 of the warp's 16).
-Value PipelineEmitter::loadScalesOfBlocks(LoadOp load,
-                                          ArrayRef<Value> indices) {
-  sm90::AsmBuilder &b = *builder;
-  const ViewRef &view = *views.find(load.getView())->second;
-  auto [blocks, pitch] = scaleColumns(load, view.type);
-  int64_t block = view.type.getScaleRows();
-  int64_t n = view.type.getShape()[view.type.getRank() - 2];
-  int64_t scaleRows = (n + block - 1) / block;
-  bool whole = block % 64 == 0 &&
-               divisor(load.getIndices()[indices.size() - 2]) % 64 == 0;
-  int64_t halves = whole ? 1 : 2, perStep = transposedBlocks * halves;
-  Value base = view.scale;
-  if (indices.size() == 3)
-    base = byteOffset(base, b.mul(indices[0], b.i64(4 * scaleRows * pitch)));
-  Value row0 = indices[indices.size() - 2];
+  auto view = cast<ViewType>(load.getView().getType());
+  bool whole = view.getScaleRows() % 64 == 0 &&
+               divisor(*std::prev(load.getIndices().end(), 2)) % 64 == 0;
   Value start = b.mul(group, b.i32(64 * transposedBlocks));
   if (!whole)
     start = b.add(start, blockColumn);
-  row0 = b.add(row0, arith::ExtUIOp::create(b, b.getI64Type(), start));
-  Value first = b.udiv(indices.back(), b.i64(view.type.getScaleCols()));
-  SmallVector<Value> values(perStep * blocks);
-  for (int64_t i = 0; i < perStep; ++i) {
-    int64_t offset = 64 * (i / halves) + 8 * (i % halves);
-    Value row = b.udiv(b.add(row0, b.i64(offset)), b.i64(block));
-    row = arith::MinUIOp::create(b, row, b.i64(scaleRows - 1));
-    Value line = byteOffset(base, b.mul(row, b.i64(4 * pitch)));
-    for (int64_t kb = 0; kb < blocks; ++kb) {
-      Value at = arith::MinUIOp::create(b, b.add(first, b.i64(kb)),
-                                        b.i64(pitch - 1));
-      values[kb * perStep + i] = loadGlobal(
-          b.getF32Type(), byteOffset(line, b.mul(at, b.i64(4))));
-    }
-  }
-  return b.pack(values,
-                VectorType::get({perStep * blocks}, b.getF32Type()));
+  for (int64_t j = 0; j < transposedBlocks; ++j)
+    for (int64_t half = 0; half < (whole ? 1 : 2); ++half)
+      offsets.push_back(64 * j + 8 * half);
+  return arith::ExtUIOp::create(b, b.getI64Type(), start);
 }
 
 //===----------------------------------------------------------------------===//
