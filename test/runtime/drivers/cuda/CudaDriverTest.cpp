@@ -2,7 +2,6 @@
 // also on one whose device is the simulator, and on a real one, where there is
 // a GPU.
 #include <cstring>
-#include <dlfcn.h>
 #include <sys/mman.h>
 
 #include <gtest/gtest.h>
@@ -19,12 +18,8 @@ namespace {
 
 /// The fake's state; the library is opened once.
 FakeCuda &fake() {
-  static FakeCuda *state = [] {
-    void *handle = dlopen(HADAL_FAKE_CUDA, RTLD_NOW);
-    auto *get = reinterpret_cast<FakeCuda *(*)()>(dlsym(handle, "fakeCuda"));
-    return get();
-  }();
-  return *state;
+  static FakeCuda &state = openFakeCuda(HADAL_FAKE_CUDA);
+  return state;
 }
 
 /// Runs the toy kernels' machine code as if a GPU ran their PTX.

@@ -1,7 +1,5 @@
 // Times and rates of a GPU over a fake libcuda and a fake libcublasLt, in which
 // 0.25 ms lie between any two events.
-#include <dlfcn.h>
-
 #include <gtest/gtest.h>
 
 #include "runtime/drivers/cuda/CudaDriver.h"
@@ -20,12 +18,8 @@ using namespace hadal::cuda;
 namespace {
 
 FakeCuda &fake() {
-  static FakeCuda *state = [] {
-    void *handle = dlopen(HADAL_FAKE_CUDA, RTLD_NOW);
-    auto *get = reinterpret_cast<FakeCuda *(*)()>(dlsym(handle, "fakeCuda"));
-    return get();
-  }();
-  return *state;
+  static FakeCuda &state = openFakeCuda(HADAL_FAKE_CUDA);
+  return state;
 }
 
 class CudaTimerTest : public testing::Test {

@@ -2,6 +2,8 @@
 // when it is waited for, refuses what the real one refuses, and records calls.
 #pragma once
 
+#include <dlfcn.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -96,3 +98,10 @@ extern "C" hadal::cuda::FakeCuda *fakeCuda();
 extern "C" void fakeCudaReset();
 /// Called by cuInit where a library that contains the fake defines it.
 extern "C" void fakeCudaInstall() __attribute__((weak));
+
+/// The state of the fake in |library|, which is opened if nobody has.
+inline hadal::cuda::FakeCuda &openFakeCuda(const char *library) {
+  void *handle = dlopen(library, RTLD_NOW);
+  return *reinterpret_cast<hadal::cuda::FakeCuda *(*)()>(
+      dlsym(handle, "fakeCuda"))();
+}
