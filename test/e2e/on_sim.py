@@ -37,7 +37,7 @@ import metrics
 HERE = os.path.dirname(os.path.abspath(__file__))
 TINY = os.path.join(HERE, "../../models/tiny")
 TOKENS, NEAR, EQUAL = 32, 0.25, 7
-# Of golden/tiny.json, by the absorbed form's measured text.
+# Prompts of golden/tiny.json whose texts were measured to be equal to their end.
 LISTED = ("In the beginning", "The words of the wise", "Blessed are they that",
           "Now the sons of Judah were 12,")
 BATCH = 8

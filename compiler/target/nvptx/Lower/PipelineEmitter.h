@@ -126,7 +126,6 @@ private:
   // PipelineDots.cpp
   mlir::LogicalResult emitDot(tile::DotOp dot);
   mlir::LogicalResult emitDotScaled(tile::DotScaledOp dot);
-  /// Issues a . b over |k| elements from |kOffset| and waits for it.
   /// What one wgmma of this warpgroup multiplies: a from a tile or registers.
   struct Operands {
     Value aTile, aRegisters, b;
@@ -138,6 +137,7 @@ private:
                                        int64_t k, const Fragment &layout);
   /// In flight: to |acc| (an !sm90.acc; null: to zero) is added.
   Value issue(const Operands &operands, Value acc);
+  /// Issues a . b over |k| elements from |kOffset| and waits for it.
   mlir::FailureOr<Value> multiply(mlir::Operation *op, Value a, Value b,
                                   bool transposeB, int64_t kOffset, int64_t k,
                                   const Fragment &layout, Value acc);
