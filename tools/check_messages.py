@@ -14,7 +14,7 @@ import re
 import sys
 
 CHECKED = ["dialects", "passes", "frontend", "compiler/driver",
-           "compiler/artifact", "compiler/target/nvptx"]
+           "compiler/artifact", "compiler/codegen/nvptx"]
 
 # Messages that no test can cause, with the reason: most say that two parts of
 # the compiler disagree.

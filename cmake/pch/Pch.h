@@ -1,5 +1,5 @@
 // Headers that most of the compiler includes. NVVMDialect.h alone costs 9.5 s
-// and is kept out: only compiler/target/nvptx includes it.
+// and is kept out: only compiler/codegen/nvptx includes it.
 #pragma once
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"

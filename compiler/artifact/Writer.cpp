@@ -7,7 +7,7 @@
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/raw_ostream.h"
 #include "passes/Memory/KernelSlots.h"
-#include "runtime/artifact/ArtifactFile.h"
+#include "runtime/schemas/ArtifactFile.h"
 
 #include <list>
 #include <zstd.h>

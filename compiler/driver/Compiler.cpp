@@ -2,21 +2,21 @@
 
 #include "compiler/artifact/FileWriter.h"
 #include "compiler/artifact/Writer.h"
+#include "compiler/codegen/cpu/CpuKernels.h"
+#include "compiler/codegen/nvptx/Chip.h"
 #include "compiler/driver/MemoryReport.h"
 #include "compiler/driver/Register.h"
 #include "compiler/driver/Sm90Code.h"
-#include "compiler/target/cpu/CpuKernels.h"
-#include "compiler/target/nvptx/Chip.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "frontend/Import.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Timer.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Pass/PassManager.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
-#include "llvm/Support/Timer.h"
 
 using namespace mlir;
 

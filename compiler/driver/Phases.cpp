@@ -1,12 +1,12 @@
 #include "compiler/driver/Phases.h"
 
-#include "compiler/target/nvptx/Chip.h"
-#include "compiler/target/nvptx/Lower/KernelLowering.h"
+#include "compiler/codegen/nvptx/Chip.h"
+#include "compiler/codegen/nvptx/attention/KernelLowering.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "passes/Dsv3/Passes.h"
-#include "passes/LowerModel/Passes.h"
+#include "passes/Dsv3ToExec/Passes.h"
 #include "passes/Memory/Passes.h"
 
 using namespace mlir;

@@ -4,12 +4,12 @@
 
 #include <optional>
 
-#include "compiler/driver/CompileOptions.h"
-#include "mlir/IR/BuiltinOps.h"
-#include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/PassManager.h"
+#include "options/CompileOptions.h"
 
 namespace hadal {
 

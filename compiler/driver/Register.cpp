@@ -1,8 +1,9 @@
+#include "compiler/codegen/loops/TileToLoops.h"
+#include "compiler/codegen/nvptx/EmitPtx.h"
+#include "compiler/codegen/nvptx/Sm90/Convert/ConvertSm90.h"
+#include "compiler/codegen/nvptx/Sm90/IR/Sm90Dialect.h"
+#include "compiler/codegen/nvptx/attention/Fingerprint.h"
 #include "compiler/driver/Register.h"
-#include "compiler/target/nvptx/EmitPtx.h"
-#include "compiler/target/nvptx/Lower/Fingerprint.h"
-#include "compiler/target/nvptx/Sm90/Convert/ConvertSm90.h"
-#include "compiler/target/nvptx/Sm90/IR/Sm90Dialect.h"
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "dialects/Tile/IR/TileDialect.h"
@@ -12,8 +13,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "passes/Dsv3/Passes.h"
-#include "passes/Lower/TileToLoops.h"
-#include "passes/LowerModel/Passes.h"
+#include "passes/Dsv3ToExec/Passes.h"
 #include "passes/Memory/Passes.h"
 
 void hadal::registerAll(mlir::DialectRegistry &registry) {
@@ -22,7 +22,7 @@ void hadal::registerAll(mlir::DialectRegistry &registry) {
                   mlir::math::MathDialect, mlir::memref::MemRefDialect,
                   mlir::scf::SCFDialect>();
   registerDsv3Passes();
-  registerHadalLowerModelPasses();
+  registerHadalDsv3ToExecPasses();
   registerHadalMemoryPasses();
   registerLowerTilePasses();
   sm90::registerSm90Passes();

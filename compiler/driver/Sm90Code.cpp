@@ -1,8 +1,8 @@
 #include "compiler/driver/Sm90Code.h"
 
 #include "compiler/artifact/FileWriter.h"
-#include "compiler/target/nvptx/EmitPtx.h"
-#include "compiler/target/nvptx/Sm90/IR/Sm90Dialect.h"
+#include "compiler/codegen/nvptx/EmitPtx.h"
+#include "compiler/codegen/nvptx/Sm90/IR/Sm90Dialect.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "llvm/Support/FileSystem.h"

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "compiler/artifact/Writer.h"
-#include "compiler/target/nvptx/Sm90Module.h"
+#include "compiler/codegen/nvptx/Sm90Module.h"
 #include "frontend/ModelConfig.h"
 
 namespace hadal {

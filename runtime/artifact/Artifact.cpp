@@ -2,7 +2,7 @@
 
 #include <zstd.h>
 
-#include "runtime/artifact/ArtifactFile.h"
+#include "runtime/schemas/ArtifactFile.h"
 
 namespace hadal {
 

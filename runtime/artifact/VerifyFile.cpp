@@ -4,8 +4,8 @@
 
 #include <zstd.h>
 
-#include "runtime/artifact/ArtifactFile.h"
 #include "runtime/base/Checked.h"
+#include "runtime/schemas/ArtifactFile.h"
 
 namespace hadal::artifact {
 

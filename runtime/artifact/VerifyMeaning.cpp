@@ -5,10 +5,10 @@
 #include <string_view>
 #include <unordered_set>
 
-#include "runtime/artifact/ArtifactFile.h"
 #include "runtime/artifact/VerifySm90a.h"
 #include "runtime/base/Checked.h"
 #include "runtime/base/DType.h"
+#include "runtime/schemas/ArtifactFile.h"
 
 namespace hadal::artifact {
 

@@ -5,9 +5,9 @@
 
 #include <fmt/format.h>
 
-#include "runtime/artifact/ArtifactFile.h"
 #include "runtime/artifact/Verify.h"
 #include "runtime/base/Checked.h"
+#include "runtime/schemas/ArtifactFile.h"
 
 namespace hadal::artifact {
 

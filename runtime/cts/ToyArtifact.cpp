@@ -8,7 +8,7 @@
 #include <fstream>
 #include <memory>
 
-#include "runtime/artifact/ArtifactFile.h"
+#include "runtime/schemas/ArtifactFile.h"
 
 namespace hadal::toy {
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "runtime/artifact/ArtifactFile.h"
+#include "runtime/schemas/ArtifactFile.h"
 #include "runtime/session/Session.h"
 
 namespace hadal {

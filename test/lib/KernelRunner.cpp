@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "compiler/codegen/loops/TileToLoops.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/IR/LLVMContext.h"
@@ -17,7 +18,6 @@
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
-#include "passes/Lower/TileToLoops.h"
 
 using namespace mlir;
 

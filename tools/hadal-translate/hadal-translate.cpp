@@ -1,8 +1,8 @@
 // hadal-translate: a file of tile kernels to target code, for tests and reading.
 #include <cstdlib>
 
-#include "compiler/target/nvptx/Chip.h"
-#include "compiler/target/nvptx/EmitPtx.h"
+#include "compiler/codegen/nvptx/Chip.h"
+#include "compiler/codegen/nvptx/EmitPtx.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "runtime/device/Driver.h"
-#include "runtime/drivers/sim/Launch.h"
+#include "runtime/drivers/sim/machine/Launch.h"
 
 namespace hadal::sim {
 

@@ -2,10 +2,10 @@
 #include <filesystem>
 #include <functional>
 
+#include "compiler/codegen/nvptx/Chip.h"
 #include "compiler/driver/Compiler.h"
 #include "compiler/driver/Register.h"
 #include "compiler/driver/Sm90Code.h"
-#include "compiler/target/nvptx/Chip.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "mlir/IR/MLIRContext.h"

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "runtime/artifact/Artifact.h"
-#include "runtime/artifact/ArtifactFile.h"
 #include "runtime/cts/ToyArtifact.h"
+#include "runtime/schemas/ArtifactFile.h"
 
 using namespace hadal;
 

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "compiler/target/nvptx/Chip.h"
+#include "compiler/codegen/nvptx/Chip.h"
 #include "tools/hadal-bench/kernels/KernelCase.h"
 
 using namespace hadal;

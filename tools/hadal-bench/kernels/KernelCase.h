@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "compiler/kernels/KernelNames.h"
+#include "kernels/KernelNames.h"
 #include "tools/hadal-bench/kernels/Tensor.h"
 
 namespace hadal::bench {

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "compiler/kernels/KernelSpecs.h"
+#include "kernels/KernelSpecs.h"
 
 namespace hadal::reference {
 

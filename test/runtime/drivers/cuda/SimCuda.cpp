@@ -7,8 +7,8 @@
 
 #include <fmt/format.h>
 
-#include "runtime/drivers/sim/Launch.h"
 #include "runtime/drivers/sim/SimDriver.h"
+#include "runtime/drivers/sim/machine/Launch.h"
 #include "runtime/drivers/sim/semantics/TensorMap.h"
 #include "test/runtime/drivers/cuda/FakeCuda.h"
 

@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/drivers/sim/Launch.h"
+#include "runtime/drivers/sim/machine/Launch.h"
 
 namespace hadal::sim::test {
 

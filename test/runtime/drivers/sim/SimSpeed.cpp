@@ -7,7 +7,7 @@
 #include <ctime>
 #include <string>
 
-#include "runtime/drivers/sim/Launch.h"
+#include "runtime/drivers/sim/machine/Launch.h"
 
 using namespace hadal;
 using namespace hadal::sim;

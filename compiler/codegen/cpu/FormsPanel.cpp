@@ -1,0 +1,255 @@
+// panel: 32 weight rows x 128 of K are decoded once into L1, then multiplied
+// with every packed column in register tiles. The same loops serve tile.dot.
+#include "compiler/codegen/cpu/FormBuilder.h"
+
+using namespace mlir;
+
+namespace hadal::cpu {
+
+namespace {
+enum PanelArg {
+  kPacked, kScales, kMPad, kW, kWStride, kSw, kSwStride, kRowInBlock,
+  kScaleRows, kN, kK, kY, kYRowStride, kYColStride, kM, kAccumulate, kWork
+};
+/// How many blocks ahead of the decoded one to prefetch: into L2, since rows
+/// that lie a power of two apart would evict each other from L1.
+constexpr int64_t kBlocksAhead = 2;
+/// Packed columns of one chunk of K: they stay in a core's L2 (1 MiB) beside
+/// the accumulators while all weight rows pass.
+constexpr int64_t kChunkBytes = 384 << 10;
+} // namespace
+
+void FormBuilder::emitPanel() {
+  loadTables(key.w);
+  Panel p;
+  int64_t offset = 0;
+  auto area = [&](int64_t bytes) {
+    Value start = at(arg(kWork), offset);
+    offset += bytes;
+    return start;
+  };
+  p.tile = area(kPanelRows * kBlock * 4);
+  p.scaleTile = area(kPanelRows * 4);
+  p.scalePtrs = area(kPanelRows * 8);
+  p.acc = area(0);
+  p.stage = stackBytes(kBlock * 4);
+  p.mPad = arg(kMPad);
+  p.accStride = mul(p.mPad, 4);
+  // Chunks of K, ascending: every accumulator adds its blocks in order.
+  Value blocks = blocksOf(arg(kK));
+  Value blockBytes = mul(p.mPad, kBlock * factorBytes);
+  Value chunk = arith::MaxSIOp::create(b, udiv(i64(kChunkBytes), blockBytes),
+                                       i64(1));
+  Value chunks = udiv(sub(add(blocks, chunk), i64(1)), chunk);
+  loop(i64(0), chunks, 1, [&](Value index) {
+    p.firstBlock = mul(index, chunk);
+    p.endBlock = min(add(p.firstBlock, chunk), blocks);
+    loop(i64(0), arg(kN), kPanelRows, [&](Value first) {
+      Panel group = p;
+      group.acc = at(p.acc, mul(first, p.accStride));
+      panelGroup(group, first, min(sub(arg(kN), first), i64(kPanelRows)));
+    });
+  });
+  LLVM::ReturnOp::create(b, ValueRange{});
+}
+
+void FormBuilder::panelGroup(const Panel &p, Value first, Value count) {
+  Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::eq,
+                                        p.firstBlock, i64(0));
+  when(isFirst, [&] {
+    Value zero = splatF(0);
+    loop(i64(0), mul(count, p.accStride), lanes * 4,
+         [&](Value i) { store(zero, at(p.acc, i), 4); });
+  });
+  if (key.w == Elt::fp8)
+    loop(i64(0), count, 1, [&](Value r) {
+      Value row = add(arg(kRowInBlock), add(first, r));
+      Value block = udiv(row, arg(kScaleRows));
+      store(at(arg(kSw), mul(mul(block, arg(kSwStride)), 4)),
+            at(p.scalePtrs, mul(r, 8)), 8);
+    });
+  loop(p.firstBlock, p.endBlock, 1, [&](Value kb) {
+    Value rest = sub(arg(kK), mul(kb, kBlock));
+    panelDecode(p, first, count, kb, rest);
+    // Words of K in this block, in whole units of 64 elements.
+    Value units = arith::ShRUIOp::create(
+        b, add(min(rest, i64(kBlock)), i64(63)), i64(6));
+    panelMultiply(p, count, kb, mul(units, 16 * factorBytes));
+  });
+  Value isLast = arith::CmpIOp::create(b, arith::CmpIPredicate::sge,
+                                       mul(p.endBlock, kBlock), arg(kK));
+  when(isLast, [&] { panelStore(p, first, count); });
+}
+
+void FormBuilder::panelDecode(const Panel &p, Value first, Value count,
+                              Value kb, Value rest) {
+  int64_t size = bytesOf(key.w);
+  Type ptr = LLVM::LLVMPointerType::get(b.getContext());
+  Value isTail =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::slt, rest, i64(kBlock));
+  Value start = at(arg(kW), mul(kb, kBlock * size));
+  // Two blocks on in this row, or at the chunk's end the same of the next
+  // group's rows.
+  Value ahead = add(kb, i64(kBlocksAhead));
+  Value stays = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, ahead,
+                                      p.endBlock);
+  Value back = sub(p.firstBlock, p.endBlock);
+  Value distance = arith::SelectOp::create(
+      b, stays, i64(kBlocksAhead * kBlock * size),
+      add(mul(add(back, i64(kBlocksAhead)), kBlock * size),
+          mul(arg(kWStride), kPanelRows)));
+  loop(i64(0), count, 1, [&](Value r) {
+    Value source = at(start, mul(add(first, r), arg(kWStride)));
+    for (int64_t line = 0; line < 2 * size; ++line)
+      prefetch(at(source, add(distance, i64(64 * line))), /*locality=*/2);
+    when(isTail, [&] { stageTail(key.w, source, rest, p.stage); });
+    source = arith::SelectOp::create(b, isTail, p.stage, source);
+    Value out = at(p.tile, mul(r, tileRowBytes()));
+    int64_t offset = 0;
+    for (int64_t unit = 0; unit < 2; ++unit)
+      for (Value v : decodeUnit(key.w, at(source, unit * 64 * size))) {
+        store(v, at(out, offset), 4);
+        offset += lanes * 4;
+      }
+    if (key.w == Elt::fp8) {
+      Value row = load(ptr, at(p.scalePtrs, mul(r, 8)), 8);
+      store(load(b.getF32Type(), at(row, mul(kb, 4))),
+            at(p.scaleTile, mul(r, 4)), 4);
+    }
+  });
+}
+
+void FormBuilder::panelMultiply(const Panel &p, Value count, Value kb,
+                                Value words) {
+  // Accumulators: 16 of 32 registers, or 8 of 16. A column pad of 16 is two
+  // vectors of 8 lanes, so only 16 lanes have an odd vector left.
+  int64_t wide = 2 * lanes;
+  Value wideEnd = arith::AndIOp::create(b, p.mPad, i64(-wide));
+  int64_t rows = lanes == 16 ? 8 : 4;
+  loop(i64(0), wideEnd, wide, [&](Value col) {
+    loop(i64(0), count, rows, [&](Value row) {
+      panelTile(p, rows, 2, kb, words, row, col);
+    });
+  });
+  if (lanes == 16)
+    loop(wideEnd, p.mPad, 16, [&](Value col) {
+      loop(i64(0), count, 16, [&](Value row) {
+        panelTile(p, 16, 1, kb, words, row, col);
+      });
+    });
+}
+
+void FormBuilder::panelTile(const Panel &p, int64_t rows, int64_t cols,
+                            Value kb, Value words, Value row, Value col) {
+  Value a = at(p.tile, mul(row, tileRowBytes()));
+  Value packed = at(arg(kPacked), packedWord(p.mPad, col, kb));
+  Values state(rows * cols, splatF(0));
+  state.push_back(a);
+  state.push_back(packed);
+  constexpr int64_t unroll = 2;
+  state = loop(i64(0), words, unroll, state, [&](Value, ValueRange in) {
+    Values sums(in.begin(), in.end());
+    Value aPtr = sums[rows * cols], bPtr = sums[rows * cols + 1];
+    for (int64_t step = 0; step < unroll; ++step) {
+      Values columns;
+      for (int64_t c = 0; c < cols; ++c)
+        columns.push_back(load(factorVec(), at(bPtr, c * lanes * 4)));
+      for (int64_t r = 0; r < rows; ++r) {
+        Value factor =
+            broadcastFactor(at(aPtr, r * tileRowBytes() + step * 4));
+        for (int64_t c = 0; c < cols; ++c)
+          sums[r * cols + c] = mac(sums[r * cols + c], factor, columns[c]);
+      }
+      bPtr = at(bPtr, cols * lanes * 4);
+    }
+    sums[rows * cols] = at(aPtr, unroll * 4);
+    sums[rows * cols + 1] = bPtr;
+    return sums;
+  });
+  Value acc = at(p.acc, add(mul(row, p.accStride), mul(col, 4)));
+  Value scales;
+  if (key.w == Elt::fp8 && key.x == Elt::fp8)
+    scales = at(arg(kScales), mul(add(mul(kb, p.mPad), col), 4));
+  for (int64_t r = 0; r < rows; ++r) {
+    Value weightScale;
+    if (key.w == Elt::fp8)
+      weightScale = broadcast(load(
+          b.getF32Type(), at(p.scaleTile, mul(add(row, i64(r)), 4)), 4));
+    for (int64_t c = 0; c < cols; ++c) {
+      Value place = at(acc, c * lanes * 4);
+      Value sum = state[r * cols + c], old = load(f32Vec(), place, 4);
+      if (!weightScale) {
+        store(addf(old, sum), place, 4);
+        continue;
+      }
+      Value scale = weightScale;
+      if (scales)
+        scale = mulf(load(f32Vec(), at(scales, c * lanes * 4)), scale);
+      store(fma(sum, scale, old), place, 4);
+    }
+    acc = at(acc, p.accStride);
+  }
+}
+
+void FormBuilder::panelStore(const Panel &p, Value first, Value count) {
+  // Squares of lanes x lanes as vectors, transposed where neighbours of y are
+  // neighbours of w; what is left over one by one.
+  Value m = arg(kM), one = i64(1);
+  auto equals = [&](Value a, Value c) -> Value {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::eq, a, c);
+  };
+  auto fits = [&](Value start, Value extent) -> Value {
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::sle,
+                                 add(start, i64(lanes)), extent);
+  };
+  Value accumulate = arith::CmpIOp::create(b, arith::CmpIPredicate::ne,
+                                           arg(kAccumulate), i64(0));
+  Value byRows = equals(arg(kYRowStride), one);
+  Value byCols = equals(arg(kYColStride), one);
+  Value isVector = arith::OrIOp::create(b, byRows, byCols);
+  Value rowBytes = mul(arg(kYRowStride), 4), colBytes = mul(arg(kYColStride), 4);
+  Value y = at(arg(kY), mul(first, rowBytes));
+  auto put = [&](Type type, Value sum, Value place) {
+    Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+    Value old = load(type, place, 4);
+    sum = addf(arith::SelectOp::create(b, accumulate, old, zero), sum);
+    store(sum, place, 4);
+  };
+  loop(i64(0), count, lanes, [&](Value r0) {
+    loop(i64(0), m, lanes, [&](Value j0) {
+      Value from = at(p.acc, add(mul(r0, p.accStride), mul(j0, 4)));
+      Value to = at(y, add(mul(r0, rowBytes), mul(j0, colBytes)));
+      Value whole = arith::AndIOp::create(
+          b, isVector,
+          arith::AndIOp::create(b, fits(r0, count), fits(j0, m)));
+      auto square = scf::IfOp::create(b, whole, /*withElseRegion=*/true);
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToStart(square.thenBlock());
+      Values rows;
+      for (int64_t r = 0; r < lanes; ++r)
+        rows.push_back(load(f32Vec(), at(from, mul(p.accStride, r)), 4));
+      auto direction = scf::IfOp::create(b, byCols, /*withElseRegion=*/true);
+      {
+        OpBuilder::InsertionGuard inner(b);
+        b.setInsertionPointToStart(direction.thenBlock());
+        for (int64_t r = 0; r < lanes; ++r)
+          put(f32Vec(), rows[r], at(to, mul(rowBytes, r)));
+        b.setInsertionPointToStart(direction.elseBlock());
+        transpose(rows);
+        for (int64_t j = 0; j < lanes; ++j)
+          put(f32Vec(), rows[j], at(to, mul(colBytes, j)));
+      }
+      b.setInsertionPointToStart(square.elseBlock());
+      loop(i64(0), min(sub(count, r0), i64(lanes)), 1, [&](Value r) {
+        loop(i64(0), min(sub(m, j0), i64(lanes)), 1, [&](Value j) {
+          Value sum = load(b.getF32Type(),
+                           at(from, add(mul(r, p.accStride), mul(j, 4))), 4);
+          put(b.getF32Type(), sum,
+              at(to, add(mul(r, rowBytes), mul(j, colBytes))));
+        });
+      });
+    });
+  });
+}
+
+} // namespace hadal::cpu

@@ -1,0 +1,45 @@
+// The sm90 dialect: one CTA's code, per thread, between tile and llvm.
+#pragma once
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Pass/Pass.h"
+
+#include "compiler/codegen/nvptx/Sm90/IR/Sm90Dialect.h.inc"
+#include "compiler/codegen/nvptx/Sm90/IR/Sm90Enums.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "compiler/codegen/nvptx/Sm90/IR/Sm90Attrs.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "compiler/codegen/nvptx/Sm90/IR/Sm90Types.h.inc"
+#define GET_OP_CLASSES
+#include "compiler/codegen/nvptx/Sm90/IR/Sm90Ops.h.inc"
+
+namespace hadal::sm90 {
+
+/// Shared memory of one CTA on sm_90, in bytes.
+inline constexpr int64_t kMaxSharedBytes = 232448;
+/// Accumulator registers that may be live at once in a thread (hopper-mlir 2.3,
+/// rule 5): more spill.
+inline constexpr int64_t kMaxAccumulatorRegisters = 200;
+
+/// The pass --hadal-verify-sm90: what one op's verifier cannot see. Every
+/// acquire has its commit and every await its release on every path; no in-flight
+/// accumulator crosses a back-edge beside a reader; live accumulators fit;
+/// shared memory fits; generic writes of a tile are fenced before TMA or wgmma
+/// reads it.
+std::unique_ptr<mlir::Pass> createVerifySm90Pass();
+mlir::LogicalResult verifySm90(KernelOp kernel);
+void registerSm90Passes();
+
+} // namespace hadal::sm90

@@ -1,0 +1,89 @@
+#include "compiler/codegen/nvptx/Sm90Kernels.h"
+
+#include "compiler/codegen/nvptx/Chip.h"
+#include "compiler/codegen/nvptx/EmitPtx.h"
+#include "compiler/codegen/nvptx/pipeline/Pipeline.h"
+#include "compiler/codegen/nvptx/simt/Simt.h"
+
+using namespace mlir;
+
+namespace hadal::nvptx {
+namespace {
+
+TensorMapInfo toInfo(sm90::MapAttr map) {
+  TensorMapInfo info;
+  info.slot = map.getSlot();
+  info.swizzle = map.getSwizzle();
+  info.dataType = map.getElementType().isBF16() ? TensorMapInfo::DataType::bf16
+                  : map.getElementType().isF32()
+                      ? TensorMapInfo::DataType::f32
+                      : TensorMapInfo::DataType::u8;
+  for (auto [extent, stride, box] :
+       llvm::zip(map.getExtents(), map.getStrides(), map.getBox())) {
+    TensorMapDim dim;
+    dim.extent = extent < 0 ? -1 : extent;
+    dim.extentSlot = extent < 0 ? -1 - extent : 0;
+    dim.strideBytes = stride;
+    dim.box = box;
+    info.dims.push_back(dim);
+  }
+  return info;
+}
+
+/// Lowers |kernel| by the warp-specialised pipeline into |module|.
+LogicalResult lowerContraction(tile::KernelOp kernel, const Chip &chip,
+                               OpBuilder &builder, Sm90Kernel &result) {
+  FailureOr<sm90::KernelOp> lowered = lowerPipeline(kernel, chip, builder);
+  if (failed(lowered))
+    return failure();
+  result.threads = lowered->getThreads();
+  result.ctasPerItem = lowered->getCtasPerItem();
+  result.persistent = lowered->getPersistent();
+  result.workspaceFixed = lowered->getWorkspaceFixed();
+  result.workspacePerItem = lowered->getWorkspacePerItem();
+  for (auto map : lowered->getTensorMaps().getAsRange<sm90::MapAttr>())
+    result.tensorMaps.push_back(toInfo(map));
+  return success();
+}
+
+LogicalResult lowerElementwise(tile::KernelOp kernel, OpBuilder &builder,
+                               Sm90Kernel &result) {
+  if (failed(refuseSwap(kernel, kNoContraction)))
+    return failure();
+  FailureOr<SimtFunction> lowered = lowerSimt(kernel, builder);
+  if (failed(lowered))
+    return failure();
+  result.threads = lowered->threads;
+  lowered->func->setAttr("hadal.shared_bytes",
+                         builder.getI64IntegerAttr(lowered->sharedBytes));
+  return success();
+}
+
+} // namespace
+
+FailureOr<Sm90Kernel> compileKernel(tile::KernelOp kernel, const Chip &chip) {
+  MLIRContext *context = kernel.getContext();
+  context->loadDialect<sm90::Sm90Dialect, LLVM::LLVMDialect,
+                       vector::VectorDialect>();
+  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
+  OpBuilder builder(context);
+  builder.setInsertionPointToEnd(module->getBody());
+  Sm90Kernel result;
+  result.name = kernel.getSymName().str();
+  if (failed(isSimtKernel(kernel)
+                 ? lowerElementwise(kernel, builder, result)
+                 : lowerContraction(kernel, chip, builder, result)))
+    return failure();
+  FailureOr<std::string> ptx = emitPtx(*module);
+  if (failed(ptx))
+    return failure();
+  auto func = *module->getOps<LLVM::LLVMFuncOp>().begin();
+  result.sharedBytes =
+      func->getAttrOfType<IntegerAttr>("hadal.shared_bytes").getInt();
+  result.ptx = std::move(*ptx);
+  result.ptxIsa = kPtxIsa;
+  result.driverMinimum = kPtxDriverMinimum;
+  return result;
+}
+
+} // namespace hadal::nvptx

@@ -1,0 +1,54 @@
+// Lowerings written for one kernel, beside the generic ones.
+#pragma once
+
+#include "compiler/codegen/nvptx/Sm90/IR/Sm90Dialect.h"
+#include "dialects/Tile/IR/TileDialect.h"
+
+namespace hadal::nvptx {
+
+struct Chip;
+
+/// A lowering of the kernels of one builder (kernels). It was written
+/// for their tile form: match compares the form's fingerprint, so that a form
+/// that was edited since is refused instead of being compiled to what it was.
+class KernelLowering {
+public:
+  virtual ~KernelLowering() = default;
+
+  /// The builder's name: what its kernels' names start with ("mla_decode").
+  virtual llvm::StringRef getName() const = 0;
+  /// Empty if emit serves |kernel| on |chip|, else the reason why not.
+  virtual std::string match(tile::KernelOp kernel, const Chip &chip) const = 0;
+  /// Appends the sm90.kernel of a matching |kernel| to |builder|'s insertion
+  /// point; |kernel| is not changed.
+  virtual mlir::FailureOr<sm90::KernelOp>
+  emit(tile::KernelOp kernel, const Chip &chip,
+       mlir::OpBuilder &builder) const = 0;
+
+protected:
+  /// Empty if |kernel|'s first view holds bf16.
+  static std::string matchActivations(tile::KernelOp kernel);
+  /// Empty if |kernel|'s fingerprint is one of |known|.
+  static std::string matchFingerprint(tile::KernelOp kernel,
+                                      llvm::ArrayRef<uint64_t> known);
+};
+
+/// The lowering registered for |kernel|'s name; null: it goes the generic way.
+const KernelLowering *findKernelLowering(tile::KernelOp kernel);
+
+/// Lowers |kernel| with |lowering|, or reports at it why that refuses.
+mlir::FailureOr<sm90::KernelOp> lowerSpecialised(const KernelLowering &lowering,
+                                                 tile::KernelOp kernel,
+                                                 const Chip &chip,
+                                                 mlir::OpBuilder &builder);
+
+/// Limits of mla_prefill, which the choice of attention's form goes by: most
+/// query rows of a tile, for each of which the keys are expanded; most non-rotary
+/// or value columns of a head.
+inline constexpr int64_t kPrefillQueryTile = 256, kPrefillHeadColumns = 128;
+
+/// The registered lowerings.
+const KernelLowering &mlaDecodeLowering();
+const KernelLowering &mlaPrefillLowering();
+
+} // namespace hadal::nvptx

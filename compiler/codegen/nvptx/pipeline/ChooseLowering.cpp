@@ -1,0 +1,25 @@
+#include "compiler/codegen/nvptx/pipeline/Pipeline.h"
+
+#include "compiler/codegen/nvptx/attention/KernelLowering.h"
+#include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
+
+namespace hadal::nvptx {
+
+mlir::FailureOr<sm90::KernelOp> lowerPipeline(tile::KernelOp kernel,
+                                              const Chip &chip,
+                                              mlir::OpBuilder &builder) {
+  mlir::OpBuilder::InsertionGuard guard(builder);
+  if (const KernelLowering *special = findKernelLowering(kernel)) {
+    if (mlir::failed(refuseSwap(kernel, "the lowering of this kernel is written "
+                                        "for one order of operands")))
+      return mlir::failure();
+    return lowerSpecialised(*special, kernel, chip, builder);
+  }
+  mlir::FailureOr<sm90::KernelOp> lowered =
+      PipelineEmitter(kernel, chip).emit(builder);
+  if (mlir::failed(lowered))
+    return mlir::failure();
+  return lowered;
+}
+
+} // namespace hadal::nvptx

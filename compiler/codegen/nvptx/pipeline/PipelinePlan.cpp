@@ -1,0 +1,250 @@
+// What goes through shared memory, in which rings, and how many stages fit.
+#include "compiler/codegen/nvptx/pipeline/Pipeline.h"
+#include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
+
+#include <numeric>
+
+using namespace mlir;
+
+namespace hadal::nvptx {
+
+using namespace hadal::tile;
+
+/// The most stages that a ring is given: beyond these nothing is hidden. A step
+/// of few rows is mostly weight, 16 KiB: where few CTAs share the memory's
+/// bandwidth, each keeps more of it in flight.
+static constexpr int64_t kMaxStages = 6, kMaxStagesTransposed = 10;
+/// Shared memory of an SM, and what each CTA takes of it for the system.
+static constexpr int64_t kSharedOfSm = 228 << 10, kSystemShared = 1 << 10;
+/// Left for barriers, alignment and small buffers.
+static constexpr int64_t kReservedShared = 4096;
+
+/// The load behind a dot operand, through slices; null if there is none.
+static LoadOp loadOf(Value operand) {
+  while (auto slice = operand.getDefiningOp<SliceOp>())
+    operand = slice.getSource();
+  return operand.getDefiningOp<LoadOp>();
+}
+
+LogicalResult PipelineEmitter::planOperand(Operation *op, Value operand,
+                                           bool isB, int64_t rowTile) {
+  LoadOp load = loadOf(operand);
+  if (!load) {
+    if (!isB)
+      return success(); // registers
+    return op->emitOpError("has no sm_90a lowering: operand b is not a loaded "
+                           "tile; wgmma reads b from shared memory");
+  }
+  auto type = cast<RankedTensorType>(load.getTile().getType());
+  Type element = type.getElementType();
+  if (!element.isBF16() && !isa<Float8E4M3FNType>(element))
+    return op->emitOpError("has no sm_90a lowering for operands of ")
+           << element << ": wgmma multiplies bf16 or f8E4M3FN";
+  if (type.getRank() != 2 || type.getDimSize(1) % 8 != 0)
+    return load.emitOpError("has no sm_90a lowering: an operand of wgmma has "
+                            "two dimensions and a multiple of 8 columns");
+  auto view = cast<ViewType>(load.getView().getType());
+  if (rowPitchBytes(view) == 0 || rowPitchBytes(view) % 16 != 0)
+    return load.emitOpError("has no sm_90a lowering: TMA needs rows of a "
+                            "multiple of 16 bytes");
+  int64_t &rows = roundedRows[load];
+  rows = std::max(rows, (type.getDimSize(0) + 7) / 8 * 8);
+  if (!isB)
+    rows = std::max(rows, rowTile);
+  if (rows > 256)
+    return load.emitOpError("has no sm_90a lowering: a box of ")
+           << rows << " rows; TMA takes 256";
+  sharedLoads.insert(load);
+  return success();
+}
+
+sm90::TileType PipelineEmitter::tileTypeOf(LoadOp load) const {
+  auto type = cast<RankedTensorType>(load.getTile().getType());
+  return sm90::TileType::get(roundedRows.lookup(load), type.getDimSize(1),
+                             type.getElementType());
+}
+
+/// Rows of a tile are rows of wgmma: how many warpgroups, and which loads.
+LogicalResult PipelineEmitter::planRows() {
+  // Tiles of more than 64 rows, or results too wide for one warpgroup's
+  // registers, take two.
+  WalkResult walk = kernel.walk([&](Operation *op) {
+    Value acc;
+    if (auto dot = dyn_cast<DotOp>(op))
+      acc = dot.getAcc();
+    else if (auto dot = dyn_cast<DotScaledOp>(op))
+      acc = dot.getAcc();
+    else
+      return WalkResult::advance();
+    auto type = cast<RankedTensorType>(acc.getType());
+    if (type.getDimSize(0) > 128) {
+      op->emitOpError("has no sm_90a lowering for ")
+          << type.getDimSize(0) << " rows; two warpgroups hold 128";
+      return WalkResult::interrupt();
+    }
+    tileRows = std::max(tileRows, type.getDimSize(0));
+    if (type.getDimSize(0) > 64 || type.getDimSize(1) > 256)
+      warpgroups = 2;
+    return WalkResult::advance();
+  });
+  if (walk.wasInterrupted())
+    return failure();
+  // The states of one fold beside a product that is being promoted: where they
+  // exceed a thread's registers, two warpgroups take half of the columns each.
+  kernel.walk([&](FoldOp fold) {
+    int64_t registers = 0;
+    bool scaled = false;
+    for (DotScaledOp dot : fold.getBody().getOps<DotScaledOp>()) {
+      auto type = cast<RankedTensorType>(dot.getAcc().getType());
+      registers += type.getDimSize(1) / 2;
+      scaled |= type.getDimSize(0) <= 64;
+    }
+    if (scaled && registers >= 128) {
+      warpgroups = 2;
+      splitColumns = 128;
+    }
+  });
+  walk = kernel.walk([&](Operation *op) {
+    Value a, b, acc;
+    if (auto dot = dyn_cast<DotOp>(op)) {
+      if (dot.getTa()) {
+        op->emitOpError("has no sm_90a lowering for a transposed a");
+        return WalkResult::interrupt();
+      }
+      a = dot.getA(), b = dot.getB(), acc = dot.getAcc();
+    } else if (auto dot = dyn_cast<DotScaledOp>(op)) {
+      if (!dot.getSa()) {
+        op->emitOpError("has no sm_90a lowering without scales of a (W8A16); "
+                        "compile with --fp8=w8a8");
+        return WalkResult::interrupt();
+      }
+      a = dot.getA(), b = dot.getB(), acc = dot.getAcc();
+    } else {
+      return WalkResult::advance();
+    }
+    int64_t rows = cast<RankedTensorType>(acc.getType()).getDimSize(0);
+    if (failed(planOperand(op, a, false, rows > 64 ? 128 : 64)) ||
+        failed(planOperand(op, b, true, 0)))
+      return WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  if (walk.wasInterrupted())
+    return failure();
+  columnParts = warpgroups;
+  return success();
+}
+
+LogicalResult PipelineEmitter::plan() {
+  FailureOr<bool> swaps = swapsOperands(kernel);
+  if (failed(swaps) || failed(*swaps ? planTransposed() : planRows()))
+    return failure();
+  kernel.walk([&](LoadOp load) {
+    if (!sharedLoads.contains(load))
+      return;
+    Block *block = load->getBlock();
+    RingPlan *plan = nullptr;
+    for (auto &ring : rings)
+      if (ring->block == block)
+        plan = ring.get();
+    if (!plan) {
+      plan = rings.emplace_back(std::make_unique<RingPlan>()).get();
+      plan->block = block;
+    }
+    plan->loads.push_back(load);
+    plan->stageBytes += tileTypeOf(load).getBytes();
+  });
+  int64_t fixed = kReservedShared, folds = 0, maxStages = kMaxStages;
+  int64_t shared = ctasPerSm == 1 ? sm90::kMaxSharedBytes
+                                  : kSharedOfSm / ctasPerSm - kSystemShared;
+  if (transposed()) {
+    fixed += stagingBytes();
+    maxStages = kMaxStagesTransposed;
+  }
+  for (auto &ring : rings) {
+    if (isa<FoldOp>(ring->block->getParentOp()))
+      ++folds;
+    else
+      fixed += ring->stageBytes + 1024;
+    llvm::DenseSet<Value> tilesOfRing;
+    for (LoadOp load : ring->loads)
+      tilesOfRing.insert(load.getTile());
+    for (Operation &op : *ring->block) {
+      WalkResult uses = op.walk([&](Operation *inner) {
+        for (Value operand : inner->getOperands())
+          if (tilesOfRing.contains(operand)) {
+            if (auto slice = dyn_cast<SliceOp>(inner))
+              tilesOfRing.insert(slice.getResult());
+            return WalkResult::interrupt();
+          }
+        return WalkResult::advance();
+      });
+      if (uses.wasInterrupted())
+        ring->lastUse = &op;
+    }
+  }
+  for (auto &ring : rings) {
+    auto fold = dyn_cast<FoldOp>(ring->block->getParentOp());
+    if (!fold)
+      continue;
+    int64_t room = (shared - fixed) / folds;
+    ring->stages =
+        std::min(maxStages, room / (ring->stageBytes + 16 + 1024 / maxStages));
+    auto lo = fold.getLo().getDefiningOp<arith::ConstantIndexOp>();
+    auto hi = fold.getHi().getDefiningOp<arith::ConstantIndexOp>();
+    if (lo && hi)
+      ring->stages = std::min<int64_t>(
+          ring->stages,
+          std::max<int64_t>(1, (hi.value() - lo.value() + fold.getStep() - 1) /
+                                   fold.getStep()));
+    if (ring->stages < 1)
+      return fold.emitOpError("has no sm_90a lowering: a step's operands of ")
+             << ring->stageBytes << " bytes and " << fixed
+             << " bytes beside them exceed the shared memory of "
+             << shared << " bytes";
+  }
+  planMainFold();
+  return success();
+}
+
+sm90::MapAttr PipelineEmitter::mapOf(LoadOp load) {
+  const ViewRef *view = views.find(load.getView())->second.get();
+  bool gathered = view->source;
+  while (view->source || view->pool)
+    view = view->source ? view->source : view->pool;
+  ViewType type = view->type;
+  sm90::TileType tile = tileTypeOf(load);
+  int64_t bytes = tile.getElementBytes();
+  SmallVector<int64_t> extents, strides, box;
+  int64_t stride = bytes;
+  for (int i = type.getRank() - 1; i >= 0; --i) {
+    int64_t extent = type.getShape()[i];
+    extents.push_back(extent >= 0 ? extent : -1 - view->extentSlots[i]);
+    strides.push_back(stride);
+    stride = i == type.getRank() - 1 ? rowPitchBytes(type) : stride * extent;
+    box.push_back(1);
+  }
+  box[0] = tile.getChunkCols();
+  box[1] = gathered ? 1 : tile.getRows();
+  return sm90::MapAttr::get(kernel.getContext(), view->dataSlot,
+                            tile.getElementType(), extents, strides, box, 128);
+}
+
+/// A number that divides |value|, as large as its form shows.
+int64_t PipelineEmitter::divisor(Value value) {
+  if (auto arg = dyn_cast<BlockArgument>(value)) {
+    for (auto [i, coordinate] : llvm::enumerate(kernel.getCoordinates()))
+      if (coordinate == arg)
+        return kernel.getDim(i).getStep();
+    return 1;
+  }
+  Operation *op = value.getDefiningOp();
+  if (auto constant = dyn_cast<arith::ConstantIndexOp>(op))
+    return constant.value() == 0 ? int64_t(1) << 20 : std::abs(constant.value());
+  if (isa<arith::AddIOp, arith::SubIOp>(op))
+    return std::gcd(divisor(op->getOperand(0)), divisor(op->getOperand(1)));
+  if (isa<arith::MulIOp>(op))
+    return divisor(op->getOperand(0)) * divisor(op->getOperand(1));
+  return 1;
+}
+
+} // namespace hadal::nvptx

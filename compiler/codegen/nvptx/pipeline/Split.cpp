@@ -1,0 +1,247 @@
+// Split-K: the CTAs of an item fold parts of its steps, the last to come merges
+// their states by the fold's combine region and goes on with the epilogue.
+#include "compiler/codegen/nvptx/Chip.h"
+#include "compiler/codegen/nvptx/SplitSchedule.h"
+#include "compiler/codegen/nvptx/common/SplitFold.h"
+#include "compiler/codegen/nvptx/common/WorkItem.h"
+#include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+
+using namespace mlir;
+
+namespace hadal::nvptx {
+
+using namespace hadal::tile;
+
+/// Registers of a vector of state as the parts' meeting handles it.
+static constexpr int64_t kPiece = 16;
+/// A token is routed to so many experts, about: as many get rows.
+static constexpr int64_t kExpertsPerToken = 8;
+
+static SmallVector<int64_t> numbers(int64_t first, int64_t count) {
+  SmallVector<int64_t> result;
+  for (int64_t i = first; i < first + count; ++i)
+    result.push_back(i);
+  return result;
+}
+
+/// The registers that piece |i| of |frag| holds.
+static SmallVector<int64_t> pieceOf(const Fragment &frag, int64_t i) {
+  return numbers(i * kPiece, std::min(kPiece, frag.count() - i * kPiece));
+}
+
+static int64_t piecesOf(const Fragment &frag) {
+  return llvm::divideCeil(frag.count(), kPiece);
+}
+
+/// The work items of |kernel|'s bucket of |rows| rows that have work.
+static int64_t itemsOf(KernelOp kernel, int64_t rows) {
+  int64_t items = 1;
+  for (unsigned i = 0; i < kernel.getNumDims(); ++i) {
+    DomainDimAttr dim = kernel.getDim(i);
+    int64_t extent = dim.getExtent() < 0 ? rows : dim.getExtent();
+    bool isExperts = i > 0 && kernel.getDim(0).getBound() == Bound::ExpertRows &&
+                     kernel.getDim(0).getBoundDim() == i;
+    if (isExperts)
+      extent = std::min(extent, kExpertsPerToken * rows);
+    // The rows of one expert are a fraction of the bucket's.
+    if (i == 0 && dim.getBound() == Bound::ExpertRows)
+      extent = std::min(extent, dim.getStep());
+    items *= llvm::divideCeil(extent, dim.getStep());
+  }
+  return items;
+}
+
+int64_t PipelineEmitter::stateRegisters() const {
+  int64_t registers = 0;
+  for (Type type : FoldOp(mainFold).getResultTypes()) {
+    auto tile = cast<RankedTensorType>(type);
+    registers += (transposed() ? transposedLayout(tile) : layoutOf(tile)).count();
+  }
+  return registers;
+}
+
+/// The schedule's word "split" decides, else the chip's numbers, if the bucket's
+/// rows are known.
+void PipelineEmitter::planSplit() {
+  FoldOp fold = mainFold;
+  int64_t lo = *getConstantIntValue(fold.getLo()),
+          hi = *getConstantIntValue(fold.getHi());
+  FoldWork work = {};
+  work.steps = llvm::divideCeil(std::max<int64_t>(hi - lo, 0), fold.getStep());
+  if (work.steps < 2 ||
+      !llvm::all_of(fold.getResultTypes(), llvm::IsaPred<RankedTensorType>))
+    return;
+  int64_t wanted = scheduleWord(kernel, "split", 0),
+          rows = scheduleWord(kernel, "rows", 0);
+  if (wanted == 0 && rows > 0) {
+    work.items = itemsOf(kernel, rows);
+    work.ctasPerMultiprocessor = ctasPerSm;
+    for (LoadOp load : ringOf(&fold.getBody().front())->loads) {
+      sm90::TileType tile = tileTypeOf(load);
+      if (isParameter(load.getView()))
+        work.parameterBytesPerStep += tile.getBytes();
+      else // what lies beyond the rows is not brought
+        work.activationBytesPerStep +=
+            static_cast<double>(tile.getBytes()) / tile.getRows() *
+            std::min(rows, tile.getRows());
+    }
+    bool fp8 = false;
+    for (Operation &op : fold.getBody().front()) {
+      if (!isa<DotOp, DotScaledOp>(op))
+        continue;
+      auto a = cast<RankedTensorType>(op.getOperand(0).getType());
+      auto d = cast<RankedTensorType>(op.getResult(0).getType());
+      fp8 |= isa<Float8E4M3FNType>(a.getElementType());
+      int64_t m = d.getDimSize(0);
+      if (!transposed())
+        m = std::max<int64_t>(m, 64);
+      work.flopsPerStep += 2.0 * m * d.getDimSize(1) * a.getDimSize(1);
+    }
+    work.flopRate = fp8 ? chip.fp8Rate : chip.bf16Rate;
+    work.stateSize = stateRegisters() * 128 * warpgroups * 4;
+    work.stateBytes = work.stateSize;
+    if (rows < 64 && !transposed())
+      work.stateBytes = work.stateSize * rows / 64;
+    wanted = pickSplit(chip, work);
+  }
+  if (wanted < 2)
+    return;
+  partSteps = stepsOfPart(work.steps, std::min(wanted, work.steps));
+  split = llvm::divideCeil(work.steps, partSteps);
+}
+
+/// True where the first row of this thread's fragments counts, if that is how the
+/// kernel's stores cut what the fold gave: rows of a later fragment row exist
+/// only where the earlier does. Null if the stores do not say.
+Value PipelineEmitter::rowsThatCount() {
+  if (transposed())
+    return {};
+  Value below;
+  WalkResult walk = kernel.walk([&](Operation *op) {
+    auto store = dyn_cast<StoreOp>(op);
+    if (!store)
+      return WalkResult::advance();
+    if (!store.getRowsBelow() ||
+        (below && below != store.getRowsBelow()))
+      return WalkResult::interrupt();
+    below = store.getRowsBelow();
+    return WalkResult::advance();
+  });
+  // Elementwise, so that a thread may leave out its rows alone.
+  FoldOp fold = mainFold;
+  for (Operation &op : fold.getCombine().front().without_terminator())
+    if (op.getName().getDialectNamespace() != "arith")
+      return {};
+  if (walk.wasInterrupted() || !below)
+    return {};
+  sm90::AsmBuilder &b = *builder;
+  Fragment layout =
+      layoutOf(cast<RankedTensorType>(fold.getResult(0).getType()));
+  Value row = arith::ExtUIOp::create(b, b.getI64Type(), fragmentRow(layout, 0));
+  return b.cmp(arith::CmpIPredicate::slt, row, scalar(below));
+}
+
+LogicalResult
+PipelineEmitter::joinParts(MutableArrayRef<Fragment> state) {
+  sm90::AsmBuilder &b = *builder;
+  FoldOp fold = mainFold;
+  SmallVector<Value> pieces, identity;
+  for (auto [frag, init] : llvm::zip(state, fold.getInits())) {
+    FailureOr<Fragment> first = materialize(fold, init, frag);
+    if (failed(first))
+      return failure();
+    for (int64_t i = 0; i < piecesOf(frag); ++i) {
+      pieces.push_back(shuffle(frag.regs, pieceOf(frag, i)));
+      identity.push_back(shuffle(first->regs, pieceOf(frag, i)));
+    }
+  }
+  /// The fragment of |layout| whose pieces |next| gives.
+  auto join = [&](const Fragment &layout, llvm::function_ref<Value()> next) {
+    Fragment frag = layout;
+    frag.regs = {};
+    for (int64_t i = 0; i < piecesOf(layout); ++i)
+      frag.regs = frag.regs ? append(frag.regs, next()) : next();
+    return frag;
+  };
+  LogicalResult status = success();
+  Block &combine = fold.getCombine().front();
+  size_t states = state.size();
+  auto merge = [&](ValueRange a,
+                   llvm::function_ref<Value()> next) -> SmallVector<Value> {
+    Scalars savedScalars = scalars;
+    DenseMap<Value, TileValue> savedTiles = tiles;
+    size_t piece = 0;
+    for (size_t i = 0; i < states; ++i)
+      setFragment(combine.getArgument(i),
+                  join(state[i], [&] { return a[piece++]; }));
+    // Read where they are merged: few registers at a time.
+    SmallVector<Value> read;
+    int64_t first = 0;
+    for (size_t i = 0; i < states; ++i) {
+      Value argument = combine.getArgument(states + i);
+      setFragment(argument, state[i]);
+      auto pieceAt = [&read, next, first](int64_t at) {
+        while (static_cast<int64_t>(read.size()) <= first + at / kPiece)
+          read.push_back(next());
+        return read[first + at / kPiece];
+      };
+      tiles[argument].frag.regs = {};
+      tiles[argument].deferred = [this, pieceAt](int64_t from, int64_t count) {
+        Value regs;
+        while (count > 0) {
+          Value whole = pieceAt(from);
+          int64_t begin = from % kPiece;
+          int64_t taken = std::min(
+              count,
+              cast<VectorType>(whole.getType()).getNumElements() - begin);
+          Value part = shuffle(whole, numbers(begin, taken));
+          regs = regs ? append(regs, part) : part;
+          from += taken;
+          count -= taken;
+        }
+        return regs;
+      };
+      first += piecesOf(state[i]);
+    }
+    SmallVector<Value> merged;
+    for (Operation &op : combine.without_terminator())
+      if (failed(emitOp(&op)))
+        status = failure();
+    for (auto [value, layout] :
+         llvm::zip(combine.getTerminator()->getOperands(), state)) {
+      if (failed(status))
+        break;
+      FailureOr<Fragment> result = materialize(fold, value, layout);
+      if (failed(result)) {
+        status = failure();
+        break;
+      }
+      for (int64_t i = 0; i < piecesOf(layout); ++i)
+        merged.push_back(shuffle(result->regs, pieceOf(layout, i)));
+    }
+    if (failed(status))
+      merged.assign(a.begin(), a.end());
+    scalars = std::move(savedScalars);
+    tiles = std::move(savedTiles);
+    return merged;
+  };
+  SplitLayout layout{128 * warpgroups, stateRegisters(), split};
+  layout.unroll = std::min<int64_t>(split, 4);
+  Value thread = sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Tid);
+  SplitPart at{workspace, item, part, b.i32(split), thread, rowsThatCount()};
+  JoinedFold joined = emitJoin(b, layout, at, splitFlag, pieces,
+                               /*keep=*/nullptr, identity, merge);
+  if (failed(status))
+    return failure();
+  // The others are done: what follows in the kernel is the last one's.
+  auto last = scf::IfOp::create(b, TypeRange(), joined.last,
+                                /*withElseRegion=*/false);
+  b.setInsertionPoint(last.thenBlock()->getTerminator());
+  size_t piece = 0;
+  for (Fragment &frag : state)
+    frag = join(frag, [&] { return joined.state[piece++]; });
+  return success();
+}
+
+} // namespace hadal::nvptx

@@ -1,0 +1,65 @@
+#include "kernels/KernelBuilder.h"
+#include "kernels/KernelName.h"
+
+namespace hadal::kernels {
+
+std::string kernelName(const NormQuantSpec &spec) {
+  return KernelName("norm_quant", spec)
+      .number("w", spec.width)
+      .real("eps", spec.eps)
+      .flag(spec.delta, "delta")
+      .flag(spec.emitAct, "act")
+      .flag(spec.quantize, "quant")
+      .flag(spec.gather, "gather")
+      .str();
+}
+
+tile::KernelOp buildNormQuant(OpBuilder &builder, Location loc, StringRef name,
+                              const NormQuantSpec &spec) {
+  KernelBuilder k(builder, loc, name, spec);
+  if (!k.require(spec.width > 0, "needs a width") ||
+      !k.require(!(spec.delta && spec.gather),
+                 "gathered rows take no delta") ||
+      !k.require(spec.emitAct || spec.quantize, "has no output"))
+    return {};
+  unsigned x = k.arg("x", k.actView({-1, spec.width})), rows = 0, delta = 0,
+           sum = 0, y = 0, q = 0;
+  if (spec.gather)
+    rows = k.arg("rows", k.view({-1}, k.i32()));
+  if (spec.delta)
+    delta = k.arg("delta", k.actView({-1, spec.width}));
+  unsigned w = k.arg("w", k.view({spec.width}, k.f32()));
+  if (spec.delta)
+    sum = k.arg("sum", k.actView({-1, spec.width}));
+  if (spec.emitAct)
+    y = k.arg("y", k.actView({-1, spec.width}));
+  if (spec.quantize)
+    q = k.arg("q", k.quantizedView(spec.width));
+  k.dim(-1, 1, spec.gather ? tile::Bound::LogitRows : tile::Bound::Tokens);
+  k.begin();
+
+  // Whole groups of columns, so that each has its scale; beyond the width
+  // loads read 0 and stores are dropped.
+  int64_t columns = spec.quantize ? roundUp(spec.width, kGroup) : spec.width;
+  Value m = k.coordinate(0), zero = k.index(0);
+  Value row;
+  if (spec.gather)
+    row = k.load(k.rows(k[x], k.load(k[rows], m, {1})), {zero, zero},
+                 {1, columns});
+  else
+    row = k.load(k[x], {m, zero}, {1, columns});
+  row = k.toF32(row);
+  if (spec.delta) {
+    row = k.addf(row, k.toF32(k.load(k[delta], {m, zero}, {1, columns})));
+    k.store(k[sum], {m, zero}, k.toAct(row));
+  }
+  Value weight = k.load(k[w], zero, {columns});
+  Value normed = k.rmsNorm(row, weight, spec.width, spec.eps);
+  if (spec.emitAct)
+    k.store(k[y], {m, zero}, k.toAct(normed));
+  if (spec.quantize)
+    k.store(k[q], {m, zero}, k.quantize(normed));
+  return k.end();
+}
+
+} // namespace hadal::kernels

@@ -1,0 +1,76 @@
+// The kernels that map each element (or group of 128) on its own: quantize,
+// add, silu_mul.
+#include "kernels/KernelBuilder.h"
+#include "kernels/KernelName.h"
+
+namespace hadal::kernels {
+
+/// Columns of one work item.
+static int64_t pickColumns(int64_t width) {
+  return std::min<int64_t>(roundUp(width, kGroup), 1024);
+}
+
+std::string kernelName(const QuantizeSpec &spec) {
+  return KernelName("quantize", spec).number("w", spec.width).str();
+}
+
+tile::KernelOp buildQuantize(OpBuilder &builder, Location loc, StringRef name,
+                             const QuantizeSpec &spec) {
+  KernelBuilder k(builder, loc, name, spec);
+  if (!k.require(spec.width > 0, "needs a width"))
+    return {};
+  unsigned x = k.arg("x", k.actView({-1, spec.width}));
+  unsigned q = k.arg("q", k.quantizedView(spec.width));
+  int64_t columns = pickColumns(spec.width);
+  k.dim(-1, 1, tile::Bound::Tokens);
+  k.dim(spec.width, columns);
+  k.begin();
+  SmallVector<Value> at{k.coordinate(0), k.coordinate(1)};
+  k.store(k[q], at, k.quantize(k.toF32(k.load(k[x], at, {1, columns}))));
+  return k.end();
+}
+
+/// out = combine(a, b), elementwise in f32, rounded once.
+static tile::KernelOp
+buildBinary(KernelBuilder &k, int64_t width, std::array<StringRef, 3> names,
+            llvm::function_ref<Value(Value, Value)> combine) {
+  if (!k.require(width > 0, "needs a width"))
+    return {};
+  unsigned a = k.arg(names[0], k.actView({-1, width}));
+  unsigned c = k.arg(names[1], k.actView({-1, width}));
+  unsigned out = k.arg(names[2], k.actView({-1, width}));
+  int64_t columns = pickColumns(width);
+  k.dim(-1, 1, tile::Bound::Tokens);
+  k.dim(width, columns);
+  k.begin();
+  SmallVector<Value> at{k.coordinate(0), k.coordinate(1)};
+  Value x = k.toF32(k.load(k[a], at, {1, columns}));
+  Value y = k.toF32(k.load(k[c], at, {1, columns}));
+  k.store(k[out], at, k.toAct(combine(x, y)));
+  return k.end();
+}
+
+std::string kernelName(const AddSpec &spec) {
+  return KernelName("add", spec).number("w", spec.width).str();
+}
+
+tile::KernelOp buildAdd(OpBuilder &builder, Location loc, StringRef name,
+                        const AddSpec &spec) {
+  KernelBuilder k(builder, loc, name, spec);
+  return buildBinary(k, spec.width, {"a", "b", "out"},
+                     [&](Value x, Value y) { return k.addf(x, y); });
+}
+
+std::string kernelName(const SiluMulSpec &spec) {
+  return KernelName("silu_mul", spec).number("w", spec.width).str();
+}
+
+tile::KernelOp buildSiluMul(OpBuilder &builder, Location loc, StringRef name,
+                            const SiluMulSpec &spec) {
+  KernelBuilder k(builder, loc, name, spec);
+  return buildBinary(k, spec.width, {"gate", "up", "y"}, [&](Value x, Value y) {
+    return k.mulf(k.silu(x), y);
+  });
+}
+
+} // namespace hadal::kernels

@@ -1,0 +1,351 @@
+// The module: manifest entries, functions, entries.
+#include "passes/Dsv3ToExec/Passes.h"
+
+#include "passes/Dsv3ToExec/Lowering.h"
+
+using namespace mlir;
+
+namespace hadal {
+
+#define GEN_PASS_DEF_LOWERDSV3TOEXEC
+#include "passes/Dsv3ToExec/Passes.h.inc"
+
+namespace {
+
+using lower::FunctionLowering;
+using lower::ProgramContext;
+using lower::Storage;
+
+/// Rows of a segments parameter that one entry of its table spans: 128 of the
+/// codes, which is one of their scales.
+int64_t segmentRows(dsv3::ParameterOp op, bool isScale) {
+  return isScale ? 1 : dsv3::kBlock;
+}
+
+/// |scale| holds the scales by which |op| is dequantised when it is loaded; null
+/// if it is not.
+exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
+                                 bool isScale, dsv3::ParameterOp scale) {
+  OpBuilder &b = context.program;
+  RankedTensorType type = op.getTensorType();
+  ArrayRef<int64_t> shape = type.getShape();
+  dsv3::LayoutAttr layout = dsv3::getLayout(type);
+  dsv3::Storage storage =
+      layout ? layout.getStorage() : dsv3::Storage::Whole;
+  exec::ParameterKind kind = exec::ParameterKind::Tensor;
+  IntegerAttr count;
+  SmallVector<int64_t> rows(op.getPartRows());
+  if (storage == dsv3::Storage::Stack) {
+    kind = exec::ParameterKind::Stack;
+    count = b.getI64IntegerAttr(shape.front());
+    shape = shape.drop_front();
+  } else if (storage == dsv3::Storage::Segments) {
+    kind = exec::ParameterKind::Segments;
+    count = b.getI64IntegerAttr(segmentRows(op, isScale));
+  }
+  if (rows.empty())
+    rows.push_back(shape.front());
+  exec::ValueCheckAttr check;
+  if (op.getCheck() != dsv3::ValueCheck::None)
+    check = exec::ValueCheckAttr::get(
+        b.getContext(), op.getCheck() == dsv3::ValueCheck::Finite
+                            ? exec::ValueCheck::Finite
+                            : exec::ValueCheck::Positive);
+  IntegerAttr pitch;
+  if (type.getRank() > 1)
+    pitch = context.pitch(type.getElementType(), type.getShape().back());
+  ArrayAttr scaleParts, scaleAccepts;
+  DenseI64ArrayAttr scaleBlock;
+  if (scale) {
+    scaleParts = scale.getParts();
+    scaleAccepts = scale.getAccepts();
+    scaleBlock = b.getDenseI64ArrayAttr({dsv3::kBlock, dsv3::kBlock});
+  }
+  return exec::ParameterOp::create(
+      b, op.getLoc(), op.getSymName(), kind, count,
+      op.getPlace() == dsv3::Placement::Map ? exec::Placement::Map
+                                            : exec::Placement::Copy,
+      type.getElementType(), rows, shape.drop_front(), op.getParts(),
+      op.getAccepts(), check, scaleParts, scaleAccepts, scaleBlock, pitch);
+}
+
+/// "decode_4", "prefill_64", "head_16".
+std::string entryName(dsv3::BucketAttr bucket) {
+  bool isHead = bucket.getKind() == dsv3::BucketKind::Head;
+  return (dsv3::stringifyBucketKind(bucket.getKind()) + "_" +
+          Twine(isHead ? bucket.getLogits() : bucket.getTokens()))
+      .str();
+}
+
+class LowerDsv3ToExecPass
+    : public impl::LowerDsv3ToExecBase<LowerDsv3ToExecPass> {
+public:
+  using Base::Base;
+
+private:
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    ProgramContext context(module);
+    if (target != "cpu" && target != "sm_90a") {
+      module.emitError("H3001: target '") << target << "' is unknown";
+      return signalPassFailure();
+    }
+    if (target != "cpu") {
+      context.target = kernels::Target::sm90a;
+      context.multiprocessors = multiprocessors;
+    }
+    if (failed(readModel(context)))
+      return signalPassFailure();
+
+    SmallVector<Operation *> old;
+    for (Operation &op : *module.getBody())
+      old.push_back(&op);
+    // New symbols have the names of old ones, so they are built in modules of
+    // their own and moved when the old are gone.
+    OwningOpRef<ModuleOp> manifest = ModuleOp::create(module.getLoc());
+    OwningOpRef<ModuleOp> kernels = ModuleOp::create(module.getLoc());
+    OwningOpRef<ModuleOp> program = ModuleOp::create(module.getLoc());
+    context.program = OpBuilder::atBlockEnd(manifest->getBody());
+    lowerSymbols(context);
+    context.kernels = OpBuilder::atBlockEnd(kernels->getBody());
+    SymbolTable kernelSymbols(*kernels);
+    context.kernelSymbols = &kernelSymbols;
+    context.program = OpBuilder::atBlockEnd(program->getBody());
+    for (auto func : module.getOps<func::FuncOp>())
+      if (func.isPrivate() && failed(lowerLayer(context, func)))
+        return signalPassFailure();
+    for (auto func : module.getOps<func::FuncOp>())
+      if (!func.isPrivate() && failed(lowerEntry(context, func)))
+        return signalPassFailure();
+
+    for (Operation *op : llvm::reverse(old))
+      op->erase();
+    for (ModuleOp part : {*manifest, *kernels, *program})
+      module.getBody()->getOperations().splice(
+          module.getBody()->end(), part.getBody()->getOperations());
+    setAttributes(context);
+    numKernels += context.numKernels;
+    numLaunches += context.numLaunches;
+  }
+
+  LogicalResult readModel(ProgramContext &context) {
+    model = context.module->getAttrOfType<DictionaryAttr>(dsv3::kModelAttr);
+    if (!model)
+      return context.module.emitError("module has no '")
+             << dsv3::kModelAttr << "' attribute";
+    auto number = [&](StringRef key, int64_t &value) -> LogicalResult {
+      auto attribute = model.getAs<IntegerAttr>(key);
+      if (!attribute)
+        return context.module.emitError("'")
+               << dsv3::kModelAttr << "' lacks the number '" << key << "'";
+      value = attribute.getInt();
+      return success();
+    };
+    if (failed(number("num_experts_per_token", context.topk)) ||
+        failed(number("max_seq_len", context.maxSeqLen)) ||
+        failed(number("max_batch_size", context.maxBatchSize)) ||
+        failed(number("page_size", context.pageSize)) ||
+        failed(number("hidden_size", hidden)))
+      return failure();
+    auto activations = model.getAs<StringAttr>("activations");
+    if (!activations)
+      return context.module.emitError("'")
+             << dsv3::kModelAttr << "' lacks 'activations'";
+    context.act = activations.getValue() == "f32" ? kernels::Act::f32
+                                                  : kernels::Act::bf16;
+    for (auto func : context.module.getOps<func::FuncOp>()) {
+      auto bucket = func->getAttrOfType<dsv3::BucketAttr>(dsv3::kBucketAttr);
+      if (!bucket)
+        return func.emitError("function '")
+               << func.getSymName() << "' has no bucket";
+      if (bucket.getKind() != dsv3::BucketKind::Head)
+        context.hiddenRows = std::max(context.hiddenRows, bucket.getTokens());
+    }
+    if (context.hiddenRows == 0)
+      return context.module.emitError("no bucket of decode or prefill");
+    return success();
+  }
+
+  int64_t hiddenBytes(ProgramContext &context) {
+    Builder b(context.module);
+    Type element = context.act == kernels::Act::f32 ? Type(b.getF32Type())
+                                                    : b.getBF16Type();
+    return context.hiddenRows * context.rowBytes(element, hidden);
+  }
+
+  void lowerSymbols(ProgramContext &context) {
+    OpBuilder &b = context.program;
+    // Scales that kernels read, and those that only the loader does.
+    llvm::DenseSet<StringRef> scales, consumed;
+    for (auto op : context.module.getOps<dsv3::ParameterOp>())
+      if (op.getScale())
+        (dsv3::isFP8(op.getType()) ? scales : consumed).insert(*op.getScale());
+    for (Operation &op : *context.module.getBody()) {
+      if (auto parameter = dyn_cast<dsv3::ParameterOp>(op)) {
+        hasFP8 |= parameter.getScale().has_value();
+        StringRef name = parameter.getSymName();
+        if (consumed.contains(name) && !scales.contains(name))
+          continue;
+        dsv3::ParameterOp scale;
+        if (parameter.getScale() && !dsv3::isFP8(parameter.getType()))
+          scale = context.symbols.lookup<dsv3::ParameterOp>(
+              *parameter.getScale());
+        lowerParameter(context, parameter, scales.contains(name), scale);
+      } else if (auto table = dyn_cast<dsv3::RopeTableOp>(op)) {
+        exec::RopeTableOp::create(
+            b, op.getLoc(), table.getSymName(),
+            cast<RankedTensorType>(table.getType()).getDimSize(0),
+            table.getInvFreq(), table.getScale());
+      }
+    }
+    exec::StateOp::create(b, context.module.getLoc(), lower::kHidden,
+                          exec::StateKind::Buffer, IntegerAttr(), TypeAttr(),
+                          b.getI64IntegerAttr(hiddenBytes(context)),
+                          IntegerAttr());
+    for (auto op : context.module.getOps<dsv3::StateOp>()) {
+      if (auto cache = dyn_cast<dsv3::CacheType>(op.getType()))
+        exec::StateOp::create(
+            b, op.getLoc(), op.getSymName(), exec::StateKind::PagedCache,
+            b.getI64IntegerAttr(cache.getLatent() + cache.getRope()),
+            TypeAttr::get(cache.getElementType()), IntegerAttr(),
+            context.pitch(cache.getElementType(),
+                          cache.getLatent() + cache.getRope()));
+      else
+        exec::StateOp::create(
+            b, op.getLoc(), op.getSymName(), exec::StateKind::Buffer,
+            IntegerAttr(), TypeAttr(),
+            b.getI64IntegerAttr(
+                4 * cast<dsv3::CountsType>(op.getType()).getSize()),
+            IntegerAttr());
+    }
+  }
+
+  static func::CallOp findFirstCall(func::FuncOp func) {
+    for (auto caller : func->getParentOfType<ModuleOp>().getOps<func::FuncOp>())
+      for (auto call : caller.getOps<func::CallOp>())
+        if (call.getCallee() == func.getSymName())
+          return call;
+    return {};
+  }
+
+  /// What a dump calls |arg|: the symbol that the first caller binds to it,
+  /// without its layer.
+  static std::string nameOf(BlockArgument arg, func::CallOp call) {
+    StringRef symbol;
+    if (call) {
+      Value operand = call.getOperand(arg.getArgNumber());
+      if (auto get = operand.getDefiningOp<dsv3::GetParameterOp>())
+        symbol = get.getParameter();
+      else if (auto get = operand.getDefiningOp<dsv3::GetStateOp>())
+        symbol = get.getState();
+    }
+    if (symbol.consume_front("layers."))
+      symbol = symbol.split('.').second;
+    else if (isa<dsv3::CacheType, dsv3::CountsType>(arg.getType()))
+      symbol = symbol.split('.').first;
+    return symbol.empty() ? lower::kHidden.str() : symbol.str();
+  }
+
+  LogicalResult lowerLayer(ProgramContext &context, func::FuncOp func) {
+    OpBuilder &b = context.program;
+    auto target = exec::FuncOp::create(b, func.getLoc(), func.getSymName(), 0,
+                                       b.getArrayAttr({}));
+    Block *body = &target.getBody().emplaceBlock();
+    auto bucket = func->getAttrOfType<dsv3::BucketAttr>(dsv3::kBucketAttr);
+    FunctionLowering lowering(context, func, bucket, body);
+    func::CallOp firstCall = findFirstCall(func);
+    SmallVector<std::string> names;
+    auto addRef = [&](BlockArgument arg, StringRef suffix = "") {
+      names.push_back(nameOf(arg, firstCall) + suffix.str());
+      return body->addArgument(exec::RefType::get(b.getContext()),
+                               arg.getLoc());
+    };
+    auto isState = [](BlockArgument arg) {
+      auto type = dyn_cast<RankedTensorType>(arg.getType());
+      return type ? !type.hasStaticShape()
+                  : isa<dsv3::CacheType, dsv3::CountsType>(arg.getType());
+    };
+    // Parameters, then states: the order of operands at the calls.
+    for (BlockArgument arg : func.getArguments())
+      if (!isState(arg) && !isa<dsv3::BatchType>(arg.getType())) {
+        Storage storage{addRef(arg), {}};
+        if (dsv3::isFP8(arg.getType()))
+          storage.scale = addRef(arg, ".scale");
+        lowering.bind(arg, storage);
+      }
+    target.setNumParameters(body->getNumArguments());
+    for (BlockArgument arg : func.getArguments())
+      if (isState(arg))
+        lowering.bind(arg, {addRef(arg), {}});
+    target.setArgNamesAttr(
+        b.getStrArrayAttr(SmallVector<StringRef>(names.begin(), names.end())));
+    return lowering.run();
+  }
+
+  LogicalResult lowerEntry(ProgramContext &context, func::FuncOp func) {
+    OpBuilder &b = context.program;
+    auto bucket = func->getAttrOfType<dsv3::BucketAttr>(dsv3::kBucketAttr);
+    bool isHead = bucket.getKind() == dsv3::BucketKind::Head;
+    auto number = [&](int64_t value, bool present) {
+      return present ? b.getI64IntegerAttr(value) : IntegerAttr();
+    };
+    exec::EntryKind kind = isHead ? exec::EntryKind::Head
+                           : bucket.getKind() == dsv3::BucketKind::Prefill
+                               ? exec::EntryKind::Prefill
+                               : exec::EntryKind::Decode;
+    auto entry = exec::EntryOp::create(
+        b, func.getLoc(), entryName(bucket), kind,
+        number(bucket.getTokens(), !isHead), number(bucket.getRows(), !isHead),
+        number(bucket.getQueries(), !isHead),
+        isHead ? StringAttr()
+               : func->getAttrOfType<StringAttr>(dsv3::kAttentionAttr),
+        number(bucket.getLogits(), isHead), IntegerAttr());
+    Block *body = &entry.getBody().emplaceBlock();
+    FunctionLowering lowering(context, func, bucket, body);
+    OpBuilder inside = OpBuilder::atBlockEnd(body);
+    for (BlockArgument arg : func.getArguments()) {
+      if (isa<dsv3::BatchType>(arg.getType()))
+        continue;
+      auto type = dyn_cast<RankedTensorType>(arg.getType());
+      if (!type || type.hasStaticShape())
+        return func.emitError("argument ")
+               << arg.getArgNumber()
+               << " of an entry is neither an input nor the hidden state";
+      Storage storage;
+      if (!type.getElementType().isInteger(32))
+        storage.data =
+            exec::GetStateOp::create(inside, arg.getLoc(), lower::kHidden);
+      else
+        storage.data = exec::InputOp::create(
+            inside, arg.getLoc(),
+            isHead ? exec::Input::LogitRows : exec::Input::Tokens);
+      lowering.bind(arg, storage);
+    }
+    return lowering.run();
+  }
+
+  void setAttributes(ProgramContext &context) {
+    ModuleOp module = context.module;
+    Builder b(module);
+    SmallVector<NamedAttribute> facts(model.getValue());
+    facts.push_back(b.getNamedAttr("hidden_buffer_bytes",
+                                   b.getI64IntegerAttr(hiddenBytes(context))));
+    StringRef mode = !hasFP8                        ? "none"
+                     : context.quantizesActivations ? "w8a8"
+                                                    : "w8a16";
+    facts.push_back(b.getNamedAttr("fp8_mode", b.getStringAttr(mode)));
+    module->removeAttr(dsv3::kModelAttr);
+    module->setAttr(exec::kModelAttr, b.getDictionaryAttr(facts));
+    Attribute remarks = module->removeAttr(dsv3::kRemarksAttr);
+    module->setAttr(exec::kRemarksAttr,
+                    remarks ? remarks : b.getArrayAttr({}));
+  }
+
+  DictionaryAttr model;
+  int64_t hidden = 0;
+  bool hasFP8 = false;
+};
+
+} // namespace
+
+} // namespace hadal

@@ -1,0 +1,138 @@
+// Internal to LowerDsv3ToExec: the state shared by its three steps.
+#pragma once
+
+#include "dialects/Dsv3/IR/Dsv3.h"
+#include "dialects/Exec/IR/Exec.h"
+#include "dialects/Tile/IR/TileDialect.h"
+#include "kernels/Kernels.h"
+#include "mlir/IR/SymbolTable.h"
+
+namespace hadal::lower {
+
+/// Where a dsv3 value lives: references to its data and, for FP8, its scales.
+struct Storage {
+  mlir::Value data, scale;
+};
+
+/// What all functions of the module share.
+struct ProgramContext {
+  explicit ProgramContext(mlir::ModuleOp module)
+      : module(module), symbols(module), kernels(module), program(module) {}
+
+  mlir::ModuleOp module;
+  mlir::SymbolTable symbols;
+  /// Of the kernels built so far.
+  mlir::SymbolTable *kernelSymbols = nullptr;
+  /// At the end of the kernels, and at the end of the module.
+  mlir::OpBuilder kernels, program;
+  // Facts of the model attribute.
+  kernels::Act act = kernels::Act::bf16;
+  kernels::Target target = kernels::Target::cpu;
+  int64_t topk = 0, maxSeqLen = 0, maxBatchSize = 0, pageSize = 0;
+  /// Of the target's chip; 0 where no schedule is made for one.
+  int64_t multiprocessors = 0;
+  /// Rows of the state `hidden`: the largest bucket.
+  int64_t hiddenRows = 0;
+  /// Some linear reads quantised rows.
+  bool quantizesActivations = false;
+  int64_t numKernels = 0, numLaunches = 0;
+
+  int64_t pagesPerRow() const {
+    return (maxSeqLen + pageSize - 1) / pageSize;
+  }
+  /// Bytes from row to row of a matrix with |columns| elements in a row.
+  int64_t rowBytes(mlir::Type element, int64_t columns) const {
+    return target == kernels::Target::cpu
+               ? columns * static_cast<int64_t>(llvm::divideCeil(
+                               element.getIntOrFloatBitWidth(), 8))
+               : tile::rowPitchBytes(element, 2, columns);
+  }
+  /// The pitch of such a matrix for the manifest: null if it is dense.
+  mlir::IntegerAttr pitch(mlir::Type element, int64_t columns) {
+    int64_t bytes = rowBytes(element, columns);
+    bool dense = bytes * 8 == columns * element.getIntOrFloatBitWidth();
+    return dense ? mlir::IntegerAttr()
+                 : mlir::Builder(module).getI64IntegerAttr(bytes);
+  }
+};
+
+/// Name of the state that holds the residual stream.
+inline constexpr llvm::StringLiteral kHidden = "hidden";
+
+/// Lowers one function (of one bucket) into the body of an entry or function.
+class FunctionLowering {
+public:
+  FunctionLowering(ProgramContext &context, mlir::func::FuncOp source,
+                   dsv3::BucketAttr bucket, mlir::Block *body);
+
+  mlir::LogicalResult run();
+  /// Sets where an argument of the source function lives.
+  void bind(mlir::Value value, Storage storage) { storages[value] = storage; }
+
+private:
+  /// A kernel's view argument: what it points to and its dynamic extents.
+  struct Operand {
+    Storage storage;
+    llvm::SmallVector<int64_t, 2> extents;
+  };
+
+  // Structure (LowerDsv3Functions.cpp).
+  mlir::LogicalResult bindResult();
+  mlir::LogicalResult lowerCalls(mlir::func::CallOp first,
+                                 llvm::ArrayRef<mlir::func::CallOp> run);
+  mlir::LogicalResult lowerGetParameter(dsv3::GetParameterOp op);
+
+  // Kernels (LowerDsv3Kernels.cpp).
+  mlir::LogicalResult lowerKernel(mlir::Operation *op);
+  mlir::LogicalResult lower(dsv3::EmbedOp op);
+  mlir::LogicalResult lower(dsv3::AddOp op);
+  mlir::LogicalResult lower(dsv3::SiluMulOp op);
+  mlir::LogicalResult lower(dsv3::QuantizeTilesOp op);
+  mlir::LogicalResult lower(dsv3::NormQuantOp op);
+  mlir::LogicalResult lower(dsv3::LinearOp op);
+  mlir::LogicalResult lower(dsv3::GatedLinearOp op);
+  mlir::LogicalResult lower(dsv3::LatentNormRopeCacheOp op);
+  mlir::LogicalResult lower(dsv3::AbsorbQOp op);
+  mlir::LogicalResult lower(dsv3::AbsorbVOp op);
+  mlir::LogicalResult lower(dsv3::MlaDecodeOp op);
+  mlir::LogicalResult lower(dsv3::MlaPrefillOp op);
+  mlir::LogicalResult lower(dsv3::GateTopkOp op);
+  mlir::LogicalResult lower(dsv3::MoePermuteOp op);
+  mlir::LogicalResult lower(dsv3::MoeCombineOp op);
+
+  /// Finds or builds the kernel of |spec| and launches it with |operands|, one
+  /// for each view argument; |capacity| is the extent of its first dimension.
+  template <typename Spec>
+  mlir::LogicalResult launch(mlir::Operation *op, Spec spec,
+                             llvm::ArrayRef<Operand> operands,
+                             int64_t capacity);
+
+  /// Capacity of dimension 0 of |value| in this bucket.
+  int64_t rows(mlir::Value value);
+  /// |value| as an operand with its rows as the dynamic extent.
+  Operand rowsOf(mlir::Value value);
+  /// The same memory seen as |factor| times as many rows.
+  Operand rowsOf(mlir::Value value, int64_t factor);
+  /// A weight, a table or a vector: no dynamic extent.
+  Operand whole(mlir::Value value) { return {storages.lookup(value), {}}; }
+  Operand pool(mlir::Value cache);
+  /// Entry inputs that attention reads: page_table, q_start, kv_len, positions.
+  void addBatch(llvm::SmallVectorImpl<Operand> &operands);
+  Operand input(exec::Input name, llvm::ArrayRef<int64_t> extents);
+  /// Gives |result| memory (unless it is bound) and returns it as an operand.
+  Operand define(mlir::Value result, llvm::StringRef suffix = "");
+  mlir::Value allocate(mlir::Location loc, llvm::StringRef label,
+                       int64_t bytes);
+
+  ProgramContext &context;
+  mlir::func::FuncOp source;
+  dsv3::BucketAttr bucket;
+  mlir::OpBuilder b;
+  llvm::DenseMap<mlir::Value, Storage> storages;
+  llvm::DenseMap<unsigned, mlir::Value> inputs;
+};
+
+/// The weight storage that |value| has in the checkpoint.
+kernels::Weight weightOf(mlir::Value value);
+
+} // namespace hadal::lower

@@ -1,0 +1,339 @@
+// The specialised attention lowerings on the simulator.
+#include "compiler/codegen/nvptx/Chip.h"
+#include "compiler/codegen/nvptx/attention/KernelLowering.h"
+#include "test/kernels/AttentionBatch.h"
+
+namespace hadal::kernels::test {
+namespace {
+
+/// builderOf with words of the schedule replaced.
+template <typename Spec, typename Builder>
+Executable::Build scheduledBuilderOf(const Spec &spec, Builder build,
+                                     std::map<std::string, int64_t> words) {
+  return [whole = builderOf(spec, build), words](mlir::OpBuilder &builder) {
+    tile::KernelOp kernel = whole(builder);
+    mlir::NamedAttrList list(kernel.getSchedule().getWords());
+    for (auto &[key, value] : words)
+      list.set(key, builder.getI64IntegerAttr(value));
+    kernel.setScheduleAttr(tile::ScheduleAttr::get(
+        builder.getContext(), list.getDictionary(builder.getContext())));
+    return kernel;
+  };
+}
+
+constexpr double kScale = 0.1352337789;
+
+/// The spec of |s| with the keys in chunks, shared between |split| parts.
+MlaDecodeSpec splitSpec(const Shape &s, int64_t maxQueries, int64_t chunk,
+                        int64_t split) {
+  MlaDecodeSpec spec = decodeSpec(s, Act::bf16, maxQueries, kScale);
+  spec.chunk = split > 1 ? chunk : 0;
+  spec.split = split;
+  return spec;
+}
+
+void checkDecode(Shape s, std::vector<int64_t> lengths,
+                 std::vector<int64_t> queries, int64_t maxQueries,
+                 int64_t chunk = 0, int64_t split = 1) {
+  SCOPED_TRACE(s.heads);
+  SCOPED_TRACE(s.latent);
+  Batch batch(s, Act::bf16, Weight::f32, lengths, queries);
+  Buffer query =
+      batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
+  if (lengths.empty() || lengths[0] == 0) // no key: no position before it
+    batch.positions.set(0, 0, 0);
+  Executable kernel(
+      builderOf(splitSpec(s, maxQueries, chunk, split), buildMlaDecode),
+      Mode::loops);
+  Comparison comparison = compareRows(batch.decode(kernel, query),
+                                      absorbedReference(batch, query, kScale));
+  HADAL_EXPECT_CLOSE(comparison, attentionTolerance(Act::bf16));
+}
+
+TEST(MlaDecodeSm90, matchesTheReferenceAtTheWidthsOfV3) {
+  checkDecode({128, 128, 64, 128, 512, 64}, {70, 5}, {1, 1}, 1);
+}
+
+TEST(MlaDecodeSm90, raggedWidthsAndHeads) {
+  checkDecode({16, 16, 16, 16, 48, 64}, {200, 64}, {1, 1}, 1);
+  checkDecode({4, 16, 8, 16, 24, 64}, {1, 70, 128}, {1, 1, 1}, 1);
+  checkDecode({80, 16, 8, 16, 160, 64}, {65}, {1}, 1);
+  checkDecode({96, 16, 16, 16, 200, 128}, {130, 257}, {1, 1}, 1);
+  checkDecode({1, 16, 64, 16, 64, 64}, {33}, {1}, 1);
+}
+
+TEST(MlaDecodeSm90, severalQueriesPerSequenceAreCausal) {
+  checkDecode({4, 16, 8, 16, 24, 64}, {9, 100}, {2, 3}, 4);
+  checkDecode({24, 16, 8, 16, 72, 64}, {90, 40, 7}, {7, 0, 7}, 8);
+  checkDecode({128, 16, 16, 16, 128, 64}, {70}, {2}, 2);
+}
+
+TEST(MlaDecodeSm90, aSequenceWithoutKeysGivesZeros) {
+  Shape s{16, 16, 16, 16, 128, 64};
+  Batch batch(s, Act::bf16, Weight::f32, {0, 3}, {1, 1});
+  batch.positions.set(0, 0, 0);
+  Buffer query =
+      batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
+  Executable kernel(
+      builderOf(decodeSpec(s, Act::bf16, 1, kScale), buildMlaDecode),
+      Mode::loops);
+  Buffer o = batch.decode(kernel, query);
+  for (int64_t h = 0; h < s.heads; ++h)
+    for (int64_t c = 0; c < s.latent; ++c)
+      EXPECT_EQ(o.at(h, c), 0.0);
+}
+
+TEST(MlaDecodeSm90, aSplitFoldComputesTheSame) {
+  // More chunks than parts, as many, fewer, and a part of one tile.
+  for (int64_t split : {2, 4})
+    checkDecode({16, 16, 16, 16, 128, 64}, {1, 300, 130, 64}, {1, 1, 4, 1}, 4,
+                64, split);
+  checkDecode({128, 128, 64, 128, 512, 64}, {200}, {1}, 1, 128, 2);
+}
+
+// Every launch happens twice in one workspace, under both policies.
+TEST(MlaDecodeSm90, aSplitServesEveryLength) {
+  const Shape s{4, 16, 8, 16, 24, 64};
+  const int64_t chunk = 128;
+  for (int64_t length : {int64_t(1), chunk - 1, chunk, chunk + 1, 7 * chunk})
+    checkDecode(s, {length}, {1}, 1, chunk, 5);
+  // A ragged batch: no keys, no queries, a part for every chunk, several chunks
+  // for a part; fewer parts than the split has.
+  checkDecode(s, {0, 5, 300, 129, 700, 640, 64}, {1, 1, 0, 1, 1, 1, 1}, 1,
+              chunk, 5);
+  checkDecode(s, {500, 3}, {3, 1}, 4, chunk, 3);
+}
+
+TEST(MlaDecodeSm90, aSplitServesManyItems) {
+  std::vector<int64_t> lengths, queries(40, 1);
+  for (int64_t r = 0; r < 40; ++r)
+    lengths.push_back(1 + 37 * r % 300);
+  checkDecode({2, 16, 8, 16, 24, 64}, lengths, queries, 1, 64, 4);
+}
+
+TEST(MlaDecodeSm90, splitsFillTheChip) {
+  auto splitOf = [](int64_t heads, int64_t queries, int64_t rows,
+                    int64_t maxKeys) {
+    MlaDecodeSpec spec =
+        decodeSpec({heads, 128, 64, 128, 512, 64}, Act::bf16, queries, kScale);
+    splitKeys(spec, rows, maxKeys, 132);
+    EXPECT_EQ(spec.chunk, spec.split > 1 ? 256 : 0);
+    return spec.split;
+  };
+  // Two blocks of 64 rows to a sequence.
+  EXPECT_EQ(splitOf(128, 1, 1, 1 << 17), 64);
+  EXPECT_EQ(splitOf(128, 1, 1, 4096), 16);
+  EXPECT_EQ(splitOf(128, 1, 4, 1 << 17), 16);
+  EXPECT_EQ(splitOf(128, 1, 16, 1 << 17), 4);
+  EXPECT_EQ(splitOf(128, 1, 64, 1 << 17), 1);
+  EXPECT_EQ(splitOf(128, 512, 1, 1 << 17), 1);
+  EXPECT_EQ(splitOf(16, 1, 1, 256), 1);
+  EXPECT_EQ(splitOf(16, 1, 1, 257), 2);
+}
+
+TEST(MlaDecodeSm90, aRowAloneAndInABatchIsBitEqual) {
+  Shape s{16, 16, 8, 16, 72, 64};
+  for (int64_t split : {1, 3}) {
+    Executable kernel(builderOf(splitSpec(s, 1, 64, split), buildMlaDecode),
+                      Mode::loops);
+    Batch batch(s, Act::bf16, Weight::f32, {90, 450, 3}, {1, 1, 1});
+    Buffer query =
+        batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
+    Buffer together = batch.decode(kernel, query, 3);
+    for (int64_t r = 0; r < 3; ++r) {
+      // The same sequence as row 0 of a launch of one row.
+      Batch single = batch;
+      single.sizes = makeSizes(1, 1);
+      single.tokens = 1;
+      for (int64_t p = 0; p < batch.table.cols(); ++p)
+        single.table.set(0, p, batch.table.at(r, p));
+      single.kvLen.set(0, 0, batch.kvLen.at(r, 0));
+      single.positions.set(0, 0, batch.positions.at(r, 0));
+      for (int64_t i = 1; i < single.qStart.rows(); ++i)
+        single.qStart.set(i, 0, 1);
+      Buffer own = query;
+      for (int64_t h = 0; h < s.heads; ++h)
+        for (int64_t c = 0; c < s.width(); ++c)
+          own.set(h, c, query.at(r * s.heads + h, c));
+      Buffer alone = single.decode(kernel, own, 4);
+      for (int64_t h = 0; h < s.heads; ++h)
+        EXPECT_EQ(alone.rowBytes(h), together.rowBytes(r * s.heads + h));
+    }
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// mla_prefill
+//===----------------------------------------------------------------------===//
+
+void checkPrefill(Shape s, std::vector<int64_t> lengths,
+                  std::vector<int64_t> queries, int64_t maxQueries,
+                  bool quantize = false,
+                  ScaleFormat format = ScaleFormat::f32) {
+  SCOPED_TRACE(s.latent);
+  Batch batch(s, Act::bf16, Weight::bf16, lengths, queries);
+  std::vector<Row> expected = expandedReference(batch, 0.2);
+  if (quantize)
+    for (Row &row : expected)
+      row = quantizeDequantize(row, format);
+  MlaPrefillSpec spec =
+      prefillSpec(s, Act::bf16, Weight::bf16, maxQueries, 0.2);
+  spec.quantize = quantize;
+  spec.scaleFormat = format;
+  Executable kernel(builderOf(spec, buildMlaPrefill), Mode::loops);
+  Comparison comparison =
+      compareRows(batch.prefill(kernel, quantize), expected);
+  HADAL_EXPECT_CLOSE(comparison, quantize ? (Tolerance{5e-4, 1.0 / 8})
+                                          : attentionTolerance(Act::bf16));
+}
+
+TEST(MlaPrefillSm90, matchesTheReferenceAtTheWidthsOfV3) {
+  checkPrefill({2, 128, 64, 128, 512, 64}, {80}, {30}, 512, true);
+  checkPrefill({1, 128, 64, 128, 512, 64}, {140}, {140}, 512);
+}
+
+TEST(MlaPrefillSm90, severalTilesOfQueries) {
+  // One tile, one and a part, two CTAs, an item's tile and a part of the next.
+  const Shape s{2, 32, 16, 48, 64, 64};
+  checkPrefill(s, {128, 131, 130}, {128, 131, 3}, 200);
+  checkPrefill(s, {700}, {390}, 512);
+  checkPrefill(s, {560, 20}, {530, 20}, 600);
+}
+
+TEST(MlaPrefillSm90, raggedWidths) {
+  checkPrefill({2, 32, 16, 48, 64, 64}, {40, 90, 1}, {0, 90, 1}, 90);
+  checkPrefill({3, 24, 8, 72, 136, 64}, {100, 64}, {37, 64}, 64);
+  checkPrefill({2, 16, 8, 128, 40, 128}, {300}, {200}, 200, true,
+               ScaleFormat::ue8m0);
+}
+
+TEST(MlaPrefillSm90, matchesTheFormOfEveryShape) {
+  mlir::MLIRContext context;
+  context.loadDialect<tile::TileDialect>();
+  mlir::OpBuilder builder(&context);
+  for (int64_t heads : {1, 3, 128})
+    for (int64_t queries : {1, 16, 200, 600})
+      for (int64_t latent : {40, 512})
+        for (bool quantize : {false, true})
+          for (ScaleFormat format : {ScaleFormat::f32, ScaleFormat::ue8m0}) {
+            mlir::OwningOpRef<mlir::ModuleOp> module =
+                mlir::ModuleOp::create(builder.getUnknownLoc());
+            builder.setInsertionPointToEnd(module->getBody());
+            // Some widths equal by chance.
+            int64_t value = quantize || queries != 16 ? 128 : 24;
+            MlaPrefillSpec spec = prefillSpec(
+                {heads, 16, queries == 200 ? value : 8, value, latent, 64},
+                Act::bf16, Weight::bf16, queries, 0.2);
+            spec.quantize = quantize;
+            spec.scaleFormat = format;
+            tile::KernelOp kernel = buildMlaPrefill(
+                builder, builder.getUnknownLoc(), kernelName(spec), spec);
+            EXPECT_EQ(nvptx::mlaPrefillLowering().match(
+                          kernel, nvptx::allChips().front()),
+                      "")
+                << kernelName(spec);
+          }
+}
+
+//===----------------------------------------------------------------------===//
+// Refusals
+//===----------------------------------------------------------------------===//
+
+/// The error of compiling what |build| makes; empty if it compiles.
+std::string errorOf(const Executable::Build &build) {
+  try {
+    Executable kernel(build, Mode::loops);
+  } catch (const std::runtime_error &error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST(MlaDecodeSm90, matchesTheFormOfEveryShape) {
+  mlir::MLIRContext context;
+  context.loadDialect<tile::TileDialect>();
+  mlir::OpBuilder builder(&context);
+  for (int64_t heads : {1, 2, 16, 40, 64, 96, 127, 128})
+    for (int64_t queries : {1, 2, 3, 64, 200}) {
+      mlir::OwningOpRef<mlir::ModuleOp> module =
+          mlir::ModuleOp::create(builder.getUnknownLoc());
+      builder.setInsertionPointToEnd(module->getBody());
+      MlaDecodeSpec spec =
+          decodeSpec({heads, 16, 8, 16, 24, 64}, Act::bf16, queries, kScale);
+      tile::KernelOp kernel = buildMlaDecode(builder, builder.getUnknownLoc(),
+                                             kernelName(spec), spec);
+      EXPECT_EQ(
+          nvptx::mlaDecodeLowering().match(kernel, nvptx::allChips().front()),
+          "")
+          << heads << " heads, " << queries << " queries";
+    }
+}
+
+TEST(MlaDecodeSm90, refusesAnEditedBody) {
+  Executable::Build whole =
+      builderOf(decodeSpec({128, 128, 64, 128, 512, 64}, Act::bf16, 1, kScale),
+                buildMlaDecode);
+  EXPECT_EQ(errorOf(whole), "");
+  // The sums over rounded weights, say.
+  std::string error = errorOf([&](mlir::OpBuilder &builder) {
+    tile::KernelOp kernel = whole(builder);
+    mlir::SmallVector<tile::ReduceOp> sums;
+    kernel.walk([&](tile::ReduceOp op) {
+      if (op.getKind() == tile::ReduceKind::Add)
+        sums.push_back(op);
+    });
+    for (tile::ReduceOp sum : sums) {
+      mlir::Value p = sum.getSource();
+      auto type = mlir::cast<mlir::RankedTensorType>(p.getType());
+      builder.setInsertionPoint(sum);
+      mlir::Value rounded = mlir::arith::TruncFOp::create(
+          builder, sum.getLoc(), type.clone(builder.getBF16Type()), p);
+      mlir::Value back = mlir::arith::ExtFOp::create(builder, sum.getLoc(),
+                                                     mlir::Type(type), rounded);
+      sum.getSourceMutable().assign(back);
+    }
+    return kernel;
+  });
+  EXPECT_NE(error.find("bring the lowering up to date"), std::string::npos)
+      << error;
+}
+
+TEST(MlaDecodeSm90, refusesWhatItDoesNotServe) {
+  auto refusal = [&](Shape s, Act act, std::map<std::string, int64_t> words) {
+    return errorOf(scheduledBuilderOf(decodeSpec(s, act, 1, kScale),
+                                      buildMlaDecode, words));
+  };
+  auto expect = [](const std::string &error, const char *part) {
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+  };
+  Shape s{16, 16, 16, 16, 128, 64};
+  expect(refusal(s, Act::f32, {}), "activations of f32");
+  expect(refusal(s, Act::bf16, {{"chunk", 100}}), "a chunk of 100 keys");
+  expect(errorOf(builderOf(splitSpec(s, 1, 100, 2), buildMlaDecode)),
+         "whole steps of 64");
+  s.pageSize = 16;
+  expect(refusal(s, Act::bf16, {}), "pages of 16 rows");
+  s = {16, 16, 16, 16, 132, 64};
+  expect(refusal(s, Act::bf16, {}), "not multiples of 8");
+  s = {16, 16, 16, 16, 576, 64};
+  expect(refusal(s, Act::bf16, {}), "exceeds the registers");
+}
+
+TEST(MlaPrefillSm90, refusesWhatItDoesNotServe) {
+  auto expect = [](Shape s, Act act, Weight weight, const char *part) {
+    std::string error = errorOf(
+        builderOf(prefillSpec(s, act, weight, 16, kScale), buildMlaPrefill));
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+  };
+  Shape s{2, 16, 8, 16, 128, 64};
+  expect(s, Act::f32, Weight::bf16, "activations of f32");
+  expect(s, Act::bf16, Weight::fp8, "as the upload leaves it");
+  expect({2, 16, 8, 16, 128, 32}, Act::bf16, Weight::bf16, "pages of 32 rows");
+  expect({2, 16, 8, 20, 128, 64}, Act::bf16, Weight::bf16,
+         "a value width of 20");
+  expect({2, 192, 8, 16, 128, 64}, Act::bf16, Weight::bf16,
+         "exceed the registers");
+}
+
+} // namespace
+} // namespace hadal::kernels::test
