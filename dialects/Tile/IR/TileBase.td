@@ -106,13 +106,18 @@ def Tile_ScheduleAttr : AttrDef<Tile_Dialect, "Schedule"> {
   let mnemonic = "schedule";
   let summary = "Every tunable of a kernel, in one place.";
   let description = [{
-    A dictionary of words and numbers; the target reads what it knows. Words in
-    use: `bm`, `bn`, `bk` (tile sizes the body was built with), `form` ("gemv",
-    "panel", ...: a preference of the CPU), `stages`, `roles`, `cluster`,
-    `split`, `swap_ab`, `wg_split`.
+    A dictionary from words to numbers, texts and flags. Which words a kernel
+    has, their meaning and their legal values are declared for each kind of
+    kernel and target in schedule/; phase lower writes all of them, lowerings
+    read them and decide nothing. `given` names the origin of the words that no
+    rule chose: `option` (--schedule) or `edit` (changed in a file of IR).
   }];
-  let parameters = (ins "::mlir::DictionaryAttr":$words);
-  let assemblyFormat = "`<` $words `>`";
+  let parameters = (ins "::mlir::DictionaryAttr":$words,
+                        "::mlir::DictionaryAttr":$given);
+  let assemblyFormat = "`<` $words `given` $given `>`";
+  let builders = [AttrBuilder<(ins "::mlir::DictionaryAttr":$words), [{
+    return $_get($_ctxt, words, ::mlir::DictionaryAttr::get($_ctxt));
+  }]>];
 }
 
 //===----------------------------------------------------------------------===//

@@ -113,6 +113,49 @@ int64_t KernelOp::getNumItems(int64_t capacity) {
   return items;
 }
 
+template <typename AttrType>
+static FailureOr<AttrType> findWord(KernelOp kernel, StringRef word,
+                                    StringRef type) {
+  Attribute value = kernel.getSchedule().getWords().get(word);
+  if (!value) {
+    kernel.emitOpError("H3008: the schedule has no word '")
+        << word << "', which the lowering reads; phase lower writes all words";
+    return failure();
+  }
+  if (auto typed = dyn_cast<AttrType>(value))
+    return typed;
+  kernel.emitOpError("H3008: the schedule's word '")
+      << word << "' is " << value << "; it takes " << type;
+  return failure();
+}
+
+FailureOr<int64_t> KernelOp::getWord(StringRef word) {
+  auto value = findWord<IntegerAttr>(*this, word, "a number");
+  // An i1 is an IntegerAttr too.
+  if (succeeded(value) && value->getType().isInteger(1)) {
+    emitOpError("H3008: the schedule's word '")
+        << word << "' is " << Attribute(*value) << "; it takes a number";
+    return failure();
+  }
+  if (failed(value))
+    return failure();
+  return value->getInt();
+}
+
+FailureOr<StringRef> KernelOp::getWordText(StringRef word) {
+  auto value = findWord<StringAttr>(*this, word, "a text");
+  if (failed(value))
+    return failure();
+  return value->getValue();
+}
+
+FailureOr<bool> KernelOp::getFlag(StringRef word) {
+  auto value = findWord<BoolAttr>(*this, word, "true or false");
+  if (failed(value))
+    return failure();
+  return value->getValue();
+}
+
 int64_t KernelOp::getNumSlots() {
   int64_t slots = 0;
   for (BlockArgument arg : getKernelArguments()) {
@@ -123,7 +166,7 @@ int64_t KernelOp::getNumSlots() {
 }
 
 // tile.kernel @name(%x: type, ...) domain(%m = ? by 16 in tokens, ...)
-//     schedule {...} { body }
+//     schedule {...} given {...} { body }
 ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   Builder &builder = parser.getBuilder();
   StringAttr name;
@@ -172,15 +215,17 @@ ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   if (parser.parseKeyword("domain") ||
       parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren, parseDim))
     return failure();
-  DictionaryAttr schedule = builder.getDictionaryAttr({});
+  DictionaryAttr schedule = builder.getDictionaryAttr({}), given = schedule;
   if (succeeded(parser.parseOptionalKeyword("schedule")) &&
-      parser.parseAttribute(schedule))
+      (parser.parseAttribute(schedule) ||
+       (succeeded(parser.parseOptionalKeyword("given")) &&
+        parser.parseAttribute(given))))
     return failure();
   if (parser.parseOptionalAttrDictWithKeyword(result.attributes))
     return failure();
   result.addAttribute("domain", builder.getArrayAttr(dims));
-  result.addAttribute("schedule",
-                      ScheduleAttr::get(builder.getContext(), schedule));
+  result.addAttribute("schedule", ScheduleAttr::get(builder.getContext(),
+                                                    schedule, given));
   result.addAttribute("arg_names", builder.getArrayAttr(names));
   args.append(coordinates.begin(), coordinates.end());
   return parser.parseRegion(*result.addRegion(), args);
@@ -210,6 +255,8 @@ void KernelOp::print(OpAsmPrinter &p) {
       p << "[" << dim.getBoundDim() << "]";
   });
   p << ") schedule " << getSchedule().getWords();
+  if (!getSchedule().getGiven().empty())
+    p << " given " << getSchedule().getGiven();
   p.printOptionalAttrDictWithKeyword(
       (*this)->getAttrs(), {"sym_name", "domain", "schedule", "arg_names"});
   p << " ";

@@ -58,6 +58,15 @@ def Tile_KernelOp : Tile_Op<"kernel", [IsolatedFromAbove, Symbol, SingleBlock,
     int64_t getNumItems(int64_t capacity);
     /// 8-byte slots of the argument array (docs/artifact.md).
     int64_t getNumSlots();
+    /// What the schedule says for |word|: a number, a text or a flag. A word
+    /// that is missing or of another type is an error, reported at the kernel:
+    /// no lowering has a value of its own for one.
+    ::mlir::FailureOr<int64_t> getWord(::llvm::StringRef word);
+    ::mlir::FailureOr<::llvm::StringRef> getWordText(::llvm::StringRef word);
+    ::mlir::FailureOr<bool> getFlag(::llvm::StringRef word);
+    bool hasWord(::llvm::StringRef word) {
+      return getSchedule().getWords().contains(word);
+    }
   }];
 }
 
