@@ -3,7 +3,6 @@
 
 #include "kernels/KernelBuilder.h"
 #include "kernels/KernelName.h"
-#include "schedule/GemmSchedule.h"
 
 namespace hadal::kernels {
 
@@ -24,21 +23,16 @@ std::string kernelName(const AbsorbQSpec &spec) {
 }
 
 tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
-                            const AbsorbQSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                            const AbsorbQSpec &spec,
+                                const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.heads > 0 && spec.nope > 0 && spec.rope > 0 &&
                      spec.value > 0 && spec.latent > 0 && spec.rows > 0,
                  "needs positive shapes"))
     return {};
   int64_t head = spec.nope + spec.rope, headRows = spec.nope + spec.value,
           outHead = spec.latent + spec.rope;
-  bool wgmma = spec.target == Target::sm90a;
-  int64_t bm = wgmma ? schedule::pickWgmmaRows(spec.rows)
-                     : std::min<int64_t>(schedule::pickRowTile(spec.rows), 64);
-  // One row: whole rows of the weight, a few at a time. More: the usual tile.
-  int64_t bn = bm == 1 ? exactStep(spec.latent, 512)
-                       : exactStep(spec.latent, kGroup);
-  int64_t bk = bm == 1 && spec.nope % 16 == 0 ? 16 : spec.nope;
+  int64_t bm = k.word("bm"), bn = k.word("bn"), bk = k.word("bk");
   unsigned q = k.arg("q", k.actView({-1, spec.heads * head}));
   unsigned w = k.arg("wkv_b", k.weightView(spec.weight, spec.heads * headRows,
                                            spec.latent));
@@ -46,11 +40,6 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
   k.dim(-1, bm, tile::Bound::Tokens);
   k.dim(spec.heads, 1);
   k.dim(spec.latent, bn);
-  k.word("bm", bm);
-  k.word("bn", bn);
-  k.word("form", wgmma ? "wgmma" : bm == 1 ? "gemv" : "panel");
-  if (wgmma)
-    k.word("rows", spec.rows);
   k.begin();
 
   Value m = k.coordinate(0), h = k.coordinate(1), n = k.coordinate(2), left;
@@ -104,8 +93,9 @@ std::string kernelName(const AbsorbVSpec &spec) {
 }
 
 tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
-                            const AbsorbVSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                            const AbsorbVSpec &spec,
+                                const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.heads > 0 && spec.nope > 0 && spec.value > 0 &&
                      spec.latent > 0 && spec.rows > 0,
                  "needs positive shapes") ||
@@ -113,14 +103,7 @@ tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
                  "quantises heads of whole groups of 128 only"))
     return {};
   int64_t headRows = spec.nope + spec.value;
-  bool wgmma = spec.target == Target::sm90a;
-  int64_t bm = wgmma ? schedule::pickWgmmaRows(spec.rows)
-                     : std::min<int64_t>(schedule::pickRowTile(spec.rows), 64);
-  int64_t bn = exactStep(spec.value, kGroup);
-  // The contraction must not leave the head's columns of o_lat, and a step
-  // must lie in one scale block.
-  int64_t bk = spec.latent <= kGroup ? spec.latent
-                                     : std::gcd(spec.latent, kGroup);
+  int64_t bm = k.word("bm"), bn = k.word("bn"), bk = k.word("bk");
   unsigned oLat = k.arg("o_lat", k.actView({-1, spec.heads * spec.latent}));
   unsigned w = k.arg("wkv_b", k.weightView(spec.weight, spec.heads * headRows,
                                            spec.latent));
@@ -130,12 +113,6 @@ tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
   k.dim(-1, bm, tile::Bound::Tokens);
   k.dim(spec.heads, 1);
   k.dim(spec.value, bn);
-  k.word("bm", bm);
-  k.word("bn", bn);
-  k.word("bk", bk);
-  k.word("form", wgmma ? "wgmma" : bm == 1 ? "gemv" : "panel");
-  if (wgmma)
-    k.word("rows", spec.rows);
   k.begin();
 
   Value m = k.coordinate(0), h = k.coordinate(1), n = k.coordinate(2);

@@ -12,8 +12,9 @@ std::string kernelName(const EmbedSpec &spec) {
 }
 
 tile::KernelOp buildEmbed(OpBuilder &builder, Location loc, StringRef name,
-                          const EmbedSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                          const EmbedSpec &spec,
+                                const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.table != Weight::fp8, "an embedding is not FP8") ||
       !k.require(spec.vocab > 0 && spec.hidden > 0, "needs a table"))
     return {};

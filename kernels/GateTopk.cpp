@@ -55,8 +55,9 @@ static Value keepBestGroups(KernelBuilder &k, const GateTopkSpec &spec,
 }
 
 tile::KernelOp buildGateTopk(OpBuilder &builder, Location loc, StringRef name,
-                             const GateTopkSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                             const GateTopkSpec &spec,
+                                const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.experts > 0 && spec.topk > 0 &&
                      spec.topk <= spec.experts,
                  "chooses among its experts") ||

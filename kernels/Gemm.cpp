@@ -2,7 +2,6 @@
 
 #include "kernels/KernelBuilder.h"
 #include "kernels/KernelName.h"
-#include "schedule/GemmSchedule.h"
 
 namespace hadal::kernels {
 
@@ -83,18 +82,12 @@ static Value rotateHead(KernelBuilder &k, const GemmSpec &spec, Value acc,
 }
 
 tile::KernelOp buildGemm(OpBuilder &builder, Location loc, StringRef name,
-                         const GemmSpec &spec) {
-  return buildScheduledGemm(builder, loc, name, spec,
-                            schedule::pickGemmSchedule(spec));
-}
-
-tile::KernelOp buildScheduledGemm(OpBuilder &builder, Location loc,
-                                  StringRef name, const GemmSpec &spec,
-                                  const schedule::GemmSchedule &schedule) {
-  KernelBuilder k(builder, loc, name, spec);
+                         const GemmSpec &spec,
+                         const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!verifySpec(k, spec))
     return {};
-  int64_t bm = schedule.bm, bn = schedule.bn, bk = schedule.bk;
+  int64_t bm = k.word("bm"), bn = k.word("bn"), bk = k.word("bk");
   bool grouped = spec.experts > 0;
   bool gated = spec.epilogue == Epilogue::swiglu ||
                spec.epilogue == Epilogue::swigluQuantize;
@@ -129,16 +122,6 @@ tile::KernelOp buildScheduledGemm(OpBuilder &builder, Location loc,
     k.dim(-1, bm, rows);
   }
   k.dim(spec.n, bn);
-  k.word("bm", bm);
-  k.word("bn", bn);
-  k.word("bk", bk);
-  k.word("form", schedule.form);
-  if (spec.target == Target::sm90a)
-    k.word("rows", spec.rows);
-  if (schedule.swapAb)
-    k.flag("swap_ab");
-  if (schedule.split > 0)
-    k.word("split", schedule.split);
   k.begin();
 
   // Rows of the tile that exist, and the first row in x and y.

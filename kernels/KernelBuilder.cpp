@@ -4,17 +4,6 @@ using namespace mlir;
 
 namespace hadal::kernels {
 
-int64_t exactStep(int64_t extent, int64_t preferred) {
-  if (extent % preferred == 0)
-    return preferred;
-  if (extent <= 2 * preferred)
-    return extent;
-  for (int64_t step = preferred; step >= 32; --step)
-    if (extent % step == 0)
-      return step;
-  return extent;
-}
-
 //===----------------------------------------------------------------------===//
 // Declaration
 //===----------------------------------------------------------------------===//
@@ -66,16 +55,14 @@ void KernelBuilder::dim(int64_t extent, int64_t step, tile::Bound bound,
                                             boundDim));
 }
 
-void KernelBuilder::word(StringRef key, int64_t value) {
-  words.push_back(b.getNamedAttr(key, b.getI64IntegerAttr(value)));
-}
-
-void KernelBuilder::word(StringRef key, StringRef value) {
-  words.push_back(b.getNamedAttr(key, b.getStringAttr(value)));
-}
-
-void KernelBuilder::flag(StringRef key) {
-  words.push_back(b.getNamedAttr(key, b.getBoolAttr(true)));
+int64_t KernelBuilder::word(StringRef word) {
+  const int64_t *value = schedule.find<int64_t>(std::string_view(word));
+  if (value && *value > 0)
+    return *value;
+  emitError(loc) << "H3008: kernel '" << name << "': the schedule has no "
+                 << "positive number '" << word << "'";
+  isBroken = true;
+  return 1;
 }
 
 bool KernelBuilder::require(bool ok, const Twine &what) {
@@ -88,7 +75,8 @@ void KernelBuilder::begin() {
   arg("sizes", tile::SizesType::get(b.getContext()));
   SmallVector<StringRef> names(argNames.begin(), argNames.end());
   kernel = tile::KernelOp::create(b, loc, name, argTypes, names, domain,
-                                  b.getDictionaryAttr(words));
+                                  b.getDictionaryAttr({}));
+  kernel.setScheduleAttr(schedule::toAttribute(b.getContext(), schedule));
   for (BlockArgument value : kernel.getKernelArguments())
     args.push_back(value);
   for (BlockArgument value : kernel.getCoordinates())
@@ -98,7 +86,10 @@ void KernelBuilder::begin() {
 
 tile::KernelOp KernelBuilder::end() {
   b.setInsertionPointAfter(kernel);
-  return kernel;
+  if (!isBroken)
+    return kernel;
+  kernel.erase();
+  return {};
 }
 
 //===----------------------------------------------------------------------===//

@@ -36,16 +36,11 @@ inline int64_t roundUp(int64_t value, int64_t step) {
   return (value + step - 1) / step * step;
 }
 
-/// The step to cover |extent| in tiles that never leave it: |preferred| if it
-/// divides, |extent| itself while small, else the largest divisor that is at
-/// most |preferred| (or |extent| where that would be degenerate).
-int64_t exactStep(int64_t extent, int64_t preferred);
-
 class KernelBuilder {
 public:
   KernelBuilder(OpBuilder &builder, Location loc, StringRef name,
-                const Common &common)
-      : b(builder), loc(loc), name(name), common(common) {}
+                const Common &common, const schedule::Schedule &schedule)
+      : b(builder), loc(loc), name(name), common(common), schedule(schedule) {}
 
   //===--- Declaration ----------------------------------------------------===//
 
@@ -67,14 +62,14 @@ public:
   unsigned arg(StringRef argName, Type type);
   void dim(int64_t extent, int64_t step,
            tile::Bound bound = tile::Bound::None, int64_t boundDim = 0);
-  void word(StringRef key, int64_t value);
-  void word(StringRef key, StringRef value);
-  void flag(StringRef key);
+  /// What the schedule says for |word|, a positive number; if it says none, that
+  /// is reported and end() returns null.
+  int64_t word(StringRef word);
   /// Reports a spec that this kernel cannot serve; returns |ok|.
   bool require(bool ok, const llvm::Twine &what);
   /// Appends !tile.sizes, creates the kernel and moves into its body.
   void begin();
-  /// Leaves the body and returns the kernel.
+  /// Leaves the body and returns the kernel; null if it could not be built.
   tile::KernelOp end();
 
   Value operator[](unsigned handle) { return args[handle]; }

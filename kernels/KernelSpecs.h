@@ -84,6 +84,7 @@ struct GemmSpec : Common {
   bool f32Output = false;
   bool logitRows = false;     // bound by logit_rows instead of tokens
   int64_t experts = 0;
+  int64_t topk = 0;           // experts of a token, if grouped
   bool gather = false;
   int64_t segmentRows = 0;    // segments of wq_a | wkv_a
   Epilogue epilogue = Epilogue::none;
@@ -127,21 +128,16 @@ struct AbsorbVSpec : Common {
 /// kv_len i32[?], positions i32[?], o act[?, C] (row = token*H + head), sizes.
 /// P is rounded to act before P.V. Domain: rows, then blocks of query rows.
 ///
-/// split > 1: a target may share the keys of a block between so many workers.
-/// Those of a sequence of n keys get ceil(chunks / split) chunks each, of
-/// chunks = ceil(n / chunk), in order; their states are merged in that order. The
-/// result depends on the row, its keys, chunk and split, and on nothing else.
+/// A target may share the keys of a block between workers (schedule words chunk
+/// and split). Those of a sequence of n keys get ceil(chunks / split) chunks each,
+/// of chunks = ceil(n / chunk), in order; their states are merged in that order.
+/// The result depends on the row, its keys, chunk and split, and on nothing else.
 struct MlaDecodeSpec : Common {
   int64_t heads, latent, rope, pageSize, maxQueries; // S of the bucket
   double softmaxScale;
-  int64_t chunk = 0, split = 1; // keys of a chunk, if split > 1
+  /// Facts for the schedule: sequences of the bucket, most keys of one.
+  int64_t rows = 1, maxKeys = 1;
 };
-
-/// Chunk and split of |spec| in a bucket of |rows| sequences of at most |maxKeys|
-/// keys on |workers| processors. Split stays 1 where the blocks of the bucket
-/// alone fill them, and where a sequence is one chunk.
-void splitKeys(MlaDecodeSpec &spec, int64_t rows, int64_t maxKeys,
-               int64_t workers);
 
 /// Expanded attention: per head, k_nope = c . W_UK^T and v = c . W_UV^T for each
 /// key tile inside the kernel, rounded to act; quantizeLatent: c per 128 (W8A8).

@@ -16,8 +16,9 @@ std::string kernelName(const LatentNormRopeCacheSpec &spec) {
 
 tile::KernelOp buildLatentNormRopeCache(OpBuilder &builder, Location loc,
                                         StringRef name,
-                                        const LatentNormRopeCacheSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                                        const LatentNormRopeCacheSpec &spec,
+                                const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.latent > 0 && spec.rope > 0 && spec.rope % 2 == 0 &&
                      spec.qLora >= 0 && spec.positions > 0,
                  "needs a latent, an even rotary width and a table") ||

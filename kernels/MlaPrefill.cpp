@@ -9,9 +9,6 @@ using mlir::arith::CmpIPredicate;
 
 /// Keys per step.
 static constexpr int64_t kKeyTile = 64;
-/// Queries per tile at most. Each tile expands every key again, which costs
-/// C (dn + dv) per key against bm (dn + dr + dv): hence whole chunks.
-static constexpr int64_t kMaxQueries = 512;
 
 std::string kernelName(const MlaPrefillSpec &spec) {
   return KernelName("mla_prefill", spec)
@@ -30,8 +27,9 @@ std::string kernelName(const MlaPrefillSpec &spec) {
 }
 
 tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
-                               const MlaPrefillSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                               const MlaPrefillSpec &spec,
+                                const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.heads > 0 && spec.nope > 0 && spec.rope > 0 &&
                      spec.value > 0 && spec.latent > 0 && spec.pageSize > 0 &&
                      spec.maxQueries > 0,
@@ -43,7 +41,7 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
     return {};
   int64_t head = spec.nope + spec.rope, width = spec.latent + spec.rope,
           headRows = spec.nope + spec.value;
-  int64_t bm = std::min(roundUp(spec.maxQueries, 16), kMaxQueries);
+  int64_t bm = k.word("bm");
   unsigned q = k.arg("q", k.actView({-1, spec.heads * head}));
   unsigned pool = k.arg("pool", k.actView({-1, spec.pageSize, width}));
   unsigned table = k.arg("page_table", k.view({-1, -1}, k.i32()));
@@ -58,8 +56,6 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
   k.dim(-1, 1, tile::Bound::Rows);
   k.dim(spec.heads, 1);
   k.dim(spec.maxQueries, bm);
-  k.word("bm", bm);
-  k.word("bn", kKeyTile);
   k.begin();
 
   Value r = k.coordinate(0), h = k.coordinate(1), block = k.coordinate(2),

@@ -19,29 +19,24 @@ std::string kernelName(const MoePermuteSpec &spec) {
       .str();
 }
 
-/// Assignments of one step (about): on a GPU the steps follow each other, so they
-/// are few; on a CPU the tiles of a step stay in the first cache.
-static constexpr int64_t kAssignments = 4096;
-
 // One work item per expert: it counts the assignments of its own and of all
 // lower experts, which gives its rows, and then places its own in the order of
 // tokens. Experts never exchange anything.
 tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
-                               StringRef name, const MoePermuteSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                               StringRef name, const MoePermuteSpec &spec,
+                                const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.experts > 0 && spec.topk > 0 && spec.tokens > 0,
                  "needs positive shapes"))
     return {};
   int64_t experts = spec.experts, topk = spec.topk;
-  int64_t tokens = std::min(std::max<int64_t>(kAssignments / topk, 1),
-                            spec.tokens);
+  int64_t tokens = k.word("bm");
   int64_t count = tokens * topk;
   unsigned ids = k.arg("ids", k.view({-1, topk}, k.i32()));
   unsigned rowToken = k.arg("row_token", k.view({-1, 1}, k.i32()));
   unsigned pos = k.arg("pos", k.view({-1, 1}, k.i32()));
   unsigned load = k.arg("expert_load", k.view({experts}, k.i32()));
   k.dim(experts, 1);
-  k.word("bm", tokens);
   k.begin();
 
   Value zero = k.index(0), numTokens = k.size(tile::SizeName::Tokens);
@@ -141,8 +136,9 @@ std::string kernelName(const MoeCombineSpec &spec) {
 }
 
 tile::KernelOp buildMoeCombine(OpBuilder &builder, Location loc,
-                               StringRef name, const MoeCombineSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                               StringRef name, const MoeCombineSpec &spec,
+                                const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.hidden > 0 && spec.topk > 0, "needs positive shapes"))
     return {};
   unsigned y = k.arg("y", k.actView({-1, spec.hidden})), shared = 0;
@@ -152,7 +148,7 @@ tile::KernelOp buildMoeCombine(OpBuilder &builder, Location loc,
     shared = k.arg("shared", k.actView({-1, spec.hidden}));
   unsigned residual = k.arg("residual", k.actView({-1, spec.hidden}));
   unsigned out = k.arg("out", k.actView({-1, spec.hidden}));
-  int64_t columns = std::min<int64_t>(spec.hidden, 1024);
+  int64_t columns = k.word("columns");
   k.dim(-1, 1, tile::Bound::Tokens);
   k.dim(spec.hidden, columns);
   k.begin();

@@ -15,8 +15,9 @@ std::string kernelName(const NormQuantSpec &spec) {
 }
 
 tile::KernelOp buildNormQuant(OpBuilder &builder, Location loc, StringRef name,
-                              const NormQuantSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                              const NormQuantSpec &spec,
+                                const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.width > 0, "needs a width") ||
       !k.require(!(spec.delta && spec.gather),
                  "gathered rows take no delta") ||

@@ -1,6 +1,6 @@
 #include "compiler/driver/Phases.h"
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/attention/KernelLowering.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"

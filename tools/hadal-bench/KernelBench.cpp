@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "tools/hadal-bench/DeviceArguments.h"
 #include "tools/hadal-bench/MachineRates.h"
 #include "tools/hadal-bench/Statistics.h"

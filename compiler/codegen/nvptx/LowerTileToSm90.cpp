@@ -1,4 +1,4 @@
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/EmitPtx.h"
 #include "compiler/codegen/nvptx/pipeline/Pipeline.h"
 #include "compiler/codegen/nvptx/simt/Simt.h"

@@ -1,7 +1,7 @@
 // Split-K: the CTAs of an item fold parts of its steps, the last to come merges
 // their states by the fold's combine region and goes on with the epilogue.
-#include "compiler/codegen/nvptx/Chip.h"
-#include "compiler/codegen/nvptx/SplitSchedule.h"
+#include "schedule/Chip.h"
+#include "schedule/SplitCost.h"
 #include "compiler/codegen/nvptx/common/SplitFold.h"
 #include "compiler/codegen/nvptx/common/WorkItem.h"
 #include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"

@@ -1,11 +1,11 @@
-#include "compiler/codegen/nvptx/SplitSchedule.h"
+#include "schedule/SplitCost.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 
-namespace hadal::nvptx {
+namespace hadal::schedule {
 
 /// Bytes per clock that one multiprocessor draws while it streams: between the
 /// 13 with which all 132 take what the memory gives (performance 2.1: 3.0 TB/s /
@@ -17,8 +17,6 @@ static constexpr double kRampSeconds = 1e-6;
 /// The parts' meeting: stores, ticket and the first loads are a round trip to L2
 /// each, about 700 ns.
 static constexpr double kMeetSeconds = 2e-6;
-/// Parts beyond this gain nothing that their meeting does not cost.
-static constexpr int64_t kMostParts = 32;
 
 int64_t stepsOfPart(int64_t steps, int64_t split) {
   return (steps + split - 1) / split;
@@ -31,7 +29,7 @@ int64_t stepsOfPart(int64_t steps, int64_t split) {
 // one CTA only: few tiles leave multiprocessors idle and are bound by the first,
 // which parts divide; what they cost is their meeting, in which the last CTA
 // reads the states of all.
-double splitSeconds(const Chip &chip, const FoldWork &work, int64_t parts,
+double splitSeconds(const nvptx::Chip &chip, const FoldWork &work, int64_t parts,
                     int64_t partSteps) {
   double slots = static_cast<double>(chip.multiprocessors) *
                  work.ctasPerMultiprocessor;
@@ -54,7 +52,7 @@ double splitSeconds(const Chip &chip, const FoldWork &work, int64_t parts,
   return seconds;
 }
 
-int64_t pickSplit(const Chip &chip, const FoldWork &work) {
+int64_t pickSplit(const nvptx::Chip &chip, const FoldWork &work) {
   int64_t best = 1;
   double least = 0.95 * splitSeconds(chip, work, 1, work.steps);
   for (int64_t split = 2; split <= std::min(work.steps, kMostParts); ++split) {
@@ -75,4 +73,4 @@ int64_t pickSplit(const Chip &chip, const FoldWork &work) {
   return best;
 }
 
-} // namespace hadal::nvptx
+} // namespace hadal::schedule

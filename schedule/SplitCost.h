@@ -4,8 +4,13 @@
 #include <cstdint>
 
 namespace hadal::nvptx {
-
 struct Chip;
+}
+
+namespace hadal::schedule {
+
+/// Parts beyond this gain nothing that their meeting does not cost.
+inline constexpr int64_t kMostParts = 32;
 
 /// What one launch of a kernel does in its fold: the numbers of a bucket.
 struct FoldWork {
@@ -26,12 +31,12 @@ struct FoldWork {
 int64_t stepsOfPart(int64_t steps, int64_t split);
 
 /// Seconds that a launch takes with |parts| parts of |partSteps| steps.
-double splitSeconds(const Chip &chip, const FoldWork &work, int64_t parts,
+double splitSeconds(const nvptx::Chip &chip, const FoldWork &work, int64_t parts,
                     int64_t partSteps);
 
 /// The number of parts for which splitSeconds is least, 1 if none is better by a
 /// twentieth. The workspace of a launch stays within half of L2, so that parts
 /// meet there.
-int64_t pickSplit(const Chip &chip, const FoldWork &work);
+int64_t pickSplit(const nvptx::Chip &chip, const FoldWork &work);
 
-} // namespace hadal::nvptx
+} // namespace hadal::schedule
