@@ -1,5 +1,7 @@
 #include "kernels/KernelBuilder.h"
 
+#include "schedule/Attribute.h"
+
 using namespace mlir;
 
 namespace hadal::kernels {

@@ -172,7 +172,8 @@ private:
   SmallVector<std::string> argNames;
   SmallVector<Type> argTypes;
   SmallVector<tile::DomainDimAttr> domain;
-  SmallVector<mlir::NamedAttribute> words;
+  const schedule::Schedule &schedule;
+  bool isBroken = false; // the schedule lacks a word
   tile::KernelOp kernel;
   SmallVector<Value> args, coordinates;
 };

@@ -160,9 +160,8 @@ void parse(Words &w, MlaDecodeSpec &s) {
   s.pageSize = w.number("page");
   s.maxQueries = w.number("s");
   s.softmaxScale = w.real("scale");
-  s.split = w.number("split", 1);
-  s.chunk = w.number("chunk", 0);
-  w.need((s.split > 1) == (s.chunk > 0));
+  s.rows = w.number("rows");
+  s.maxKeys = w.number("keys");
 }
 void parse(Words &w, MlaPrefillSpec &s) {
   s.weight = w.weight();

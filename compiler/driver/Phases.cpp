@@ -102,8 +102,7 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
   case Phase::Lower: {
     LowerDsv3ToExecOptions lower;
     lower.target = options.target;
-    if (const nvptx::Chip *chip = nvptx::findChip(options.chip))
-      lower.multiprocessors = chip->multiprocessors;
+    lower.chip = options.chip;
     pm.addPass(createLowerDsv3ToExec(lower));
     return;
   }

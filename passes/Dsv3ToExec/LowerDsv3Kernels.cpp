@@ -22,15 +22,6 @@ ScaleFormat formatOf(Value value) {
              : ScaleFormat::f32;
 }
 
-// Overloads over the specs, so that launch() is one template.
-#define HADAL_OVERLOAD_BUILD(K)                                                \
-  tile::KernelOp buildKernel(OpBuilder &builder, Location loc,                 \
-                             StringRef name, const K##Spec &spec) {            \
-    return build##K(builder, loc, name, spec);                                 \
-  }
-HADAL_FOR_EACH_KERNEL(HADAL_OVERLOAD_BUILD)
-#undef HADAL_OVERLOAD_BUILD
-
 } // namespace
 
 Weight weightOf(Value value) {
@@ -134,7 +125,8 @@ LogicalResult FunctionLowering::launch(Operation *op, Spec spec,
   std::string name = kernelName(spec);
   auto kernel = context.kernelSymbols->lookup<tile::KernelOp>(name);
   if (!kernel) {
-    kernel = buildKernel(context.kernels, op->getLoc(), name, spec);
+    kernel = buildScheduled(context.kernels, op->getLoc(), name, spec,
+                            context.target, context.chip);
     if (!kernel)
       return op->emitError("no kernel can be built for this operation");
     context.kernelSymbols->insert(kernel);
@@ -269,7 +261,7 @@ LogicalResult FunctionLowering::lower(dsv3::NormQuantOp op) {
 /// Fills what linear and gated_linear share.
 static void describeGemm(GemmSpec &spec, Value input, Value weight,
                          Value result, Value begin, Value gather,
-                         dsv3::BucketAttr bucket) {
+                         dsv3::BucketAttr bucket, int64_t topk) {
   RankedTensorType type = typeOf(weight);
   spec.k = columns(weight);
   spec.n = type.getShape()[type.getRank() - 2];
@@ -278,8 +270,10 @@ static void describeGemm(GemmSpec &spec, Value input, Value weight,
   dsv3::LayoutAttr layout = dsv3::getLayout(weight.getType());
   if (layout && layout.getStorage() == dsv3::Storage::Segments)
     spec.segmentRows = dsv3::kBlock;
-  if (begin)
+  if (begin) {
     spec.experts = type.getDimSize(0);
+    spec.topk = topk;
+  }
   spec.gather = static_cast<bool>(gather);
   spec.logitRows = bucket.getKind() == dsv3::BucketKind::Head;
   // An expert gets a token at most once.
@@ -289,7 +283,7 @@ static void describeGemm(GemmSpec &spec, Value input, Value weight,
 LogicalResult FunctionLowering::lower(dsv3::LinearOp op) {
   GemmSpec spec;
   describeGemm(spec, op.getInput(), op.getWeight(), op.getResult(),
-               op.getBegin(), op.getSource(), bucket);
+               op.getBegin(), op.getSource(), bucket, context.topk);
   context.quantizesActivations |= spec.quantizedInput;
   spec.act = context.act;
   // The router and the head give f32 whatever the activations are.
@@ -318,7 +312,7 @@ LogicalResult FunctionLowering::lower(dsv3::LinearOp op) {
 LogicalResult FunctionLowering::lower(dsv3::GatedLinearOp op) {
   GemmSpec spec;
   describeGemm(spec, op.getInput(), op.getGate(), op.getResult(),
-               op.getBegin(), op.getSource(), bucket);
+               op.getBegin(), op.getSource(), bucket, context.topk);
   context.quantizesActivations |= spec.quantizedInput;
   bool quantizes = dsv3::isFP8(op.getResult().getType());
   spec.epilogue = quantizes ? Epilogue::swigluQuantize : Epilogue::swiglu;
@@ -415,9 +409,8 @@ LogicalResult FunctionLowering::lower(dsv3::MlaDecodeOp op) {
   spec.pageSize = context.pageSize;
   spec.maxQueries = bucket.getQueries();
   spec.softmaxScale = op.getScale().convertToDouble();
-  if (context.multiprocessors > 0)
-    splitKeys(spec, bucket.getRows(), context.maxSeqLen,
-              context.multiprocessors);
+  spec.rows = bucket.getRows();
+  spec.maxKeys = context.maxSeqLen;
   // A row of the kernel is one head of one token, so that a row of a token must
   // be as long as those of its heads.
   for (Value value : {op.getQuery(), op.getResult()}) {

@@ -2,6 +2,7 @@
 #include "passes/Dsv3ToExec/Passes.h"
 
 #include "passes/Dsv3ToExec/Lowering.h"
+#include "schedule/Chip.h"
 
 using namespace mlir;
 
@@ -92,7 +93,12 @@ private:
     }
     if (target != "cpu") {
       context.target = kernels::Target::sm90a;
-      context.multiprocessors = multiprocessors;
+      context.chip = chip.empty() ? &nvptx::allChips().front()
+                                  : nvptx::findChip(chip);
+      if (!context.chip) {
+        module.emitError("H3004: chip '") << chip << "' is unknown";
+        return signalPassFailure();
+      }
     }
     if (failed(readModel(context)))
       return signalPassFailure();

@@ -4,7 +4,7 @@
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "dialects/Tile/IR/TileDialect.h"
-#include "kernels/Kernels.h"
+#include "kernels/ScheduledKernel.h"
 #include "mlir/IR/SymbolTable.h"
 
 namespace hadal::lower {
@@ -29,8 +29,8 @@ struct ProgramContext {
   kernels::Act act = kernels::Act::bf16;
   kernels::Target target = kernels::Target::cpu;
   int64_t topk = 0, maxSeqLen = 0, maxBatchSize = 0, pageSize = 0;
-  /// Of the target's chip; 0 where no schedule is made for one.
-  int64_t multiprocessors = 0;
+  /// That schedules are made for; null where the target has none.
+  const nvptx::Chip *chip = nullptr;
   /// Rows of the state `hidden`: the largest bucket.
   int64_t hiddenRows = 0;
   /// Some linear reads quantised rows.

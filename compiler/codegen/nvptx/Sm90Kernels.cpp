@@ -48,8 +48,6 @@ LogicalResult lowerContraction(tile::KernelOp kernel, const Chip &chip,
 
 LogicalResult lowerElementwise(tile::KernelOp kernel, OpBuilder &builder,
                                Sm90Kernel &result) {
-  if (failed(refuseSwap(kernel, kNoContraction)))
-    return failure();
   FailureOr<SimtFunction> lowered = lowerSimt(kernel, builder);
   if (failed(lowered))
     return failure();

@@ -40,7 +40,7 @@ FailureOr<sm90::KernelOp> lowerSpecialised(const KernelLowering &lowering,
                                            tile::KernelOp kernel,
                                            const Chip &chip,
                                            OpBuilder &builder) {
-  std::string reason = lowering.match(kernel, chip);
+  std::string reason = lowering.match(kernel);
   if (!reason.empty())
     return kernel.emitOpError("has no sm_90a lowering: ") << reason;
   return lowering.emit(kernel, chip, builder);

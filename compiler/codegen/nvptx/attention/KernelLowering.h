@@ -17,10 +17,12 @@ public:
 
   /// The builder's name: what its kernels' names start with ("mla_decode").
   virtual llvm::StringRef getName() const = 0;
-  /// Empty if emit serves |kernel| on |chip|, else the reason why not.
-  virtual std::string match(tile::KernelOp kernel, const Chip &chip) const = 0;
+  /// Empty if emit serves the form and the sizes of |kernel|, else the reason
+  /// why not.
+  virtual std::string match(tile::KernelOp kernel) const = 0;
   /// Appends the sm90.kernel of a matching |kernel| to |builder|'s insertion
-  /// point; |kernel| is not changed.
+  /// point; |kernel| is not changed. A schedule that it cannot obey is reported
+  /// at |kernel|.
   virtual mlir::FailureOr<sm90::KernelOp>
   emit(tile::KernelOp kernel, const Chip &chip,
        mlir::OpBuilder &builder) const = 0;
