@@ -2,7 +2,6 @@
 #include <numeric>
 
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 #include "schedule/GemmSchedule.h"
 
 namespace hadal::kernels {
@@ -10,18 +9,6 @@ namespace hadal::kernels {
 //===----------------------------------------------------------------------===//
 // absorb_q
 //===----------------------------------------------------------------------===//
-
-std::string kernelName(const AbsorbQSpec &spec) {
-  return KernelName("absorb_q", spec)
-      .weight(spec.weight)
-      .number("h", spec.heads)
-      .number("dn", spec.nope)
-      .number("dr", spec.rope)
-      .number("dv", spec.value)
-      .number("c", spec.latent)
-      .number("r", spec.rows)
-      .str();
-}
 
 tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
                             const AbsorbQSpec &spec) {
@@ -90,18 +77,6 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
 //===----------------------------------------------------------------------===//
 // absorb_v
 //===----------------------------------------------------------------------===//
-
-std::string kernelName(const AbsorbVSpec &spec) {
-  return KernelName("absorb_v", spec)
-      .weight(spec.weight)
-      .number("h", spec.heads)
-      .number("dn", spec.nope)
-      .number("dv", spec.value)
-      .number("c", spec.latent)
-      .number("r", spec.rows)
-      .flag(spec.quantize, "quant")
-      .str();
-}
 
 tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
                             const AbsorbVSpec &spec) {

@@ -1,15 +1,6 @@
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
-
-std::string kernelName(const EmbedSpec &spec) {
-  return KernelName("embed", spec)
-      .weight(spec.table)
-      .number("v", spec.vocab)
-      .number("d", spec.hidden)
-      .str();
-}
 
 tile::KernelOp buildEmbed(OpBuilder &builder, Location loc, StringRef name,
                           const EmbedSpec &spec) {

@@ -1,24 +1,9 @@
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
 using mlir::RankedTensorType;
 using mlir::arith::CmpIPredicate;
-
-std::string kernelName(const GateTopkSpec &spec) {
-  return KernelName("gate_topk", spec)
-      .part(spec.sigmoid ? "sigmoid" : "softmax")
-      .number("e", spec.experts)
-      .number("k", spec.topk)
-      .number("g", spec.groups)
-      .number("tg", spec.topkGroups)
-      .flag(spec.bias, "bias")
-      .flag(spec.groupTop2, "top2")
-      .flag(spec.normalize, "norm")
-      .real("scale", spec.routeScale)
-      .str();
-}
 
 /// The |count| largest of each row.
 static tile::TopKOp topk(KernelBuilder &k, Value source, int64_t count) {

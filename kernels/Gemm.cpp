@@ -1,47 +1,9 @@
 #include <numeric>
 
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 #include "schedule/GemmSchedule.h"
 
 namespace hadal::kernels {
-
-static StringRef epilogueName(Epilogue epilogue) {
-  switch (epilogue) {
-  case Epilogue::none:
-    return "plain";
-  case Epilogue::residual:
-    return "residual";
-  case Epilogue::rope:
-    return "rope";
-  case Epilogue::swiglu:
-    return "swiglu";
-  case Epilogue::swigluQuantize:
-    return "swigluq";
-  }
-  llvm_unreachable("all epilogues are named");
-}
-
-std::string kernelName(const GemmSpec &spec) {
-  KernelName name("gemm", spec);
-  name.part(epilogueName(spec.epilogue))
-      .weight(spec.weight)
-      .flag(spec.quantizedInput, "xfp8")
-      .number("n", spec.n)
-      .number("k", spec.k)
-      .number("r", spec.rows)
-      .flag(spec.f32Output, "outf32")
-      .flag(spec.logitRows, "logits");
-  if (spec.experts > 0)
-    name.number("e", spec.experts).flag(spec.gather, "gather");
-  if (spec.segmentRows > 0)
-    name.number("seg", spec.segmentRows);
-  if (spec.epilogue == Epilogue::rope)
-    name.number("hd", spec.headDim)
-        .number("rd", spec.ropeDim)
-        .number("p", spec.positions);
-  return name.str();
-}
 
 static bool verifySpec(KernelBuilder &k, const GemmSpec &spec) {
   bool ropes = spec.epilogue == Epilogue::rope;

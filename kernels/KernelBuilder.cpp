@@ -4,6 +4,16 @@ using namespace mlir;
 
 namespace hadal::kernels {
 
+tile::KernelOp buildKernel(OpBuilder &builder, Location loc, StringRef name,
+                           const AnySpec &spec) {
+#define HADAL_BUILD(K)                                                         \
+  if (const auto *s = std::get_if<K##Spec>(&spec))                             \
+    return build##K(builder, loc, name, *s);
+  HADAL_FOR_EACH_KERNEL(HADAL_BUILD)
+#undef HADAL_BUILD
+  llvm_unreachable("a spec is one of the kinds");
+}
+
 int64_t exactStep(int64_t extent, int64_t preferred) {
   if (extent % preferred == 0)
     return preferred;
@@ -88,7 +98,7 @@ void KernelBuilder::begin() {
   arg("sizes", tile::SizesType::get(b.getContext()));
   SmallVector<StringRef> names(argNames.begin(), argNames.end());
   kernel = tile::KernelOp::create(b, loc, name, argTypes, names, domain,
-                                  b.getDictionaryAttr(words));
+                                  b.getDictionaryAttr(words), spec);
   for (BlockArgument value : kernel.getKernelArguments())
     args.push_back(value);
   for (BlockArgument value : kernel.getCoordinates())

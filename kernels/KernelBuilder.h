@@ -8,6 +8,7 @@
 #include <string>
 
 #include "kernels/Kernels.h"
+#include "kernels/SpecAttr.h"
 
 namespace hadal::kernels {
 
@@ -43,9 +44,11 @@ int64_t exactStep(int64_t extent, int64_t preferred);
 
 class KernelBuilder {
 public:
+  template <typename Spec>
   KernelBuilder(OpBuilder &builder, Location loc, StringRef name,
-                const Common &common)
-      : b(builder), loc(loc), name(name), common(common) {}
+                const Spec &spec)
+      : b(builder), loc(loc), name(name), common(spec),
+        spec(toAttr(builder.getContext(), spec)) {}
 
   //===--- Declaration ----------------------------------------------------===//
 
@@ -174,6 +177,7 @@ private:
 
   std::string name;
   Common common;
+  tile::SpecAttr spec;
   SmallVector<std::string> argNames;
   SmallVector<Type> argTypes;
   SmallVector<tile::DomainDimAttr> domain;

@@ -1,18 +1,6 @@
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
-
-std::string kernelName(const LatentNormRopeCacheSpec &spec) {
-  return KernelName("latent_norm_rope_cache", spec)
-      .number("q", spec.qLora)
-      .number("c", spec.latent)
-      .number("r", spec.rope)
-      .number("p", spec.positions)
-      .real("eps", spec.eps)
-      .flag(spec.quantize, "quant")
-      .str();
-}
 
 tile::KernelOp buildLatentNormRopeCache(OpBuilder &builder, Location loc,
                                         StringRef name,

@@ -1,5 +1,4 @@
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
@@ -15,19 +14,6 @@ static constexpr int64_t kChunk = 4 * kKeyTile;
 /// The last worker of a block merges the states alone, at about the time of a
 /// key tile for each, so that more workers gain little.
 static constexpr int64_t kMaxSplit = 64;
-
-std::string kernelName(const MlaDecodeSpec &spec) {
-  KernelName name = KernelName("mla_decode", spec)
-                        .number("h", spec.heads)
-                        .number("c", spec.latent)
-                        .number("r", spec.rope)
-                        .number("page", spec.pageSize)
-                        .number("s", spec.maxQueries)
-                        .real("scale", spec.softmaxScale);
-  if (spec.split > 1)
-    name.number("chunk", spec.chunk).number("split", spec.split);
-  return name.str();
-}
 
 /// Query rows per tile, at most 64: whole tokens, or a divisor of a token's
 /// heads, so that the position of a row is a load and not a gather.

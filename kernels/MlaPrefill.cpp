@@ -1,7 +1,6 @@
 #include <numeric>
 
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
@@ -12,22 +11,6 @@ static constexpr int64_t kKeyTile = 64;
 /// Queries per tile at most. Each tile expands every key again, which costs
 /// C (dn + dv) per key against bm (dn + dr + dv): hence whole chunks.
 static constexpr int64_t kMaxQueries = 512;
-
-std::string kernelName(const MlaPrefillSpec &spec) {
-  return KernelName("mla_prefill", spec)
-      .weight(spec.weight)
-      .number("h", spec.heads)
-      .number("dn", spec.nope)
-      .number("dr", spec.rope)
-      .number("dv", spec.value)
-      .number("c", spec.latent)
-      .number("page", spec.pageSize)
-      .number("s", spec.maxQueries)
-      .real("scale", spec.softmaxScale)
-      .flag(spec.quantizeLatent, "cfp8")
-      .flag(spec.quantize, "quant")
-      .str();
-}
 
 tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
                                const MlaPrefillSpec &spec) {

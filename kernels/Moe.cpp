@@ -1,6 +1,5 @@
 // Dispatch and return of routed rows on one rank: moe_permute, moe_combine.
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
@@ -10,14 +9,6 @@ using mlir::arith::CmpIPredicate;
 //===----------------------------------------------------------------------===//
 // moe_permute
 //===----------------------------------------------------------------------===//
-
-std::string kernelName(const MoePermuteSpec &spec) {
-  return KernelName("moe_permute", spec)
-      .number("e", spec.experts)
-      .number("k", spec.topk)
-      .number("t", spec.tokens)
-      .str();
-}
 
 /// Assignments of one step (about): on a GPU the steps follow each other, so they
 /// are few; on a CPU the tiles of a step stay in the first cache.
@@ -131,14 +122,6 @@ tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
 //===----------------------------------------------------------------------===//
 // moe_combine
 //===----------------------------------------------------------------------===//
-
-std::string kernelName(const MoeCombineSpec &spec) {
-  return KernelName("moe_combine", spec)
-      .number("d", spec.hidden)
-      .number("k", spec.topk)
-      .flag(spec.shared, "shared")
-      .str();
-}
 
 tile::KernelOp buildMoeCombine(OpBuilder &builder, Location loc,
                                StringRef name, const MoeCombineSpec &spec) {

@@ -1,18 +1,6 @@
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
-
-std::string kernelName(const NormQuantSpec &spec) {
-  return KernelName("norm_quant", spec)
-      .number("w", spec.width)
-      .real("eps", spec.eps)
-      .flag(spec.delta, "delta")
-      .flag(spec.emitAct, "act")
-      .flag(spec.quantize, "quant")
-      .flag(spec.gather, "gather")
-      .str();
-}
 
 tile::KernelOp buildNormQuant(OpBuilder &builder, Location loc, StringRef name,
                               const NormQuantSpec &spec) {

@@ -1,17 +1,12 @@
 // The kernels that map each element (or group of 128) on its own: quantize,
 // add, silu_mul.
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
 /// Columns of one work item.
 static int64_t pickColumns(int64_t width) {
   return std::min<int64_t>(roundUp(width, kGroup), 1024);
-}
-
-std::string kernelName(const QuantizeSpec &spec) {
-  return KernelName("quantize", spec).number("w", spec.width).str();
 }
 
 tile::KernelOp buildQuantize(OpBuilder &builder, Location loc, StringRef name,
@@ -50,19 +45,11 @@ buildBinary(KernelBuilder &k, int64_t width, std::array<StringRef, 3> names,
   return k.end();
 }
 
-std::string kernelName(const AddSpec &spec) {
-  return KernelName("add", spec).number("w", spec.width).str();
-}
-
 tile::KernelOp buildAdd(OpBuilder &builder, Location loc, StringRef name,
                         const AddSpec &spec) {
   KernelBuilder k(builder, loc, name, spec);
   return buildBinary(k, spec.width, {"a", "b", "out"},
                      [&](Value x, Value y) { return k.addf(x, y); });
-}
-
-std::string kernelName(const SiluMulSpec &spec) {
-  return KernelName("silu_mul", spec).number("w", spec.width).str();
 }
 
 tile::KernelOp buildSiluMul(OpBuilder &builder, Location loc, StringRef name,

@@ -1,7 +1,7 @@
 // The module: manifest entries, functions, entries.
 #include "passes/Dsv3ToExec/Passes.h"
 
-#include "passes/Dsv3ToExec/Lowering.h"
+#include "passes/Dsv3ToExec/KernelModel.h"
 
 using namespace mlir;
 
@@ -83,6 +83,11 @@ public:
   using Base::Base;
 
 private:
+  void getDependentDialects(DialectRegistry &registry) const override {
+    Base::getDependentDialects(registry);
+    lower::registerKernelModels(registry);
+  }
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     ProgramContext context(module);
@@ -124,7 +129,7 @@ private:
       module.getBody()->getOperations().splice(
           module.getBody()->end(), part.getBody()->getOperations());
     setAttributes(context);
-    numKernels += context.numKernels;
+    numKernels += context.kernelOf.size();
     numLaunches += context.numLaunches;
   }
 
