@@ -8,6 +8,7 @@
 #include <string>
 
 #include "kernels/Kernels.h"
+#include "kernels/SpecAttr.h"
 
 namespace hadal::kernels {
 
@@ -38,9 +39,11 @@ inline int64_t roundUp(int64_t value, int64_t step) {
 
 class KernelBuilder {
 public:
+  template <typename Spec>
   KernelBuilder(OpBuilder &builder, Location loc, StringRef name,
-                const Common &common, const schedule::Schedule &schedule)
-      : b(builder), loc(loc), name(name), common(common), schedule(schedule) {}
+                const Spec &spec, const schedule::Schedule &schedule)
+      : b(builder), loc(loc), name(name), common(spec),
+        spec(toAttr(builder.getContext(), spec)), schedule(schedule) {}
 
   //===--- Declaration ----------------------------------------------------===//
 
@@ -169,6 +172,7 @@ private:
 
   std::string name;
   Common common;
+  tile::SpecAttr spec;
   SmallVector<std::string> argNames;
   SmallVector<Type> argTypes;
   SmallVector<tile::DomainDimAttr> domain;

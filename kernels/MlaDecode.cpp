@@ -1,5 +1,4 @@
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
@@ -7,22 +6,10 @@ using mlir::arith::CmpIPredicate;
 
 /// Keys per step; a power of two, which divides the chunks of a split.
 static constexpr int64_t kKeyTile = 64;
-std::string kernelName(const MlaDecodeSpec &spec) {
-  return KernelName("mla_decode", spec)
-      .number("h", spec.heads)
-      .number("c", spec.latent)
-      .number("r", spec.rope)
-      .number("page", spec.pageSize)
-      .number("s", spec.maxQueries)
-      .real("scale", spec.softmaxScale)
-      .number("rows", spec.rows)
-      .number("keys", spec.maxKeys)
-      .str();
-}
 
 tile::KernelOp buildMlaDecode(OpBuilder &builder, Location loc, StringRef name,
                               const MlaDecodeSpec &spec,
-                                const schedule::Schedule &schedule) {
+                              const schedule::Schedule &schedule) {
   KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.heads > 0 && spec.latent > 0 && spec.rope > 0 &&
                      spec.pageSize > 0 && spec.maxQueries > 0,
@@ -53,10 +40,10 @@ tile::KernelOp buildMlaDecode(OpBuilder &builder, Location loc, StringRef name,
     Value token = k.add(first, k.divIndex(block, spec.heads));
     int64_t tokens = std::max<int64_t>(bm / spec.heads, 1);
     Value position = k.load(k[positions], token, {tokens});
-    position = k.broadcast(k.reshape(position, {tokens, 1}),
-                           {tokens, bm / tokens});
-    Value visible = k.addi(k.reshape(position, {bm, 1}),
-                           k.constantI32({bm, 1}, 1));
+    position =
+        k.broadcast(k.reshape(position, {tokens, 1}), {tokens, bm / tokens});
+    Value visible =
+        k.addi(k.reshape(position, {bm, 1}), k.constantI32({bm, 1}, 1));
     visible = mlir::arith::MinSIOp::create(k.b, k.loc, visible,
                                            k.splat(length, {bm, 1}));
 
@@ -71,16 +58,15 @@ tile::KernelOp buildMlaDecode(OpBuilder &builder, Location loc, StringRef name,
           Value scores = k.mulf(
               k.dot(query, key, k.zeros({bm, kKeyTile}), /*transposeB=*/true),
               spec.softmaxScale * kLog2E);
-          Value index = k.addi(k.iota({bm, kKeyTile}, 1),
-                               k.splat(t, {bm, kKeyTile}));
+          Value index =
+              k.addi(k.iota({bm, kKeyTile}, 1), k.splat(t, {bm, kKeyTile}));
           Value sees = k.cmpi(CmpIPredicate::slt, index, visible);
-          scores = k.select(
-              sees, scores,
-              k.constant({bm, kKeyTile},
-                         -std::numeric_limits<double>::infinity()));
+          scores =
+              k.select(sees, scores,
+                       k.constant({bm, kKeyTile},
+                                  -std::numeric_limits<double>::infinity()));
           // The value is the first columns of the key.
-          Value value =
-              k.slice(key, {0, 0}, {kKeyTile, spec.latent});
+          Value value = k.slice(key, {0, 0}, {kKeyTile, spec.latent});
           SoftmaxState next =
               softmaxStep(k, {state[0], state[1], state[2]}, scores, value);
           return {next.max, next.sum, next.acc};

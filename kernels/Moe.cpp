@@ -1,6 +1,5 @@
 // Dispatch and return of routed rows on one rank: moe_permute, moe_combine.
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
@@ -11,20 +10,12 @@ using mlir::arith::CmpIPredicate;
 // moe_permute
 //===----------------------------------------------------------------------===//
 
-std::string kernelName(const MoePermuteSpec &spec) {
-  return KernelName("moe_permute", spec)
-      .number("e", spec.experts)
-      .number("k", spec.topk)
-      .number("t", spec.tokens)
-      .str();
-}
-
 // One work item per expert: it counts the assignments of its own and of all
 // lower experts, which gives its rows, and then places its own in the order of
 // tokens. Experts never exchange anything.
-tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
-                               StringRef name, const MoePermuteSpec &spec,
-                                const schedule::Schedule &schedule) {
+tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc, StringRef name,
+                               const MoePermuteSpec &spec,
+                               const schedule::Schedule &schedule) {
   KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.experts > 0 && spec.topk > 0 && spec.tokens > 0,
                  "needs positive shapes"))
@@ -46,8 +37,8 @@ tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
   auto loadIds = [&](Value t) {
     Value id = k.reshape(k.load(k[ids], {t, zero}, {tokens, topk}), row);
     Value left = k.mulIndex(k.sub(numTokens, t), topk);
-    Value exists = k.cmpi(CmpIPredicate::slt, k.iota(row, 1),
-                          k.splat(left, row));
+    Value exists =
+        k.cmpi(CmpIPredicate::slt, k.iota(row, 1), k.splat(left, row));
     return k.select(exists, id, k.constantI32(row, -1));
   };
   auto asNumber = [&](Value condition) -> Value {
@@ -70,10 +61,9 @@ tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
           ValueRange state) -> SmallVector<Value> {
         Value id = loadIds(t);
         // Unsigned: an id that names no expert is below none.
-        return {k.addi(state[0],
-                       asNumber(k.cmpi(CmpIPredicate::ult, id, mine))),
-                k.addi(state[1],
-                       asNumber(k.cmpi(CmpIPredicate::eq, id, mine)))};
+        return {
+            k.addi(state[0], asNumber(k.cmpi(CmpIPredicate::ult, id, mine))),
+            k.addi(state[1], asNumber(k.cmpi(CmpIPredicate::eq, id, mine)))};
       },
       addStates);
   Value begin = k.reduce(tile::ReduceKind::Add, counts.getResult(0), 1);
@@ -100,14 +90,12 @@ tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
         Value before = tile::ScanOp::create(k.b, k.loc, hit, 1);
         Value nowhere = k.constantI32(row, -1);
         Value where = k.select(isMine, k.addi(before, state[0]), nowhere);
-        Value at = k.addi(k.iota(row, 1),
-                          k.splat(k.mulIndex(t, topk), row));
-        Value isLost = k.cmpi(CmpIPredicate::uge, id,
-                              k.constantI32(row, experts));
+        Value at = k.addi(k.iota(row, 1), k.splat(k.mulIndex(t, topk), row));
+        Value isLost =
+            k.cmpi(CmpIPredicate::uge, id, k.constantI32(row, experts));
         Value owner = k.select(isLost, k.constantI32(row, 0), id);
-        Value exists =
-            k.cmpi(CmpIPredicate::slt, at,
-                   k.splat(k.mulIndex(numTokens, topk), row));
+        Value exists = k.cmpi(CmpIPredicate::slt, at,
+                              k.splat(k.mulIndex(numTokens, topk), row));
         Value answers = mlir::arith::AndIOp::create(
             k.b, k.loc, exists, k.cmpi(CmpIPredicate::eq, owner, mine));
         Value slot = k.select(answers, at, nowhere);
@@ -127,17 +115,9 @@ tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
 // moe_combine
 //===----------------------------------------------------------------------===//
 
-std::string kernelName(const MoeCombineSpec &spec) {
-  return KernelName("moe_combine", spec)
-      .number("d", spec.hidden)
-      .number("k", spec.topk)
-      .flag(spec.shared, "shared")
-      .str();
-}
-
-tile::KernelOp buildMoeCombine(OpBuilder &builder, Location loc,
-                               StringRef name, const MoeCombineSpec &spec,
-                                const schedule::Schedule &schedule) {
+tile::KernelOp buildMoeCombine(OpBuilder &builder, Location loc, StringRef name,
+                               const MoeCombineSpec &spec,
+                               const schedule::Schedule &schedule) {
   KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.hidden > 0 && spec.topk > 0, "needs positive shapes"))
     return {};

@@ -1,17 +1,12 @@
 // The kernels that map each element (or group of 128) on its own: quantize,
 // add, silu_mul.
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
-std::string kernelName(const QuantizeSpec &spec) {
-  return KernelName("quantize", spec).number("w", spec.width).str();
-}
-
 tile::KernelOp buildQuantize(OpBuilder &builder, Location loc, StringRef name,
                              const QuantizeSpec &spec,
-                                const schedule::Schedule &schedule) {
+                             const schedule::Schedule &schedule) {
   KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.width > 0, "needs a width"))
     return {};
@@ -46,29 +41,20 @@ buildBinary(KernelBuilder &k, int64_t width, std::array<StringRef, 3> names,
   return k.end();
 }
 
-std::string kernelName(const AddSpec &spec) {
-  return KernelName("add", spec).number("w", spec.width).str();
-}
-
 tile::KernelOp buildAdd(OpBuilder &builder, Location loc, StringRef name,
                         const AddSpec &spec,
-                                const schedule::Schedule &schedule) {
+                        const schedule::Schedule &schedule) {
   KernelBuilder k(builder, loc, name, spec, schedule);
   return buildBinary(k, spec.width, {"a", "b", "out"},
                      [&](Value x, Value y) { return k.addf(x, y); });
 }
 
-std::string kernelName(const SiluMulSpec &spec) {
-  return KernelName("silu_mul", spec).number("w", spec.width).str();
-}
-
 tile::KernelOp buildSiluMul(OpBuilder &builder, Location loc, StringRef name,
                             const SiluMulSpec &spec,
-                                const schedule::Schedule &schedule) {
+                            const schedule::Schedule &schedule) {
   KernelBuilder k(builder, loc, name, spec, schedule);
-  return buildBinary(k, spec.width, {"gate", "up", "y"}, [&](Value x, Value y) {
-    return k.mulf(k.silu(x), y);
-  });
+  return buildBinary(k, spec.width, {"gate", "up", "y"},
+                     [&](Value x, Value y) { return k.mulf(k.silu(x), y); });
 }
 
 } // namespace hadal::kernels

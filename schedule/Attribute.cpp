@@ -18,8 +18,8 @@ tile::ScheduleAttr toAttribute(MLIRContext *context, const Schedule &schedule) {
     words.push_back(b.getNamedAttr(word, attribute));
   }
   for (const auto &[word, origin] : schedule.given)
-    given.push_back(b.getNamedAttr(
-        word, b.getStringAttr(StringRef(toString(origin)))));
+    given.push_back(
+        b.getNamedAttr(word, b.getStringAttr(StringRef(toString(origin)))));
   return tile::ScheduleAttr::get(context, b.getDictionaryAttr(words),
                                  b.getDictionaryAttr(given));
 }

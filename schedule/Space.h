@@ -18,6 +18,10 @@ struct Chip;
 
 namespace hadal::schedule {
 
+/// The machine that a kernel is scheduled for. It changes schedules only, never
+/// what a kernel computes; all kernels of a program have the same.
+enum class Target { cpu, sm90a };
+
 /// What another value of a word may change in the result: nothing, or the order
 /// of sums.
 enum class Bits { same, order };
@@ -60,9 +64,9 @@ template <typename Spec> using Space = std::vector<Word<Spec>>;
 HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_SPACE)
 #undef HADAL_DECLARE_SPACE
 
-template <typename Spec> const Space<Spec> &spaceOf(kernels::Target target) {
+template <typename Spec> const Space<Spec> &spaceOf(Target target) {
   const Spec *kind = nullptr;
-  return target == kernels::Target::cpu ? cpuSpace(kind) : sm90aSpace(kind);
+  return target == Target::cpu ? cpuSpace(kind) : sm90aSpace(kind);
 }
 
 /// The value of |word| for |facts|: legal, and what is.
@@ -90,7 +94,7 @@ std::string describeIllegal(std::string_view word, const Value &value,
 /// its value and the legal ones, if |partial| has a word that the kernel has
 /// not or a value that is not legal.
 template <typename Spec>
-std::optional<Schedule> resolve(const Spec &spec, kernels::Target target,
+std::optional<Schedule> resolve(const Spec &spec, Target target,
                                 const nvptx::Chip *chip, const Words &partial,
                                 std::string &error,
                                 Origin origin = Origin::option) {
@@ -110,8 +114,7 @@ std::optional<Schedule> resolve(const Spec &spec, kernels::Target target,
     auto given = partial.find(word.name);
     if (given != partial.end() && given->second != value) {
       std::vector<Value> legal = legalValues(word, facts);
-      if (std::find(legal.begin(), legal.end(), given->second) ==
-          legal.end()) {
+      if (std::find(legal.begin(), legal.end(), given->second) == legal.end()) {
         error = describeIllegal(word.name, given->second, legal);
         return std::nullopt;
       }
@@ -122,6 +125,17 @@ std::optional<Schedule> resolve(const Spec &spec, kernels::Target target,
     schedule.words.emplace(word.name, std::move(value));
   }
   return schedule;
+}
+
+/// The same for a spec of any kind.
+inline std::optional<Schedule> resolveSchedule(const kernels::AnySpec &spec,
+                                               Target target,
+                                               const nvptx::Chip *chip,
+                                               const Words &given,
+                                               std::string &error) {
+  return std::visit(
+      [&](const auto &s) { return resolve(s, target, chip, given, error); },
+      spec);
 }
 
 } // namespace hadal::schedule

@@ -103,6 +103,7 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     LowerDsv3ToExecOptions lower;
     lower.target = options.target;
     lower.chip = options.chip;
+    lower.schedules = options.schedules;
     pm.addPass(createLowerDsv3ToExec(lower));
     return;
   }

@@ -96,25 +96,31 @@ const Space<GemmSpec> &cpuSpace(const GemmSpec *) {
 //===----------------------------------------------------------------------===//
 
 template <typename Spec> static Word<Spec> absorbRows() {
-  return {"bm", "rows of a tile", Bits::same, true,
+  return {"bm",
+          "rows of a tile",
+          Bits::same,
+          true,
           [](const Facts<Spec> &f) -> Value {
             return std::min<int64_t>(rowTile(f.spec.rows), 64);
           },
-          [](const Facts<Spec> &) { return numbers({1, 4, 8, 16, 64}); }};
+          [](const Facts<Spec> &) {
+            return numbers({1, 4, 8, 16, 64});
+          }};
 }
 
 template <typename Spec> static Word<Spec> absorbForm() {
-  return {"form",
-          "gemv: a row at a time straight from the weight; panel: the weight "
-          "decoded once for many rows",
-          Bits::order, false,
-          [](const Facts<Spec> &f) -> Value {
-            return std::string(f.number("bm") == 1 ? "gemv" : "panel");
-          },
-          [](const Facts<Spec> &) {
-            return std::vector<Value>{std::string("gemv"),
-                                      std::string("panel")};
-          }};
+  return {
+      "form",
+      "gemv: a row at a time straight from the weight; panel: the weight "
+      "decoded once for many rows",
+      Bits::order,
+      false,
+      [](const Facts<Spec> &f) -> Value {
+        return std::string(f.number("bm") == 1 ? "gemv" : "panel");
+      },
+      [](const Facts<Spec> &) {
+        return std::vector<Value>{std::string("gemv"), std::string("panel")};
+      }};
 }
 
 const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
@@ -129,9 +135,8 @@ const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
                           f.number("bm") == 1 ? 512 : kScaleGroup);
        },
        [](const F &f) {
-         return numbers({128, 256, 512}, [&](int64_t n) {
-           return f.spec.latent % n == 0;
-         });
+         return numbers({128, 256, 512},
+                        [&](int64_t n) { return f.spec.latent % n == 0; });
        }},
       {"bk", "step along the head", Bits::order, true,
        [](const F &f) -> Value {
@@ -139,9 +144,8 @@ const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
                                                              : f.spec.nope;
        },
        [](const F &f) {
-         return numbers({8, 16, 32, 64, 128}, [&](int64_t n) {
-           return f.spec.nope % n == 0;
-         });
+         return numbers({8, 16, 32, 64, 128},
+                        [&](int64_t n) { return f.spec.nope % n == 0; });
        }},
       absorbForm<AbsorbQSpec>(),
   };
@@ -153,9 +157,7 @@ const Space<AbsorbVSpec> &cpuSpace(const AbsorbVSpec *) {
   static const Space<AbsorbVSpec> space = {
       absorbRows<AbsorbVSpec>(),
       {"bn", "columns of a tile", Bits::same, true,
-       [](const F &f) -> Value {
-         return exactStep(f.spec.value, kScaleGroup);
-       },
+       [](const F &f) -> Value { return exactStep(f.spec.value, kScaleGroup); },
        [](const F &f) {
          return numbers({32, 64, 128}, [&](int64_t n) {
            return f.spec.value % n == 0 &&
@@ -171,9 +173,8 @@ const Space<AbsorbVSpec> &cpuSpace(const AbsorbVSpec *) {
                     : std::gcd(f.spec.latent, kScaleGroup);
        },
        [](const F &f) {
-         return numbers({32, 64, 128}, [&](int64_t n) {
-           return f.spec.latent % n == 0;
-         });
+         return numbers({32, 64, 128},
+                        [&](int64_t n) { return f.spec.latent % n == 0; });
        }},
       absorbForm<AbsorbVSpec>(),
   };

@@ -4,7 +4,9 @@ namespace hadal::schedule {
 
 Word<kernels::MlaDecodeSpec> decodeQueryRows() {
   using Spec = kernels::MlaDecodeSpec;
-  return {"bm", "query rows of a tile: tokens x heads", Bits::same,
+  return {"bm",
+          "query rows of a tile: tokens x heads",
+          Bits::same,
           /*inBody=*/true,
           [](const Facts<Spec> &f) -> Value {
             int64_t heads = f.spec.heads;
@@ -30,7 +32,10 @@ Word<kernels::MlaDecodeSpec> decodeQueryRows() {
 
 Word<kernels::MlaPrefillSpec> prefillQueryRows(int64_t unit) {
   using Spec = kernels::MlaPrefillSpec;
-  return {"bm", "queries of a tile", Bits::same, /*inBody=*/true,
+  return {"bm",
+          "queries of a tile",
+          Bits::same,
+          /*inBody=*/true,
           [](const Facts<Spec> &f) -> Value {
             return std::min<int64_t>(alignTo(f.spec.maxQueries, 16), 512);
           },

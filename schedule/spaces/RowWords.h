@@ -13,7 +13,10 @@ Word<Spec> columnsWord(int64_t Spec::*width, int64_t unit) {
   auto pick = [=](const Spec &spec) {
     return std::min<int64_t>(alignTo(spec.*width, unit), 1024);
   };
-  return {"columns", "columns of a work item", Bits::same, /*inBody=*/true,
+  return {"columns",
+          "columns of a work item",
+          Bits::same,
+          /*inBody=*/true,
           [=](const Facts<Spec> &f) -> Value { return pick(f.spec); },
           [=](const Facts<Spec> &f) {
             return numbers({256, 512, 1024, 2048, 4096, 8192}, [&](int64_t n) {
@@ -27,7 +30,10 @@ Word<Spec> columnsWord(int64_t Spec::*width, int64_t unit) {
 /// 4096 assignments.
 inline Word<kernels::MoePermuteSpec> permuteTokens() {
   using Spec = kernels::MoePermuteSpec;
-  return {"bm", "tokens of a step", Bits::same, /*inBody=*/true,
+  return {"bm",
+          "tokens of a step",
+          Bits::same,
+          /*inBody=*/true,
           [](const Facts<Spec> &f) -> Value {
             return std::min(std::max<int64_t>(4096 / f.spec.topk, 1),
                             f.spec.tokens);

@@ -16,11 +16,13 @@ constexpr int64_t kKeys = 64, kRows = 64;
 /// Stages beyond these hide nothing.
 constexpr int64_t kMaxStages = 4;
 
-template <typename Spec> Word<Spec> regsWord(bool (*shares)(const Facts<Spec> &)) {
+template <typename Spec>
+Word<Spec> regsWord(bool (*shares)(const Facts<Spec> &)) {
   return {"regs",
           "registers of a producer's and of a consumer's thread; launch: what "
           "all have at launch",
-          kSame, false,
+          kSame,
+          false,
           [=](const Facts<Spec> &f) -> Value {
             return std::string(shares(f) ? "40/232" : "launch");
           },
@@ -49,12 +51,11 @@ constexpr int64_t kChunk = 4 * kKeys;
 /// key tile for each, so that more workers gain little.
 constexpr int64_t kMaxSplit = 64;
 
-/// 1 where the blocks of the bucket alone fill the chip, and where a sequence is
-/// one chunk.
+/// 1 where the blocks of the bucket alone fill the chip, and where a sequence
+/// is one chunk.
 int64_t pickKeySplit(const Decode &f) {
   int64_t bm = f.number("bm");
-  int64_t blocks =
-      f.spec.rows * ceilDiv(f.spec.maxQueries * f.spec.heads, bm);
+  int64_t blocks = f.spec.rows * ceilDiv(f.spec.maxQueries * f.spec.heads, bm);
   int64_t chunks = ceilDiv(f.spec.maxKeys, f.number("chunk"));
   int64_t workers = f.chip->multiprocessors;
   return std::max<int64_t>(1, std::min({workers / blocks, chunks, kMaxSplit}));
@@ -68,9 +69,8 @@ int64_t outputColumns(const MlaDecodeSpec &spec, int64_t warpgroups) {
 /// Stages of the ring that fit beside the query rows.
 int64_t decodeStages(const Decode &f) {
   int64_t warpgroups = f.number("warpgroups");
-  int64_t columns =
-      std::max(alignTo(f.spec.latent + f.spec.rope, 64),
-               warpgroups * outputColumns(f.spec, warpgroups));
+  int64_t columns = std::max(alignTo(f.spec.latent + f.spec.rope, 64),
+                             warpgroups * outputColumns(f.spec, warpgroups));
   int64_t tile = kRows * columns * 2;
   // Rings start at multiples of 1024, their barriers behind the stages.
   return (static_cast<int64_t>(f.chip->sharedPerBlock) - tile - 2048 - 128) /
@@ -84,7 +84,9 @@ const Space<MlaDecodeSpec> &sm90aSpace(const MlaDecodeSpec *) {
       decodeQueryRows(),
       {"chunk", "keys of a chunk, which no split cuts", kOrder, false,
        [](const Decode &) -> Value { return kChunk; },
-       [](const Decode &) { return numbers({64, 128, 256, 512, 1024}); }},
+       [](const Decode &) {
+         return numbers({64, 128, 256, 512, 1024});
+       }},
       {"split", "CTAs that share the keys of a block", kOrder, false,
        [](const Decode &f) -> Value { return pickKeySplit(f); },
        [](const Decode &) { return range(1, kMaxSplit); }},

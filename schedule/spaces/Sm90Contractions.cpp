@@ -24,27 +24,27 @@ constexpr int64_t kMostRegisters = 200;
 constexpr int64_t kRegistersOfHalf = 64;
 /// The most rows of a bucket whose GEMMs take weights as the rows of wgmma. A
 /// product of 64 rows of tokens costs the tensor core the same whether 1 or 64
-/// of them exist, and its stage 8 KiB of rows beside the weight's 16: up to half
-/// of 64, tokens as columns halve both. Above, one tile of 64 rows holds the
-/// bucket, and an epilogue in rows needs no way through shared memory.
+/// of them exist, and its stage 8 KiB of rows beside the weight's 16: up to
+/// half of 64, tokens as columns halve both. Above, one tile of 64 rows holds
+/// the bucket, and an epilogue in rows needs no way through shared memory.
 constexpr int64_t kMostSwappedRows = 32;
 /// The most stages that a ring is given by the rules: beyond these nothing is
-/// hidden. A step of few rows is mostly weight, 16 KiB: where few CTAs share the
-/// memory's bandwidth, each keeps more of it in flight.
+/// hidden. A step of few rows is mostly weight, 16 KiB: where few CTAs share
+/// the memory's bandwidth, each keeps more of it in flight.
 constexpr int64_t kMaxStages = 6, kMaxStagesSwapped = 10;
 
 /// The shape of a kernel's fold.
 struct Fold {
   int64_t bm, bn, bk, steps;
-  int64_t states;      ///< accumulators: weights per step
-  int64_t itemsOfRows; ///< work items of the bucket that have work
-  int64_t rows;        ///< of the bucket
+  int64_t states;         ///< accumulators: weights per step
+  int64_t itemsOfRows;    ///< work items of the bucket that have work
+  int64_t rows;           ///< of the bucket
   int64_t xBytes, wBytes; ///< of an element
-  bool scaled;         ///< promoted: a product beside the accumulators
-  bool kMajor = true;  ///< the weight's tile is [bn, bk], else [bk, bn]
+  bool scaled;            ///< promoted: a product beside the accumulators
+  bool kMajor = true;     ///< the weight's tile is [bn, bk], else [bk, bn]
   bool swaps = false;
-  bool oneRowTile;     ///< every item has work unless the launch has none
-  bool staticViews;    ///< no operand is gathered
+  bool oneRowTile;       ///< every item has work unless the launch has none
+  bool staticViews;      ///< no operand is gathered
   bool cuttable = false; ///< every tile of the epilogue has bn columns
 };
 
@@ -57,7 +57,9 @@ int64_t xRows(const Fold &f) {
   return f.swaps ? alignTo(f.bm, 8)
                  : std::max<int64_t>(alignTo(f.bm, 8), f.bm > 64 ? 128 : 64);
 }
-int64_t xTileBytes(const Fold &f) { return tileBytes(xRows(f), f.bk, f.xBytes); }
+int64_t xTileBytes(const Fold &f) {
+  return tileBytes(xRows(f), f.bk, f.xBytes);
+}
 int64_t weightTileBytes(const Fold &f) {
   if (!f.kMajor)
     return tileBytes(alignTo(f.bk, 8), f.bn, f.wBytes);
@@ -127,12 +129,14 @@ bool canHave(const Fold &f, int64_t warpgroups) {
 }
 
 template <typename Spec> Word<Spec> warpgroupsWord(FoldOf<Spec> of) {
-  return {"warpgroups", "consumer warpgroups of a CTA", kSame, false,
+  return {"warpgroups",
+          "consumer warpgroups of a CTA",
+          kSame,
+          false,
           [=](const Facts<Spec> &f) -> Value { return pickWarpgroups(of(f)); },
           [=](const Facts<Spec> &f) {
-            return numbers({1, 2}, [fold = of(f)](int64_t n) {
-              return canHave(fold, n);
-            });
+            return numbers(
+                {1, 2}, [fold = of(f)](int64_t n) { return canHave(fold, n); });
           }};
 }
 
@@ -145,7 +149,10 @@ bool fitsHalf(const Fold &f, int64_t warpgroups) {
 /// other begins or ends, and the next kernel's first CTAs find room beside the
 /// last of this one.
 template <typename Spec> Word<Spec> ctasWord(FoldOf<Spec> of) {
-  return {"ctas", "CTAs that share a multiprocessor", kSame, false,
+  return {"ctas",
+          "CTAs that share a multiprocessor",
+          kSame,
+          false,
           [=](const Facts<Spec> &f) -> Value {
             Fold fold = of(f);
             bool half = fold.swaps && fitsHalf(fold, f.number("warpgroups"));
@@ -159,7 +166,10 @@ template <typename Spec> Word<Spec> ctasWord(FoldOf<Spec> of) {
 }
 
 template <typename Spec> Word<Spec> stagesWord(FoldOf<Spec> of) {
-  return {"stages", "steps that the ring holds", kSame, false,
+  return {"stages",
+          "steps that the ring holds",
+          kSame,
+          false,
           [=](const Facts<Spec> &f) -> Value {
             Fold fold = of(f);
             int64_t most = fold.swaps ? kMaxStagesSwapped : kMaxStages;
@@ -181,7 +191,9 @@ template <typename Spec> Word<Spec> stagesWord(FoldOf<Spec> of) {
 /// Where every work item of a launch has work, the weights of all stages are
 /// asked for before the previous kernel has ended.
 template <typename Spec> Word<Spec> earlyWord(FoldOf<Spec> of) {
-  return {"early", "stages whose weights are loaded before the wait", kSame,
+  return {"early",
+          "stages whose weights are loaded before the wait",
+          kSame,
           false,
           [=](const Facts<Spec> &f) -> Value {
             Fold fold = of(f);
@@ -194,22 +206,22 @@ template <typename Spec> Word<Spec> earlyWord(FoldOf<Spec> of) {
 }
 
 template <typename Spec> Word<Spec> regsWord() {
-  return {"regs",
-          "registers of a producer's and of a consumer's thread; launch: what "
-          "all have at launch",
-          kSame, false,
-          [](const Facts<Spec> &f) -> Value {
-            return std::string(f.number("warpgroups") == 2 ? "40/232"
-                                                           : "launch");
-          },
-          [](const Facts<Spec> &f) {
-            // 504 of the 65536 that 384 threads share; 256 have enough.
-            if (f.number("warpgroups") != 2)
-              return std::vector<Value>{std::string("launch")};
-            return std::vector<Value>{std::string("24/240"),
-                                      std::string("40/232"),
-                                      std::string("56/224")};
-          }};
+  return {
+      "regs",
+      "registers of a producer's and of a consumer's thread; launch: what "
+      "all have at launch",
+      kSame,
+      false,
+      [](const Facts<Spec> &f) -> Value {
+        return std::string(f.number("warpgroups") == 2 ? "40/232" : "launch");
+      },
+      [](const Facts<Spec> &f) {
+        // 504 of the 65536 that 384 threads share; 256 have enough.
+        if (f.number("warpgroups") != 2)
+          return std::vector<Value>{std::string("launch")};
+        return std::vector<Value>{std::string("24/240"), std::string("40/232"),
+                                  std::string("56/224")};
+      }};
 }
 
 /// What one launch does in its fold.
@@ -235,7 +247,10 @@ FoldWork workOf(const Facts<Spec> &f, const Fold &fold) {
 }
 
 template <typename Spec> Word<Spec> splitWord(FoldOf<Spec> of) {
-  return {"split", "CTAs that share an item's steps", kOrder, false,
+  return {"split",
+          "CTAs that share an item's steps",
+          kOrder,
+          false,
           [=](const Facts<Spec> &f) -> Value {
             Fold fold = of(f);
             if (fold.steps < 2)
@@ -254,14 +269,16 @@ template <typename Spec> Word<Spec> splitWord(FoldOf<Spec> of) {
 }
 
 template <typename Spec> Word<Spec> unrollWord() {
-  return {"unroll", "parts that a step of their meeting reads", kSame, false,
+  return {"unroll",
+          "parts that a step of their meeting reads",
+          kSame,
+          false,
           [](const Facts<Spec> &f) -> Value {
             return std::min<int64_t>(f.number("split"), 4);
           },
           [](const Facts<Spec> &f) {
-            return numbers({1, 2, 4, 8}, [&](int64_t n) {
-              return n <= f.number("split");
-            });
+            return numbers({1, 2, 4, 8},
+                           [&](int64_t n) { return n <= f.number("split"); });
           }};
 }
 
@@ -345,8 +362,7 @@ std::vector<Value> legalGemmColumns(const Facts<GemmSpec> &f) {
     Words words = f.words;
     words["bn"] = n;
     Fold fold = gemmFoldBeforeRows({spec, f.chip, words}, 64);
-    return n <= alignTo(spec.n, 64) &&
-           (canHave(fold, 1) || canHave(fold, 2)) &&
+    return n <= alignTo(spec.n, 64) && (canHave(fold, 1) || canHave(fold, 2)) &&
            canHave(fold, pickWarpgroups(fold));
   });
 }
@@ -435,8 +451,8 @@ Fold absorbFold(const Facts<Spec> &f, int64_t columns, int64_t k) {
   fold.steps = ceilDiv(k, fold.bk);
   fold.states = 1;
   fold.rows = f.spec.rows;
-  fold.itemsOfRows = ceilDiv(f.spec.rows, fold.bm) * f.spec.heads *
-                     ceilDiv(columns, fold.bn);
+  fold.itemsOfRows =
+      ceilDiv(f.spec.rows, fold.bm) * f.spec.heads * ceilDiv(columns, fold.bn);
   fold.xBytes = bytesOf(f.spec.act);
   fold.wBytes = bytesOf(f.spec.weight);
   fold.scaled = false;
@@ -456,17 +472,25 @@ Fold absorbVFold(const Facts<AbsorbVSpec> &f) {
 }
 
 template <typename Spec> Word<Spec> absorbRows() {
-  return {"bm", "rows of a tile", kOrder, true,
+  return {"bm",
+          "rows of a tile",
+          kOrder,
+          true,
           [](const Facts<Spec> &f) -> Value {
             return int64_t(f.spec.rows <= 64 ? 64 : 128);
           },
-          [](const Facts<Spec> &) { return numbers({64, 128}); }};
+          [](const Facts<Spec> &) {
+            return numbers({64, 128});
+          }};
 }
 
 /// Only gemm's weights are rows of K.
 template <typename Spec> Word<Spec> plainOrder() {
-  return {"swap_ab", "weights are the rows of wgmma, tokens its columns",
-          kOrder, false, [](const Facts<Spec> &) -> Value { return false; },
+  return {"swap_ab",
+          "weights are the rows of wgmma, tokens its columns",
+          kOrder,
+          false,
+          [](const Facts<Spec> &) -> Value { return false; },
           [](const Facts<Spec> &) { return flags(false); }};
 }
 
@@ -482,16 +506,14 @@ const Space<AbsorbQSpec> &sm90aSpace(const AbsorbQSpec *) {
            return exactStep(f.spec.latent, kScaleGroup);
          },
          [](const F &f) {
-           return numbers({64, 128, 256}, [&](int64_t n) {
-             return f.spec.latent % n == 0;
-           });
+           return numbers({64, 128, 256},
+                          [&](int64_t n) { return f.spec.latent % n == 0; });
          }},
         {"bk", "step along the head", kOrder, true,
          [](const F &f) -> Value { return f.spec.nope; },
          [](const F &f) {
-           return numbers({16, 32, 64, 128}, [&](int64_t n) {
-             return f.spec.nope % n == 0;
-           });
+           return numbers({16, 32, 64, 128},
+                          [&](int64_t n) { return f.spec.nope % n == 0; });
          }},
         plainOrder<AbsorbQSpec>(),
     };
@@ -524,9 +546,8 @@ const Space<AbsorbVSpec> &sm90aSpace(const AbsorbVSpec *) {
                       : std::gcd(f.spec.latent, kScaleGroup);
          },
          [](const F &f) {
-           return numbers({64, 128, 256}, [&](int64_t n) {
-             return f.spec.latent % n == 0;
-           });
+           return numbers({64, 128, 256},
+                          [&](int64_t n) { return f.spec.latent % n == 0; });
          }},
         plainOrder<AbsorbVSpec>(),
     };

@@ -12,7 +12,10 @@ namespace {
 /// the largest tile that is loaded or stored.
 template <typename Spec>
 Word<Spec> threadsWord(int64_t (*largestTile)(const Facts<Spec> &)) {
-  return {"threads", "threads of a CTA", Bits::order, false,
+  return {"threads",
+          "threads of a CTA",
+          Bits::order,
+          false,
           [=](const Facts<Spec> &f) -> Value {
             constexpr int64_t most = 512, vector = 8;
             int64_t vectors = ceilDiv(largestTile(f), vector);
@@ -49,8 +52,8 @@ sm90aSpace(const LatentNormRopeCacheSpec *) {
   using Spec = LatentNormRopeCacheSpec;
   static const Space<Spec> space = {
       threadsWord<Spec>(+[](const Facts<Spec> &f) {
-        int64_t query = f.spec.quantize ? alignTo(f.spec.qLora, kScaleGroup)
-                                        : f.spec.qLora;
+        int64_t query =
+            f.spec.quantize ? alignTo(f.spec.qLora, kScaleGroup) : f.spec.qLora;
         return std::max({query, f.spec.latent, f.spec.rope});
       })};
   return space;

@@ -22,17 +22,17 @@ struct AttentionForm {
   std::string read(tile::KernelOp kernel);
 };
 
-/// The lowering of the kernels |name| whose fingerprint is one of |forms|. A
+/// The lowering of the kernels of |kind| whose fingerprint is one of |forms|. A
 /// Plan reads the sizes and the words kWords of the schedule: read and readWords
 /// are empty or say why these are not served. The Emitter is made of the kernel
 /// and its plan.
 template <typename Plan, typename Emitter>
 class AttentionLowering : public KernelLowering {
 public:
-  AttentionLowering(llvm::StringRef name, llvm::ArrayRef<uint64_t> forms)
-      : name(name), forms(forms) {}
+  AttentionLowering(llvm::StringRef kind, llvm::ArrayRef<uint64_t> forms)
+      : kind(kind), forms(forms) {}
 
-  llvm::StringRef getName() const override { return name; }
+  llvm::StringRef getKind() const override { return kind; }
 
   std::string match(tile::KernelOp kernel) const override {
     std::string reason = matchActivations(kernel);
@@ -63,7 +63,7 @@ public:
   }
 
 private:
-  llvm::StringRef name;
+  llvm::StringRef kind;
   llvm::ArrayRef<uint64_t> forms;
 };
 

@@ -30,8 +30,7 @@ std::string KernelLowering::matchFingerprint(tile::KernelOp kernel,
 const KernelLowering *findKernelLowering(tile::KernelOp kernel) {
   for (const KernelLowering *lowering :
        {&mlaDecodeLowering(), &mlaPrefillLowering()})
-    if (kernel.getSymName() == lowering->getName() ||
-        kernel.getSymName().starts_with((lowering->getName() + "_").str()))
+    if (kernel.getKind() == lowering->getKind())
       return lowering;
   return nullptr;
 }

@@ -15,8 +15,8 @@ class KernelLowering {
 public:
   virtual ~KernelLowering() = default;
 
-  /// The builder's name: what its kernels' names start with ("mla_decode").
-  virtual llvm::StringRef getName() const = 0;
+  /// The kind of the specs of its kernels ("mla_decode").
+  virtual llvm::StringRef getKind() const = 0;
   /// Empty if emit serves the form and the sizes of |kernel|, else the reason
   /// why not.
   virtual std::string match(tile::KernelOp kernel) const = 0;
@@ -35,7 +35,8 @@ protected:
                                       llvm::ArrayRef<uint64_t> known);
 };
 
-/// The lowering registered for |kernel|'s name; null: it goes the generic way.
+/// The lowering registered for the kind of |kernel|'s spec; null: it goes the
+/// generic way.
 const KernelLowering *findKernelLowering(tile::KernelOp kernel);
 
 /// Lowers |kernel| with |lowering|, or reports at it why that refuses.
