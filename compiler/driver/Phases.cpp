@@ -107,10 +107,15 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     pm.addPass(createLowerDsv3ToExec(lower));
     return;
   }
-  case Phase::Plan:
+  case Phase::Plan: {
+    ApplySchedulesOptions schedules;
+    schedules.target = options.target;
+    schedules.chip = options.chip;
+    pm.addPass(createApplySchedules(schedules));
     pm.addPass(createPlanBuffers());
     pm.addPass(createVerifyExec());
     return;
+  }
   }
 }
 
@@ -139,6 +144,12 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
   };
   if (!options.chip.empty())
     attributes.push_back(b.getNamedAttr("chip", b.getStringAttr(options.chip)));
+  if (!options.schedules.empty()) {
+    SmallVector<StringRef> schedules(options.schedules.begin(),
+                                     options.schedules.end());
+    attributes.push_back(
+        b.getNamedAttr("schedules", b.getStrArrayAttr(schedules)));
+  }
   module->setAttr(exec::kOptionsAttr, b.getDictionaryAttr(attributes));
 }
 
@@ -180,6 +191,10 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
     options.chip = text("chip");
   options.f32Activations = text("activations") == "f32";
   options.w8a16 = text("fp8") == "w8a16";
+  if (auto schedules = dictionary.getAs<ArrayAttr>("schedules"))
+    for (Attribute schedule : schedules)
+      if (auto given = dyn_cast<StringAttr>(schedule))
+        options.schedules.push_back(given.str());
   StringRef attention = text("attention");
   options.attention = attention == "absorbed"   ? AttentionChoice::Absorbed
                       : attention == "expanded" ? AttentionChoice::Expanded
