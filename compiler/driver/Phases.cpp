@@ -88,17 +88,9 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
         {.fp8 = options.w8a16 ? "w8a16" : "w8a8"}));
     pm.nest<func::FuncOp>().addPass(createElideRequantize());
     return;
-  case Phase::Fuse: {
-    OpPassManager &func = pm.nest<func::FuncOp>();
-    func.addPass(createFuseLatentCache());
-    func.addPass(createFuseNormQuant());
-    func.addPass(createFuseGatedLinear());
-    func.addPass(createFuseMoeCombine());
-    func.addPass(createFuseLinearEpilogue());
-    func.addPass(createFuseAttentionQuant());
-    pm.addPass(createVerifyDsv3({.stage = "fused"}));
+  case Phase::Fuse:
+    buildFusion(pm);
     return;
-  }
   case Phase::Lower: {
     LowerDsv3ToExecOptions lower;
     lower.target = options.target;

@@ -152,7 +152,7 @@ GemmSpec makeSpec(int64_t n, int64_t k, int64_t rows, Weight weight,
 }
 
 void checkDense(const GemmSpec &spec, int64_t tokens) {
-  SCOPED_TRACE(kernelName(spec));
+  SCOPED_TRACE(printSpec(spec));
   for (Mode mode : kModes) {
     Executable kernel(builderOf(spec, buildGemm), mode);
     Dense launch(spec, tokens, spec.n + spec.k);
@@ -415,7 +415,7 @@ TEST(Gemm, Gotcha15And16RopeUsesTheF32TableAtLargePositions) {
 //===----------------------------------------------------------------------===//
 
 void checkGrouped(GemmSpec spec, std::vector<int> counts) {
-  SCOPED_TRACE(kernelName(spec));
+  SCOPED_TRACE(printSpec(spec));
   Random random(spec.n);
   int64_t experts = counts.size(), routed = 0;
   spec.experts = experts;

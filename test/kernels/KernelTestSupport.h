@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/Kernels.h"
+#include "kernels/SpecText.h"
 
 namespace hadal::kernels::test {
 
@@ -149,7 +150,7 @@ private:
 template <typename Spec, typename Builder>
 Executable::Build builderOf(const Spec &spec, Builder build) {
   return [spec, build](mlir::OpBuilder &builder) {
-    return build(builder, builder.getUnknownLoc(), kernelName(spec), spec);
+    return build(builder, builder.getUnknownLoc(), symbolFor(spec), spec);
   };
 }
 

@@ -1,5 +1,8 @@
 #include "V3Kernels.h"
 
+#include "kernels/SpecText.h"
+#include "llvm/ADT/StringSet.h"
+
 namespace hadal::kernels::test {
 
 namespace {
@@ -12,10 +15,15 @@ constexpr double kScale = 0.1352337788608801;
 struct Appender {
   mlir::OpBuilder &builder;
   bool ok = true;
+  llvm::StringSet<> symbols = {};
 
   template <typename Spec, typename Build>
   void operator()(const Spec &spec, Build build) {
-    if (!build(builder, builder.getUnknownLoc(), kernelName(spec), spec))
+    std::string symbol = uniqueSymbol(symbolFor(spec), [&](const auto &taken) {
+      return symbols.contains(taken);
+    });
+    symbols.insert(symbol);
+    if (!build(builder, builder.getUnknownLoc(), symbol, spec))
       ok = false;
   }
 };

@@ -72,12 +72,12 @@ Executable::Build buildWith(const GemmSpec &spec, const Scheduled &schedule) {
     return builderOf(spec, buildGemm);
   return [spec, schedule](mlir::OpBuilder &builder) {
     return buildScheduledGemm(builder, builder.getUnknownLoc(),
-                              kernelName(spec), spec, *schedule);
+                              symbolFor(spec), spec, *schedule);
   };
 }
 
 void checkDense(GemmSpec spec, int64_t tokens, const Scheduled &schedule) {
-  SCOPED_TRACE(kernelName(spec));
+  SCOPED_TRACE(printSpec(spec));
   Random random(spec.n + spec.k);
   int64_t rows = spec.rows;
   double deviation = 1.0 / std::sqrt(static_cast<double>(spec.k));
@@ -144,7 +144,7 @@ void checkDense(GemmSpec spec, int64_t tokens, const Scheduled &schedule) {
 
 void checkGrouped(GemmSpec spec, std::vector<int> counts,
                   const Scheduled &schedule) {
-  SCOPED_TRACE(kernelName(spec));
+  SCOPED_TRACE(printSpec(spec));
   Random random(spec.n);
   int64_t experts = counts.size();
   spec.experts = experts;

@@ -227,11 +227,11 @@ TEST(MlaPrefillSm90, matchesTheFormOfEveryShape) {
             spec.quantize = quantize;
             spec.scaleFormat = format;
             tile::KernelOp kernel = buildMlaPrefill(
-                builder, builder.getUnknownLoc(), kernelName(spec), spec);
+                builder, builder.getUnknownLoc(), symbolFor(spec), spec);
             EXPECT_EQ(nvptx::mlaPrefillLowering().match(
                           kernel, nvptx::allChips().front()),
                       "")
-                << kernelName(spec);
+                << printSpec(spec);
           }
 }
 
@@ -261,7 +261,7 @@ TEST(MlaDecodeSm90, matchesTheFormOfEveryShape) {
       MlaDecodeSpec spec =
           decodeSpec({heads, 16, 8, 16, 24, 64}, Act::bf16, queries, kScale);
       tile::KernelOp kernel = buildMlaDecode(builder, builder.getUnknownLoc(),
-                                             kernelName(spec), spec);
+                                             symbolFor(spec), spec);
       EXPECT_EQ(
           nvptx::mlaDecodeLowering().match(kernel, nvptx::allChips().front()),
           "")

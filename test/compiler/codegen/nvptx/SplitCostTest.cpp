@@ -6,6 +6,7 @@
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
 #include "schedule/SplitCost.h"
 #include "kernels/Kernels.h"
+#include "kernels/SpecText.h"
 #include "test/lib/KernelRunner.h"
 
 namespace hadal::nvptx {
@@ -35,7 +36,7 @@ Sm90Kernel compile(const GemmSpec &spec) {
       mlir::ModuleOp::create(builder.getUnknownLoc());
   builder.setInsertionPointToEnd(module->getBody());
   tile::KernelOp kernel = kernels::buildGemm(
-      builder, builder.getUnknownLoc(), kernelName(spec), spec);
+      builder, builder.getUnknownLoc(), symbolFor(spec), spec);
   mlir::FailureOr<Sm90Kernel> compiled =
       compileKernel(kernel, allChips().front());
   EXPECT_TRUE(mlir::succeeded(compiled));
