@@ -40,7 +40,7 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
                        : exactStep(spec.latent, kGroup);
   int64_t bk = bm == 1 && spec.nope % 16 == 0 ? 16 : spec.nope;
   unsigned q = k.arg("q", k.actView({-1, spec.heads * head}));
-  unsigned w = k.arg("wkv_b", k.weightView(spec.weight, spec.heads * headRows,
+  unsigned w = k.constant("wkv_b", k.weightView(spec.weight, spec.heads * headRows,
                                            spec.latent));
   unsigned out = k.arg("out", k.actView({-1, spec.heads * outHead}));
   k.dim(-1, bm, tile::Bound::Tokens);
@@ -122,7 +122,7 @@ tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
   int64_t bk = spec.latent <= kGroup ? spec.latent
                                      : std::gcd(spec.latent, kGroup);
   unsigned oLat = k.arg("o_lat", k.actView({-1, spec.heads * spec.latent}));
-  unsigned w = k.arg("wkv_b", k.weightView(spec.weight, spec.heads * headRows,
+  unsigned w = k.constant("wkv_b", k.weightView(spec.weight, spec.heads * headRows,
                                            spec.latent));
   unsigned o = k.arg("o", spec.quantize
                               ? k.quantizedView(spec.heads * spec.value)

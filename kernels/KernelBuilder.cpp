@@ -60,6 +60,11 @@ unsigned KernelBuilder::arg(StringRef argName, Type type) {
   return argTypes.size() - 1;
 }
 
+unsigned KernelBuilder::constant(StringRef argName, Type type) {
+  constants.push_back(argTypes.size());
+  return arg(argName, type);
+}
+
 void KernelBuilder::dim(int64_t extent, int64_t step, tile::Bound bound,
                         int64_t boundDim) {
   domain.push_back(tile::DomainDimAttr::get(b.getContext(), extent, step, bound,
@@ -88,7 +93,7 @@ void KernelBuilder::begin() {
   arg("sizes", tile::SizesType::get(b.getContext()));
   SmallVector<StringRef> names(argNames.begin(), argNames.end());
   kernel = tile::KernelOp::create(b, loc, name, argTypes, names, domain,
-                                  b.getDictionaryAttr(words));
+                                  b.getDictionaryAttr(words), constants);
   for (BlockArgument value : kernel.getKernelArguments())
     args.push_back(value);
   for (BlockArgument value : kernel.getCoordinates())

@@ -65,6 +65,8 @@ public:
 
   /// Declares the next argument; the handle is valid after begin().
   unsigned arg(StringRef argName, Type type);
+  /// The same, of memory that no kernel of the program writes.
+  unsigned constant(StringRef argName, Type type);
   void dim(int64_t extent, int64_t step,
            tile::Bound bound = tile::Bound::None, int64_t boundDim = 0);
   void word(StringRef key, int64_t value);
@@ -176,6 +178,7 @@ private:
   Common common;
   SmallVector<std::string> argNames;
   SmallVector<Type> argTypes;
+  SmallVector<int64_t> constants;
   SmallVector<tile::DomainDimAttr> domain;
   SmallVector<mlir::NamedAttribute> words;
   tile::KernelOp kernel;

@@ -24,6 +24,10 @@ def Tile_KernelOp : Tile_Op<"kernel", [IsolatedFromAbove, Symbol, SingleBlock,
     dimension's step). No two points write one element, and no point reads what
     another writes. A point at or beyond a dimension's bound does nothing.
 
+    An argument marked `{constant}` is memory that no kernel of the program
+    writes (weights, tables): VerifyExec sees to it that a parameter is bound to
+    it. A target may read it before the kernels ahead in its stream have ended.
+
     ```mlir
     tile.kernel @silu(%x: !tile.view<?x128xbf16>, %y: !tile.view<?x128xbf16>, %sz: !tile.sizes)
         domain(%m = ? by 16 in tokens)
@@ -33,7 +37,8 @@ def Tile_KernelOp : Tile_Op<"kernel", [IsolatedFromAbove, Symbol, SingleBlock,
   let arguments = (ins SymbolNameAttr:$sym_name,
                        TypedArrayAttrBase<Tile_DomainDimAttr, "domain dimensions">:$domain,
                        Tile_ScheduleAttr:$schedule,
-                       StrArrayAttr:$arg_names);
+                       StrArrayAttr:$arg_names,
+                       DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$constants);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
@@ -42,8 +47,13 @@ def Tile_KernelOp : Tile_Op<"kernel", [IsolatedFromAbove, Symbol, SingleBlock,
       "::llvm::ArrayRef<::mlir::Type>":$argTypes,
       "::llvm::ArrayRef<::llvm::StringRef>":$argNames,
       "::llvm::ArrayRef<::hadal::tile::DomainDimAttr>":$domain,
-      "::mlir::DictionaryAttr":$schedule)>];
+      "::mlir::DictionaryAttr":$schedule,
+      CArg<"::llvm::ArrayRef<int64_t>", "{}">:$constants)>];
   let extraClassDeclaration = [{
+    /// True if argument |number| is marked constant.
+    bool isConstant(unsigned number) {
+      return ::llvm::is_contained(getConstants(), int64_t(number));
+    }
     /// The views and the sizes, in order.
     ::mlir::Block::BlockArgListType getKernelArguments();
     /// The coordinates, one per domain dimension.

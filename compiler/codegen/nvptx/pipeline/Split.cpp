@@ -79,7 +79,7 @@ void PipelineEmitter::planSplit() {
     work.ctasPerMultiprocessor = ctasPerSm;
     for (LoadOp load : ringOf(&fold.getBody().front())->loads) {
       sm90::TileType tile = tileTypeOf(load);
-      if (isParameter(load.getView()))
+      if (isConstant(load.getView()))
         work.parameterBytesPerStep += tile.getBytes();
       else // what lies beyond the rows is not brought
         work.activationBytesPerStep +=
