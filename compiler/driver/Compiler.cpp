@@ -3,7 +3,7 @@
 #include "compiler/artifact/FileWriter.h"
 #include "compiler/artifact/Writer.h"
 #include "compiler/codegen/cpu/CpuKernels.h"
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/driver/MemoryReport.h"
 #include "compiler/driver/Register.h"
 #include "compiler/driver/Sm90Code.h"

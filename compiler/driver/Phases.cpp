@@ -1,6 +1,6 @@
 #include "compiler/driver/Phases.h"
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/attention/KernelLowering.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
@@ -102,8 +102,8 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
   case Phase::Lower: {
     LowerDsv3ToExecOptions lower;
     lower.target = options.target;
-    if (const nvptx::Chip *chip = nvptx::findChip(options.chip))
-      lower.multiprocessors = chip->multiprocessors;
+    lower.chip = options.chip;
+    lower.schedules = options.schedules;
     pm.addPass(createLowerDsv3ToExec(lower));
     return;
   }

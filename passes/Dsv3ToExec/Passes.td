@@ -17,9 +17,13 @@ def LowerDsv3ToExec : Pass<"hadal-lower-dsv3-to-exec", "::mlir::ModuleOp"> {
   let options = [
     Option<"target", "target", "std::string", "\"cpu\"",
            "cpu; sm_90a: rows of matrices have a pitch, schedules of its own">,
-    Option<"multiprocessors", "multiprocessors", "int64_t", "0",
-           "sm_90a: of the chip, which schedules are made for; 0: the keys of "
-           "attention are not shared between blocks">];
+    Option<"chip", "chip", "std::string", "\"\"",
+           "sm_90a: the chip that schedules are made for (h100, h200); empty: "
+           "the first">,
+    ListOption<"schedules", "schedules", "std::string",
+               "REGEX:word=value,...: words of the schedules of the kernels "
+               "whose symbol matches; of two that name a word the later "
+               "counts">];
   let dependentDialects = ["::hadal::exec::ExecDialect",
                            "::hadal::tile::TileDialect"];
   let statistics = [

@@ -155,6 +155,22 @@ void addDeviceFields(const schema::Artifact &root, const Kernel &kernel,
   entry["tensor_maps"] = maps;
 }
 
+/// The kind and the fields of |spec|, numbers and flags as such.
+Json specJson(const KernelSpec *spec) {
+  Json json = Json::object();
+  if (!spec)
+    return json;
+  json["kind"] = spec->kind()->str();
+  for (const KeyValue *field : *spec->fields()) {
+    const std::string text = field->value()->str();
+    Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    json[field->key()->str()] = value.is_primitive() && !value.is_discarded()
+                                    ? std::move(value)
+                                    : Json(text);
+  }
+  return json;
+}
+
 } // namespace
 
 Json overview(const hadal::Artifact &artifact) {
@@ -227,6 +243,7 @@ Json kernels(const hadal::Artifact &artifact) {
                            fact->key()->string_view(),
                            fact->value()->string_view());
     entry["facts"] = facts;
+    entry["spec"] = specJson(kernel.spec());
     json.push_back(std::move(entry));
   }
   return json;
@@ -371,8 +388,16 @@ void renderTable(const Json &rows, std::string &out, const std::string &pad) {
     keys.push_back(key);
     width[key] = key.size();
   }
-  auto cell = [](const Json &value) {
+  auto plain = [](const Json &value) {
     return value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  auto cell = [&](const Json &value) {
+    if (!value.is_object())
+      return plain(value);
+    std::string text;
+    for (const auto &[key, item] : value.items())
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ", key, plain(item));
+    return text;
   };
   for (const Json &row : rows)
     for (const std::string &key : keys)

@@ -102,6 +102,26 @@ def Tile_DomainDimAttr : AttrDef<Tile_Dialect, "DomainDim"> {
   let assemblyFormat = "`<` $extent `by` $step `in` $bound `of` $boundDim `>`";
 }
 
+def Tile_SpecAttr : AttrDef<Tile_Dialect, "Spec"> {
+  let mnemonic = "spec";
+  let summary = "What a kernel computes: its kind, shapes and modes.";
+  let description = [{
+    `kind` names the builder of the kernel ("gemm"), `fields` are the shapes and
+    modes that it was given, each an i64, an f64, a bool or a string (the word of
+    a mode). Two kernels that compute the same have equal specs, whatever their
+    symbols and schedules. kernels/KernelSpecs.h declares the kinds and their
+    fields; this dialect knows neither.
+
+    ```mlir
+    #tile.spec<"silu_mul", {act = "bf16", scale_format = "f32", width = 128}>
+    ```
+  }];
+  let parameters = (ins "::mlir::StringAttr":$kind,
+                        "::mlir::DictionaryAttr":$fields);
+  let assemblyFormat = "`<` $kind `,` $fields `>`";
+  let genVerifyDecl = 1;
+}
+
 def Tile_ScheduleAttr : AttrDef<Tile_Dialect, "Schedule"> {
   let mnemonic = "schedule";
   let summary = "Every tunable of a kernel, in one place.";

@@ -65,7 +65,8 @@ LogicalResult verifyAccess(Operation *op, Value viewValue, ValueRange indices,
 
 void KernelOp::build(OpBuilder &builder, OperationState &state, StringRef name,
                      ArrayRef<Type> argTypes, ArrayRef<StringRef> argNames,
-                     ArrayRef<DomainDimAttr> domain, DictionaryAttr schedule) {
+                     ArrayRef<DomainDimAttr> domain, DictionaryAttr schedule,
+                     SpecAttr spec) {
   MLIRContext *context = builder.getContext();
   state.addAttribute(SymbolTable::getSymbolAttrName(),
                      builder.getStringAttr(name));
@@ -73,6 +74,8 @@ void KernelOp::build(OpBuilder &builder, OperationState &state, StringRef name,
   state.addAttribute("domain", builder.getArrayAttr(dims));
   state.addAttribute("schedule", ScheduleAttr::get(context, schedule));
   state.addAttribute("arg_names", builder.getStrArrayAttr(argNames));
+  if (spec)
+    state.addAttribute("spec", spec);
   Block *block = new Block;
   for (Type type : argTypes)
     block->addArgument(type, state.location);
@@ -166,7 +169,7 @@ int64_t KernelOp::getNumSlots() {
 }
 
 // tile.kernel @name(%x: type, ...) domain(%m = ? by 16 in tokens, ...)
-//     schedule {...} given {...} { body }
+//     [spec kind {...}] schedule {...} [given {...}] { body }
 ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   Builder &builder = parser.getBuilder();
   StringAttr name;
@@ -215,6 +218,19 @@ ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   if (parser.parseKeyword("domain") ||
       parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren, parseDim))
     return failure();
+  if (succeeded(parser.parseOptionalKeyword("spec"))) {
+    StringRef kind;
+    DictionaryAttr fields;
+    SMLoc loc = parser.getCurrentLocation();
+    if (parser.parseKeyword(&kind) || parser.parseAttribute(fields))
+      return failure();
+    auto spec = parser.getChecked<SpecAttr>(loc, parser.getContext(),
+                                            builder.getStringAttr(kind),
+                                            fields);
+    if (!spec)
+      return failure();
+    result.addAttribute("spec", spec);
+  }
   DictionaryAttr schedule = builder.getDictionaryAttr({}), given = schedule;
   if (succeeded(parser.parseOptionalKeyword("schedule")) &&
       (parser.parseAttribute(schedule) ||
@@ -254,11 +270,15 @@ void KernelOp::print(OpAsmPrinter &p) {
     if (dim.getBound() == Bound::ExpertRows)
       p << "[" << dim.getBoundDim() << "]";
   });
-  p << ") schedule " << getSchedule().getWords();
+  p << ")";
+  if (SpecAttr spec = getSpecAttr())
+    p << " spec " << spec.getKind().getValue() << " " << spec.getFields();
+  p << " schedule " << getSchedule().getWords();
   if (!getSchedule().getGiven().empty())
     p << " given " << getSchedule().getGiven();
   p.printOptionalAttrDictWithKeyword(
-      (*this)->getAttrs(), {"sym_name", "domain", "schedule", "arg_names"});
+      (*this)->getAttrs(),
+      {"sym_name", "domain", "spec", "schedule", "arg_names"});
   p << " ";
   p.printRegion(getBody(), /*printEntryBlockArgs=*/false);
 }

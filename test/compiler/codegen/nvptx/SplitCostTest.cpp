@@ -2,9 +2,9 @@
 // DeepSeek-V3.
 #include <gtest/gtest.h>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
-#include "compiler/codegen/nvptx/SplitSchedule.h"
+#include "schedule/SplitCost.h"
 #include "kernels/Kernels.h"
 #include "test/lib/KernelRunner.h"
 
