@@ -53,6 +53,9 @@ template <typename Spec> struct Word {
   std::function<Value(const Facts<Spec> &)> rule;
   /// The values that may be given; the rule's own need not be among them.
   std::function<std::vector<Value>(const Facts<Spec> &)> legal;
+  /// Whether the words before it leave something for it to say; null: always.
+  /// Where they do not, a schedule has no such word.
+  std::function<bool(const Facts<Spec> &)> applies = nullptr;
 };
 
 template <typename Spec> using Space = std::vector<Word<Spec>>;
@@ -100,16 +103,12 @@ std::optional<Schedule> resolve(const Spec &spec, Target target,
                                 Origin origin = Origin::option) {
   const Space<Spec> &space = spaceOf<Spec>(target);
   std::vector<std::string_view> known;
-  for (const Word<Spec> &word : space)
-    known.push_back(word.name);
-  for (const auto &[name, value] : partial)
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-      error = describeUnknown(name, known);
-      return std::nullopt;
-    }
   Schedule schedule;
   for (const Word<Spec> &word : space) {
     Facts<Spec> facts{spec, chip, schedule.words};
+    if (word.applies && !word.applies(facts))
+      continue;
+    known.push_back(word.name);
     Value value = word.rule(facts);
     auto given = partial.find(word.name);
     if (given != partial.end() && given->second != value) {
@@ -124,6 +123,11 @@ std::optional<Schedule> resolve(const Spec &spec, Target target,
       schedule.given.emplace(word.name, origin);
     schedule.words.emplace(word.name, std::move(value));
   }
+  for (const auto &[name, value] : partial)
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      error = describeUnknown(name, known);
+      return std::nullopt;
+    }
   return schedule;
 }
 
