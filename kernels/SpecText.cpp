@@ -198,11 +198,10 @@ SpecText toText(const AnySpec &spec) {
 }
 
 std::string printSpec(const AnySpec &spec) {
-  std::string text;
+  std::string text = "kind=" + std::string(kindOf(spec));
   for (const auto &[name, value] : valuesOf(spec))
-    text += (text.empty() ? "" : ", ") + std::string(name) + " = " +
-            printValue(value);
-  return std::string(kindOf(spec)) + " {" + text + "}";
+    text += " " + std::string(name) + "=" + printValue(value);
+  return text;
 }
 
 std::string symbolFor(const AnySpec &spec) {

@@ -32,7 +32,7 @@ valuesOf(const AnySpec &spec);
 
 std::string printValue(const SpecValue &value);
 SpecText toText(const AnySpec &spec);
-/// "gemm {act = bf16, n = 2112, ...}", for messages.
+/// "kind=gemm act=bf16 n=2112 ...", as hadal-inspect --kernels shows it.
 std::string printSpec(const AnySpec &spec);
 
 /// What parseSpec read: a spec, or why there is none ("field 'n' is missing").

@@ -131,7 +131,38 @@ std::optional<Schedule> resolve(const Spec &spec, Target target,
   return schedule;
 }
 
-/// The same for a spec of any kind.
+/// Checks |schedule|, which may have been edited: it must have every word that
+/// |spec| has and no other, each with a legal value; else |error| says so. A word
+/// with another value than the rule's and of no given origin is an edit.
+template <typename Spec>
+bool verify(const Spec &spec, Target target, const nvptx::Chip *chip,
+            Schedule &schedule, std::string &error) {
+  for (const Word<Spec> &word : spaceOf<Spec>(target))
+    if (!schedule.words.contains(word.name)) {
+      error = "the schedule lacks the word '" + std::string(word.name) + "'";
+      return false;
+    }
+  auto resolved = resolve(spec, target, chip, schedule.words, error);
+  if (!resolved)
+    return false;
+  Words before;
+  for (const Word<Spec> &word : spaceOf<Spec>(target)) {
+    const Value &value = schedule.words.find(word.name)->second;
+    if (value != word.rule({spec, chip, before}))
+      schedule.given.emplace(word.name, Origin::edit);
+    before.emplace(word.name, value);
+  }
+  return true;
+}
+inline bool verifySchedule(const kernels::AnySpec &spec, Target target,
+                           const nvptx::Chip *chip, Schedule &schedule,
+                           std::string &error) {
+  return std::visit(
+      [&](const auto &s) { return verify(s, target, chip, schedule, error); },
+      spec);
+}
+
+/// resolve for a spec of any kind.
 inline std::optional<Schedule> resolveSchedule(const kernels::AnySpec &spec,
                                                Target target,
                                                const nvptx::Chip *chip,

@@ -294,9 +294,12 @@ private:
     std::unordered_set<std::string_view> seen;
     for (const KeyValue *field : *spec.fields()) {
       std::string_view key = field->key()->string_view();
-      if (key.empty() || !seen.insert(key).second)
-        return fail("the spec of kernel '{}' has the field '{}' {}", kernel,
-                    key, key.empty() ? "without a name" : "twice");
+      if (key.empty())
+        return fail("the spec of kernel '{}' has a field without a name",
+                    kernel);
+      if (!seen.insert(key).second)
+        return fail("the spec of kernel '{}' has the field '{}' twice", kernel,
+                    key);
     }
     return {};
   }

@@ -54,6 +54,8 @@ constexpr int64_t kMaxSplit = 64;
 /// 1 where the blocks of the bucket alone fill the chip, and where a sequence
 /// is one chunk.
 int64_t pickKeySplit(const Decode &f) {
+  if (f.spec.rows == 0)
+    return 1;
   int64_t bm = f.number("bm");
   int64_t blocks = f.spec.rows * ceilDiv(f.spec.maxQueries * f.spec.heads, bm);
   int64_t chunks = ceilDiv(f.spec.maxKeys, f.number("chunk"));

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "schedule/Chip.h"
+#include "tools/common/SpecJson.h"
 #include "tools/hadal-bench/DeviceArguments.h"
 #include "tools/hadal-bench/MachineRates.h"
 #include "tools/hadal-bench/Statistics.h"
@@ -125,9 +126,12 @@ private:
       return error(5011, "--kernels '{}' is not a regular expression: {}",
                    options.pattern, e.what());
     }
-    for (unsigned k = 0; k < kernels.size(); ++k)
-      if (std::regex_search(kernels.Get(k)->name()->str(), pattern))
+    for (unsigned k = 0; k < kernels.size(); ++k) {
+      const std::optional<kernels::AnySpec> spec = specOf(*kernels.Get(k)).spec;
+      if (std::regex_search(kernels.Get(k)->name()->str(), pattern) ||
+          (spec && std::regex_search(kernels::printSpec(*spec), pattern)))
         selected.push_back(k);
+    }
     if (selected.empty())
       return error(5011,
                    "--kernels '{}' matches none of the {} kernels of '{}'; "
@@ -245,6 +249,7 @@ private:
     HADAL_ASSIGN_OR_RETURN(Prepared p, prepare(index));
     nlohmann::ordered_json row = {{"name", p.name},
                                   {"entry", p.sample->entry->name()->str()}};
+    row["spec"] = specJson(artifact.root().kernels()->Get(index)->spec());
     HADAL_RETURN_IF_ERROR(launch(p.name, p.list));
     Arguments actual;
     for (const Expected &output : p.test->expected) {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "runtime/base/Progress.h"
+#include "tools/common/SpecJson.h"
 
 namespace hadal::inspect {
 
@@ -153,22 +154,6 @@ void addDeviceFields(const schema::Artifact &root, const Kernel &kernel,
     for (const TensorMap *map : *kernel.tensor_maps())
       maps += (maps.empty() ? "" : "; ") + tensorMapText(*map);
   entry["tensor_maps"] = maps;
-}
-
-/// The kind and the fields of |spec|, numbers and flags as such.
-Json specJson(const KernelSpec *spec) {
-  Json json = Json::object();
-  if (!spec)
-    return json;
-  json["kind"] = spec->kind()->str();
-  for (const KeyValue *field : *spec->fields()) {
-    const std::string text = field->value()->str();
-    Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    json[field->key()->str()] = value.is_primitive() && !value.is_discarded()
-                                    ? std::move(value)
-                                    : Json(text);
-  }
-  return json;
 }
 
 } // namespace

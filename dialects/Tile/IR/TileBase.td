@@ -133,8 +133,9 @@ def Tile_ScheduleAttr : AttrDef<Tile_Dialect, "Schedule"> {
     rule chose: `option` (--schedule) or `edit` (changed in a file of IR).
   }];
   let parameters = (ins "::mlir::DictionaryAttr":$words,
-                        "::mlir::DictionaryAttr":$given);
-  let assemblyFormat = "`<` $words `given` $given `>`";
+                        DefaultValuedParameter<"::mlir::DictionaryAttr",
+                            "::mlir::DictionaryAttr::get($_ctxt)">:$given);
+  let assemblyFormat = "`<` $words (`given` $given^)? `>`";
   let builders = [AttrBuilder<(ins "::mlir::DictionaryAttr":$words), [{
     return $_get($_ctxt, words, ::mlir::DictionaryAttr::get($_ctxt));
   }]>];

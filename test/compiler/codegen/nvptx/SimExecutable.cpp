@@ -315,4 +315,6 @@ void Executable::run(const Slots &slots, int64_t capacity,
     throw std::runtime_error("the policies of asynchronous operations differ");
 }
 
+schedule::Target targetOfExecutables() { return schedule::Target::sm90a; }
+
 } // namespace hadal::kernels::test
