@@ -3,7 +3,7 @@
 #include "compiler/artifact/FileWriter.h"
 #include "compiler/artifact/Writer.h"
 #include "compiler/codegen/cpu/CpuKernels.h"
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/driver/MemoryReport.h"
 #include "compiler/driver/Register.h"
 #include "compiler/driver/Sm90Code.h"
@@ -273,7 +273,7 @@ LogicalResult CompileRun::generateCpu(TargetCode &code) {
     return mlir::failure();
   for (cpu::CpuKernel &kernel : kernels.kernels)
     code.kernels.push_back({std::move(kernel.name), kernel.scratchBytes,
-                            std::move(kernel.facts), std::nullopt});
+                            {}, std::nullopt});
   for (cpu::CpuImage &image : kernels.images)
     code.images.push_back({std::move(image.variant), std::move(image.bytes),
                            std::move(image.entryOffsets)});
@@ -351,7 +351,7 @@ llvm::Error CompileRun::run() {
     return llvm::Error::success();
   }
   if (request.planOnly) {
-    auto scratch = cpu::planCpuScratch(*module, {});
+    auto scratch = cpu::planCpuScratch(*module);
     if (failed(scratch))
       return makeError(2004, "the kernels of the plan do not lower; run without "
                              "--plan-only to keep their input");

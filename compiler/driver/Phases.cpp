@@ -1,6 +1,6 @@
 #include "compiler/driver/Phases.h"
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/attention/KernelLowering.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
@@ -88,29 +88,26 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
         {.fp8 = options.w8a16 ? "w8a16" : "w8a8"}));
     pm.nest<func::FuncOp>().addPass(createElideRequantize());
     return;
-  case Phase::Fuse: {
-    OpPassManager &func = pm.nest<func::FuncOp>();
-    func.addPass(createFuseLatentCache());
-    func.addPass(createFuseNormQuant());
-    func.addPass(createFuseGatedLinear());
-    func.addPass(createFuseMoeCombine());
-    func.addPass(createFuseLinearEpilogue());
-    func.addPass(createFuseAttentionQuant());
-    pm.addPass(createVerifyDsv3({.stage = "fused"}));
+  case Phase::Fuse:
+    buildFusion(pm);
     return;
-  }
   case Phase::Lower: {
     LowerDsv3ToExecOptions lower;
     lower.target = options.target;
-    if (const nvptx::Chip *chip = nvptx::findChip(options.chip))
-      lower.multiprocessors = chip->multiprocessors;
+    lower.chip = options.chip;
+    lower.schedules = options.schedules;
     pm.addPass(createLowerDsv3ToExec(lower));
     return;
   }
-  case Phase::Plan:
+  case Phase::Plan: {
+    ApplySchedulesOptions schedules;
+    schedules.target = options.target;
+    schedules.chip = options.chip;
+    pm.addPass(createApplySchedules(schedules));
     pm.addPass(createPlanBuffers());
     pm.addPass(createVerifyExec());
     return;
+  }
   }
 }
 
@@ -139,6 +136,12 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
   };
   if (!options.chip.empty())
     attributes.push_back(b.getNamedAttr("chip", b.getStringAttr(options.chip)));
+  if (!options.schedules.empty()) {
+    SmallVector<StringRef> schedules(options.schedules.begin(),
+                                     options.schedules.end());
+    attributes.push_back(
+        b.getNamedAttr("schedules", b.getStrArrayAttr(schedules)));
+  }
   module->setAttr(exec::kOptionsAttr, b.getDictionaryAttr(attributes));
 }
 
@@ -180,6 +183,10 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
     options.chip = text("chip");
   options.f32Activations = text("activations") == "f32";
   options.w8a16 = text("fp8") == "w8a16";
+  if (auto schedules = dictionary.getAs<ArrayAttr>("schedules"))
+    for (Attribute schedule : schedules)
+      if (auto given = dyn_cast<StringAttr>(schedule))
+        options.schedules.push_back(given.str());
   StringRef attention = text("attention");
   options.attention = attention == "absorbed"   ? AttentionChoice::Absorbed
                       : attention == "expanded" ? AttentionChoice::Expanded

@@ -72,6 +72,12 @@ cl::list<int64_t> prefillBuckets("prefill-buckets", cl::CommaSeparated,
                                  cl::desc("chunk sizes (64,512; sm_90a: and "
                                        "4096)"),
                                  cl::value_desc("N,..."), cl::cat(category));
+cl::list<std::string> schedules(
+    "schedule",
+    cl::desc("words of the schedules of the kernels whose symbol matches, for "
+             "an experiment; hadal-inspect --kernels shows symbols and words. "
+             "Repeatable, of two that name a word the later counts"),
+    cl::value_desc("REGEX:WORD=VALUE,..."), cl::cat(category));
 cl::opt<std::string> dumpPhasesTo(
     "dump-phases-to", cl::desc("write the IR after each phase, numbered"),
     cl::value_desc("DIR"), cl::cat(category));
@@ -177,7 +183,8 @@ int main(int argc, char **argv) {
     const cl::Option *fixed[] = {
         &target,      &chip,         &maxBatchSize, &maxSeqLen,
         &attention,   &activations,  &fp8,
-        std::addressof(decodeBuckets), std::addressof(prefillBuckets)};
+        std::addressof(decodeBuckets), std::addressof(prefillBuckets),
+        std::addressof(schedules)};
     for (const cl::Option *option : fixed)
       if (option->getNumOccurrences())
         return usage("--" + option->ArgStr +
@@ -203,6 +210,7 @@ int main(int argc, char **argv) {
   if (!prefillBuckets.empty())
     options.prefillBuckets.assign(prefillBuckets.begin(),
                                   prefillBuckets.end());
+  options.schedules.assign(schedules.begin(), schedules.end());
   if (llvm::Error error = compile(request, llvm::errs()))
     return report(std::move(error));
   return 0;

@@ -25,26 +25,27 @@ struct Chunk {
 /// Appends a copy of |original| to |module|, lowered to loops and calls of
 /// forms, which join |forms|.
 FailureOr<CpuKernel> lowerToLoops(tile::KernelOp original, ModuleOp module,
-                                  const CpuOptions &options,
                                   std::set<FormKey> &forms) {
   auto kernel = cast<tile::KernelOp>(original->clone());
   module.getBody()->push_back(kernel);
   CpuKernel result;
   result.name = kernel.getSymName().str();
   result.numArgs = kernel.getNumSlots();
-  ContractionLowering contractions(kernel);
+  FailureOr<ContractionSchedule> schedule = readSchedule(kernel);
+  if (failed(schedule))
+    return failure();
+  ContractionLowering contractions(kernel, *schedule);
   TileToLoopsOptions lowering;
-  if (options.fastForms)
-    lowering.hooks = contractions.hooks();
+  lowering.hooks = contractions.hooks();
   FailureOr<func::FuncOp> func = lowerTileKernelToLoops(kernel, lowering);
+  if (failed(func) && contractions.refused())
+    return failure();
   if (failed(func))
     return original.emitError("H3002: kernel ")
            << result.name << " does not lower to loops";
   forms.insert(contractions.forms().begin(), contractions.forms().end());
   result.scratchBytes =
       (*func)->getAttrOfType<IntegerAttr>("hadal.scratch_bytes").getInt();
-  std::string form = llvm::join(contractions.choices(), ",");
-  result.facts.push_back({"form", form.empty() ? "loops" : form});
   return result;
 }
 
@@ -56,9 +57,8 @@ void loadLoopDialects(MLIRContext *context) {
 /// Lowers some kernels to bitcode, and says what they need.
 class ChunkLowering {
 public:
-  ChunkLowering(const CpuOptions &options, CpuKernels &out,
-                std::set<FormKey> &forms)
-      : options(options), out(out), forms(forms) {}
+  ChunkLowering(CpuKernels &out, std::set<FormKey> &forms)
+      : out(out), forms(forms) {}
 
   FailureOr<Chunk> run(SmallVector<tile::KernelOp> kernels) {
     MLIRContext *context = kernels[0].getContext();
@@ -83,15 +83,13 @@ public:
 
 private:
   LogicalResult lowerKernel(tile::KernelOp original, ModuleOp module) {
-    FailureOr<CpuKernel> kernel =
-        lowerToLoops(original, module, options, forms);
+    FailureOr<CpuKernel> kernel = lowerToLoops(original, module, forms);
     if (failed(kernel))
       return failure();
     out.kernels.push_back(std::move(*kernel));
     return success();
   }
 
-  const CpuOptions &options;
   CpuKernels &out;
   std::set<FormKey> &forms;
 };
@@ -115,15 +113,13 @@ FailureOr<Chunk> lowerFormChunk(ModuleOp tileModule,
 
 } // namespace
 
-FailureOr<uint64_t> planCpuScratch(ModuleOp tileModule,
-                                   const CpuOptions &options) {
+FailureOr<uint64_t> planCpuScratch(ModuleOp tileModule) {
   loadLoopDialects(tileModule.getContext());
   uint64_t most = 0;
   std::set<FormKey> forms;
   for (auto kernel : tileModule.getOps<tile::KernelOp>()) {
     OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
-    FailureOr<CpuKernel> lowered =
-        lowerToLoops(kernel, *module, options, forms);
+    FailureOr<CpuKernel> lowered = lowerToLoops(kernel, *module, forms);
     if (failed(lowered))
       return failure();
     most = std::max(most, lowered->scratchBytes);
@@ -137,7 +133,7 @@ LogicalResult compileCpuKernels(ModuleOp tileModule, const CpuOptions &options,
   SmallVector<tile::KernelOp> kernels(tileModule.getOps<tile::KernelOp>());
   std::set<FormKey> forms;
   std::vector<Chunk> chunks;
-  ChunkLowering lowering(options, out, forms);
+  ChunkLowering lowering(out, forms);
   for (size_t i = 0; i < kernels.size(); i += kKernelsPerChunk) {
     ArrayRef<tile::KernelOp> rest = ArrayRef(kernels).drop_front(i);
     FailureOr<Chunk> chunk = lowering.run(

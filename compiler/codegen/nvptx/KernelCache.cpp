@@ -4,7 +4,7 @@
 #include <cstring>
 #include <mutex>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/BLAKE3.h"

@@ -2,7 +2,7 @@
 
 #include <atomic>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "frontend/Error.h"
 #include "llvm/Support/ThreadPool.h"
 #include "mlir/IR/Diagnostics.h"

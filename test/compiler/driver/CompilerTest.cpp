@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <functional>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/driver/Compiler.h"
 #include "compiler/driver/Register.h"
 #include "compiler/driver/Sm90Code.h"

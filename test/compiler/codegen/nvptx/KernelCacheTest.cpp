@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/Sm90Module.h"
 #include "llvm/Support/Process.h"
 #include "mlir/IR/BuiltinOps.h"
