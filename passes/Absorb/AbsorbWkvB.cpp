@@ -1,9 +1,9 @@
-#include "passes/Dsv3/Passes.h"
+#include "passes/Absorb/Passes.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_ABSORBWKVB
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Absorb/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;

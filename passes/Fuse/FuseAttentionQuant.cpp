@@ -2,7 +2,7 @@
 
 namespace hadal {
 #define GEN_PASS_DEF_FUSEATTENTIONQUANT
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Fuse/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;

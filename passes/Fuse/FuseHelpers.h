@@ -1,6 +1,6 @@
 // Helpers of the fusion passes.
 #pragma once
-#include "passes/Dsv3/Passes.h"
+#include "passes/Fuse/Passes.h"
 
 namespace hadal::fuse {
 
