@@ -17,6 +17,8 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Pass/PassManager.h"
+#include "passes/Identity/Conservation.h"
+#include "passes/Identity/Names.h"
 
 using namespace mlir;
 
@@ -93,7 +95,7 @@ private:
   static std::string print(ModuleOp module) {
     std::string text;
     llvm::raw_string_ostream os(text);
-    module.print(os);
+    module.print(os, getDumpFlags());
     os << "\n";
     return text;
   }
@@ -205,8 +207,10 @@ llvm::Error CompileRun::runPhase(Phase phase) {
   pm.enableVerifier(true);
   std::string failedPass;
   pm.addInstrumentation(std::make_unique<FailedPass>(failedPass));
+  if (request.verifyEach)
+    pm.addInstrumentation(createConservationCheck(failedPass));
   buildPhase(phase, pm, options);
-  if (failed(pm.run(*module)))
+  if (failed(pm.run(*module)) || !failedPass.empty())
     return failure(phase, failedPass, *before);
   return dump(phase);
 }

@@ -21,6 +21,7 @@ struct CompileRequest {
   Phase last = Phase::Artifact;
   bool planOnly = false; // stop after Plan and print the memory plan
   std::string dumpDir;   // IR after each phase, numbered files
+  bool verifyEach = false; // no pass may lose the name of a model operation
   unsigned threads = 0;  // of code generation; 0: one per core
   // Of sm_90a: what --ptxas and --kernel-cache were given ("": the default).
   std::string ptxas, kernelCache;

@@ -1,4 +1,5 @@
 #include "passes/Absorb/Passes.h"
+#include "passes/Identity/Names.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace hadal {
@@ -55,13 +56,14 @@ struct AbsorbWkvBPass : hadal::impl::AbsorbWkvBBase<AbsorbWkvBPass> {
 
     b.setInsertionPointToStart(&forms.getAbsorbed().emplaceBlock());
     Value q = AbsorbQOp::create(
-        b, loc, withColumns(type, heads * (latent + rope)), op.getQuery(),
+        b, splitLoc(op, "absorb_q"), withColumns(type, heads * (latent + rope)), op.getQuery(),
         op.getWkvB(), heads, nope, value, whole);
     Value o =
-        MlaDecodeOp::create(b, loc, withColumns(type, heads * latent), q,
+        MlaDecodeOp::create(b, splitLoc(op, "decode"),
+                            withColumns(type, heads * latent), q,
                             op.getCache(), op.getBatch(), heads, op.getScale());
-    o = AbsorbVOp::create(b, loc, type, o, op.getWkvB(), heads, nope, value,
-                          whole, /*floor=*/FloatAttr());
+    o = AbsorbVOp::create(b, splitLoc(op, "absorb_v"), type, o, op.getWkvB(),
+                          heads, nope, value, whole, /*floor=*/FloatAttr());
     YieldOp::create(b, loc, o);
 
     b.setInsertionPointToStart(&forms.getExpanded().emplaceBlock());

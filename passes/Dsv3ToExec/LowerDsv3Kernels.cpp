@@ -1,5 +1,6 @@
 // One dsv3 op, one kernel: specs and argument lists (kernels/Kernels.h).
 #include "passes/Dsv3ToExec/Lowering.h"
+#include "passes/Identity/Names.h"
 
 using namespace mlir;
 using namespace hadal::kernels;
@@ -134,7 +135,9 @@ LogicalResult FunctionLowering::launch(Operation *op, Spec spec,
   std::string name = kernelName(spec);
   auto kernel = context.kernelSymbols->lookup<tile::KernelOp>(name);
   if (!kernel) {
-    kernel = buildKernel(context.kernels, op->getLoc(), name, spec);
+    // Many operations share it: it has the name of none.
+    kernel = buildKernel(context.kernels, context.kernels.getUnknownLoc(), name,
+                         spec);
     if (!kernel)
       return op->emitError("no kernel can be built for this operation");
     context.kernelSymbols->insert(kernel);
@@ -178,8 +181,10 @@ LogicalResult FunctionLowering::launch(Operation *op, Spec spec,
     return op->emitError("kernel '")
            << name << "' takes " << next << " views, given "
            << operands.size();
-  exec::LaunchOp::create(b, op->getLoc(), name, kernel.getNumItems(capacity),
-                         refs, slots);
+  auto launch =
+      exec::LaunchOp::create(b, op->getLoc(), name,
+                             kernel.getNumItems(capacity), refs, slots);
+  launch.setNames(getKey(op), getMembers(op->getLoc()).getArrayRef());
   ++context.numLaunches;
   return success();
 }

@@ -40,6 +40,7 @@ struct FuseAttentionQuantPass
     op.getResult().setType(
         cast<RankedTensorType>(quantization.getResult().getType()));
     quantization.getResult().replaceAllUsesWith(op.getResult());
+    absorbLoc(op, "fuse-attention-quant", quantization);
     quantization.erase();
   }
 };

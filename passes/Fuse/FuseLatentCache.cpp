@@ -85,8 +85,13 @@ struct FuseLatentCachePass
       floor = uses->floor();
       qWeight = g.queryNorm.getWeight();
     }
+    SmallVector<Operation *> parts = {g.latent, g.kvNorm, g.kPe, g.rope, op};
+    if (g.queryNorm)
+      parts.append({g.query, g.queryNorm});
+    if (uses && uses->quantization)
+      parts.push_back(uses->quantization);
     auto fused = LatentNormRopeCacheOp::create(
-        b, op.getLoc(), normType, quantizedType, input, qWeight,
+        b, fuseLoc("latent_cache", "fuse-latent-cache", parts), normType, quantizedType, input, qWeight,
         g.kvNorm.getWeight(), g.rope.getTable(), op.getBatch(), op.getCache(),
         g.kvNorm.getEpsAttr(), floor);
     op.erase();

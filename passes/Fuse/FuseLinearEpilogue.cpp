@@ -40,7 +40,10 @@ struct FuseLinearEpiloguePass
                       Value residual, IntegerAttr heads, IntegerAttr rope) {
     OpBuilder b(op);
     Value fused =
-        LinearOp::create(b, linear.getLoc(), op->getResult(0).getType(),
+        LinearOp::create(b,
+                         fuseLoc(getLocalName(linear), "fuse-linear-epilogue",
+                                 {linear, op}),
+                         op->getResult(0).getType(),
                          linear.getInput(), linear.getWeight(), Value(),
                          Value(), table, batch, residual, heads, rope);
     op->getResult(0).replaceAllUsesWith(fused);

@@ -1,3 +1,4 @@
+#include "passes/Identity/Names.h"
 #include "passes/Quantize/Passes.h"
 
 namespace hadal {
@@ -29,6 +30,7 @@ struct ElideRequantizePass
           continue;
         }
         op.getResult().replaceAllUsesWith(same->getResult());
+        absorbLoc(*same, "elide-requantize", op);
         op.erase();
       }
     });

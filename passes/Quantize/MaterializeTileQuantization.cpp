@@ -1,3 +1,4 @@
+#include "passes/Identity/Names.h"
 #include "passes/Quantize/Passes.h"
 
 namespace hadal {
@@ -47,8 +48,9 @@ struct MaterializeTileQuantizationPass
       return;
     OpBuilder b(op);
     Value quantized =
-        QuantizeTilesOp::create(b, op.getLoc(), getQuantizedType(type, format),
-                                op.getInput(), llvm::APFloat(kAmaxFloor));
+        QuantizeTilesOp::create(b, splitLoc(op, "quantize"),
+                                getQuantizedType(type, format), op.getInput(),
+                                llvm::APFloat(kAmaxFloor));
     op.getInputMutable().assign(quantized);
   }
 

@@ -5,6 +5,7 @@
 #include "frontend/Error.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Process.h"
 
 using namespace hadal;
 namespace cl = llvm::cl;
@@ -84,6 +85,11 @@ cl::opt<std::string> compileFrom(
 cl::opt<bool> planOnly("plan-only",
                        cl::desc("print the memory plan and stop"),
                        cl::cat(category));
+cl::opt<bool> verifyEach(
+    "verify-each",
+    cl::desc("check after each pass that no model operation's name is lost "
+             "(or HADAL_VERIFY_EACH=1)"),
+    cl::cat(category));
 cl::opt<unsigned> threads("codegen-threads",
                           cl::desc("code generation threads (one per core)"),
                           cl::init(0), cl::cat(category));
@@ -144,6 +150,9 @@ int main(int argc, char **argv) {
   request.output = output;
   request.dumpDir = dumpPhasesTo;
   request.planOnly = planOnly;
+  request.verifyEach =
+      verifyEach ||
+      llvm::sys::Process::GetEnv("HADAL_VERIFY_EACH").value_or("0") == "1";
   request.threads = threads;
   request.ptxas = ptxas;
   request.kernelCache = kernelCache;

@@ -4,6 +4,7 @@
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "frontend/Error.h"
 #include "frontend/Import.h"
+#include "passes/Identity/Names.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/Verifier.h"
 #include "llvm/Support/CommandLine.h"
@@ -79,7 +80,6 @@ int main(int argc, char **argv) {
   }
   if (failed(mlir::verify(**module)))
     return 1;
-  (*module)->print(llvm::outs(),
-                   mlir::OpPrintingFlags().printNameLocAsPrefix());
+  (*module)->print(llvm::outs(), getDumpFlags());
   return 0;
 }
