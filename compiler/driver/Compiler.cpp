@@ -4,6 +4,7 @@
 #include "compiler/artifact/Writer.h"
 #include "compiler/codegen/cpu/CpuKernels.h"
 #include "compiler/codegen/nvptx/Chip.h"
+#include "compiler/driver/DumpIndex.h"
 #include "compiler/driver/MemoryReport.h"
 #include "compiler/driver/Register.h"
 #include "compiler/driver/Sm90Code.h"
@@ -222,11 +223,15 @@ llvm::Error CompileRun::dump(Phase phase) {
     return makeError(4006, "{0}: cannot create the directory: {1}",
                      request.dumpDir, ec.message());
   llvm::SmallString<128> path(request.dumpDir);
-  llvm::sys::path::append(
-      path, llvm::formatv("{0}-{1}.mlir", static_cast<int>(phase) + 1,
-                          phaseWord(phase))
-                .str());
-  return writeText(path, print(*module));
+  llvm::sys::path::append(path, llvm::formatv("{0}-{1}.mlir",
+                                              static_cast<int>(phase) + 1,
+                                              phaseWord(phase))
+                                    .str());
+  Dump dump = dumpModule(*module);
+  if (llvm::Error error = writeText(path, dump.text))
+    return error;
+  llvm::sys::path::replace_extension(path, "index.json");
+  return writeText(path, dump.index);
 }
 
 llvm::Error CompileRun::generate() {

@@ -82,6 +82,18 @@ def problems(before, after):
     yield launches
 
 
+def misplaced(lines, columns):
+    """Yields the rows of an index whose lines do not hold their operation."""
+    for row in zip(*(columns[key] for key in ("op", "key", "first", "last"))):
+        op, key, first, last = row
+        # Operations of func are printed without their dialect.
+        if not (0 < first <= last <= len(lines)
+                and op.removeprefix("func.") in lines[first - 1]):
+            yield f"the index has {op} {key} at lines {first} to {last}"
+        if op == "exec.launch" and f'op "{key}"' not in lines[first - 1]:
+            yield f"the index has key {key} for line {first}"
+
+
 def configurations(work):
     """Yields (name, path of a config file)."""
     for name in sorted(os.listdir(MODELS)):
@@ -106,11 +118,14 @@ def check(compiler, name, path, target, work):
         return f"{name} {target}: not served by the target", 0
     if done.returncode:
         return f"{name} {target}: {done.stderr.strip()}", 1
-    texts = []
+    texts, wrong = [], []
     for phase in ("1-import", "7-lower"):
         with open(os.path.join(dumps, phase + ".mlir")) as file:
             texts.append(file.read())
-    *wrong, launches = problems(*texts)
+        with open(os.path.join(dumps, phase + ".index.json")) as file:
+            wrong += misplaced(texts[-1].splitlines(), json.load(file)["ops"])
+    *more, launches = problems(*texts)
+    wrong += more
     if not launches:
         wrong.append("the program has no launch")
     for line in wrong:

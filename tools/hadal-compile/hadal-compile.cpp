@@ -74,7 +74,8 @@ cl::list<int64_t> prefillBuckets("prefill-buckets", cl::CommaSeparated,
                                        "4096)"),
                                  cl::value_desc("N,..."), cl::cat(category));
 cl::opt<std::string> dumpPhasesTo(
-    "dump-phases-to", cl::desc("write the IR after each phase, numbered"),
+    "dump-phases-to", cl::desc("write the IR after each phase, numbered, "
+                             "and an index of its operations"),
     cl::value_desc("DIR"), cl::cat(category));
 cl::opt<std::string> compileTo("compile-to",
                                cl::desc("stop after a phase and write its IR"),
