@@ -104,10 +104,9 @@ private:
 
 Value Importer::use(Layer &layer, StringRef name, ParameterOp parameter) {
   Type type = parameter.getType();
-  layer.operands.push_back(
-      GetParameterOp::create(
-          forward->b, forward->symbolLoc(parameter.getSymName()), type,
-          parameter.getSymName()));
+  layer.operands.push_back(GetParameterOp::create(
+      forward->b, forward->symbolLoc(parameter.getSymName()), type,
+      parameter.getSymName()));
   return layer.fn.argument(name, type);
 }
 

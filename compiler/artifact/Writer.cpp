@@ -524,10 +524,10 @@ private:
         list.push_back(nameOf(member));
       members = b.CreateVector(list);
     }
-    return schema::CreateCommand(
-        b, schema::CommandKind::launch, op.getStream(),
-        kernelIndex.lookup(op.getKernel()), op.getItems(), argTable, 0, 0,
-        none, none, name, members);
+    return schema::CreateCommand(b, schema::CommandKind::launch, op.getStream(),
+                                 kernelIndex.lookup(op.getKernel()),
+                                 op.getItems(), argTable, 0, 0, none, none,
+                                 name, members);
   }
 
   /// The index of |key| in op_names.

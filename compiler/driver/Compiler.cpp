@@ -6,6 +6,7 @@
 #include "compiler/codegen/nvptx/Chip.h"
 #include "compiler/driver/DumpIndex.h"
 #include "compiler/driver/MemoryReport.h"
+#include "compiler/driver/PassSnapshots.h"
 #include "compiler/driver/Register.h"
 #include "compiler/driver/Sm90Code.h"
 #include "dialects/Exec/IR/Exec.h"
@@ -91,6 +92,11 @@ private:
   llvm::Error generate();
   LogicalResult generateCpu(TargetCode &code);
   LogicalResult generateSm90a(TargetCode &code);
+  /// "6-fuse".
+  static std::string dumpName(Phase phase) {
+    return llvm::formatv("{0}-{1}", static_cast<int>(phase) + 1,
+                         phaseWord(phase));
+  }
   llvm::Error dump(Phase phase);
   llvm::Error failure(Phase phase, StringRef pass, ModuleOp before);
   static std::string print(ModuleOp module) {
@@ -210,8 +216,19 @@ llvm::Error CompileRun::runPhase(Phase phase) {
   pm.addInstrumentation(std::make_unique<FailedPass>(failedPass));
   if (request.verifyEach)
     pm.addInstrumentation(createConservationCheck(failedPass));
+  std::vector<PassSnapshot> snapshots;
+  if (!request.passDumpDir.empty())
+    pm.addInstrumentation(createSnapshotRecorder(snapshots));
   buildPhase(phase, pm, options);
-  if (failed(pm.run(*module)) || !failedPass.empty())
+  bool isFailed = failed(pm.run(*module)) || !failedPass.empty();
+  // Also of a run that failed: what came before is what one wants to see then.
+  if (!request.passDumpDir.empty()) {
+    llvm::SmallString<128> directory(request.passDumpDir);
+    llvm::sys::path::append(directory, dumpName(phase));
+    if (llvm::Error error = writeSnapshots(*before, snapshots, directory))
+      return error;
+  }
+  if (isFailed)
     return failure(phase, failedPass, *before);
   return dump(phase);
 }
@@ -219,19 +236,7 @@ llvm::Error CompileRun::runPhase(Phase phase) {
 llvm::Error CompileRun::dump(Phase phase) {
   if (request.dumpDir.empty())
     return llvm::Error::success();
-  if (std::error_code ec = llvm::sys::fs::create_directories(request.dumpDir))
-    return makeError(4006, "{0}: cannot create the directory: {1}",
-                     request.dumpDir, ec.message());
-  llvm::SmallString<128> path(request.dumpDir);
-  llvm::sys::path::append(path, llvm::formatv("{0}-{1}.mlir",
-                                              static_cast<int>(phase) + 1,
-                                              phaseWord(phase))
-                                    .str());
-  Dump dump = dumpModule(*module);
-  if (llvm::Error error = writeText(path, dump.text))
-    return error;
-  llvm::sys::path::replace_extension(path, "index.json");
-  return writeText(path, dump.index);
+  return writeDump(dumpModule(*module), request.dumpDir, dumpName(phase));
 }
 
 llvm::Error CompileRun::generate() {

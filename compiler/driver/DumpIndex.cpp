@@ -1,14 +1,18 @@
 #include "compiler/driver/DumpIndex.h"
 
+#include "compiler/artifact/FileWriter.h"
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "dialects/Exec/IR/Exec.h"
-#include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/JSON.h"
-#include "llvm/Support/xxhash.h"
+#include "frontend/Error.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/AsmState.h"
 #include "passes/Dsv3/Passes.h"
 #include "passes/Identity/Names.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/xxhash.h"
 
 using namespace mlir;
 
@@ -88,18 +92,14 @@ std::string makeIndex(ModuleOp module, StringRef text, const Lines &lines) {
       members.push_back(std::move(names));
     });
   }
-  llvm::json::Object columns{{"key", std::move(keys)},
-                             {"function", std::move(functions)},
-                             {"bucket", std::move(bucketNames)},
-                             {"first", std::move(first)},
-                             {"last", std::move(last)},
-                             {"op", std::move(ops)},
-                             {"type", std::move(types)},
-                             {"members", std::move(members)}};
+  llvm::json::Object columns{
+      {"key", std::move(keys)},           {"function", std::move(functions)},
+      {"bucket", std::move(bucketNames)}, {"first", std::move(first)},
+      {"last", std::move(last)},          {"op", std::move(ops)},
+      {"type", std::move(types)},         {"members", std::move(members)}};
   llvm::json::Object index{
       {"hadal_index", 1},
-      {"text_xxh3",
-       llvm::formatv("{0:x-16}", llvm::xxh3_64bits(text)).str()},
+      {"text_xxh3", llvm::formatv("{0:x-16}", llvm::xxh3_64bits(text)).str()},
       {"ops", std::move(columns)}};
   return llvm::formatv("{0}\n", llvm::json::Value(std::move(index))).str();
 }
@@ -115,6 +115,22 @@ Dump dumpModule(ModuleOp module) {
   os << "\n";
   dump.index = makeIndex(module, dump.text, lines);
   return dump;
+}
+
+llvm::Error writeDump(const Dump &dump, StringRef directory, StringRef name) {
+  if (std::error_code ec = llvm::sys::fs::create_directories(directory))
+    return makeError(4006, "{0}: cannot create the directory: {1}", directory,
+                     ec.message());
+  for (auto [suffix, text] :
+       {std::pair<StringRef, StringRef>{".mlir", dump.text},
+        {".index.json", dump.index}}) {
+    llvm::SmallString<128> path(directory);
+    llvm::sys::path::append(path, name + suffix);
+    if (llvm::Error error = writeFileAtomically(
+            path, ArrayRef(text.bytes_begin(), text.size())))
+      return error;
+  }
+  return llvm::Error::success();
 }
 
 } // namespace hadal

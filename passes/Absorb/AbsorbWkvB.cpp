@@ -56,12 +56,11 @@ struct AbsorbWkvBPass : hadal::impl::AbsorbWkvBBase<AbsorbWkvBPass> {
 
     b.setInsertionPointToStart(&forms.getAbsorbed().emplaceBlock());
     Value q = AbsorbQOp::create(
-        b, splitLoc(op, "absorb_q"), withColumns(type, heads * (latent + rope)), op.getQuery(),
-        op.getWkvB(), heads, nope, value, whole);
-    Value o =
-        MlaDecodeOp::create(b, splitLoc(op, "decode"),
-                            withColumns(type, heads * latent), q,
-                            op.getCache(), op.getBatch(), heads, op.getScale());
+        b, splitLoc(op, "absorb_q"), withColumns(type, heads * (latent + rope)),
+        op.getQuery(), op.getWkvB(), heads, nope, value, whole);
+    Value o = MlaDecodeOp::create(
+        b, splitLoc(op, "decode"), withColumns(type, heads * latent), q,
+        op.getCache(), op.getBatch(), heads, op.getScale());
     o = AbsorbVOp::create(b, splitLoc(op, "absorb_v"), type, o, op.getWkvB(),
                           heads, nope, value, whole, /*floor=*/FloatAttr());
     YieldOp::create(b, loc, o);

@@ -90,9 +90,9 @@ struct VerifyDsv3Pass : hadal::impl::VerifyDsv3Base<VerifyDsv3Pass> {
     WalkResult walk = func.getBody().walk([&](Operation *op) -> WalkResult {
       for (const std::string &name : getMembers(op->getLoc()))
         if (!seen.insert(name).second) {
-          op->emitOpError() << "H2001: has the name '" << name
-                            << "' of another operation of @"
-                            << func.getSymName();
+          op->emitOpError()
+              << "H2001: has the name '" << name
+              << "' of another operation of @" << func.getSymName();
           return WalkResult::interrupt();
         }
       return WalkResult::advance();

@@ -181,9 +181,8 @@ LogicalResult FunctionLowering::launch(Operation *op, Spec spec,
     return op->emitError("kernel '")
            << name << "' takes " << next << " views, given "
            << operands.size();
-  auto launch =
-      exec::LaunchOp::create(b, op->getLoc(), name,
-                             kernel.getNumItems(capacity), refs, slots);
+  auto launch = exec::LaunchOp::create(
+      b, op->getLoc(), name, kernel.getNumItems(capacity), refs, slots);
   launch.setNames(getKey(op), getMembers(op->getLoc()).getArrayRef());
   ++context.numLaunches;
   return success();

@@ -91,9 +91,9 @@ struct FuseLatentCachePass
     if (uses && uses->quantization)
       parts.push_back(uses->quantization);
     auto fused = LatentNormRopeCacheOp::create(
-        b, fuseLoc("latent_cache", "fuse-latent-cache", parts), normType, quantizedType, input, qWeight,
-        g.kvNorm.getWeight(), g.rope.getTable(), op.getBatch(), op.getCache(),
-        g.kvNorm.getEpsAttr(), floor);
+        b, fuseLoc("latent_cache", "fuse-latent-cache", parts), normType,
+        quantizedType, input, qWeight, g.kvNorm.getWeight(), g.rope.getTable(),
+        op.getBatch(), op.getCache(), g.kvNorm.getEpsAttr(), floor);
     op.erase();
     g.rope.erase();
     g.kPe.erase();

@@ -51,9 +51,10 @@ struct FuseNormQuantPass : hadal::impl::FuseNormQuantBase<FuseNormQuantPass> {
     if (uses.quantization)
       parts.push_back(uses.quantization);
     auto fused = NormQuantOp::create(
-        b, fuseLoc(getLocalName(op), "fuse-norm-quant", parts), add ? add.getResult().getType() : Type(),
-        uses.normType(op.getResult()), uses.quantizedType(), input, addend,
-        indices, op.getWeight(), op.getEpsAttr(), uses.floor());
+        b, fuseLoc(getLocalName(op), "fuse-norm-quant", parts),
+        add ? add.getResult().getType() : Type(), uses.normType(op.getResult()),
+        uses.quantizedType(), input, addend, indices, op.getWeight(),
+        op.getEpsAttr(), uses.floor());
     if (uses.quantization) {
       uses.quantization.getResult().replaceAllUsesWith(fused.getQuantized());
       uses.quantization.erase();

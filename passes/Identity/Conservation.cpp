@@ -2,10 +2,10 @@
 
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "dialects/Exec/IR/Exec.h"
-#include "llvm/ADT/StringMap.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
 #include "passes/Identity/Names.h"
+#include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
 
@@ -72,7 +72,8 @@ struct Kind {
       : any(first.names), all(first.names), accounted(first.accounted) {}
   void add(const Function &func) {
     any.insert(func.names.begin(), func.names.end());
-    all.remove_if([&](const std::string &n) { return !func.names.contains(n); });
+    all.remove_if(
+        [&](const std::string &n) { return !func.names.contains(n); });
     accounted.insert(func.accounted.begin(), func.accounted.end());
   }
   NameSet any, all, accounted;

@@ -1,8 +1,8 @@
 #include "passes/Identity/Names.h"
 
+#include "mlir/IR/Location.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "mlir/IR/Location.h"
 
 using namespace mlir;
 
@@ -26,7 +26,8 @@ void addMembers(Location loc, NameSet &names) {
         if (StringAttr plain = getPlainName(name))
           names.insert(plain.str());
         else if (StringAttr kind = getPlainName(name.getChildLoc()))
-          names.insert((kind.getValue() + "." + name.getName().getValue()).str());
+          names.insert(
+              (kind.getValue() + "." + name.getName().getValue()).str());
         else
           addMembers(name.getChildLoc(), names);
       })
@@ -110,9 +111,9 @@ void absorbLoc(Operation *kept, StringRef pass, Operation *erased) {
   else
     parts.push_back(kept->getLoc());
   parts.push_back(erased->getLoc());
-  kept->setLoc(NameLoc::get(
-      StringAttr::get(kept->getContext(), getLocalName(kept)),
-      FusedLoc::get(parts, metadata, kept->getContext())));
+  kept->setLoc(
+      NameLoc::get(StringAttr::get(kept->getContext(), getLocalName(kept)),
+                   FusedLoc::get(parts, metadata, kept->getContext())));
 }
 
 } // namespace hadal

@@ -12,9 +12,9 @@
 #include <set>
 #include <string>
 
-#include "llvm/ADT/SetVector.h"
 #include "mlir/IR/Operation.h"
 #include "mlir/IR/OperationSupport.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace hadal {
 

@@ -47,10 +47,9 @@ struct MaterializeTileQuantizationPass
     if (!isFP8(op.getWeight().getType()) || isFP8(type))
       return;
     OpBuilder b(op);
-    Value quantized =
-        QuantizeTilesOp::create(b, splitLoc(op, "quantize"),
-                                getQuantizedType(type, format), op.getInput(),
-                                llvm::APFloat(kAmaxFloor));
+    Value quantized = QuantizeTilesOp::create(
+        b, splitLoc(op, "quantize"), getQuantizedType(type, format),
+        op.getInput(), llvm::APFloat(kAmaxFloor));
     op.getInputMutable().assign(quantized);
   }
 

@@ -141,8 +141,9 @@ TEST(HadalInspect, TextIsReadable) {
   ToolResult r = c.run("hadal-inspect", c.artifact() + " --weights --program");
   EXPECT_EQ(r.status, 0);
   EXPECT_NE(r.out.find("repeat 2 decode_1.layer"), std::string::npos) << r.out;
-  EXPECT_NE(r.out.find(" op layer.attend members [layer.append, layer.attend]\n"),
-            std::string::npos)
+  EXPECT_NE(
+      r.out.find(" op layer.attend members [layer.append, layer.attend]\n"),
+      std::string::npos)
       << r.out;
   EXPECT_NE(r.out.find("bias"), std::string::npos) << r.out;
 }

@@ -73,9 +73,15 @@ cl::list<int64_t> prefillBuckets("prefill-buckets", cl::CommaSeparated,
                                  cl::desc("chunk sizes (64,512; sm_90a: and "
                                        "4096)"),
                                  cl::value_desc("N,..."), cl::cat(category));
-cl::opt<std::string> dumpPhasesTo(
-    "dump-phases-to", cl::desc("write the IR after each phase, numbered, "
-                             "and an index of its operations"),
+cl::opt<std::string>
+    dumpPhasesTo("dump-phases-to",
+                 cl::desc("write the IR after each phase, numbered, "
+                          "and an index of its operations"),
+                 cl::value_desc("DIR"), cl::cat(category));
+cl::opt<std::string> dumpPassesTo(
+    "dump-passes-to",
+    cl::desc("the same after each pass that changed it, a folder for each "
+             "phase"),
     cl::value_desc("DIR"), cl::cat(category));
 cl::opt<std::string> compileTo("compile-to",
                                cl::desc("stop after a phase and write its IR"),
@@ -150,6 +156,7 @@ int main(int argc, char **argv) {
   request.input = input;
   request.output = output;
   request.dumpDir = dumpPhasesTo;
+  request.passDumpDir = dumpPassesTo;
   request.planOnly = planOnly;
   request.verifyEach =
       verifyEach ||

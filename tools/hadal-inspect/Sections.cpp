@@ -110,7 +110,8 @@ Json commandJson(const hadal::Artifact &artifact, const Command &c) {
   if (c.op() >= 0) {
     std::vector<std::string> members = memberNames(artifact, c);
     json["op"] = opName(artifact, c.op());
-    json["members"] = members.empty() ? Json::array({json["op"]}) : Json(members);
+    json["members"] =
+        members.empty() ? Json::array({json["op"]}) : Json(members);
   }
   return json;
 }

@@ -255,9 +255,8 @@ void LaunchOp::setNames(StringRef op, ArrayRef<std::string> members) {
   Builder b(getContext());
   setOp(op);
   if (members.size() != 1 || members.front() != op)
-    setMembersAttr(
-        b.getStrArrayAttr(SmallVector<StringRef>(members.begin(),
-                                                 members.end())));
+    setMembersAttr(b.getStrArrayAttr(
+        SmallVector<StringRef>(members.begin(), members.end())));
 }
 
 SmallVector<StringRef> LaunchOp::getAllMembers() {

@@ -2,12 +2,12 @@
 #include "compiler/driver/DumpIndex.h"
 
 #include "compiler/driver/Register.h"
-#include "gtest/gtest.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/xxhash.h"
-#include "mlir/IR/MLIRContext.h"
-#include "mlir/Parser/Parser.h"
+#include "gtest/gtest.h"
 
 using namespace hadal;
 
@@ -98,7 +98,7 @@ exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" {
   EXPECT_EQ(text("function", 0), "inner");
   EXPECT_EQ(text("key", 0), "moe_layer.gate_up");
   EXPECT_EQ(column("members")[0],
-            llvm::json::Value(llvm::json::Array{"moe_layer.gate_proj",
-                                                "moe_layer.up_proj"}));
+            llvm::json::Value(
+                llvm::json::Array{"moe_layer.gate_proj", "moe_layer.up_proj"}));
   EXPECT_TRUE(lines[line("first", 0) - 1].contains("exec.launch"));
 }

@@ -6,12 +6,12 @@
 #include "compiler/driver/Register.h"
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "dialects/Exec/IR/Exec.h"
-#include "gtest/gtest.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Dsv3/Passes.h"
 #include "passes/Identity/Names.h"
+#include "gtest/gtest.h"
 
 using namespace hadal;
 using namespace mlir;
@@ -175,8 +175,7 @@ TEST_F(ConservationTest, ClonesAndMergedFunctionsAreFoundByTheirKind) {
 
 TEST_F(ConservationTest, AKindThatIsGoneIsMissed) {
   std::string said = run<ModuleOp>([](ModuleOp module) {
-    for (auto func :
-         llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
+    for (auto func : llvm::make_early_inc_range(module.getOps<func::FuncOp>()))
       func.erase();
   });
   EXPECT_NE(said.find("'moe_layer.first' of 'moe_layer'"), std::string::npos)
@@ -228,8 +227,8 @@ TEST_F(ConservationTest, KeysAndMembersOfLocations) {
   EXPECT_EQ(cast<FusedLoc>(inner).getLocations().size(), 3u);
   EXPECT_EQ(members(second), "moe_layer.second moe_layer moe_layer.first");
   // Where nothing has a name, the operation's own and its place.
-  module = parseSourceString<ModuleOp>("func.func private @f()", &context,
-                                       "f.mlir");
+  module =
+      parseSourceString<ModuleOp>("func.func private @f()", &context, "f.mlir");
   func = *module->getOps<func::FuncOp>().begin();
   EXPECT_EQ(getKey(func), "func");
   EXPECT_EQ(members(func), "f.mlir:1:1");
