@@ -1,5 +1,8 @@
 // A fused dsv3 op becomes a launch of its kernel (KernelModel.h).
 #include "passes/Dsv3ToExec/KernelModel.h"
+// One dsv3 op, one kernel: specs and argument lists (kernels/Kernels.h).
+#include "passes/Dsv3ToExec/Lowering.h"
+#include "passes/Identity/Names.h"
 
 using namespace mlir;
 using namespace hadal::kernels;
@@ -193,9 +196,11 @@ LogicalResult FunctionLowering::launch(Operation *op,
   }
   if (next != operands.size())
     return op->emitError("kernel '")
-           << name << "' takes " << next << " views, given " << operands.size();
-  exec::LaunchOp::create(b, op->getLoc(), name,
-                         kernel.getNumItems(what.capacity), refs, slots);
+           << name << "' takes " << next << " views, given "
+           << operands.size();
+  auto launch = exec::LaunchOp::create(
+      b, op->getLoc(), name, kernel.getNumItems(capacity), refs, slots);
+  launch.setNames(getKey(op), getMembers(op->getLoc()).getArrayRef());
   ++context.numLaunches;
   return success();
 }

@@ -1,8 +1,8 @@
-#include "passes/Dsv3/Passes.h"
+#include "passes/Quantize/Passes.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_DEQUANTIZEWKVB
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Quantize/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;

@@ -5,6 +5,7 @@
 #include "frontend/Error.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Process.h"
 
 using namespace hadal;
 namespace cl = llvm::cl;
@@ -72,6 +73,15 @@ cl::list<int64_t> prefillBuckets("prefill-buckets", cl::CommaSeparated,
                                  cl::desc("chunk sizes (64,512; sm_90a: and "
                                        "4096)"),
                                  cl::value_desc("N,..."), cl::cat(category));
+cl::opt<std::string>
+    dumpPhasesTo("dump-phases-to",
+                 cl::desc("write the IR after each phase, numbered, "
+                          "and an index of its operations"),
+                 cl::value_desc("DIR"), cl::cat(category));
+cl::opt<std::string> dumpPassesTo(
+    "dump-passes-to",
+    cl::desc("the same after each pass that changed it, a folder for each "
+             "phase"),
 cl::list<std::string> schedules(
     "schedule",
     cl::desc("words of the schedules of the kernels whose symbol matches, for "
@@ -90,6 +100,11 @@ cl::opt<std::string> compileFrom(
 cl::opt<bool> planOnly("plan-only",
                        cl::desc("print the memory plan and stop"),
                        cl::cat(category));
+cl::opt<bool> verifyEach(
+    "verify-each",
+    cl::desc("check after each pass that no model operation's name is lost "
+             "(or HADAL_VERIFY_EACH=1)"),
+    cl::cat(category));
 cl::opt<unsigned> threads("codegen-threads",
                           cl::desc("code generation threads (one per core)"),
                           cl::init(0), cl::cat(category));
@@ -149,7 +164,11 @@ int main(int argc, char **argv) {
   request.input = input;
   request.output = output;
   request.dumpDir = dumpPhasesTo;
+  request.passDumpDir = dumpPassesTo;
   request.planOnly = planOnly;
+  request.verifyEach =
+      verifyEach ||
+      llvm::sys::Process::GetEnv("HADAL_VERIFY_EACH").value_or("0") == "1";
   request.threads = threads;
   request.ptxas = ptxas;
   request.kernelCache = kernelCache;

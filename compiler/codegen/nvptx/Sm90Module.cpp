@@ -106,7 +106,12 @@ LogicalResult compileSm90Kernels(ModuleOp module,
   for (auto kernel : module.getOps<tile::KernelOp>()) {
     Job &job = jobs.emplace_back();
     job.kernel = kernel;
-    llvm::raw_string_ostream(job.text) << kernel;
+    // Where a kernel comes from is no part of what it is found by; the default
+    // flags would follow --mlir-print-debuginfo.
+    llvm::raw_string_ostream os(job.text);
+    kernel->print(
+        os,
+        OpPrintingFlags().enableDebugInfo(false).printNameLocAsPrefix(false));
   }
   // Jobs are taken in order by whichever worker is free; each writes only its
   // own, so nothing depends on the assignment.
