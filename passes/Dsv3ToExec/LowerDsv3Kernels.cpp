@@ -1,4 +1,5 @@
 // One dsv3 op, one kernel: specs and argument lists (kernels/Kernels.h).
+#include "passes/Diagnostics.h"
 #include "passes/Dsv3ToExec/Lowering.h"
 
 using namespace mlir;
@@ -425,8 +426,8 @@ LogicalResult FunctionLowering::lower(dsv3::MlaDecodeOp op) {
     int64_t width = columns(value) / spec.heads;
     if (context.rowBytes(element, width) * spec.heads !=
         context.rowBytes(element, columns(value)))
-      return op.emitError("H3004: a head's ")
-             << width << " values of " << element
+      return emitCodedError(op, 3004)
+             << "a head's " << width << " values of " << element
              << " do not fill a multiple of 16 bytes, as the target needs";
   }
   SmallVector<Operand> operands{rowsOf(op.getQuery(), spec.heads),

@@ -1,6 +1,7 @@
 // The module: manifest entries, functions, entries.
 #include "passes/Dsv3ToExec/Passes.h"
 
+#include "passes/Diagnostics.h"
 #include "passes/Dsv3ToExec/Lowering.h"
 
 using namespace mlir;
@@ -87,7 +88,7 @@ private:
     ModuleOp module = getOperation();
     ProgramContext context(module);
     if (target != "cpu" && target != "sm_90a") {
-      module.emitError("H3001: target '") << target << "' is unknown";
+      emitCodedError(module, 3001) << "target '" << target << "' is unknown";
       return signalPassFailure();
     }
     if (target != "cpu") {
