@@ -190,7 +190,7 @@ private:
 
   fb::Offset<schema::Provenance> serializeProvenance() {
     std::vector<fb::Offset<schema::KeyValue>> options;
-    StringRef target = "cpu";
+    StringRef target;
     if (auto given = module->getAttrOfType<DictionaryAttr>(exec::kOptionsAttr))
       for (NamedAttribute option : given) {
         auto key = string(option.getName());
@@ -199,6 +199,8 @@ private:
         if (option.getName() == "target")
           target = cast<StringAttr>(option.getValue());
       }
+    if (target.empty())
+      fail("'" + exec::kOptionsAttr + "' lacks the text 'target'");
     auto version = string(HADAL_VERSION), llvmVersion = string(LLVM_VERSION_STRING);
     auto targetName = string(target), digest = string("");
     auto optionTable = b.CreateVector(options);

@@ -22,7 +22,7 @@ struct CompileRequest {
   bool planOnly = false; // stop after Plan and print the memory plan
   std::string dumpDir;   // IR after each phase, numbered files
   unsigned threads = 0;  // of code generation; 0: one per core
-  // Of sm_90a: what --ptxas and --kernel-cache were given ("": the default).
+  // What --ptxas and --kernel-cache were given ("": the default).
   std::string ptxas, kernelCache;
 };
 

@@ -1,6 +1,7 @@
 // hadal-compile: a checkpoint directory to one artifact.
 #include <csignal>
 
+#include "compiler/codegen/Target.h"
 #include "compiler/driver/Compiler.h"
 #include "frontend/Error.h"
 #include "llvm/Support/CommandLine.h"
@@ -19,10 +20,14 @@ cl::opt<std::string> input(cl::Positional, cl::desc("<MODEL_DIR | IR file>"),
                            cl::cat(category));
 cl::opt<std::string> output("o", cl::desc("artifact to write"),
                             cl::value_desc("FILE"), cl::cat(category));
-cl::opt<std::string> target(
-    "target",
-    cl::desc("machine to compile for: cpu (default), sm_90a (NVIDIA Hopper)"),
-    cl::init("cpu"), cl::cat(category));
+cl::opt<std::string> target("target",
+                            cl::desc("machine to compile for (TARGETS below)"),
+                            cl::value_desc("NAME"), cl::cat(category));
+cl::opt<std::string> images(
+    "images",
+    cl::desc("of cpu: the images to build: all (default), native (the one that "
+             "this machine runs), or a list of v3, v4, v4+bf16+vbmi"),
+    cl::value_desc("native|all|LIST"), cl::cat(category));
 cl::opt<std::string> chip("chip",
                           cl::desc("of sm_90a: h100 (default) or h200"),
                           cl::value_desc("CHIP"), cl::cat(category));
@@ -33,7 +38,7 @@ cl::opt<std::string> ptxas(
     cl::value_desc("PATH"), cl::cat(category));
 cl::opt<std::string> kernelCache(
     "kernel-cache",
-    cl::desc("of sm_90a: where compiled kernels are kept, none to keep none "
+    cl::desc("where compiled kernels are kept, none to keep none "
              "($XDG_CACHE_HOME/hadal, ~/.cache/hadal)"),
     cl::value_desc("DIR"), cl::cat(category));
 cl::opt<int64_t> maxBatchSize("max-batch-size",
@@ -88,9 +93,13 @@ cl::opt<unsigned> threads("codegen-threads",
                           cl::desc("code generation threads (one per core)"),
                           cl::init(0), cl::cat(category));
 
-/// The phases, for --help.
-std::string phaseHelp() {
-  std::string text = "\nPHASES (of --compile-to and --compile-from):\n\n";
+/// The targets and the phases, for --help.
+std::string tableHelp() {
+  std::string text = "\nTARGETS (of --target; the first is the default):\n\n";
+  for (const TargetInfo *info : allTargets())
+    text +=
+        llvm::formatv("  {0,-12}{1}\n", info->name, info->description);
+  text += "\nPHASES (of --compile-to and --compile-from):\n\n";
   for (const PhaseInfo &info : allPhases())
     text += llvm::formatv("  {0,-12}{1}\n", info.word, info.sentence);
   return text;
@@ -125,8 +134,8 @@ int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   // A file size limit is then an error of write(2), with a message.
   std::signal(SIGXFSZ, SIG_IGN);
-  static const std::string help = phaseHelp();
-  cl::extrahelp phases(help);
+  static const std::string help = tableHelp();
+  cl::extrahelp tables(help);
   cl::HideUnrelatedOptions(category);
   std::string problems;
   llvm::raw_string_ostream problemStream(problems);
@@ -175,8 +184,8 @@ int main(int argc, char **argv) {
     // The IR file holds the options it was made with.
     // A cl::list overloads the address operator.
     const cl::Option *fixed[] = {
-        &target,      &chip,         &maxBatchSize, &maxSeqLen,
-        &attention,   &activations,  &fp8,
+        &target,      &chip,         &images,       &maxBatchSize,
+        &maxSeqLen,   &attention,    &activations,  &fp8,
         std::addressof(decodeBuckets), std::addressof(prefillBuckets)};
     for (const cl::Option *option : fixed)
       if (option->getNumOccurrences())
@@ -186,13 +195,15 @@ int main(int argc, char **argv) {
   }
 
   CompileOptions &options = request.options;
-  options.target = target;
-  if (target == "sm_90a") {
-    options.chip = "h100";
-    options.prefillBuckets = {64, 512, 4096};
-  }
+  // An unknown target is refused with everything else.
+  if (const TargetInfo *known = findTarget(target))
+    options = known->defaults();
+  else
+    options.target = target;
   if (chip.getNumOccurrences())
     options.chip = chip;
+  if (images.getNumOccurrences())
+    options.images = images;
   options.maxBatchSize = maxBatchSize;
   options.maxSeqLen = maxSeqLen;
   options.attention = attention;

@@ -97,9 +97,15 @@ Json bucketJson(const Entry &e) {
   return json;
 }
 
-/// What code there is: the images of the CPU, else that of the kernels.
+/// Whether the code is in images of all kernels, which is so on the CPU; else
+/// each kernel has its own.
+bool holdsImages(const hadal::Artifact &artifact) {
+  return artifact.root().images()->size() > 0;
+}
+
+/// What code there is: the images, else that of the kernels.
 std::string imagesText(const hadal::Artifact &artifact) {
-  if (artifact.target() == "cpu")
+  if (holdsImages(artifact))
     return artifact.imageVariants();
   const auto *ptxas = artifact.root().provenance()->ptxas();
   return ptxas ? "ptx, cubin" : "ptx";
@@ -212,7 +218,7 @@ Json kernels(const hadal::Artifact &artifact) {
     Json entry;
     entry["name"] = kernel.name()->str();
     entry["args"] = kernel.num_args();
-    if (artifact.target() == "cpu")
+    if (holdsImages(artifact))
       entry["scratch_bytes"] = kernel.scratch_bytes();
     else
       addDeviceFields(root, kernel, entry);
@@ -235,11 +241,11 @@ Json kernels(const hadal::Artifact &artifact) {
 StatusOr<std::string> ptx(const hadal::Artifact &artifact,
                           const std::string &kernel) {
   const auto &kernels = *artifact.root().kernels();
-  if (artifact.target() == "cpu")
+  if (holdsImages(artifact))
     return error(5005,
-                 "artifact '{}' is for target 'cpu' and holds no PTX; --ptx "
+                 "artifact '{}' is for target '{}' and holds no PTX; --ptx "
                  "needs one compiled with --target=sm_90a",
-                 artifact.path());
+                 artifact.path(), artifact.target());
   for (unsigned k = 0; k < kernels.size(); ++k)
     if (kernels.Get(k)->name()->string_view() == kernel)
       return artifact.code(k, "ptx");

@@ -73,6 +73,28 @@ static int64_t getElementBytes(Type type) {
   return llvm::divideCeil(type.getIntOrFloatBitWidth(), 8);
 }
 
+/// Bytes of all parts of |op|; nothing if they do not fit 63 bits.
+static std::optional<int64_t> sizeOf(ParameterOp op) {
+  bool fits = true;
+  auto times = [&](int64_t a, int64_t b) {
+    int64_t product = 0;
+    fits &= !llvm::MulOverflow(a, b, product);
+    return product;
+  };
+  int64_t bytes = getElementBytes(op.getDtype());
+  for (auto [d, extent] : llvm::enumerate(op.getInner()))
+    bytes = d + 1 == op.getInner().size() && op.getPitch()
+                ? times(bytes / getElementBytes(op.getDtype()), *op.getPitch())
+                : times(bytes, extent);
+  int64_t rows = 0;
+  for (int64_t part : op.getRows())
+    fits &= !llvm::AddOverflow(rows, part, rows);
+  bytes = times(bytes, rows);
+  if (op.getKind() == ParameterKind::Stack)
+    bytes = times(bytes, *op.getCount());
+  return fits ? std::optional(bytes) : std::nullopt;
+}
+
 LogicalResult ParameterOp::verify() {
   if (getParts().empty() || getRows().size() != getParts().size())
     return emitOpError("has ")
@@ -112,6 +134,8 @@ LogicalResult ParameterOp::verify() {
     return emitOpError("has a pitch of ")
            << *getPitch() << " bytes, expected a multiple of 16 that holds the "
            << "innermost row of a matrix";
+  if (!sizeOf(*this))
+    return emitOpError("has more bytes than a 63-bit number counts");
   if (!getScaleParts())
     return success();
   if (!getDtype().isBF16() || getPlace() != Placement::Copy ||
@@ -128,18 +152,7 @@ LogicalResult ParameterOp::verify() {
   return success();
 }
 
-int64_t ParameterOp::getBytes() {
-  int64_t bytes = getElementBytes(getDtype());
-  for (auto [d, extent] : llvm::enumerate(getInner()))
-    bytes = d + 1 == getInner().size() && getPitch()
-                ? bytes / getElementBytes(getDtype()) * *getPitch()
-                : bytes * extent;
-  int64_t rows = 0;
-  for (int64_t part : getRows())
-    rows += part;
-  return bytes * rows *
-         (getKind() == ParameterKind::Stack ? *getCount() : 1);
-}
+int64_t ParameterOp::getBytes() { return *sizeOf(*this); }
 
 LogicalResult RopeTableOp::verify() {
   if (getPositions() <= 0)
