@@ -18,7 +18,7 @@ ReportedError takeError(llvm::Error error) {
   llvm::handleAllErrors(
       std::move(error),
       [&](const CodedError &e) {
-        result = {e.getCode(), withoutCode(e.message(), e.getCode())};
+        result = {e.getCode(), e.getMessage()};
       },
       [&](const llvm::ErrorInfoBase &e) { result.text = e.message(); });
   return result;

@@ -98,7 +98,8 @@ class Tools:
             extra = ["--fp8", fp8] if fp8 else []
             self.call(
                 "hadal-compile", self.model(name), "-o", path,
-                "--target=cpu" if self.device == "cpu" else "--target=sm_90a",
+                *(["--target=cpu", "--images=native"] if self.device == "cpu"
+                  else ["--target=sm_90a"]),
                 "--max-batch-size", PROMPTS, "--max-seq-len", 512,
                 "--decode-buckets=1,8", "--prefill-buckets=128",
                 "--attention", attention, "--activations", activations, *extra)

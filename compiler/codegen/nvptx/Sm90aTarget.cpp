@@ -64,6 +64,19 @@ static llvm::Error checkModel(const ModelConfig &config, const Checkpoint *,
                        "--target=sm_90a needs {0} to be a multiple of {1}, "
                        "found {2}; use --target=cpu",
                        size.name, size.multiple, size.width);
+  if (config.kvLoraRank > kLatentColumns)
+    return makeError(3010,
+                     "--target=sm_90a holds a kv_lora_rank of at most {0} in "
+                     "registers, found {1}; use --target=cpu",
+                     kLatentColumns, config.kvLoraRank);
+  if (config.kvLoraRank + config.rope > kCacheRow ||
+      config.rope > kRotaryColumns)
+    return makeError(3010,
+                     "--target=sm_90a holds rows of at most {0} elements of "
+                     "the latent cache and {1} rotary ones in shared memory, "
+                     "found {2} and {3}; use --target=cpu",
+                     kCacheRow, kRotaryColumns,
+                     config.kvLoraRank + config.rope, config.rope);
   int64_t widest = std::max<int64_t>(config.nope, config.value);
   if (options.attention == AttentionChoice::Expanded &&
       widest > kPrefillHeadColumns)

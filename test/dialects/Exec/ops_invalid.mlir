@@ -60,6 +60,12 @@ exec.parameter @p tensor map f32 rows [1] inner [] from ["a"] accepts [bf16]
 
 // -----
 
+// Sizes of a file's extents are 63-bit numbers.
+// expected-error @+1 {{has more bytes than a 63-bit number counts}}
+exec.parameter @p stack of 4294967296 map bf16 rows [2147483648] inner [2147483648] from ["a{e}"] accepts [bf16]
+
+// -----
+
 // expected-error @+1 {{has 0 positions}}
 exec.rope_table @r positions 0 inv_freq [1.0] scale 1.0
 
