@@ -1,19 +1,11 @@
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
-std::string kernelName(const EmbedSpec &spec) {
-  return KernelName("embed", spec)
-      .weight(spec.table)
-      .number("v", spec.vocab)
-      .number("d", spec.hidden)
-      .str();
-}
-
 tile::KernelOp buildEmbed(OpBuilder &builder, Location loc, StringRef name,
-                          const EmbedSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                          const EmbedSpec &spec,
+                          const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.table != Weight::fp8, "an embedding is not FP8") ||
       !k.require(spec.vocab > 0 && spec.hidden > 0, "needs a table"))
     return {};

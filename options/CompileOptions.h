@@ -27,6 +27,9 @@ struct CompileOptions {
   std::vector<int64_t> decodeBuckets = {1, 4, 16, 64};
   std::vector<int64_t> prefillBuckets = {64, 512};
   std::vector<int64_t> headBuckets = {1, 16, 64};
+  /// --schedule, "REGEX:WORD=VALUE,...": words of the schedules of the kernels
+  /// whose symbol matches, in the order in which they were given.
+  std::vector<std::string> schedules;
 };
 
 } // namespace hadal

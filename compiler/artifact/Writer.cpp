@@ -4,6 +4,7 @@
 #include "dialects/Exec/IR/Exec.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "frontend/Error.h"
+#include "kernels/SpecAttr.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/raw_ostream.h"
 #include "passes/Memory/KernelSlots.h"
@@ -342,6 +343,9 @@ private:
       auto factVector = b.CreateVector(factTable);
       uint64_t flops =
           countLaunchFlops(kernel, items.lookup(kernel.getSymName()), topk);
+      fb::Offset<schema::KernelSpec> spec;
+      if (kernel.getSpecAttr())
+        spec = serialize(kernel.getSpecAttr());
       fb::Offset<fb::Vector<fb::Offset<schema::TensorMap>>> maps;
       fb::Offset<fb::Vector<fb::Offset<schema::KernelCode>>> images;
       DeviceKernel device;
@@ -355,13 +359,24 @@ private:
           b, name, argNames.size(), args, facts.scratchBytes, schedule,
           factVector, weightBytes(kernel), flops, device.threads,
           device.sharedBytes, device.ctasPerItem, device.persistent,
-          device.workspaceFixed, device.workspacePerItem, maps, images));
+          device.workspaceFixed, device.workspacePerItem, maps, images, spec));
     }
     if (out.size() != code.kernels.size())
       return makeError(2001, "the target has code for {0} kernels, the module "
                              "has {1}",
                        code.kernels.size(), out.size());
     return out;
+  }
+
+  fb::Offset<schema::KernelSpec> serialize(tile::SpecAttr spec) {
+    kernels::SpecText text = kernels::toText(spec);
+    std::vector<fb::Offset<schema::KeyValue>> fields;
+    for (const auto &[key, value] : text.fields) {
+      auto keyText = string(key);
+      fields.push_back(schema::CreateKeyValue(b, keyText, string(value)));
+    }
+    auto kind = string(text.kind);
+    return schema::CreateKernelSpec(b, kind, b.CreateVector(fields));
   }
 
   std::vector<fb::Offset<schema::Image>> serializeImages() {

@@ -1,6 +1,11 @@
 #include "compiler/driver/Phases.h"
 
+<<<<<<< HEAD
 #include "compiler/codegen/Target.h"
+=======
+#include "schedule/Chip.h"
+#include "compiler/codegen/nvptx/attention/KernelLowering.h"
+>>>>>>> schedcpu
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -80,24 +85,34 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
         {.fp8 = options.w8a16 ? "w8a16" : "w8a8"}));
     pm.nest<func::FuncOp>().addPass(createElideRequantize());
     return;
-  case Phase::Fuse: {
-    OpPassManager &func = pm.nest<func::FuncOp>();
-    func.addPass(createFuseLatentCache());
-    func.addPass(createFuseNormQuant());
-    func.addPass(createFuseGatedLinear());
-    func.addPass(createFuseMoeCombine());
-    func.addPass(createFuseLinearEpilogue());
-    func.addPass(createFuseAttentionQuant());
-    pm.addPass(createVerifyDsv3({.stage = "fused"}));
+  case Phase::Fuse:
+    buildFusion(pm);
     return;
+<<<<<<< HEAD
   }
   case Phase::Lower:
     pm.addPass(createLowerDsv3ToExec(target.lower));
     return;
   case Phase::Plan:
+=======
+  case Phase::Lower: {
+    LowerDsv3ToExecOptions lower;
+    lower.target = options.target;
+    lower.chip = options.chip;
+    lower.schedules = options.schedules;
+    pm.addPass(createLowerDsv3ToExec(lower));
+    return;
+  }
+  case Phase::Plan: {
+    ApplySchedulesOptions schedules;
+    schedules.target = options.target;
+    schedules.chip = options.chip;
+    pm.addPass(createApplySchedules(schedules));
+>>>>>>> schedcpu
     pm.addPass(createPlanBuffers());
     pm.addPass(createVerifyExec());
     return;
+  }
   }
 }
 
@@ -126,9 +141,18 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
   };
   if (!options.chip.empty())
     attributes.push_back(b.getNamedAttr("chip", b.getStringAttr(options.chip)));
+<<<<<<< HEAD
   if (!options.images.empty())
     attributes.push_back(
         b.getNamedAttr("images", b.getStringAttr(options.images)));
+=======
+  if (!options.schedules.empty()) {
+    SmallVector<StringRef> schedules(options.schedules.begin(),
+                                     options.schedules.end());
+    attributes.push_back(
+        b.getNamedAttr("schedules", b.getStrArrayAttr(schedules)));
+  }
+>>>>>>> schedcpu
   module->setAttr(exec::kOptionsAttr, b.getDictionaryAttr(attributes));
 }
 
@@ -174,6 +198,10 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
     options.images = images;
   options.f32Activations = text("activations") == "f32";
   options.w8a16 = text("fp8") == "w8a16";
+  if (auto schedules = dictionary.getAs<ArrayAttr>("schedules"))
+    for (Attribute schedule : schedules)
+      if (auto given = dyn_cast<StringAttr>(schedule))
+        options.schedules.push_back(given.str());
   StringRef attention = text("attention");
   options.attention = attention == "absorbed"   ? AttentionChoice::Absorbed
                       : attention == "expanded" ? AttentionChoice::Expanded

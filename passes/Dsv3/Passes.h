@@ -51,6 +51,10 @@ struct Dsv3PipelineOptions
 void buildDsv3Pipeline(mlir::OpPassManager &pm,
                        const Dsv3PipelineOptions &options);
 
+/// The fusions in their order, after which every op is one kernel, and the check
+/// of it: the last step of the pipeline.
+void buildFusion(mlir::OpPassManager &pm);
+
 /// Registers the passes and `hadal-dsv3-pipeline`.
 void registerDsv3Passes();
 

@@ -23,8 +23,12 @@ void hadal::buildDsv3Pipeline(OpPassManager &pm,
   pm.addPass(createAbsorbWkvB());
   pm.addPass(createSelectAttentionForm({.attention = options.attention}));
   pm.addPass(createMaterializeTileQuantization({.fp8 = options.fp8}));
+  pm.nest<func::FuncOp>().addPass(createElideRequantize());
+  buildFusion(pm);
+}
+
+void hadal::buildFusion(OpPassManager &pm) {
   OpPassManager &func = pm.nest<func::FuncOp>();
-  func.addPass(createElideRequantize());
   func.addPass(createFuseLatentCache());
   func.addPass(createFuseNormQuant());
   func.addPass(createFuseGatedLinear());

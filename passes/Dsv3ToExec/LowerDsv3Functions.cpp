@@ -20,7 +20,7 @@ static bool isParameter(Value value) {
 FunctionLowering::FunctionLowering(ProgramContext &context,
                                    func::FuncOp source,
                                    dsv3::BucketAttr bucket, Block *body)
-    : context(context), source(source), bucket(bucket),
+    : context(context), source(source), functionBucket(bucket),
       b(OpBuilder::atBlockEnd(body)) {}
 
 /// The operand of |call| whose memory its result takes over: its only
@@ -56,7 +56,7 @@ LogicalResult FunctionLowering::bindResult() {
   auto ret = cast<func::ReturnOp>(source.front().getTerminator());
   if (ret.getNumOperands() != 1)
     return ret.emitError("a function of a bucket returns one value");
-  bool isHead = bucket.getKind() == dsv3::BucketKind::Head;
+  bool isHead = functionBucket.getKind() == dsv3::BucketKind::Head;
   Storage result;
   if (isHead) {
     result.data =

@@ -1,38 +1,37 @@
+<<<<<<< HEAD
 // One dsv3 op, one kernel: specs and argument lists (kernels/Kernels.h).
 #include "passes/Diagnostics.h"
 #include "passes/Dsv3ToExec/Lowering.h"
+=======
+// A fused dsv3 op becomes a launch of its kernel (KernelModel.h).
+#include "passes/Dsv3ToExec/KernelModel.h"
+>>>>>>> schedcpu
 
 using namespace mlir;
 using namespace hadal::kernels;
 
+#include "passes/Dsv3ToExec/KernelOpInterface.cpp.inc"
+
 namespace hadal::lower {
 
-namespace {
+//===----------------------------------------------------------------------===//
+// Models
+//===----------------------------------------------------------------------===//
 
-RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
+void registerKernelModels(DialectRegistry &registry) {
+  registry.addExtension(+[](MLIRContext *context, dsv3::Dsv3Dialect *) {
+#define HADAL_ATTACH_MODEL(K) attach##K##Model(*context);
+    HADAL_FOR_EACH_KERNEL(HADAL_ATTACH_MODEL)
+#undef HADAL_ATTACH_MODEL
+  });
 }
 
-int64_t columns(Value value) { return typeOf(value).getShape().back(); }
-
-/// The scale format of the activations quantised into |value|.
 ScaleFormat formatOf(Value value) {
   dsv3::LayoutAttr layout = dsv3::getLayout(value.getType());
   return layout.getScale().getFormat() == dsv3::ScaleFormat::UE8M0
              ? ScaleFormat::ue8m0
              : ScaleFormat::f32;
 }
-
-// Overloads over the specs, so that launch() is one template.
-#define HADAL_OVERLOAD_BUILD(K)                                                \
-  tile::KernelOp buildKernel(OpBuilder &builder, Location loc,                 \
-                             StringRef name, const K##Spec &spec) {            \
-    return build##K(builder, loc, name, spec);                                 \
-  }
-HADAL_FOR_EACH_KERNEL(HADAL_OVERLOAD_BUILD)
-#undef HADAL_OVERLOAD_BUILD
-
-} // namespace
 
 Weight weightOf(Value value) {
   Type element = typeOf(value).getElementType();
@@ -51,26 +50,20 @@ int64_t FunctionLowering::rows(Value value) {
     return typeOf(value).getDimSize(0);
   switch (layout.getExtents().front()) {
   case dsv3::Extent::Tokens:
-    return bucket.getTokens();
+    return functionBucket.getTokens();
   case dsv3::Extent::Routed:
-    return bucket.getTokens() * context.topk;
+    return functionBucket.getTokens() * context.topk;
   case dsv3::Extent::Logits:
-    return bucket.getLogits();
+    return functionBucket.getLogits();
   }
   llvm_unreachable("all extents are named");
 }
 
-FunctionLowering::Operand FunctionLowering::rowsOf(Value value) {
-  return rowsOf(value, 1);
-}
-
-FunctionLowering::Operand FunctionLowering::rowsOf(Value value,
-                                                   int64_t factor) {
+Operand FunctionLowering::rowsOf(Value value, int64_t factor) {
   return {storages.lookup(value), {rows(value) * factor}};
 }
 
-FunctionLowering::Operand
-FunctionLowering::input(exec::Input name, ArrayRef<int64_t> extents) {
+Operand FunctionLowering::input(exec::Input name, ArrayRef<int64_t> extents) {
   Value &ref = inputs[static_cast<unsigned>(name)];
   if (!ref) {
     OpBuilder::InsertionGuard guard(b);
@@ -80,27 +73,25 @@ FunctionLowering::input(exec::Input name, ArrayRef<int64_t> extents) {
   return {{ref, {}}, SmallVector<int64_t, 2>(extents)};
 }
 
-FunctionLowering::Operand FunctionLowering::pool(Value cache) {
+Operand FunctionLowering::pool(Value cache) {
   return {storages.lookup(cache),
           {context.maxBatchSize * context.pagesPerRow()}};
 }
 
 void FunctionLowering::addBatch(SmallVectorImpl<Operand> &operands) {
-  int64_t r = bucket.getRows();
-  operands.push_back(
-      input(exec::Input::PageTable, {r, context.pagesPerRow()}));
+  int64_t r = functionBucket.getRows();
+  operands.push_back(input(exec::Input::PageTable, {r, context.pagesPerRow()}));
   operands.push_back(input(exec::Input::QStart, {r + 1}));
   operands.push_back(input(exec::Input::KvLen, {r}));
-  operands.push_back(input(exec::Input::Positions, {bucket.getTokens()}));
+  operands.push_back(
+      input(exec::Input::Positions, {functionBucket.getTokens()}));
 }
 
-Value FunctionLowering::allocate(Location loc, StringRef label,
-                                 int64_t bytes) {
+Value FunctionLowering::allocate(Location loc, StringRef label, int64_t bytes) {
   return exec::BufferOp::create(b, loc, label, bytes, IntegerAttr());
 }
 
-FunctionLowering::Operand FunctionLowering::define(Value result,
-                                                   StringRef suffix) {
+Operand FunctionLowering::define(Value result, StringRef suffix) {
   Storage &storage = storages[result];
   if (!storage.data) {
     RankedTensorType type = typeOf(result);
@@ -119,28 +110,59 @@ FunctionLowering::Operand FunctionLowering::define(Value result,
       label += "." + suffix.str();
     storage.data = allocate(op->getLoc(), label, bytes);
     if (dsv3::isFP8(type))
-      storage.scale = allocate(op->getLoc(), label + ".scale",
-                               rows(result) * 4 *
-                                   llvm::divideCeil(columns(result),
-                                                    dsv3::kBlock));
+      storage.scale = allocate(
+          op->getLoc(), label + ".scale",
+          rows(result) * 4 * llvm::divideCeil(columns(result), dsv3::kBlock));
   }
   return rowsOf(result);
 }
 
-template <typename Spec>
-LogicalResult FunctionLowering::launch(Operation *op, Spec spec,
-                                       ArrayRef<Operand> operands,
-                                       int64_t capacity) {
-  spec.target = context.target;
-  std::string name = kernelName(spec);
-  auto kernel = context.kernelSymbols->lookup<tile::KernelOp>(name);
-  if (!kernel) {
-    kernel = buildKernel(context.kernels, op->getLoc(), name, spec);
-    if (!kernel)
-      return op->emitError("no kernel can be built for this operation");
-    context.kernelSymbols->insert(kernel);
-    ++context.numKernels;
+std::optional<schedule::Schedule>
+FunctionLowering::scheduleFor(Operation *op, StringRef symbol,
+                              const AnySpec &spec) {
+  schedule::Words given;
+  for (GivenSchedule &schedule : context.given) {
+    if (!schedule.regex.match(symbol))
+      continue;
+    schedule.matched = true;
+    // Of two that name a word the later counts.
+    for (const auto &[word, value] : schedule.words)
+      given.insert_or_assign(word, value);
   }
+  std::string error;
+  auto resolved = schedule::resolveSchedule(spec, context.target, context.chip,
+                                            given, error);
+  if (!resolved)
+    op->emitError("H3008: kernel '") << symbol << "': " << error;
+  return resolved;
+}
+
+tile::KernelOp FunctionLowering::kernelFor(Operation *op, AnySpec spec) {
+  tile::KernelOp &kernel = context.kernelOf[toAttr(op->getContext(), spec)];
+  if (kernel)
+    return kernel;
+  std::string symbol = uniqueSymbol(symbolFor(spec), [&](StringRef taken) {
+    return context.kernelSymbols->lookup(taken) != nullptr;
+  });
+  std::optional<schedule::Schedule> schedule = scheduleFor(op, symbol, spec);
+  if (!schedule)
+    return {};
+  kernel =
+      buildKernel(context.kernels, op->getLoc(), symbol, spec, *schedule);
+  if (kernel)
+    context.kernelSymbols->insert(kernel);
+  else
+    op->emitError("no kernel can be built for this operation");
+  return kernel;
+}
+
+LogicalResult FunctionLowering::launch(Operation *op,
+                                       const KernelLaunch &what) {
+  tile::KernelOp kernel = kernelFor(op, what.spec);
+  if (!kernel)
+    return failure();
+  StringRef name = kernel.getSymName();
+  ArrayRef<Operand> operands = what.operands;
   SmallVector<Value> refs;
   SmallVector<int64_t> slots;
   auto addRef = [&](Value ref) {
@@ -162,14 +184,14 @@ LogicalResult FunctionLowering::launch(Operation *op, Spec spec,
         view.isScaled() != static_cast<bool>(operand.storage.scale))
       return op->emitError("argument ")
              << arg.getArgNumber() << " of kernel '" << name << "' of type "
-             << view << (operand.storage.data ? " and its operand disagree "
-                                                "about scales"
-                                              : " has no memory");
+             << view
+             << (operand.storage.data ? " and its operand disagree "
+                                        "about scales"
+                                      : " has no memory");
     addRef(operand.storage.data);
     if (view.isScaled())
       addRef(operand.storage.scale);
-    if (view.getNumDynamic() !=
-        static_cast<int64_t>(operand.extents.size()))
+    if (view.getNumDynamic() != static_cast<int64_t>(operand.extents.size()))
       return op->emitError("argument ")
              << arg.getArgNumber() << " of kernel '" << name << "' of type "
              << view << " is given " << operand.extents.size() << " extents";
@@ -177,14 +199,14 @@ LogicalResult FunctionLowering::launch(Operation *op, Spec spec,
   }
   if (next != operands.size())
     return op->emitError("kernel '")
-           << name << "' takes " << next << " views, given "
-           << operands.size();
-  exec::LaunchOp::create(b, op->getLoc(), name, kernel.getNumItems(capacity),
-                         refs, slots);
+           << name << "' takes " << next << " views, given " << operands.size();
+  exec::LaunchOp::create(b, op->getLoc(), name,
+                         kernel.getNumItems(what.capacity), refs, slots);
   ++context.numLaunches;
   return success();
 }
 
+<<<<<<< HEAD
 //===----------------------------------------------------------------------===//
 // Rows
 //===----------------------------------------------------------------------===//
@@ -521,19 +543,18 @@ LogicalResult FunctionLowering::lower(dsv3::MoeCombineOp op) {
   return launch(op, spec, operands, bucket.getTokens());
 }
 
+=======
+>>>>>>> schedcpu
 LogicalResult FunctionLowering::lowerKernel(Operation *op) {
-  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<dsv3::EmbedOp, dsv3::AddOp, dsv3::SiluMulOp, dsv3::QuantizeTilesOp,
-            dsv3::NormQuantOp, dsv3::LinearOp, dsv3::GatedLinearOp,
-            dsv3::LatentNormRopeCacheOp, dsv3::AbsorbQOp, dsv3::AbsorbVOp,
-            dsv3::MlaDecodeOp, dsv3::MlaPrefillOp, dsv3::GateTopkOp,
-            dsv3::MoePermuteOp, dsv3::MoeCombineOp>(
-          [&](auto kernelOp) { return lower(kernelOp); })
-      .Default([](Operation *other) {
-        return other->emitError("'")
-               << other->getName()
-               << "' is not one kernel; run the fusion passes first";
-      });
+  auto kernel = dyn_cast<KernelOpInterface>(op);
+  if (!kernel)
+    return op->emitError("'")
+           << op->getName()
+           << "' is not one kernel; run the fusion passes first";
+  FailureOr<KernelLaunch> what = kernel.describeKernel(*this);
+  if (failed(what))
+    return failure();
+  return launch(op, *what);
 }
 
 } // namespace hadal::lower

@@ -1,8 +1,13 @@
 // The module: manifest entries, functions, entries.
 #include "passes/Dsv3ToExec/Passes.h"
 
+<<<<<<< HEAD
 #include "passes/Diagnostics.h"
 #include "passes/Dsv3ToExec/Lowering.h"
+=======
+#include "passes/Dsv3ToExec/KernelModel.h"
+#include "schedule/Chip.h"
+>>>>>>> schedcpu
 
 using namespace mlir;
 
@@ -14,6 +19,7 @@ namespace hadal {
 namespace {
 
 using lower::FunctionLowering;
+using lower::GivenSchedule;
 using lower::ProgramContext;
 using lower::Storage;
 
@@ -84,6 +90,11 @@ public:
   using Base::Base;
 
 private:
+  void getDependentDialects(DialectRegistry &registry) const override {
+    Base::getDependentDialects(registry);
+    lower::registerKernelModels(registry);
+  }
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     ProgramContext context(module);
@@ -92,10 +103,15 @@ private:
       return signalPassFailure();
     }
     if (target != "cpu") {
-      context.target = kernels::Target::sm90a;
-      context.multiprocessors = multiprocessors;
+      context.target = schedule::Target::sm90a;
+      context.chip = chip.empty() ? &nvptx::allChips().front()
+                                  : nvptx::findChip(chip);
+      if (!context.chip) {
+        module.emitError("H3004: chip '") << chip << "' is unknown";
+        return signalPassFailure();
+      }
     }
-    if (failed(readModel(context)))
+    if (failed(readModel(context)) || failed(readSchedules(context)))
       return signalPassFailure();
 
     SmallVector<Operation *> old;
@@ -119,14 +135,51 @@ private:
       if (!func.isPrivate() && failed(lowerEntry(context, func)))
         return signalPassFailure();
 
+    for (const GivenSchedule &given : context.given)
+      if (!given.matched) {
+        reportUnmatched(context, given);
+        return signalPassFailure();
+      }
+
     for (Operation *op : llvm::reverse(old))
       op->erase();
     for (ModuleOp part : {*manifest, *kernels, *program})
       module.getBody()->getOperations().splice(
           module.getBody()->end(), part.getBody()->getOperations());
     setAttributes(context);
-    numKernels += context.numKernels;
+    numKernels += context.kernelOf.size();
     numLaunches += context.numLaunches;
+  }
+
+  LogicalResult readSchedules(ProgramContext &context) {
+    for (const std::string &text : schedules) {
+      auto refuse = [&](const llvm::Twine &why) -> LogicalResult {
+        return context.module.emitError("H3008: --schedule=")
+               << text << ": " << why << "; it takes REGEX:WORD=VALUE,...";
+      };
+      auto [pattern, words] = StringRef(text).rsplit(':');
+      GivenSchedule given{text, llvm::Regex(pattern), {}, false};
+      std::string error;
+      if (pattern.empty() || words.empty())
+        return refuse("no words for a pattern of symbols");
+      if (!given.regex.isValid(error))
+        return refuse("'" + pattern + "' is no regular expression: " + error);
+      if (!schedule::parseWords(std::string_view(words), given.words, error))
+        return refuse(error);
+      context.given.push_back(std::move(given));
+    }
+    return success();
+  }
+
+  static void reportUnmatched(ProgramContext &context,
+                              const GivenSchedule &given) {
+    InFlightDiagnostic error = context.module.emitError("H3008: --schedule=");
+    error << given.text << ": the symbol of no kernel matches; kernels: ";
+    SmallVector<StringRef> symbols;
+    for (auto &[spec, kernel] : context.kernelOf)
+      symbols.push_back(kernel.getSymName());
+    llvm::sort(symbols);
+    llvm::interleaveComma(symbols, error);
   }
 
   LogicalResult readModel(ProgramContext &context) {

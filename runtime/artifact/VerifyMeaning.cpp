@@ -287,6 +287,23 @@ private:
     return {};
   }
 
+  /// Kinds and fields are the tools' business; each is named once.
+  Status spec(std::string_view kernel, const KernelSpec &spec) {
+    if (!spec.kind()->size())
+      return fail("the spec of kernel '{}' has no kind", kernel);
+    std::unordered_set<std::string_view> seen;
+    for (const KeyValue *field : *spec.fields()) {
+      std::string_view key = field->key()->string_view();
+      if (key.empty())
+        return fail("the spec of kernel '{}' has a field without a name",
+                    kernel);
+      if (!seen.insert(key).second)
+        return fail("the spec of kernel '{}' has the field '{}' twice", kernel,
+                    key);
+    }
+    return {};
+  }
+
   Status kernels() {
     HADAL_RETURN_IF_ERROR(uniqueNames(a.kernels(), "kernel"));
     for (const Kernel *k : *a.kernels()) {
@@ -299,6 +316,8 @@ private:
         return fail("kernel '{}' wants {} bytes of scratch, at most {} are "
                     "given",
                     n, k->scratch_bytes(), kMaxScratchBytes);
+      if (k->spec())
+        HADAL_RETURN_IF_ERROR(spec(n, *k->spec()));
       HADAL_RETURN_IF_ERROR(require(isCpu() ? checkNoDeviceFields(*k)
                                             : checkDeviceKernel(a, *k)));
     }

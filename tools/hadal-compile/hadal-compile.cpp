@@ -77,6 +77,12 @@ cl::list<int64_t> prefillBuckets("prefill-buckets", cl::CommaSeparated,
                                  cl::desc("chunk sizes (64,512; sm_90a: and "
                                        "4096)"),
                                  cl::value_desc("N,..."), cl::cat(category));
+cl::list<std::string> schedules(
+    "schedule",
+    cl::desc("words of the schedules of the kernels whose symbol matches, for "
+             "an experiment; hadal-inspect --kernels shows symbols and words. "
+             "Repeatable, of two that name a word the later counts"),
+    cl::value_desc("REGEX:WORD=VALUE,..."), cl::cat(category));
 cl::opt<std::string> dumpPhasesTo(
     "dump-phases-to", cl::desc("write the IR after each phase, numbered"),
     cl::value_desc("DIR"), cl::cat(category));
@@ -184,9 +190,16 @@ int main(int argc, char **argv) {
     // The IR file holds the options it was made with.
     // A cl::list overloads the address operator.
     const cl::Option *fixed[] = {
+<<<<<<< HEAD
         &target,      &chip,         &images,       &maxBatchSize,
         &maxSeqLen,   &attention,    &activations,  &fp8,
         std::addressof(decodeBuckets), std::addressof(prefillBuckets)};
+=======
+        &target,      &chip,         &maxBatchSize, &maxSeqLen,
+        &attention,   &activations,  &fp8,
+        std::addressof(decodeBuckets), std::addressof(prefillBuckets),
+        std::addressof(schedules)};
+>>>>>>> schedcpu
     for (const cl::Option *option : fixed)
       if (option->getNumOccurrences())
         return usage("--" + option->ArgStr +
@@ -214,6 +227,7 @@ int main(int argc, char **argv) {
   if (!prefillBuckets.empty())
     options.prefillBuckets.assign(prefillBuckets.begin(),
                                   prefillBuckets.end());
+  options.schedules.assign(schedules.begin(), schedules.end());
   if (llvm::Error error = compile(request, llvm::errs()))
     return report(std::move(error));
   return 0;

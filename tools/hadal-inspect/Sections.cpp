@@ -4,6 +4,7 @@
 #include <map>
 
 #include "runtime/base/Progress.h"
+#include "tools/common/SpecJson.h"
 
 namespace hadal::inspect {
 
@@ -233,6 +234,7 @@ Json kernels(const hadal::Artifact &artifact) {
                            fact->key()->string_view(),
                            fact->value()->string_view());
     entry["facts"] = facts;
+    entry["spec"] = specJson(kernel.spec());
     json.push_back(std::move(entry));
   }
   return json;
@@ -377,8 +379,16 @@ void renderTable(const Json &rows, std::string &out, const std::string &pad) {
     keys.push_back(key);
     width[key] = key.size();
   }
-  auto cell = [](const Json &value) {
+  auto plain = [](const Json &value) {
     return value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  auto cell = [&](const Json &value) {
+    if (!value.is_object())
+      return plain(value);
+    std::string text;
+    for (const auto &[key, item] : value.items())
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ", key, plain(item));
+    return text;
   };
   for (const Json &row : rows)
     for (const std::string &key : keys)

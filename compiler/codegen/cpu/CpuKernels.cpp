@@ -33,26 +33,27 @@ DialectRegistry makeRegistry() {
 /// Appends a copy of |original| to |module|, lowered to loops and calls of
 /// forms, which join |forms|.
 FailureOr<CpuKernel> lowerToLoops(tile::KernelOp original, ModuleOp module,
-                                  const CpuOptions &options,
                                   std::set<FormKey> &forms) {
   auto kernel = cast<tile::KernelOp>(original->clone());
   module.getBody()->push_back(kernel);
   CpuKernel result;
   result.name = kernel.getSymName().str();
   result.numArgs = kernel.getNumSlots();
-  ContractionLowering contractions(kernel);
+  FailureOr<ContractionSchedule> schedule = readSchedule(kernel);
+  if (failed(schedule))
+    return failure();
+  ContractionLowering contractions(kernel, *schedule);
   TileToLoopsOptions lowering;
-  if (options.fastForms)
-    lowering.hooks = contractions.hooks();
+  lowering.hooks = contractions.hooks();
   FailureOr<func::FuncOp> func = lowerTileKernelToLoops(kernel, lowering);
+  if (failed(func) && contractions.refused())
+    return failure();
   if (failed(func))
     return emitCodedError(original, 3002)
            << "kernel " << result.name << " does not lower to loops";
   forms.insert(contractions.forms().begin(), contractions.forms().end());
   result.scratchBytes =
       (*func)->getAttrOfType<IntegerAttr>("hadal.scratch_bytes").getInt();
-  std::string form = llvm::join(contractions.choices(), ",");
-  result.facts.push_back({"form", form.empty() ? "loops" : form});
   return result;
 }
 
@@ -80,12 +81,17 @@ struct ChunkJob {
 /// shared, and it is freed with the thread.
 class Worker {
 public:
+<<<<<<< HEAD
   explicit Worker(const CpuOptions &options)
       : options(options),
         context(makeRegistry(), MLIRContext::Threading::DISABLED) {
     context.loadAllAvailableDialects();
     context.printOpOnDiagnostic(false);
   }
+=======
+  ChunkLowering(CpuKernels &out, std::set<FormKey> &forms)
+      : out(out), forms(forms) {}
+>>>>>>> schedcpu
 
   /// Fills |job|'s bitcode and what its kernels need, or its errors.
   void run(ChunkJob &job) {
@@ -95,10 +101,16 @@ public:
   }
 
 private:
+<<<<<<< HEAD
   LogicalResult lower(ChunkJob &job) {
     OwningOpRef<ModuleOp> source =
         parseSourceString<ModuleOp>(job.text, &context);
     if (!source)
+=======
+  LogicalResult lowerKernel(tile::KernelOp original, ModuleOp module) {
+    FailureOr<CpuKernel> kernel = lowerToLoops(original, module, forms);
+    if (failed(kernel))
+>>>>>>> schedcpu
       return failure();
     OwningOpRef<ModuleOp> module = ModuleOp::create(source->getLoc());
     std::set<FormKey> forms;
@@ -121,8 +133,13 @@ private:
     return success();
   }
 
+<<<<<<< HEAD
   const CpuOptions &options;
   MLIRContext context;
+=======
+  CpuKernels &out;
+  std::set<FormKey> &forms;
+>>>>>>> schedcpu
 };
 
 /// The work of compileCpuKernels.
@@ -328,16 +345,21 @@ private:
 
 } // namespace
 
+<<<<<<< HEAD
 LogicalResult planCpuKernels(ModuleOp tileModule, const CpuOptions &options,
                              std::vector<CpuKernel> &out) {
   MLIRContext *context = tileModule.getContext();
   context->appendDialectRegistry(makeRegistry());
   context->loadAllAvailableDialects();
+=======
+FailureOr<uint64_t> planCpuScratch(ModuleOp tileModule) {
+  loadLoopDialects(tileModule.getContext());
+  uint64_t most = 0;
+>>>>>>> schedcpu
   std::set<FormKey> forms;
   for (auto kernel : tileModule.getOps<tile::KernelOp>()) {
     OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
-    FailureOr<CpuKernel> lowered =
-        lowerToLoops(kernel, *module, options, forms);
+    FailureOr<CpuKernel> lowered = lowerToLoops(kernel, *module, forms);
     if (failed(lowered))
       return failure();
     out.push_back(std::move(*lowered));
@@ -348,7 +370,79 @@ LogicalResult planCpuKernels(ModuleOp tileModule, const CpuOptions &options,
 LogicalResult compileCpuKernels(ModuleOp tileModule, const CpuOptions &options,
                                 CpuKernels &out) {
   out = {};
+<<<<<<< HEAD
   return Compilation(tileModule, options, out).run();
+=======
+  SmallVector<tile::KernelOp> kernels(tileModule.getOps<tile::KernelOp>());
+  std::set<FormKey> forms;
+  std::vector<Chunk> chunks;
+  ChunkLowering lowering(out, forms);
+  for (size_t i = 0; i < kernels.size(); i += kKernelsPerChunk) {
+    ArrayRef<tile::KernelOp> rest = ArrayRef(kernels).drop_front(i);
+    FailureOr<Chunk> chunk = lowering.run(
+        llvm::to_vector(rest.take_front(kKernelsPerChunk)));
+    if (failed(chunk))
+      return failure();
+    chunks.push_back(std::move(*chunk));
+  }
+
+  // Every variant compiles the same chunks, and its own forms.
+  struct Task {
+    const Chunk *chunk;
+    Variant variant;
+    llvm::Expected<ObjectBytes> object = ObjectBytes();
+  };
+  std::vector<Chunk> formChunks;
+  if (!forms.empty())
+    for (Variant variant : options.variants) {
+      FailureOr<Chunk> chunk = lowerFormChunk(tileModule, forms, variant);
+      if (failed(chunk))
+        return failure();
+      formChunks.push_back(std::move(*chunk));
+    }
+  std::vector<Task> tasks;
+  for (auto [i, variant] : llvm::enumerate(options.variants)) {
+    if (!formChunks.empty())
+      tasks.push_back({&formChunks[i], variant});
+    for (const Chunk &chunk : chunks)
+      tasks.push_back({&chunk, variant});
+  }
+  {
+    llvm::StdThreadPool pool(llvm::hardware_concurrency(options.threads));
+    for (Task &task : tasks)
+      pool.async([&task] {
+        task.object = compileObject(task.chunk->bitcode, task.variant,
+                                    task.chunk->scheduled);
+      });
+    pool.wait();
+  }
+
+  LogicalResult result = success();
+  std::vector<ObjectBytes> objects;
+  for (Task &task : tasks) {
+    if (!task.object) {
+      result = tileModule.emitError(llvm::toString(task.object.takeError()))
+               << " (kernels " << llvm::join(task.chunk->kernels, ", ") << ")";
+      continue;
+    }
+    objects.push_back(std::move(*task.object));
+  }
+  if (failed(result))
+    return failure();
+  std::vector<std::string> names;
+  for (const CpuKernel &kernel : out.kernels)
+    names.push_back(kernel.name);
+  size_t perVariant = tasks.size() / std::max<size_t>(1, options.variants.size());
+  for (auto [i, variant] : llvm::enumerate(options.variants)) {
+    llvm::Expected<CpuImage> image =
+        linkImage(ArrayRef(objects).slice(i * perVariant, perVariant), names,
+                  variant);
+    if (!image)
+      return tileModule.emitError(llvm::toString(image.takeError()));
+    out.images.push_back(std::move(*image));
+  }
+  return success();
+>>>>>>> schedcpu
 }
 
 } // namespace hadal::cpu

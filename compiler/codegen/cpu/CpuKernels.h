@@ -48,8 +48,6 @@ struct CpuKernel {
   uint64_t scratchBytes = 0;
   /// 8-byte slots of the argument array.
   uint64_t numArgs = 0;
-  /// Facts for reports: {"form", "gemv"}, ...
-  std::vector<std::pair<std::string, std::string>> facts;
 };
 
 struct CpuKernels {
@@ -65,25 +63,35 @@ struct CpuOptions {
   std::vector<Variant> variants = allVariants().vec();
   /// Compiler threads; 0: one per core. The bytes do not depend on it.
   unsigned threads = 0;
+<<<<<<< HEAD
   /// Contractions take their specialised forms (gemv, rows, panel, dot); off:
   /// everything is the scalar loops of the oracle.
   bool fastForms = true;
   /// Without one (the default), everything is compiled. The bytes do not depend
   /// on it.
   KernelCache cache;
+=======
+>>>>>>> schedcpu
 };
 
 /// Compiles every tile.kernel of |tileModule| (which is left unchanged) for
-/// every variant of |options|. Errors are diagnostics at the kernel, with code
-/// H3002 (code generation) or H3003 (a reference to an external symbol).
+/// every variant of |options|, as its schedule says. Errors are diagnostics at
+/// the kernel, with code H3002 (code generation), H3003 (a reference to an
+/// external symbol) or H3008 (a word of the schedule that cannot be obeyed).
 llvm::LogicalResult compileCpuKernels(mlir::ModuleOp tileModule,
                                       const CpuOptions &options,
                                       CpuKernels &out);
 
+<<<<<<< HEAD
 /// What the kernels of |tileModule| need, as compileCpuKernels finds it, without
 /// generating code. Errors as there.
 llvm::LogicalResult planCpuKernels(mlir::ModuleOp tileModule,
                                    const CpuOptions &options,
                                    std::vector<CpuKernel> &out);
+=======
+/// Bytes of scratch that a worker needs for any kernel of |tileModule|, as
+/// compileCpuKernels finds them, without generating code. Errors as there.
+llvm::FailureOr<uint64_t> planCpuScratch(mlir::ModuleOp tileModule);
+>>>>>>> schedcpu
 
 } // namespace hadal::cpu

@@ -1,6 +1,6 @@
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/EmitPtx.h"
 #include "compiler/codegen/nvptx/pipeline/Pipeline.h"
 #include "compiler/codegen/nvptx/simt/Simt.h"
@@ -48,8 +48,6 @@ LogicalResult lowerContraction(tile::KernelOp kernel, const Chip &chip,
 
 LogicalResult lowerElementwise(tile::KernelOp kernel, OpBuilder &builder,
                                Sm90Kernel &result) {
-  if (failed(refuseSwap(kernel, kNoContraction)))
-    return failure();
   FailureOr<SimtFunction> lowered = lowerSimt(kernel, builder);
   if (failed(lowered))
     return failure();

@@ -65,7 +65,8 @@ LogicalResult verifyAccess(Operation *op, Value viewValue, ValueRange indices,
 
 void KernelOp::build(OpBuilder &builder, OperationState &state, StringRef name,
                      ArrayRef<Type> argTypes, ArrayRef<StringRef> argNames,
-                     ArrayRef<DomainDimAttr> domain, DictionaryAttr schedule) {
+                     ArrayRef<DomainDimAttr> domain, DictionaryAttr schedule,
+                     SpecAttr spec) {
   MLIRContext *context = builder.getContext();
   state.addAttribute(SymbolTable::getSymbolAttrName(),
                      builder.getStringAttr(name));
@@ -73,6 +74,8 @@ void KernelOp::build(OpBuilder &builder, OperationState &state, StringRef name,
   state.addAttribute("domain", builder.getArrayAttr(dims));
   state.addAttribute("schedule", ScheduleAttr::get(context, schedule));
   state.addAttribute("arg_names", builder.getStrArrayAttr(argNames));
+  if (spec)
+    state.addAttribute("spec", spec);
   Block *block = new Block;
   for (Type type : argTypes)
     block->addArgument(type, state.location);
@@ -113,6 +116,49 @@ int64_t KernelOp::getNumItems(int64_t capacity) {
   return items;
 }
 
+template <typename AttrType>
+static FailureOr<AttrType> findWord(KernelOp kernel, StringRef word,
+                                    StringRef type) {
+  Attribute value = kernel.getSchedule().getWords().get(word);
+  if (!value) {
+    kernel.emitOpError("H3008: the schedule has no word '")
+        << word << "', which the lowering reads; phase lower writes all words";
+    return failure();
+  }
+  if (auto typed = dyn_cast<AttrType>(value))
+    return typed;
+  kernel.emitOpError("H3008: the schedule's word '")
+      << word << "' is " << value << "; it takes " << type;
+  return failure();
+}
+
+FailureOr<int64_t> KernelOp::getWord(StringRef word) {
+  auto value = findWord<IntegerAttr>(*this, word, "a number");
+  // An i1 is an IntegerAttr too.
+  if (succeeded(value) && value->getType().isInteger(1)) {
+    emitOpError("H3008: the schedule's word '")
+        << word << "' is " << Attribute(*value) << "; it takes a number";
+    return failure();
+  }
+  if (failed(value))
+    return failure();
+  return value->getInt();
+}
+
+FailureOr<StringRef> KernelOp::getWordText(StringRef word) {
+  auto value = findWord<StringAttr>(*this, word, "a text");
+  if (failed(value))
+    return failure();
+  return value->getValue();
+}
+
+FailureOr<bool> KernelOp::getFlag(StringRef word) {
+  auto value = findWord<BoolAttr>(*this, word, "true or false");
+  if (failed(value))
+    return failure();
+  return value->getValue();
+}
+
 int64_t KernelOp::getNumSlots() {
   int64_t slots = 0;
   for (BlockArgument arg : getKernelArguments()) {
@@ -123,7 +169,7 @@ int64_t KernelOp::getNumSlots() {
 }
 
 // tile.kernel @name(%x: type, ...) domain(%m = ? by 16 in tokens, ...)
-//     schedule {...} { body }
+//     [spec kind {...}] schedule {...} [given {...}] { body }
 ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   Builder &builder = parser.getBuilder();
   StringAttr name;
@@ -172,15 +218,30 @@ ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   if (parser.parseKeyword("domain") ||
       parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren, parseDim))
     return failure();
-  DictionaryAttr schedule = builder.getDictionaryAttr({});
+  if (succeeded(parser.parseOptionalKeyword("spec"))) {
+    StringRef kind;
+    DictionaryAttr fields;
+    SMLoc loc = parser.getCurrentLocation();
+    if (parser.parseKeyword(&kind) || parser.parseAttribute(fields))
+      return failure();
+    auto spec = parser.getChecked<SpecAttr>(loc, parser.getContext(),
+                                            builder.getStringAttr(kind),
+                                            fields);
+    if (!spec)
+      return failure();
+    result.addAttribute("spec", spec);
+  }
+  DictionaryAttr schedule = builder.getDictionaryAttr({}), given = schedule;
   if (succeeded(parser.parseOptionalKeyword("schedule")) &&
-      parser.parseAttribute(schedule))
+      (parser.parseAttribute(schedule) ||
+       (succeeded(parser.parseOptionalKeyword("given")) &&
+        parser.parseAttribute(given))))
     return failure();
   if (parser.parseOptionalAttrDictWithKeyword(result.attributes))
     return failure();
   result.addAttribute("domain", builder.getArrayAttr(dims));
-  result.addAttribute("schedule",
-                      ScheduleAttr::get(builder.getContext(), schedule));
+  result.addAttribute("schedule", ScheduleAttr::get(builder.getContext(),
+                                                    schedule, given));
   result.addAttribute("arg_names", builder.getArrayAttr(names));
   args.append(coordinates.begin(), coordinates.end());
   return parser.parseRegion(*result.addRegion(), args);
@@ -209,9 +270,15 @@ void KernelOp::print(OpAsmPrinter &p) {
     if (dim.getBound() == Bound::ExpertRows)
       p << "[" << dim.getBoundDim() << "]";
   });
-  p << ") schedule " << getSchedule().getWords();
+  p << ")";
+  if (SpecAttr spec = getSpecAttr())
+    p << " spec " << spec.getKind().getValue() << " " << spec.getFields();
+  p << " schedule " << getSchedule().getWords();
+  if (!getSchedule().getGiven().empty())
+    p << " given " << getSchedule().getGiven();
   p.printOptionalAttrDictWithKeyword(
-      (*this)->getAttrs(), {"sym_name", "domain", "schedule", "arg_names"});
+      (*this)->getAttrs(),
+      {"sym_name", "domain", "spec", "schedule", "arg_names"});
   p << " ";
   p.printRegion(getBody(), /*printEntryBlockArgs=*/false);
 }

@@ -6,6 +6,7 @@
 #include "compiler/driver/Register.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "dialects/Tile/IR/TileDialect.h"
+#include "kernels/SpecAttr.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "runtime/artifact/Artifact.h"
@@ -362,6 +363,34 @@ TEST_F(WriterTest, ImagesAndFactsComeBack) {
     EXPECT_EQ(other.facts()->Get(0)->value()->str(), "of " + kernel.name);
     EXPECT_EQ(other.threads(), 0u);
   }
+}
+
+/// The spec that an artifact holds is the attribute's, and parses.
+TEST_F(WriterTest, SpecsComeBack) {
+  auto opened = reopen();
+  ASSERT_TRUE(opened.ok()) << opened.status().toString();
+  unsigned k = 0;
+  for (auto kernel : module->getOps<tile::KernelOp>()) {
+    const schema::KernelSpec *spec = opened->root().kernels()->Get(k++)->spec();
+    ASSERT_TRUE(spec);
+    kernels::SpecText text{spec->kind()->str(), {}};
+    for (const schema::KeyValue *field : *spec->fields())
+      text.fields.emplace_back(field->key()->str(), field->value()->str());
+    EXPECT_EQ(text, kernels::toText(kernel.getSpecAttr()));
+    kernels::ParsedSpec parsed = kernels::parseSpec(text);
+    ASSERT_TRUE(parsed.spec) << parsed.error;
+    EXPECT_EQ(kernels::toAttr(&context, *parsed.spec), kernel.getSpecAttr());
+  }
+  EXPECT_GT(k, 10u);
+}
+
+/// A kernel that was written by hand has none.
+TEST_F(WriterTest, AKernelMayHaveNoSpec) {
+  (*module->getOps<tile::KernelOp>().begin())->removeAttr("spec");
+  auto opened = reopen();
+  ASSERT_TRUE(opened.ok()) << opened.status().toString();
+  EXPECT_FALSE(opened->root().kernels()->Get(0)->spec());
+  EXPECT_TRUE(opened->root().kernels()->Get(1)->spec());
 }
 
 TEST_F(WriterTest, CodeOfSm90aComesBack) {

@@ -26,6 +26,19 @@ template <typename T> T &get(std::vector<std::unique_ptr<T>> &list, size_t i) {
 CommandT &command(ArtifactT &a, size_t function, size_t index) {
   return *a.functions[function]->commands[index];
 }
+/// Gives the first kernel a spec with |fields|.
+KernelSpecT *specOf(ArtifactT &a,
+                    std::vector<std::pair<const char *, const char *>> fields) {
+  auto spec = std::make_unique<KernelSpecT>();
+  spec->kind = "embed";
+  for (auto [key, value] : fields) {
+    spec->fields.push_back(std::make_unique<KeyValueT>());
+    spec->fields.back()->key = key;
+    spec->fields.back()->value = value;
+  }
+  a.kernels[0]->spec = std::move(spec);
+  return a.kernels[0]->spec.get();
+}
 
 // Functions: 0 decode_1.layer, 1 decode_1, ... 8 head_1, 9 head_4.
 const std::vector<Case> &cases() {
@@ -143,6 +156,12 @@ const std::vector<Case> &cases() {
        "3 arguments and 2 argument names"},
       {"Scratch", [](auto &a) { a.kernels[0]->scratch_bytes = ~0ull; },
        "bytes of scratch"},
+      {"SpecKind", [](auto &a) { specOf(a, {{"n", "1"}})->kind = ""; },
+       "the spec of kernel 'embed' has no kind"},
+      {"SpecFieldName", [](auto &a) { specOf(a, {{"n", "1"}, {"", "2"}}); },
+       "the spec of kernel 'embed' has a field without a name"},
+      {"SpecFieldTwice", [](auto &a) { specOf(a, {{"n", "1"}, {"n", "2"}}); },
+       "the spec of kernel 'embed' has the field 'n' twice"},
       {"NoImage", [](auto &a) { a.images.clear(); }, "no kernel image"},
       {"ImageTwice",
        [](auto &a) {

@@ -81,22 +81,40 @@ bool isParameter(Value view) {
                       [](Operation *op) { return isa<LoadOp>(op); });
 }
 
-bool hasOneRowTile(KernelOp kernel) {
-  for (unsigned i = 0; i < kernel.getNumDims(); ++i) {
-    DomainDimAttr dim = kernel.getDim(i);
-    if (dim.getBound() == Bound::None)
+LogicalResult refuseOtherWords(KernelOp kernel, ArrayRef<StringRef> known) {
+  for (NamedAttribute word : kernel.getSchedule().getWords()) {
+    if (llvm::is_contained(known, word.getName().strref()))
       continue;
-    int64_t rows = scheduleWord(kernel, "rows", 0);
-    if (i != 0 || rows < 1 || rows > dim.getStep() ||
-        (dim.getBound() != Bound::Tokens && dim.getBound() != Bound::LogitRows))
-      return false;
+    InFlightDiagnostic error =
+        kernel.emitOpError("H3008: its sm_90a lowering knows no word '");
+    error << word.getName().strref() << "', only ";
+    llvm::interleaveComma(known, error);
+    return error;
   }
-  return true;
+  return success();
 }
 
-int64_t scheduleWord(KernelOp kernel, StringRef key, int64_t otherwise) {
-  auto value = kernel.getSchedule().getWords().getAs<IntegerAttr>(key);
-  return value ? value.getInt() : otherwise;
+FailureOr<RoleRegisters> readRegisters(KernelOp kernel, int64_t warpgroups) {
+  FailureOr<StringRef> word = kernel.getWordText("regs");
+  if (failed(word))
+    return failure();
+  RoleRegisters registers;
+  if (*word == "launch")
+    return registers;
+  auto [load, mma] = word->split('/');
+  auto inRange = [](StringRef text, int64_t &number) {
+    return !text.getAsInteger(10, number) && number >= 24 && number <= 256 &&
+           number % 8 == 0;
+  };
+  // What ptxas gives each thread at launch.
+  int64_t have = 65536 / (128 * (warpgroups + 1)) / 8 * 8 * (warpgroups + 1);
+  if (inRange(load, registers.load) && inRange(mma, registers.mma) &&
+      registers.load + warpgroups * registers.mma <= have)
+    return registers;
+  kernel.emitOpError("has no sm_90a lowering with the word 'regs' of ")
+      << *word << ": it takes launch, or LOAD/MMA in steps of 8 from 24 with "
+      << "LOAD + " << warpgroups << " MMA of at most " << have;
+  return failure();
 }
 
 } // namespace hadal::nvptx

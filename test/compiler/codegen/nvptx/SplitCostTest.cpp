@@ -2,10 +2,11 @@
 // DeepSeek-V3.
 #include <gtest/gtest.h>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
-#include "compiler/codegen/nvptx/SplitSchedule.h"
-#include "kernels/Kernels.h"
+#include "schedule/SplitCost.h"
+#include "kernels/ScheduledKernel.h"
+#include "kernels/SpecText.h"
 #include "test/lib/KernelRunner.h"
 
 namespace hadal::nvptx {
@@ -17,7 +18,6 @@ using kernels::Weight;
 
 GemmSpec gemm(int64_t n, int64_t k, int64_t rows) {
   GemmSpec spec;
-  spec.target = kernels::Target::sm90a;
   spec.n = n;
   spec.k = k;
   spec.rows = rows;
@@ -34,8 +34,9 @@ Sm90Kernel compile(const GemmSpec &spec) {
   mlir::OwningOpRef<mlir::ModuleOp> module =
       mlir::ModuleOp::create(builder.getUnknownLoc());
   builder.setInsertionPointToEnd(module->getBody());
-  tile::KernelOp kernel = kernels::buildGemm(
-      builder, builder.getUnknownLoc(), kernelName(spec), spec);
+  tile::KernelOp kernel = kernels::buildScheduled(
+      builder, builder.getUnknownLoc(), symbolFor(spec), spec,
+      schedule::Target::sm90a, &allChips().front());
   mlir::FailureOr<Sm90Kernel> compiled =
       compileKernel(kernel, allChips().front());
   EXPECT_TRUE(mlir::succeeded(compiled));
@@ -43,7 +44,7 @@ Sm90Kernel compile(const GemmSpec &spec) {
 }
 
 // Few tiles of a long K fill the chip once: each CTA of the 132 has a part.
-TEST(SplitSchedule, fewTilesFillTheChip) {
+TEST(SplitCost, fewTilesFillTheChip) {
   for (int64_t rows : {1, 16, 64}) {
     unsigned parts = compile(gemm(2112, 7168, rows)).ctasPerItem;
     EXPECT_GE(17 * parts, 51u) << rows;
@@ -63,7 +64,7 @@ TEST(SplitSchedule, fewTilesFillTheChip) {
 }
 
 // The workspace has a ticket and a state of each part; without a split none.
-TEST(SplitSchedule, workspace) {
+TEST(SplitCost, workspace) {
   for (unsigned rows : {16, 64}) {
     Sm90Kernel split = compile(gemm(2112, 7168, rows));
     EXPECT_EQ(split.workspacePerItem,
@@ -72,7 +73,7 @@ TEST(SplitSchedule, workspace) {
   EXPECT_FALSE(compile(gemm(32768, 512, 16)).usesWorkspace());
 }
 
-TEST(SplitSchedule, partsHaveSteps) {
+TEST(SplitCost, partsHaveSteps) {
   for (int64_t steps = 1; steps < 70; ++steps)
     for (int64_t split = 1; split <= steps; ++split) {
       int64_t length = stepsOfPart(steps, split);
@@ -83,7 +84,7 @@ TEST(SplitSchedule, partsHaveSteps) {
 }
 
 // More states to meet cost more; with nothing to stream no split helps.
-TEST(SplitSchedule, meetingHasItsPrice) {
+TEST(SplitCost, meetingHasItsPrice) {
   const Chip &chip = allChips().front();
   FoldWork work = {};
   work.items = 17;

@@ -38,7 +38,6 @@ std::span<const Chip> allChips();
 const Chip *findChip(std::string_view name);
 /// The chip of a device that calls itself |deviceName| ("NVIDIA H100 80GB
 /// HBM3") and has |multiprocessors|; null for any other, such as a PCIe board.
-const Chip *chipOfDevice(std::string_view deviceName,
-                         unsigned multiprocessors);
+const Chip *chipOfDevice(std::string_view deviceName, unsigned multiprocessors);
 
 } // namespace hadal::nvptx

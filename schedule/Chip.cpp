@@ -1,4 +1,4 @@
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 
 #include <cctype>
 #include <string>

@@ -1,24 +1,22 @@
-#include "compiler/codegen/nvptx/SplitSchedule.h"
+#include "schedule/SplitCost.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 
-namespace hadal::nvptx {
+namespace hadal::schedule {
 
 /// Bytes per clock that one multiprocessor draws while it streams: between the
-/// 13 with which all 132 take what the memory gives (performance 2.1: 3.0 TB/s /
-/// 132 / 1.755 GHz) and the 64 of its port to L2. An estimate, not measured.
+/// 13 with which all 132 take what the memory gives (performance 2.1: 3.0 TB/s
+/// / 132 / 1.755 GHz) and the 64 of its port to L2. An estimate, not measured.
 static constexpr double kStreamBytesPerClock = 24;
 /// From a CTA's start until its loads flow, and its end: round trips to memory
 /// of 600 to 800 ns (performance 2.1), less what the previous CTA's end hides.
 static constexpr double kRampSeconds = 1e-6;
-/// The parts' meeting: stores, ticket and the first loads are a round trip to L2
-/// each, about 700 ns.
+/// The parts' meeting: stores, ticket and the first loads are a round trip to
+/// L2 each, about 700 ns.
 static constexpr double kMeetSeconds = 2e-6;
-/// Parts beyond this gain nothing that their meeting does not cost.
-static constexpr int64_t kMostParts = 32;
 
 int64_t stepsOfPart(int64_t steps, int64_t split) {
   return (steps + split - 1) / split;
@@ -27,14 +25,14 @@ int64_t stepsOfPart(int64_t steps, int64_t split) {
 // CTAs run in waves of one or two per multiprocessor, whose shared memory is
 // full of their rings. A wave takes as long as the slowest of: what the fullest
 // multiprocessor draws, its products, and the parameters of all CTAs at the
-// memory's rate. With few rows nearly all bytes are weights, and each is read by
-// one CTA only: few tiles leave multiprocessors idle and are bound by the first,
-// which parts divide; what they cost is their meeting, in which the last CTA
-// reads the states of all.
-double splitSeconds(const Chip &chip, const FoldWork &work, int64_t parts,
-                    int64_t partSteps) {
-  double slots = static_cast<double>(chip.multiprocessors) *
-                 work.ctasPerMultiprocessor;
+// memory's rate. With few rows nearly all bytes are weights, and each is read
+// by one CTA only: few tiles leave multiprocessors idle and are bound by the
+// first, which parts divide; what they cost is their meeting, in which the last
+// CTA reads the states of all.
+double splitSeconds(const nvptx::Chip &chip, const FoldWork &work,
+                    int64_t parts, int64_t partSteps) {
+  double slots =
+      static_cast<double>(chip.multiprocessors) * work.ctasPerMultiprocessor;
   double stream = kStreamBytesPerClock * chip.clock;
   double fromMemory = partSteps * work.parameterBytesPerStep;
   double bytes = fromMemory + partSteps * work.activationBytesPerStep;
@@ -42,9 +40,9 @@ double splitSeconds(const Chip &chip, const FoldWork &work, int64_t parts,
       std::max(bytes / stream, partSteps * work.flopsPerStep *
                                    chip.multiprocessors / work.flopRate);
   auto wave = [&](double ctas) {
-    return kRampSeconds + std::max(std::ceil(ctas / chip.multiprocessors) *
-                                       alone,
-                                   ctas * fromMemory / chip.memoryRate);
+    return kRampSeconds +
+           std::max(std::ceil(ctas / chip.multiprocessors) * alone,
+                    ctas * fromMemory / chip.memoryRate);
   };
   double ctas = static_cast<double>(work.items) * parts;
   double full = std::floor(ctas / slots), rest = ctas - full * slots;
@@ -54,7 +52,7 @@ double splitSeconds(const Chip &chip, const FoldWork &work, int64_t parts,
   return seconds;
 }
 
-int64_t pickSplit(const Chip &chip, const FoldWork &work) {
+int64_t pickSplit(const nvptx::Chip &chip, const FoldWork &work) {
   int64_t best = 1;
   double least = 0.95 * splitSeconds(chip, work, 1, work.steps);
   for (int64_t split = 2; split <= std::min(work.steps, kMostParts); ++split) {
@@ -75,4 +73,4 @@ int64_t pickSplit(const Chip &chip, const FoldWork &work) {
   return best;
 }
 
-} // namespace hadal::nvptx
+} // namespace hadal::schedule
