@@ -25,6 +25,7 @@ struct TargetPasses {
   /// W_kv_b becomes bf16 when it is loaded (DequantizeWkvB).
   bool dequantizeWkvB = false;
   LowerDsv3ToExecOptions lower;
+  ApplySchedulesOptions schedules;
 };
 
 /// Memory in bytes that a kernel needs beside its arguments: scratch of each

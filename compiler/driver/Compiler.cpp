@@ -2,12 +2,7 @@
 
 #include "compiler/artifact/FileWriter.h"
 #include "compiler/artifact/Writer.h"
-<<<<<<< HEAD
 #include "compiler/codegen/Target.h"
-=======
-#include "compiler/codegen/cpu/CpuKernels.h"
-#include "schedule/Chip.h"
->>>>>>> schedcpu
 #include "compiler/driver/MemoryReport.h"
 #include "compiler/driver/Register.h"
 #include "dialects/Exec/IR/Exec.h"
@@ -286,67 +281,12 @@ llvm::Error CompileRun::generate() {
   return llvm::Error::success();
 }
 
-<<<<<<< HEAD
 llvm::Error CompileRun::plan() {
   MemoryByKernel memory;
   if (failed(target->plan(*module, options, memory)))
     return makeError(2004, "the kernels of the plan do not lower; run without "
                            "--plan-only to keep their input");
   return printMemoryReport(*module, memory, llvm::outs());
-=======
-LogicalResult CompileRun::generateCpu(TargetCode &code) {
-  cpu::CpuOptions cpuOptions;
-  cpuOptions.threads = request.threads;
-  cpu::CpuKernels kernels;
-  if (failed(cpu::compileCpuKernels(*module, cpuOptions, kernels)))
-    return mlir::failure();
-  for (cpu::CpuKernel &kernel : kernels.kernels)
-    code.kernels.push_back({std::move(kernel.name), kernel.scratchBytes,
-                            {}, std::nullopt});
-  for (cpu::CpuImage &image : kernels.images)
-    code.images.push_back({std::move(image.variant), std::move(image.bytes),
-                           std::move(image.entryOffsets)});
-  return success();
-}
-
-LogicalResult CompileRun::generateSm90a(TargetCode &code) {
-  nvptx::Sm90Options targetOptions;
-  targetOptions.chip = nvptx::findChip(options.chip);
-  targetOptions.threads = request.threads;
-  targetOptions.ptxas = ptxas;
-  targetOptions.cacheDirectory =
-      nvptx::KernelCache::resolveDirectory(request.kernelCache);
-  nvptx::Sm90Module kernels;
-  LogicalResult compiled = nvptx::compileSm90Kernels(*module, registry,
-                                                     targetOptions, kernels);
-  // Also of kernels that fail: their sm90 form is what one wants to see then.
-  if (!request.dumpDir.empty()) {
-    llvm::SmallString<128> directory(request.dumpDir);
-    llvm::sys::path::append(directory, "9-artifact");
-    if (llvm::Error error = dumpSm90a(*module, *targetOptions.chip, kernels,
-                                      directory))
-      return module->emitError(llvm::toString(std::move(error)));
-  }
-  if (failed(compiled))
-    return mlir::failure();
-  if (kernels.cached)
-    log << llvm::formatv("hadal-compile: {0} of {1} kernels from the cache in "
-                         "{2}\n",
-                         kernels.cached, kernels.kernels.size(),
-                         targetOptions.cacheDirectory);
-  if (!kernels.cacheProblem.empty())
-    log << llvm::formatv("hadal-compile: warning: the kernel cache in {0} "
-                         "cannot be written: {1}; --kernel-cache=DIR chooses "
-                         "another place\n",
-                         targetOptions.cacheDirectory, kernels.cacheProblem);
-  if (!ptxas)
-    log << "hadal-compile: ptxas was not "
-        << (request.ptxas == "none" ? "used (--ptxas=none)" : "found")
-        << ": the artifact holds PTX only, which the CUDA driver assembles at "
-           "load\n";
-  code = describeSm90a(kernels, ptxas);
-  return success();
->>>>>>> schedcpu
 }
 
 llvm::Error CompileRun::run() {
@@ -371,26 +311,8 @@ llvm::Error CompileRun::run() {
     if (llvm::Error error = runPhase(info.phase))
       return error;
   }
-<<<<<<< HEAD
   if (request.planOnly)
     return plan();
-=======
-  if (request.planOnly && options.target != "cpu") {
-    printMemoryReport(
-        *module, /*scratchBytes=*/0,
-        planSm90aWorkspace(*module, *nvptx::findChip(options.chip)),
-        llvm::outs());
-    return llvm::Error::success();
-  }
-  if (request.planOnly) {
-    auto scratch = cpu::planCpuScratch(*module);
-    if (failed(scratch))
-      return makeError(2004, "the kernels of the plan do not lower; run without "
-                             "--plan-only to keep their input");
-    printMemoryReport(*module, *scratch, /*workspaceBytes=*/0, llvm::outs());
-    return llvm::Error::success();
-  }
->>>>>>> schedcpu
   if (last == Phase::Artifact)
     return generate();
   std::string text = print(*module);

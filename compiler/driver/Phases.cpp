@@ -1,11 +1,6 @@
 #include "compiler/driver/Phases.h"
 
-<<<<<<< HEAD
 #include "compiler/codegen/Target.h"
-=======
-#include "schedule/Chip.h"
-#include "compiler/codegen/nvptx/attention/KernelLowering.h"
->>>>>>> schedcpu
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -88,31 +83,15 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
   case Phase::Fuse:
     buildFusion(pm);
     return;
-<<<<<<< HEAD
-  }
   case Phase::Lower:
+    target.lower.schedules = options.schedules;
     pm.addPass(createLowerDsv3ToExec(target.lower));
     return;
   case Phase::Plan:
-=======
-  case Phase::Lower: {
-    LowerDsv3ToExecOptions lower;
-    lower.target = options.target;
-    lower.chip = options.chip;
-    lower.schedules = options.schedules;
-    pm.addPass(createLowerDsv3ToExec(lower));
-    return;
-  }
-  case Phase::Plan: {
-    ApplySchedulesOptions schedules;
-    schedules.target = options.target;
-    schedules.chip = options.chip;
-    pm.addPass(createApplySchedules(schedules));
->>>>>>> schedcpu
+    pm.addPass(createApplySchedules(target.schedules));
     pm.addPass(createPlanBuffers());
     pm.addPass(createVerifyExec());
     return;
-  }
   }
 }
 
@@ -141,18 +120,15 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
   };
   if (!options.chip.empty())
     attributes.push_back(b.getNamedAttr("chip", b.getStringAttr(options.chip)));
-<<<<<<< HEAD
   if (!options.images.empty())
     attributes.push_back(
         b.getNamedAttr("images", b.getStringAttr(options.images)));
-=======
   if (!options.schedules.empty()) {
     SmallVector<StringRef> schedules(options.schedules.begin(),
                                      options.schedules.end());
     attributes.push_back(
         b.getNamedAttr("schedules", b.getStrArrayAttr(schedules)));
   }
->>>>>>> schedcpu
   module->setAttr(exec::kOptionsAttr, b.getDictionaryAttr(attributes));
 }
 

@@ -1,13 +1,9 @@
 // The module: manifest entries, functions, entries.
 #include "passes/Dsv3ToExec/Passes.h"
 
-<<<<<<< HEAD
 #include "passes/Diagnostics.h"
-#include "passes/Dsv3ToExec/Lowering.h"
-=======
 #include "passes/Dsv3ToExec/KernelModel.h"
 #include "schedule/Chip.h"
->>>>>>> schedcpu
 
 using namespace mlir;
 

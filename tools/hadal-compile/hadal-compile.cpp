@@ -190,16 +190,10 @@ int main(int argc, char **argv) {
     // The IR file holds the options it was made with.
     // A cl::list overloads the address operator.
     const cl::Option *fixed[] = {
-<<<<<<< HEAD
         &target,      &chip,         &images,       &maxBatchSize,
         &maxSeqLen,   &attention,    &activations,  &fp8,
-        std::addressof(decodeBuckets), std::addressof(prefillBuckets)};
-=======
-        &target,      &chip,         &maxBatchSize, &maxSeqLen,
-        &attention,   &activations,  &fp8,
         std::addressof(decodeBuckets), std::addressof(prefillBuckets),
         std::addressof(schedules)};
->>>>>>> schedcpu
     for (const cl::Option *option : fixed)
       if (option->getNumOccurrences())
         return usage("--" + option->ArgStr +

@@ -10,26 +10,34 @@ static void visit(Coder &c, Chunk &chunk) {
     c.field(kernel.name);
     c.field(kernel.scratchBytes);
     c.field(kernel.numArgs);
-    c.list(kernel.facts, [&](auto &fact) {
-      c.field(fact.first);
-      c.field(fact.second);
-    });
   });
   c.list(chunk.forms, [&](auto &form) {
-    static_assert(std::tuple_size_v<decltype(form.tie())> == 4,
+    auto &tuning = form.tuning;
+    static_assert(std::tuple_size_v<decltype(form.tie())> == 5 &&
+                      std::tuple_size_v<decltype(tuning.tie())> == 9 &&
+                      std::tuple_size_v<decltype(tuning.tile.tie())> == 2,
                   "every field of a form's key is kept");
     c.field(form.kind);
     c.field(form.x);
     c.field(form.w);
     c.field(form.m);
+    c.field(tuning.prefetch);
+    c.field(tuning.unroll);
+    c.field(tuning.kGroup);
+    c.field(tuning.prefetchBlocks);
+    c.field(tuning.chunkBytes);
+    c.field(tuning.decodedRows);
+    c.field(tuning.panelUnroll);
+    c.field(tuning.tile.rows);
+    c.field(tuning.tile.vectors);
+    c.field(tuning.tile256.rows);
+    c.field(tuning.tile256.vectors);
   });
   c.field(chunk.object);
 }
 
-KernelKey keyOfChunk(llvm::StringRef tileText, Variant variant,
-                     bool fastForms) {
-  return KernelKey::of({"cpu", variantName(variant),
-                        fastForms ? "forms" : "loops", tileText});
+KernelKey keyOfChunk(llvm::StringRef tileText, Variant variant) {
+  return KernelKey::of({"cpu", variantName(variant), tileText});
 }
 
 KernelKey keyOfForms(llvm::ArrayRef<FormKey> forms, Variant variant) {

@@ -20,8 +20,7 @@ struct CompiledChunk {
 };
 
 /// The key of the kernels |tileText| (printed, schedules included).
-KernelKey keyOfChunk(llvm::StringRef tileText, Variant variant,
-                     bool fastForms);
+KernelKey keyOfChunk(llvm::StringRef tileText, Variant variant);
 /// The key of the object that holds |forms|.
 KernelKey keyOfForms(llvm::ArrayRef<FormKey> forms, Variant variant);
 

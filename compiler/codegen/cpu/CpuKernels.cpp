@@ -81,17 +81,10 @@ struct ChunkJob {
 /// shared, and it is freed with the thread.
 class Worker {
 public:
-<<<<<<< HEAD
-  explicit Worker(const CpuOptions &options)
-      : options(options),
-        context(makeRegistry(), MLIRContext::Threading::DISABLED) {
+  Worker() : context(makeRegistry(), MLIRContext::Threading::DISABLED) {
     context.loadAllAvailableDialects();
     context.printOpOnDiagnostic(false);
   }
-=======
-  ChunkLowering(CpuKernels &out, std::set<FormKey> &forms)
-      : out(out), forms(forms) {}
->>>>>>> schedcpu
 
   /// Fills |job|'s bitcode and what its kernels need, or its errors.
   void run(ChunkJob &job) {
@@ -101,22 +94,15 @@ public:
   }
 
 private:
-<<<<<<< HEAD
   LogicalResult lower(ChunkJob &job) {
     OwningOpRef<ModuleOp> source =
         parseSourceString<ModuleOp>(job.text, &context);
     if (!source)
-=======
-  LogicalResult lowerKernel(tile::KernelOp original, ModuleOp module) {
-    FailureOr<CpuKernel> kernel = lowerToLoops(original, module, forms);
-    if (failed(kernel))
->>>>>>> schedcpu
       return failure();
     OwningOpRef<ModuleOp> module = ModuleOp::create(source->getLoc());
     std::set<FormKey> forms;
     for (auto kernel : source->getOps<tile::KernelOp>()) {
-      FailureOr<CpuKernel> lowered =
-          lowerToLoops(kernel, *module, options, forms);
+      FailureOr<CpuKernel> lowered = lowerToLoops(kernel, *module, forms);
       if (failed(lowered))
         return failure();
       job.lowered.kernels.push_back(std::move(*lowered));
@@ -133,13 +119,7 @@ private:
     return success();
   }
 
-<<<<<<< HEAD
-  const CpuOptions &options;
   MLIRContext context;
-=======
-  CpuKernels &out;
-  std::set<FormKey> &forms;
->>>>>>> schedcpu
 };
 
 /// The work of compileCpuKernels.
@@ -194,11 +174,11 @@ private:
         for (size_t j = next++; j < jobs.size(); j = next++) {
           for (auto [v, variant] : llvm::enumerate(options.variants))
             jobs[j].done[v] = findChunk(
-                keyOfChunk(jobs[j].text, variant, options.fastForms));
+                keyOfChunk(jobs[j].text, variant));
           if (jobs[j].isCached())
             continue;
           if (!worker)
-            worker.emplace(options);
+            worker.emplace();
           worker->run(jobs[j]);
         }
       });
@@ -232,7 +212,7 @@ private:
     }
     job.done[v] = job.lowered;
     job.done[v]->object = std::move(*object);
-    keep(keyOfChunk(job.text, variant, options.fastForms), *job.done[v]);
+    keep(keyOfChunk(job.text, variant), *job.done[v]);
   }
 
   void compileForms(size_t v, Variant variant) {
@@ -345,17 +325,11 @@ private:
 
 } // namespace
 
-<<<<<<< HEAD
-LogicalResult planCpuKernels(ModuleOp tileModule, const CpuOptions &options,
+LogicalResult planCpuKernels(ModuleOp tileModule,
                              std::vector<CpuKernel> &out) {
   MLIRContext *context = tileModule.getContext();
   context->appendDialectRegistry(makeRegistry());
   context->loadAllAvailableDialects();
-=======
-FailureOr<uint64_t> planCpuScratch(ModuleOp tileModule) {
-  loadLoopDialects(tileModule.getContext());
-  uint64_t most = 0;
->>>>>>> schedcpu
   std::set<FormKey> forms;
   for (auto kernel : tileModule.getOps<tile::KernelOp>()) {
     OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
@@ -370,79 +344,7 @@ FailureOr<uint64_t> planCpuScratch(ModuleOp tileModule) {
 LogicalResult compileCpuKernels(ModuleOp tileModule, const CpuOptions &options,
                                 CpuKernels &out) {
   out = {};
-<<<<<<< HEAD
   return Compilation(tileModule, options, out).run();
-=======
-  SmallVector<tile::KernelOp> kernels(tileModule.getOps<tile::KernelOp>());
-  std::set<FormKey> forms;
-  std::vector<Chunk> chunks;
-  ChunkLowering lowering(out, forms);
-  for (size_t i = 0; i < kernels.size(); i += kKernelsPerChunk) {
-    ArrayRef<tile::KernelOp> rest = ArrayRef(kernels).drop_front(i);
-    FailureOr<Chunk> chunk = lowering.run(
-        llvm::to_vector(rest.take_front(kKernelsPerChunk)));
-    if (failed(chunk))
-      return failure();
-    chunks.push_back(std::move(*chunk));
-  }
-
-  // Every variant compiles the same chunks, and its own forms.
-  struct Task {
-    const Chunk *chunk;
-    Variant variant;
-    llvm::Expected<ObjectBytes> object = ObjectBytes();
-  };
-  std::vector<Chunk> formChunks;
-  if (!forms.empty())
-    for (Variant variant : options.variants) {
-      FailureOr<Chunk> chunk = lowerFormChunk(tileModule, forms, variant);
-      if (failed(chunk))
-        return failure();
-      formChunks.push_back(std::move(*chunk));
-    }
-  std::vector<Task> tasks;
-  for (auto [i, variant] : llvm::enumerate(options.variants)) {
-    if (!formChunks.empty())
-      tasks.push_back({&formChunks[i], variant});
-    for (const Chunk &chunk : chunks)
-      tasks.push_back({&chunk, variant});
-  }
-  {
-    llvm::StdThreadPool pool(llvm::hardware_concurrency(options.threads));
-    for (Task &task : tasks)
-      pool.async([&task] {
-        task.object = compileObject(task.chunk->bitcode, task.variant,
-                                    task.chunk->scheduled);
-      });
-    pool.wait();
-  }
-
-  LogicalResult result = success();
-  std::vector<ObjectBytes> objects;
-  for (Task &task : tasks) {
-    if (!task.object) {
-      result = tileModule.emitError(llvm::toString(task.object.takeError()))
-               << " (kernels " << llvm::join(task.chunk->kernels, ", ") << ")";
-      continue;
-    }
-    objects.push_back(std::move(*task.object));
-  }
-  if (failed(result))
-    return failure();
-  std::vector<std::string> names;
-  for (const CpuKernel &kernel : out.kernels)
-    names.push_back(kernel.name);
-  size_t perVariant = tasks.size() / std::max<size_t>(1, options.variants.size());
-  for (auto [i, variant] : llvm::enumerate(options.variants)) {
-    llvm::Expected<CpuImage> image =
-        linkImage(ArrayRef(objects).slice(i * perVariant, perVariant), names,
-                  variant);
-    if (!image)
-      return tileModule.emitError(llvm::toString(image.takeError()));
-    out.images.push_back(std::move(*image));
-  }
-  return success();
->>>>>>> schedcpu
 }
 
 } // namespace hadal::cpu

@@ -63,15 +63,9 @@ struct CpuOptions {
   std::vector<Variant> variants = allVariants().vec();
   /// Compiler threads; 0: one per core. The bytes do not depend on it.
   unsigned threads = 0;
-<<<<<<< HEAD
-  /// Contractions take their specialised forms (gemv, rows, panel, dot); off:
-  /// everything is the scalar loops of the oracle.
-  bool fastForms = true;
   /// Without one (the default), everything is compiled. The bytes do not depend
   /// on it.
   KernelCache cache;
-=======
->>>>>>> schedcpu
 };
 
 /// Compiles every tile.kernel of |tileModule| (which is left unchanged) for
@@ -82,16 +76,9 @@ llvm::LogicalResult compileCpuKernels(mlir::ModuleOp tileModule,
                                       const CpuOptions &options,
                                       CpuKernels &out);
 
-<<<<<<< HEAD
 /// What the kernels of |tileModule| need, as compileCpuKernels finds it, without
 /// generating code. Errors as there.
 llvm::LogicalResult planCpuKernels(mlir::ModuleOp tileModule,
-                                   const CpuOptions &options,
                                    std::vector<CpuKernel> &out);
-=======
-/// Bytes of scratch that a worker needs for any kernel of |tileModule|, as
-/// compileCpuKernels finds them, without generating code. Errors as there.
-llvm::FailureOr<uint64_t> planCpuScratch(mlir::ModuleOp tileModule);
->>>>>>> schedcpu
 
 } // namespace hadal::cpu

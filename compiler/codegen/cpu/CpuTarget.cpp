@@ -65,13 +65,13 @@ static llvm::Error checkModel(const ModelConfig &, const Checkpoint *,
 }
 
 static void choosePasses(const CompileOptions &, TargetPasses &passes) {
-  passes.lower.target = "cpu";
+  passes.lower.target = passes.schedules.target = "cpu";
 }
 
 static LogicalResult plan(ModuleOp module, const CompileOptions &,
                           MemoryByKernel &memory) {
   std::vector<CpuKernel> kernels;
-  if (failed(planCpuKernels(module, {}, kernels)))
+  if (failed(planCpuKernels(module, kernels)))
     return failure();
   for (const CpuKernel &kernel : kernels)
     memory[kernel.name].scratch = kernel.scratchBytes;
@@ -93,7 +93,7 @@ public:
                       kernels.cacheProblem, log);
     for (CpuKernel &kernel : kernels.kernels)
       code.kernels.push_back({std::move(kernel.name), kernel.scratchBytes,
-                              std::move(kernel.facts), std::nullopt});
+                              {}, std::nullopt});
     for (CpuImage &image : kernels.images)
       code.images.push_back({std::move(image.variant), std::move(image.bytes),
                              std::move(image.entryOffsets)});

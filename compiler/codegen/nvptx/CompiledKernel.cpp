@@ -1,7 +1,7 @@
 #include "compiler/codegen/nvptx/CompiledKernel.h"
 
 #include "compiler/codegen/CacheCoding.h"
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 
 namespace hadal::nvptx {
 

@@ -2,12 +2,8 @@
 
 #include <atomic>
 
-<<<<<<< HEAD
 #include "compiler/codegen/ReportedError.h"
-#include "compiler/codegen/nvptx/Chip.h"
-=======
 #include "schedule/Chip.h"
->>>>>>> schedcpu
 #include "frontend/Error.h"
 #include "llvm/Support/ThreadPool.h"
 #include "mlir/IR/Diagnostics.h"

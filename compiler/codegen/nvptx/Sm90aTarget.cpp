@@ -2,7 +2,6 @@
 
 #include "compiler/artifact/FileWriter.h"
 #include "compiler/codegen/ReportedError.h"
-#include "compiler/codegen/nvptx/Chip.h"
 #include "compiler/codegen/nvptx/DescribeKernels.h"
 #include "compiler/codegen/nvptx/EmitPtx.h"
 #include "compiler/codegen/nvptx/attention/KernelLowering.h"
@@ -10,6 +9,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "mlir/Pass/PassManager.h"
+#include "schedule/Chip.h"
 
 using namespace mlir;
 
@@ -92,8 +92,8 @@ static void choosePasses(const CompileOptions &options, TargetPasses &passes) {
   passes.attention.queryTile = kPrefillQueryTile;
   passes.attention.headColumns = kPrefillHeadColumns;
   passes.dequantizeWkvB = true;
-  passes.lower.target = "sm_90a";
-  passes.lower.multiprocessors = findChip(options.chip)->multiprocessors;
+  passes.lower.target = passes.schedules.target = "sm_90a";
+  passes.lower.chip = passes.schedules.chip = options.chip;
 }
 
 static LogicalResult plan(ModuleOp module, const CompileOptions &options,

@@ -2,12 +2,8 @@
 #include <filesystem>
 #include <functional>
 
-<<<<<<< HEAD
-#include "compiler/codegen/nvptx/Chip.h"
 #include "compiler/codegen/nvptx/Sm90aTarget.h"
-=======
 #include "schedule/Chip.h"
->>>>>>> schedcpu
 #include "compiler/driver/Compiler.h"
 #include "compiler/driver/MemoryReport.h"
 #include "compiler/driver/Register.h"

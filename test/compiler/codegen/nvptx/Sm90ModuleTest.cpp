@@ -1,5 +1,6 @@
 // All kernels of a program: their order, their errors, and the cache between
 // two compilations.
+
 #include "compiler/codegen/nvptx/Sm90Module.h"
 
 #include <filesystem>
@@ -8,12 +9,7 @@
 
 #include <gtest/gtest.h>
 
-<<<<<<< HEAD:test/compiler/codegen/nvptx/Sm90ModuleTest.cpp
-#include "compiler/codegen/nvptx/Chip.h"
-=======
 #include "schedule/Chip.h"
-#include "compiler/codegen/nvptx/Sm90Module.h"
->>>>>>> schedcpu:test/compiler/codegen/nvptx/KernelCacheTest.cpp
 #include "llvm/Support/Process.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Parser/Parser.h"
