@@ -66,7 +66,9 @@ static void loadDialects(MLIRContext *context) {
 
 FailureOr<KernelWorkspace> planWorkspace(tile::KernelOp kernel,
                                          const Chip &chip) {
-  if (isSimtKernel(kernel))
+  // Where parts of a fold meet is all that a workspace is for.
+  auto split = kernel.getSchedule().getWords().getAs<IntegerAttr>("split");
+  if (isSimtKernel(kernel) || (split && split.getInt() < 2))
     return KernelWorkspace();
   loadDialects(kernel.getContext());
   OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
