@@ -66,7 +66,8 @@ uint64_t planSm90aWorkspace(ModuleOp module, const nvptx::Chip &chip) {
                                   [](Diagnostic &) { return success(); });
   llvm::StringMap<KernelWorkspace> workspaces;
   for (auto kernel : module.getOps<tile::KernelOp>()) {
-    if (!kernel.getSchedule().getWords().contains("split"))
+    auto split = kernel.getSchedule().getWords().getAs<IntegerAttr>("split");
+    if (!split || split.getInt() < 2)
       continue;
     if (OwningOpRef<ModuleOp> lowered = lowerAlone(kernel, chip))
       for (auto target : lowered->getOps<sm90::KernelOp>())

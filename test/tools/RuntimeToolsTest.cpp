@@ -101,7 +101,7 @@ TEST(HadalInspect, OverviewAndSections) {
   auto kernels = inspectJson(c, "--kernels")["kernels"];
   ASSERT_EQ(kernels.size(), size_t(kNumKernels));
   EXPECT_EQ(kernels[kScratch]["scratch_bytes"], kScratchBytes);
-  EXPECT_EQ(kernels[0]["schedule"], "#tile.schedule<>");
+  EXPECT_EQ(kernels[0]["schedule"], "bm=4 form=rows(option)");
 
   auto program = inspectJson(c, "--program")["program"];
   auto commands = program["functions"]["decode_1"]["commands"];

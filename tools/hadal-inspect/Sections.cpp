@@ -205,6 +205,21 @@ Json provenance(const hadal::Artifact &artifact) {
   return json;
 }
 
+/// "bm=64 split=7(option) stages=6": every word with its value and, unless it is
+/// the compiler's rule, its origin.
+static std::string scheduleText(const Kernel &kernel) {
+  std::string text;
+  if (kernel.words())
+    for (const ScheduleWord *word : *kernel.words()) {
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ",
+                          word->word()->string_view(),
+                          word->value()->string_view());
+      if (word->origin() != ScheduleOrigin::rule)
+        text += fmt::format("({})", EnumNameScheduleOrigin(word->origin()));
+    }
+  return text;
+}
+
 Json kernels(const hadal::Artifact &artifact) {
   const auto &root = artifact.root();
   Json json = Json::array();
@@ -219,7 +234,7 @@ Json kernels(const hadal::Artifact &artifact) {
       addDeviceFields(root, kernel, entry);
     entry["bytes_read"] = kernel.bytes_read();
     entry["flops"] = kernel.flops();
-    entry["schedule"] = kernel.schedule()->str();
+    entry["schedule"] = scheduleText(kernel);
     std::string facts;
     for (const KernelFact *fact : *kernel.facts())
       // Those of ptxas have columns of their own.

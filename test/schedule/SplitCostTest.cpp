@@ -15,6 +15,9 @@ namespace {
 using kernels::Epilogue;
 using kernels::GemmSpec;
 using kernels::Weight;
+using schedule::FoldWork;
+using schedule::pickSplit;
+using schedule::stepsOfPart;
 
 GemmSpec gemm(int64_t n, int64_t k, int64_t rows) {
   GemmSpec spec;
