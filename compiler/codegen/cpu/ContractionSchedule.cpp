@@ -13,9 +13,14 @@ bool isProduct(Operation *op) {
 
 LogicalResult refuseWord(tile::KernelOp kernel, StringRef word,
                          const Twine &reason) {
-  return kernel.emitError("H3008: kernel '")
-         << kernel.getSymName() << "' cannot obey " << word << " = "
-         << kernel.getSchedule().getWords().get(word) << ": " << reason;
+  Attribute value = kernel.getSchedule().getWords().get(word);
+  InFlightDiagnostic error = kernel.emitError("H3008: kernel '");
+  error << kernel.getSymName() << "' cannot obey " << word << " = ";
+  if (auto number = dyn_cast<IntegerAttr>(value))
+    error << number.getInt();
+  else
+    error << value;
+  return error << ": " << reason;
 }
 
 namespace {
