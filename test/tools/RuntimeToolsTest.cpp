@@ -95,7 +95,7 @@ TEST(HadalBench, AKernelIsMeasuredByItsSpecAlone) {
   ToyCheckpoint c;
   const std::string kernels = c.artifact() + " --check-only --kernels=";
   ToolResult r = c.run("hadal-bench", kernels + "embed");
-  EXPECT_EQ(r.status, 1);
+  EXPECT_EQ(r.status, 3);
   EXPECT_NE(r.err.find("kernel 'embed' of '"), std::string::npos) << r.err;
   EXPECT_NE(r.err.find("cannot be measured: it has no spec; compile the model "
                        "with this version"),
@@ -108,7 +108,7 @@ TEST(HadalBench, AKernelIsMeasuredByItsSpecAlone) {
   artifact.kernels[kEmbed]->spec->kind = "matmul";
   writeFile(c.artifact(), assemble(artifact));
   r = c.run("hadal-bench", kernels + "embed");
-  EXPECT_EQ(r.status, 1);
+  EXPECT_EQ(r.status, 3);
   EXPECT_NE(r.err.find("cannot be measured: no kernel is of kind 'matmul', "
                        "expected one of embed, "),
             std::string::npos)
