@@ -224,9 +224,8 @@ ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
     SMLoc loc = parser.getCurrentLocation();
     if (parser.parseKeyword(&kind) || parser.parseAttribute(fields))
       return failure();
-    auto spec = parser.getChecked<SpecAttr>(loc, parser.getContext(),
-                                            builder.getStringAttr(kind),
-                                            fields);
+    auto spec = parser.getChecked<SpecAttr>(
+        loc, parser.getContext(), builder.getStringAttr(kind), fields);
     if (!spec)
       return failure();
     result.addAttribute("spec", spec);
