@@ -3,7 +3,9 @@
 #include "compiler/artifact/FileWriter.h"
 #include "compiler/artifact/Writer.h"
 #include "compiler/codegen/Target.h"
+#include "compiler/driver/DumpIndex.h"
 #include "compiler/driver/MemoryReport.h"
+#include "compiler/driver/PassSnapshots.h"
 #include "compiler/driver/Register.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
@@ -16,6 +18,8 @@
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Diagnostics.h"
+#include "passes/Identity/Conservation.h"
+#include "passes/Identity/Names.h"
 
 using namespace mlir;
 
@@ -93,23 +97,24 @@ private:
   llvm::Error runPhase(Phase phase);
   llvm::Error generate();
   llvm::Error plan();
+  /// "6-fuse".
+  static std::string dumpName(Phase phase) {
+    return llvm::formatv("{0}-{1}", static_cast<int>(phase) + 1,
+                         phaseWord(phase));
+  }
   llvm::Error dump(Phase phase);
-  /// Where the dump of |phase| goes, without its ending; "" if nowhere.
-  std::string dumpFile(Phase phase) {
-    if (request.dumpDir.empty())
-      return "";
+  /// The directory for what code generation has below tile; "": none.
+  std::string codegenDumpDir() {
     llvm::SmallString<128> path(request.dumpDir);
-    llvm::sys::path::append(
-        path, llvm::formatv("{0}-{1}", static_cast<int>(phase) + 1,
-                            phaseWord(phase))
-                  .str());
+    if (!path.empty())
+      llvm::sys::path::append(path, dumpName(Phase::Artifact));
     return std::string(path);
   }
   llvm::Error failure(Phase phase, StringRef pass, ModuleOp before);
   static std::string print(ModuleOp module) {
     std::string text;
     llvm::raw_string_ostream os(text);
-    module.print(os);
+    module.print(os, getDumpFlags());
     os << "\n";
     return text;
   }
@@ -229,8 +234,21 @@ llvm::Error CompileRun::runPhase(Phase phase) {
   pm.enableVerifier(true);
   std::string failedPass;
   pm.addInstrumentation(std::make_unique<FailedPass>(failedPass));
+  if (request.verifyEach)
+    pm.addInstrumentation(createConservationCheck(failedPass));
+  std::vector<PassSnapshot> snapshots;
+  if (!request.passDumpDir.empty())
+    pm.addInstrumentation(createSnapshotRecorder(snapshots));
   buildPhase(phase, pm, options);
-  if (failed(pm.run(*module)))
+  bool isFailed = failed(pm.run(*module)) || !failedPass.empty();
+  // Also of a run that failed: what came before is what one wants to see then.
+  if (!request.passDumpDir.empty()) {
+    llvm::SmallString<128> directory(request.passDumpDir);
+    llvm::sys::path::append(directory, dumpName(phase));
+    if (llvm::Error error = writeSnapshots(*before, snapshots, directory))
+      return error;
+  }
+  if (isFailed)
     return failure(phase, failedPass, *before);
   return dump(phase);
 }
@@ -238,10 +256,7 @@ llvm::Error CompileRun::runPhase(Phase phase) {
 llvm::Error CompileRun::dump(Phase phase) {
   if (request.dumpDir.empty())
     return llvm::Error::success();
-  if (std::error_code ec = llvm::sys::fs::create_directories(request.dumpDir))
-    return makeError(4006, "{0}: cannot create the directory: {1}",
-                     request.dumpDir, ec.message());
-  return writeText(dumpFile(phase) + ".mlir", print(*module));
+  return writeDump(dumpModule(*module), request.dumpDir, dumpName(phase));
 }
 
 llvm::Error CompileRun::generate() {
@@ -297,7 +312,7 @@ llvm::Error CompileRun::run() {
     return error;
   if (last == Phase::Artifact) {
     CodegenRequest codegen{request.threads, request.ptxas, request.kernelCache,
-                           dumpFile(Phase::Artifact)};
+                           codegenDumpDir()};
     auto prepared = target->prepare(options, codegen);
     if (!prepared)
       return prepared.takeError();

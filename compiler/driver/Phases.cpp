@@ -4,9 +4,12 @@
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "passes/Absorb/Passes.h"
 #include "passes/Dsv3/Passes.h"
 #include "passes/Dsv3ToExec/Passes.h"
+#include "passes/Fuse/Passes.h"
 #include "passes/Memory/Passes.h"
+#include "passes/Quantize/Passes.h"
 
 using namespace mlir;
 

@@ -1,11 +1,11 @@
 #include "passes/Diagnostics.h"
-#include "passes/Dsv3/Passes.h"
+#include "passes/Absorb/Passes.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <cmath>
 
 namespace hadal {
 #define GEN_PASS_DEF_SELECTATTENTIONFORM
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Absorb/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;

@@ -1,5 +1,6 @@
 #include "passes/Diagnostics.h"
 #include "passes/Dsv3/Passes.h"
+#include "passes/Identity/Names.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_VERIFYDSV3
@@ -79,7 +80,26 @@ struct VerifyDsv3Pass : hadal::impl::VerifyDsv3Base<VerifyDsv3Pass> {
     if (!module->hasAttr(kModelAttr))
       return emitCodedError(module, 2001)
              << "has no '" << kModelAttr << "' attribute";
+    for (func::FuncOp func : module.getOps<func::FuncOp>())
+      if (failed(verifyNames(func)))
+        return failure();
     return success();
+  }
+
+  /// A name is one operation's: everything later is joined by it.
+  static LogicalResult verifyNames(func::FuncOp func) {
+    llvm::StringSet<> seen;
+    WalkResult walk = func.getBody().walk([&](Operation *op) -> WalkResult {
+      for (const std::string &name : getMembers(op->getLoc()))
+        if (!seen.insert(name).second) {
+          op->emitOpError()
+              << "H2001: has the name '" << name
+              << "' of another operation of @" << func.getSymName();
+          return WalkResult::interrupt();
+        }
+      return WalkResult::advance();
+    });
+    return failure(walk.wasInterrupted());
   }
 
   /// Every tensor of every function has a valid layout, arguments included

@@ -1,9 +1,9 @@
 #include "passes/Diagnostics.h"
-#include "passes/Dsv3/Passes.h"
+#include "passes/Quantize/Passes.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_DEQUANTIZEWKVB
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Quantize/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;

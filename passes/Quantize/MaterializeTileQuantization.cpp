@@ -1,9 +1,10 @@
 #include "passes/Diagnostics.h"
-#include "passes/Dsv3/Passes.h"
+#include "passes/Identity/Names.h"
+#include "passes/Quantize/Passes.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_MATERIALIZETILEQUANTIZATION
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Quantize/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -47,9 +48,9 @@ struct MaterializeTileQuantizationPass
     if (!isFP8(op.getWeight().getType()) || isFP8(type))
       return;
     OpBuilder b(op);
-    Value quantized =
-        QuantizeTilesOp::create(b, op.getLoc(), getQuantizedType(type, format),
-                                op.getInput(), llvm::APFloat(kAmaxFloor));
+    Value quantized = QuantizeTilesOp::create(
+        b, splitLoc(op, "quantize"), getQuantizedType(type, format),
+        op.getInput(), llvm::APFloat(kAmaxFloor));
     op.getInputMutable().assign(quantized);
   }
 

@@ -132,10 +132,19 @@ TEST(HadalInspect, OverviewAndSections) {
   auto program = inspectJson(c, "--program")["program"];
   auto commands = program["functions"]["decode_1"]["commands"];
   ASSERT_EQ(commands.size(), 3u);
-  EXPECT_EQ(commands[0], "launch embed[1](x = arena+0, tokens = tokens, sizes "
-                         "= sizes)");
-  EXPECT_EQ(commands[1], "repeat 2 decode_1.layer params [0, 1] states [0, 1, "
-                         "2, 3]");
+  EXPECT_EQ(commands[0]["text"],
+            "launch embed[1](x = arena+0, tokens = tokens, sizes = sizes) op "
+            "forward.embed");
+  EXPECT_EQ(commands[0]["op"], "forward.embed");
+  EXPECT_EQ(commands[0]["members"], nlohmann::json::array({"forward.embed"}));
+  EXPECT_EQ(commands[1]["text"], "repeat 2 decode_1.layer params [0, 1] states "
+                                 "[0, 1, 2, 3]");
+  EXPECT_FALSE(commands[1].contains("op"));
+  auto layer = program["functions"]["decode_1.layer"];
+  EXPECT_EQ(layer["arg_names"], "w, kv, expert_load");
+  EXPECT_EQ(layer["commands"][1]["op"], "layer.attend");
+  EXPECT_EQ(layer["commands"][1]["members"],
+            nlohmann::json::array({"layer.append", "layer.attend"}));
 
   auto weights = inspectJson(c, "--weights")["weights"];
   EXPECT_EQ(weights["mapped_bytes"], (8 + 8 + 64) * 4);
@@ -158,6 +167,10 @@ TEST(HadalInspect, TextIsReadable) {
   ToolResult r = c.run("hadal-inspect", c.artifact() + " --weights --program");
   EXPECT_EQ(r.status, 0);
   EXPECT_NE(r.out.find("repeat 2 decode_1.layer"), std::string::npos) << r.out;
+  EXPECT_NE(
+      r.out.find(" op layer.attend members [layer.append, layer.attend]\n"),
+      std::string::npos)
+      << r.out;
   EXPECT_NE(r.out.find("bias"), std::string::npos) << r.out;
 }
 

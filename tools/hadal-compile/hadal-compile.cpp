@@ -6,6 +6,7 @@
 #include "frontend/Error.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Process.h"
 
 using namespace hadal;
 namespace cl = llvm::cl;
@@ -83,8 +84,15 @@ cl::list<std::string> schedules(
              "an experiment; hadal-inspect --kernels shows symbols and words. "
              "Repeatable, of two that name a word the later counts"),
     cl::value_desc("REGEX:WORD=VALUE,..."), cl::cat(category));
-cl::opt<std::string> dumpPhasesTo(
-    "dump-phases-to", cl::desc("write the IR after each phase, numbered"),
+cl::opt<std::string>
+    dumpPhasesTo("dump-phases-to",
+                 cl::desc("write the IR after each phase, numbered, "
+                          "and an index of its operations"),
+                 cl::value_desc("DIR"), cl::cat(category));
+cl::opt<std::string> dumpPassesTo(
+    "dump-passes-to",
+    cl::desc("the same after each pass that changed it, a folder for each "
+             "phase"),
     cl::value_desc("DIR"), cl::cat(category));
 cl::opt<std::string> compileTo("compile-to",
                                cl::desc("stop after a phase and write its IR"),
@@ -95,6 +103,11 @@ cl::opt<std::string> compileFrom(
 cl::opt<bool> planOnly("plan-only",
                        cl::desc("print the memory plan and stop"),
                        cl::cat(category));
+cl::opt<bool> verifyEach(
+    "verify-each",
+    cl::desc("check after each pass that no model operation's name is lost "
+             "(or HADAL_VERIFY_EACH=1)"),
+    cl::cat(category));
 cl::opt<unsigned> threads("codegen-threads",
                           cl::desc("code generation threads (one per core)"),
                           cl::init(0), cl::cat(category));
@@ -158,7 +171,11 @@ int main(int argc, char **argv) {
   request.input = input;
   request.output = output;
   request.dumpDir = dumpPhasesTo;
+  request.passDumpDir = dumpPassesTo;
   request.planOnly = planOnly;
+  request.verifyEach =
+      verifyEach ||
+      llvm::sys::Process::GetEnv("HADAL_VERIFY_EACH").value_or("0") == "1";
   request.threads = threads;
   request.ptxas = ptxas;
   request.kernelCache = kernelCache;

@@ -61,6 +61,19 @@ std::string argText(const hadal::Artifact &artifact, const Arg &arg) {
   return "?";
 }
 
+std::string opName(const hadal::Artifact &artifact, uint32_t index) {
+  return artifact.root().op_names()->Get(index)->str();
+}
+
+std::vector<std::string> memberNames(const hadal::Artifact &artifact,
+                                     const Command &c) {
+  std::vector<std::string> names;
+  if (c.members())
+    for (uint32_t member : *c.members())
+      names.push_back(opName(artifact, member));
+  return names;
+}
+
 std::string commandText(const hadal::Artifact &artifact, const Command &c) {
   const auto &root = artifact.root();
   if (c.kind() == CommandKind::launch) {
@@ -71,7 +84,13 @@ std::string commandText(const hadal::Artifact &artifact, const Command &c) {
       text += fmt::format("{}{} = {}", i ? ", " : "",
                           kernel.arg_names()->Get(i)->string_view(),
                           argText(artifact, *c.args()->Get(i)));
-    return text + ")";
+    text += ")";
+    if (c.op() >= 0)
+      text += fmt::format(" op {}", opName(artifact, c.op()));
+    if (std::vector<std::string> members = memberNames(artifact, c);
+        !members.empty())
+      text += fmt::format(" members [{}]", fmt::join(members, ", "));
+    return text;
   }
   std::string_view callee =
       root.functions()->Get(c.callee())->name()->string_view();
@@ -83,6 +102,19 @@ std::string commandText(const hadal::Artifact &artifact, const Command &c) {
                          : fmt::format("call {}", callee);
   return fmt::format("{} params [{}] states [{}]", head,
                      fmt::join(parameters, ", "), fmt::join(states, ", "));
+}
+
+/// A command as text, and what of it others join by.
+Json commandJson(const hadal::Artifact &artifact, const Command &c) {
+  Json json;
+  json["text"] = commandText(artifact, c);
+  if (c.op() >= 0) {
+    std::vector<std::string> members = memberNames(artifact, c);
+    json["op"] = opName(artifact, c.op());
+    json["members"] =
+        members.empty() ? Json::array({json["op"]}) : Json(members);
+  }
+  return json;
 }
 
 Json bucketJson(const Entry &e) {
@@ -286,9 +318,15 @@ Json program(const hadal::Artifact &artifact) {
     Json function;
     function["parameters"] = f->num_parameters();
     function["states"] = f->num_states();
+    std::vector<std::string> names;
+    if (f->arg_names())
+      for (const flatbuffers::String *name : *f->arg_names())
+        names.push_back(name->str());
+    if (!names.empty())
+      function["arg_names"] = fmt::format("{}", fmt::join(names, ", "));
     function["commands"] = Json::array();
     for (const Command *c : *f->commands())
-      function["commands"].push_back(commandText(artifact, *c));
+      function["commands"].push_back(commandJson(artifact, *c));
     json["functions"][f->name()->str()] = std::move(function);
   }
   return json;
@@ -422,7 +460,11 @@ void renderTable(const Json &rows, std::string &out, const std::string &pad) {
 
 void renderValue(const std::string &key, const Json &value, std::string &out,
                  const std::string &pad) {
-  if (value.is_array() && !value.empty() && value[0].is_object()) {
+  if (value.is_array() && !value.empty() && value[0].contains("text")) {
+    out += fmt::format("{}{}:\n", pad, key);
+    for (const Json &item : value)
+      out += fmt::format("{}  {}\n", pad, item["text"].get<std::string>());
+  } else if (value.is_array() && !value.empty() && value[0].is_object()) {
     out += fmt::format("{}{}:\n", pad, key);
     renderTable(value, out, pad + "  ");
   } else if (value.is_array()) {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "compiler/codegen/KernelText.h"
 #include "compiler/codegen/ReportedError.h"
 #include "compiler/codegen/cpu/CompiledChunk.h"
 #include "compiler/codegen/cpu/Contractions.h"
@@ -153,9 +154,8 @@ private:
       ChunkJob &job = jobs.emplace_back();
       job.kernels = llvm::to_vector(
           ArrayRef(kernels).drop_front(i).take_front(kKernelsPerChunk));
-      llvm::raw_string_ostream os(job.text);
       for (tile::KernelOp kernel : job.kernels)
-        os << kernel << "\n";
+        job.text += printKernel(kernel) + "\n";
       job.done.resize(options.variants.size());
     }
   }

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "compiler/codegen/KernelText.h"
 #include "compiler/codegen/ReportedError.h"
 #include "schedule/Chip.h"
 #include "frontend/Error.h"
@@ -107,7 +108,7 @@ LogicalResult compileSm90Kernels(ModuleOp module,
   for (auto kernel : module.getOps<tile::KernelOp>()) {
     Job &job = jobs.emplace_back();
     job.kernel = kernel;
-    llvm::raw_string_ostream(job.text) << kernel;
+    job.text = printKernel(kernel);
   }
   // Jobs are taken in order by whichever worker is free; each writes only its
   // own, so nothing depends on the assignment.

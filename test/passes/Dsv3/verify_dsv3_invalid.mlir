@@ -73,6 +73,20 @@ module {
   func.func @head() { return }
 }
 
+// -----
+
+#tokens = #dsv3.layout<[tokens]>
+// A name is one operation's.
+module attributes {dsv3.model = {}} {
+  func.func @head() { return }
+  func.func @forward(%x: tensor<?x4xbf16, #tokens>) {
+    %0 = dsv3.add %x, %x : tensor<?x4xbf16, #tokens> loc("sum"("forward"))
+    // expected-error@unknown {{H2001: has the name 'forward.sum' of another operation of @forward}}
+    %1 = dsv3.add %x, %0 : tensor<?x4xbf16, #tokens> loc("sum"("forward"))
+    return
+  }
+}
+
 //--- option.mlir
 // There are two stages.
 // expected-error@+1 {{H2002: stage must be model or fused, got 'tile'}}

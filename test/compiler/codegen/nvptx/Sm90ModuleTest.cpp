@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "compiler/codegen/KernelText.h"
 #include "schedule/Chip.h"
 #include "llvm/Support/Process.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -184,8 +185,7 @@ TEST_F(Sm90ModuleTest, TheSecondTimeEverythingComesFromTheCache) {
 // Whole to the cache, which knows its hash, but not the content of a kernel.
 TEST_F(Sm90ModuleTest, AnEntryThatIsNoKernelIsCompiledAgain) {
   ASSERT_TRUE(module);
-  std::string text;
-  llvm::raw_string_ostream(text) << *module->getOps<tile::KernelOp>().begin();
+  std::string text = printKernel(*module->getOps<tile::KernelOp>().begin());
   KernelKey key = keyOf(text, *options.chip, nullptr);
   ASSERT_EQ(options.cache.store(key, "no kernel"), "");
   Sm90Module out;
