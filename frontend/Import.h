@@ -25,9 +25,10 @@ importModel(mlir::MLIRContext *context, const ModelConfig &config,
 
 /// Compares every tensor of |checkpoint| with the parameters of |module|:
 /// missing (H1007), extra (H1008), mis-shaped (H1009), of another dtype
-/// (H1010), scale-less (H1011). Tensors that the configuration announces and
-/// this graph leaves out (MTP layers, rotary inv_freq) are counted in
-/// |skipped|, one line for all of them, empty if there are none.
+/// (H1010), scale-less (H1011), twice in files whose index names neither
+/// (H1006). Tensors of parts that this graph leaves out (MTP layers at any
+/// depth, rotary inv_freq) and those that the index does not name are counted
+/// in |skipped|, one line for all of them, empty if there are none.
 llvm::Error checkCheckpoint(mlir::ModuleOp module, const ModelConfig &config,
                             const Checkpoint &checkpoint, std::string &skipped);
 

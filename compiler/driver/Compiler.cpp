@@ -134,6 +134,8 @@ llvm::Error CompileRun::import() {
       return read.takeError();
     checkpoint = std::move(*read);
   }
+  if (checkpoint && !checkpoint->passedOver.empty())
+    log << "hadal-compile: " << checkpoint->passedOver << "\n";
   ImportOptions importOptions;
   importOptions.f32Activations = options.f32Activations;
   importOptions.maxSeqLen = options.maxSeqLen;

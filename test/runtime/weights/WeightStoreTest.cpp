@@ -6,7 +6,7 @@
 #include "runtime/base/Float.h"
 #include "runtime/weights/RopeTable.h"
 #include "test/runtime/TempDirectory.h"
-#include "test/runtime/weights/Safetensors.h"
+#include "test/runtime/checkpoint/Safetensors.h"
 
 using namespace hadal;
 using namespace hadal::test;

@@ -1,8 +1,8 @@
-#include "runtime/weights/SafetensorsFile.h"
+#include "runtime/checkpoint/SafetensorsFile.h"
 
-#include "runtime/weights/CheckpointIndex.h"
+#include "runtime/checkpoint/CheckpointIndex.h"
 #include "test/runtime/TempDirectory.h"
-#include "test/runtime/weights/Safetensors.h"
+#include "test/runtime/checkpoint/Safetensors.h"
 
 using namespace hadal;
 using namespace hadal::test;
