@@ -106,7 +106,7 @@ llvm::Error checkTensor(ParameterOp parameter, StringRef name,
   used.insert(name);
   const TensorInfo *info = checkpoint.find(name);
   if (!info) {
-    if (parameter.getCheck() == ValueCheck::Positive)
+    if (parameter.getCheck() == ValueCheck::NonNegative)
       return makeError(1011,
                        "{0}: FP8 tensor '{1}' has no scale tensor '{2}', "
                        "expected {3}",

@@ -59,6 +59,39 @@ float loadAsF32(const uint8_t *data, DType dtype, uint64_t i) {
   return e8m0ToF32(data[i]);
 }
 
+/// The number of leading elements that are finite and, with |isScale|, not
+/// negative. A zero is legal: a block of zeros has the scale 0.
+uint64_t countUsable(const uint8_t *data, DType dtype, uint64_t elements,
+                     bool isScale) {
+  // The most frequent types by their bits: all ones in the exponent are an
+  // infinity or NaN. Whole runs at a time, which is vector code.
+  constexpr uint64_t kRun = 1024;
+  auto runs = [&]<typename Bits>(Bits exponent) {
+    uint64_t i = 0;
+    for (; i + kRun <= elements; i += kRun) {
+      Bits run[kRun];
+      std::memcpy(run, data + i * sizeof(Bits), sizeof(run));
+      bool isBad = false;
+      for (Bits bits : run)
+        isBad |= (bits & exponent) == exponent;
+      if (isBad)
+        break;
+    }
+    return i;
+  };
+  uint64_t i = 0;
+  if (!isScale && dtype == DType::bf16)
+    i = runs(uint16_t{0x7f80});
+  else if (!isScale && dtype == DType::f32)
+    i = runs(uint32_t{0x7f800000});
+  for (; i < elements; ++i) {
+    float value = loadAsF32(data, dtype, i);
+    if (!std::isfinite(value) || (isScale && value < 0))
+      break;
+  }
+  return i;
+}
+
 bool isFloat(DType dtype) {
   return dtype == DType::f32 || dtype == DType::bf16 ||
          dtype == DType::f8e4m3fn || dtype == DType::f8e8m0fnu;
@@ -169,18 +202,15 @@ struct WeightStore::Loader {
                      const uint8_t *data, uint64_t elements) {
     if (!spec.isScale && !spec.isFinite)
       return Status();
-    for (uint64_t i = 0; i < elements; ++i) {
-      float value = loadAsF32(data, spec.dtype, i);
-      if (std::isfinite(value) && (!spec.isScale || value > 0))
-        continue;
-      return error(5004,
-                   "'{}': tensor {}: expected {} values, found {} at "
-                   "element {}; the checkpoint is damaged or not "
-                   "initialised",
-                   at.file->path(), part,
-                   spec.isScale ? "finite positive" : "finite", value, i);
-    }
-    return Status();
+    uint64_t i = countUsable(data, spec.dtype, elements, spec.isScale);
+    if (i == elements)
+      return Status();
+    return error(5004,
+                 "'{}': tensor {}: expected finite {}values, found {} at "
+                 "element {}; the checkpoint is damaged or not "
+                 "initialised",
+                 at.file->path(), part, spec.isScale ? "non-negative " : "",
+                 loadAsF32(data, spec.dtype, i), i);
   }
 
   /// Finds tensor |part|, checks it against |spec| and returns its data as
@@ -190,7 +220,7 @@ struct WeightStore::Loader {
                                         uint64_t rows) {
     StatusOr<CheckpointIndex::Entry> found = store.checkpoint_.find(part);
     if (!found.ok())
-      return error(5003, "parameter {}: {}", spec.name,
+      return error(found.status().code(), "parameter {}: {}", spec.name,
                    found.status().message());
     const SafetensorsTensor &tensor = *found->tensor;
     const std::string &path = found->file->path();
@@ -373,6 +403,9 @@ StatusOr<WeightStore> WeightStore::load(CheckpointIndex checkpoint,
   WeightStore store;
   store.checkpoint_ = std::move(checkpoint);
   store.statistics_.parameters = specs.size();
+  if (std::string line = store.checkpoint_.description().describePassedOver();
+      !line.empty() && !options.quiet)
+    fmt::print(stderr, "{}\n", line);
   Progress progress("loading weights", total, Progress::Unit::Items,
                     options.quiet ? nullptr : stderr);
   Loader loader{store, progress, {}};
