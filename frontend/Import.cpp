@@ -51,7 +51,7 @@ public:
       : c(c), o(o), module(ModuleOp::create(UnknownLoc::get(context))),
         b(OpBuilder::atBlockEnd(module->getBody())),
         act(o.f32Activations ? Type(b.getF32Type()) : b.getBF16Type()),
-        parameters(*module, c, checkpoint) {}
+        parameters(*module, c, checkpoint, o.roundF32Matrices) {}
 
   llvm::Expected<OwningOpRef<ModuleOp>> run();
 

@@ -12,9 +12,9 @@ std::string hadal::symbolOf(StringRef tensor) {
 }
 
 ParameterBuilder::ParameterBuilder(ModuleOp module, const ModelConfig &config,
-                                   const Checkpoint *checkpoint)
+                                   const Checkpoint *checkpoint, bool roundF32)
     : b(module.getContext()), config(config), checkpoint(checkpoint),
-      nameInFile(checkpoint) {
+      nameInFile(checkpoint), roundF32(roundF32) {
   b.setInsertionPointToStart(module.getBody());
 }
 
@@ -91,10 +91,12 @@ ParameterOp ParameterBuilder::declare(StringRef symbol, StringRef scaleSymbol,
         Placement::Copy, ValueCheck::NonNegative, FlatSymbolRefAttr());
     scaleRef = FlatSymbolRefAttr::get(op.getSymNameAttr());
   }
+  bool isRounded = roundF32 && element.isF32();
+  Type read = isRounded ? Type(b.getBF16Type()) : element;
   return ParameterOp::create(
-      b, loc, symbol, RankedTensorType::get(shape, element, layoutOf(scale)),
-      partsOf(".weight"), rows, b.getTypeArrayAttr(element), Placement::Map,
-      check, scaleRef);
+      b, loc, symbol, RankedTensorType::get(shape, read, layoutOf(scale)),
+      partsOf(".weight"), rows, b.getTypeArrayAttr(element),
+      isRounded ? Placement::Copy : Placement::Map, check, scaleRef);
 }
 
 ParameterOp ParameterBuilder::matrix(StringRef name, int64_t rows,

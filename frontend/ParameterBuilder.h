@@ -16,8 +16,9 @@ namespace hadal {
 /// is not to be used.
 class ParameterBuilder {
 public:
+  /// |roundF32|: a float32 matrix is declared as a bf16 copy of it.
   ParameterBuilder(mlir::ModuleOp module, const ModelConfig &config,
-                   const Checkpoint *checkpoint);
+                   const Checkpoint *checkpoint, bool roundF32);
 
   /// A matrix [rows, columns] of tensor |name|.weight, in the file's dtype;
   /// |quantizable|: one that an FP8 checkpoint stores as FP8. |check|: only for
@@ -35,7 +36,7 @@ public:
   /// A float32 vector of |tensor| (a norm weight, the router's bias), checked
   /// to be finite at load.
   dsv3::ParameterOp vector(llvm::StringRef tensor, int64_t size);
-  /// The element type of |name|.weight.
+  /// The element type of |name|.weight in the file.
   mlir::Type elementOf(llvm::StringRef name, bool quantizable = true);
 
   /// Inserts after the parameters declared so far.
@@ -54,6 +55,7 @@ private:
   const ModelConfig &config;
   const Checkpoint *checkpoint;
   TensorNames nameInFile;
+  bool roundF32;
   llvm::Error error = llvm::Error::success();
 };
 

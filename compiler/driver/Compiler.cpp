@@ -141,6 +141,7 @@ llvm::Error CompileRun::import() {
   importOptions.maxSeqLen = options.maxSeqLen;
   importOptions.maxBatchSize = options.maxBatchSize;
   importOptions.pageSize = options.pageSize;
+  importOptions.roundF32Matrices = options.target != "cpu";
   auto imported = importModel(&context, *config, importOptions,
                               checkpoint ? &*checkpoint : nullptr);
   if (!imported)
