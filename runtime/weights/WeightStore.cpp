@@ -8,10 +8,10 @@
 #include <optional>
 
 #include "runtime/base/Checked.h"
-#include "runtime/base/Float.h"
 #include "runtime/base/ProcessMemory.h"
 #include "runtime/base/Progress.h"
 #include "runtime/weights/RopeTable.h"
+#include "runtime/weights/WeightValues.h"
 
 namespace hadal {
 
@@ -19,83 +19,6 @@ namespace {
 
 /// What kernels may assume of a copy: a cache line, and one AVX-512 register.
 constexpr uint64_t kCopyAlignment = 64;
-
-/// The element type of the schema that a file type is, or none.
-DType schemaDType(SafetensorsDType dtype) {
-  switch (dtype) {
-  case SafetensorsDType::F32:
-    return DType::f32;
-  case SafetensorsDType::BF16:
-    return DType::bf16;
-  case SafetensorsDType::F8E4M3:
-    return DType::f8e4m3fn;
-  case SafetensorsDType::F8E8M0:
-    return DType::f8e8m0fnu;
-  case SafetensorsDType::I32:
-    return DType::i32;
-  case SafetensorsDType::I64:
-    return DType::i64;
-  case SafetensorsDType::U8:
-    return DType::u8;
-  default:
-    return DType::none;
-  }
-}
-
-/// Element |i| of |data| as f32; |data| may have any alignment.
-float loadAsF32(const uint8_t *data, DType dtype, uint64_t i) {
-  if (dtype == DType::f32) {
-    float value;
-    std::memcpy(&value, data + 4 * i, 4);
-    return value;
-  }
-  if (dtype == DType::bf16) {
-    uint16_t bits;
-    std::memcpy(&bits, data + 2 * i, 2);
-    return bf16ToF32(bits);
-  }
-  if (dtype == DType::f8e4m3fn)
-    return e4m3ToF32(data[i]);
-  return e8m0ToF32(data[i]);
-}
-
-/// The number of leading elements that are finite and, with |isScale|, not
-/// negative. A zero is legal: a block of zeros has the scale 0.
-uint64_t countUsable(const uint8_t *data, DType dtype, uint64_t elements,
-                     bool isScale) {
-  // The most frequent types by their bits: all ones in the exponent are an
-  // infinity or NaN. Whole runs at a time, which is vector code.
-  constexpr uint64_t kRun = 1024;
-  auto runs = [&]<typename Bits>(Bits exponent) {
-    uint64_t i = 0;
-    for (; i + kRun <= elements; i += kRun) {
-      Bits run[kRun];
-      std::memcpy(run, data + i * sizeof(Bits), sizeof(run));
-      bool isBad = false;
-      for (Bits bits : run)
-        isBad |= (bits & exponent) == exponent;
-      if (isBad)
-        break;
-    }
-    return i;
-  };
-  uint64_t i = 0;
-  if (!isScale && dtype == DType::bf16)
-    i = runs(uint16_t{0x7f80});
-  else if (!isScale && dtype == DType::f32)
-    i = runs(uint32_t{0x7f800000});
-  for (; i < elements; ++i) {
-    float value = loadAsF32(data, dtype, i);
-    if (!std::isfinite(value) || (isScale && value < 0))
-      break;
-  }
-  return i;
-}
-
-bool isFloat(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::bf16 ||
-         dtype == DType::f8e4m3fn || dtype == DType::f8e8m0fnu;
-}
 
 /// Why |spec| is no description of a parameter, or an empty string. The
 /// artifact reader has checked the structure, not this meaning.
@@ -151,12 +74,6 @@ std::string findContradiction(const ParameterSpec &spec) {
     break;
   }
   return "";
-}
-
-std::string stackPartName(const std::string &pattern, uint32_t element) {
-  std::string name = pattern;
-  name.replace(name.find("{e}"), 3, std::to_string(element));
-  return name;
 }
 
 std::string joinDtypes(const std::vector<DType> &dtypes) {

@@ -7,7 +7,7 @@ For each model and mode below, each kind of tensor and each of NaN, inf and -inf
 (an FP8 code has NaN alone): one element of the checkpoint is replaced, and the
 logits of prompts are asked for. Where the float64 oracle, which treats such
 values as torch does, has a logit that is not finite, hadal must refuse the
-tensor (H5004, by name and element) or the logits (H5008). Where the oracle's
+tensor at load (H5004) or the logits (H5008); both name tensor and element. Where the oracle's
 logits are finite and the activations are f32, hadal must give them or refuse;
 an infinite router weight is such a case. --transformers holds the oracle's
 verdict against the installed transformers (torch, float32) instead of running
@@ -130,7 +130,7 @@ def cases(spoiler, ids, clean):
                 yield name, element, value, bits
 
 
-def reference(spoiler, ids, mode):
+def oracle_of(spoiler, ids, mode):
     with np.errstate(all="ignore"):
         oracle = Oracle(spoiler.config, spoiler.tensors, **mode)
         return oracle.run(ids)
@@ -150,26 +150,25 @@ def verdict(done, path, want, name, element, scanned, compare):
         if compare and worst > 1e-6:
             return f"1 - cos {worst:.1e} where the oracle is finite"
         return None
-    codes = re.findall(r"\bH\d{4}\b", text)
-    if codes == ["H5004"] and done.returncode == 3:
-        if name not in text or f"element {element}" not in text:
-            return f"does not name {name} element {element}: {text[-200:]}"
-        return None
-    if codes == ["H5008"] and done.returncode == 1 and not scanned:
-        return None if not finite or not compare else "finite logits are refused"
-    return f"status {done.returncode}: {text.strip()[-200:]}"
+    outcome = (re.findall(r"\bH\d{4}\b", text), done.returncode)
+    if outcome != ((["H5004"], 3) if scanned else (["H5008"], 1)):
+        return f"status {done.returncode}: {text.strip()[-200:]}"
+    if name not in text or f"element {element}" not in text:
+        return f"does not name {name} element {element}: {text[-200:]}"
+    if finite and compare and not scanned:
+        return "finite logits are refused"
+    return None
 
 
-class Transformers:
-    """The oracle's verdict against transformers', once for each case."""
+def transformers_is_finite(spoiler, ids):
+    """Whether transformers' logits of this checkpoint, dequantised, are finite."""
+    import torch
+    import reference
 
-    def finite(self, spoiler, ids):
-        import torch
-        from reference import load_model  # dequantises FP8
-        model = load_model(spoiler.directory)
-        with torch.no_grad():
-            logits = model(torch.tensor([ids])).logits
-        return bool(torch.isfinite(logits).all())
+    model, _ = reference.load(spoiler.directory)
+    with torch.no_grad():
+        logits = model(torch.tensor([ids]), use_cache=False).logits
+    return bool(torch.isfinite(logits).all())
 
 
 def run_mode(args, work, name, options, mode):
@@ -188,16 +187,16 @@ def run_mode(args, work, name, options, mode):
             sys.exit(done.stderr.decode()[-500:])
     compare = "--activations=f32" in options and "--fp8=w8a8" not in options
     failed = refused = tried = 0
-    clean = reference(spoiler, prompts[-1], mode)
+    clean = oracle_of(spoiler, prompts[-1], mode)
     for tensor, element, value, bits in cases(spoiler, prompts[-1], clean):
         scanned = tensor.endswith(SCANNED)
         old = spoiler.put(tensor, element, bits)
         for ids in prompts[-1:] if scanned or device else prompts:
-            want = reference(spoiler, ids, mode)["logits"]
+            want = oracle_of(spoiler, ids, mode)["logits"]
             tried += 1
             if args.transformers:
                 wrong = None
-                if Transformers().finite(spoiler, ids) != np.isfinite(want).all():
+                if transformers_is_finite(spoiler, ids) != np.isfinite(want).all():
                     wrong = "transformers and the oracle disagree"
             else:
                 done = subprocess.run(
