@@ -58,6 +58,9 @@ struct TargetInfo {
   llvm::StringRef name, description; ///< as --target takes it; for people
   /// The flags that mean something to this target only, with their dashes.
   std::vector<llvm::StringRef> flags;
+  /// Its matrix units multiply nothing wider than bf16: matrices that a
+  /// checkpoint has in f32 are rounded when they are loaded.
+  bool roundsF32Matrices;
   /// The options of a compilation that chooses nothing but the target.
   CompileOptions (*defaults)();
   /// Replaces words by what they stand for on this machine (--images=native)

@@ -155,6 +155,8 @@ llvm::Error CompileRun::import() {
       return read.takeError();
     checkpoint = std::move(*read);
   }
+  if (checkpoint && !checkpoint->passedOver.empty())
+    log << "hadal-compile: " << checkpoint->passedOver << "\n";
   const Checkpoint *tensors = checkpoint ? &*checkpoint : nullptr;
   if (llvm::Error error = target->checkModel(*config, tensors, options))
     return error;
@@ -163,6 +165,7 @@ llvm::Error CompileRun::import() {
   importOptions.maxSeqLen = options.maxSeqLen;
   importOptions.maxBatchSize = options.maxBatchSize;
   importOptions.pageSize = options.pageSize;
+  importOptions.roundF32Matrices = target->roundsF32Matrices;
   auto imported = importModel(&context, *config, importOptions, tensors);
   if (!imported)
     return imported.takeError();

@@ -53,7 +53,7 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
     check = exec::ValueCheckAttr::get(
         b.getContext(), op.getCheck() == dsv3::ValueCheck::Finite
                             ? exec::ValueCheck::Finite
-                            : exec::ValueCheck::Positive);
+                            : exec::ValueCheck::NonNegative);
   IntegerAttr pitch;
   if (type.getRank() > 1)
     pitch = context.pitch(type.getElementType(), type.getShape().back());

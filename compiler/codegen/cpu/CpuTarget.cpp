@@ -120,10 +120,15 @@ prepare(const CompileOptions &options, const CodegenRequest &request) {
 
 const TargetInfo &cpuTarget() {
   static const TargetInfo target = {
-      "cpu",          "x86-64 processors with AVX2 and more",
-      {"--images"},   defaults,
-      resolveOptions, checkModel,
-      choosePasses,   plan,
+      "cpu",
+      "x86-64 processors with AVX2 and more",
+      {"--images"},
+      /*roundsF32Matrices=*/false,
+      defaults,
+      resolveOptions,
+      checkModel,
+      choosePasses,
+      plan,
       prepare};
   return target;
 }

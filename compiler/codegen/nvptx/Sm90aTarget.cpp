@@ -205,6 +205,7 @@ const TargetInfo &sm90aTarget() {
       "sm_90a",
       "NVIDIA Hopper",
       {"--chip", "--ptxas"},
+      /*roundsF32Matrices=*/true,
       defaults,
       resolveOptions,
       checkModel,
