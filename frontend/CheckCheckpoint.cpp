@@ -43,6 +43,35 @@ bool isSkipped(StringRef name, const ModelConfig &config, bool &isMtp) {
   return isMtp;
 }
 
+/// The tensors of the sparse attention indexers, which are not read: up to
+/// index_topk tokens their selection is every token. H1007 for one that is not
+/// there.
+llvm::Error collectIndexers(const ModelConfig &config,
+                            const Checkpoint &checkpoint,
+                            llvm::StringSet<> &indexers) {
+  TensorNames nameInFile(&checkpoint);
+  for (auto [i, full] : llvm::enumerate(config.fullIndexers)) {
+    if (!full)
+      continue;
+    std::string stem =
+        "model.layers." + std::to_string(i) + ".self_attn.indexer.";
+    for (const char *part :
+         {"wq_b.weight", "wk.weight", "k_norm.weight", "k_norm.bias",
+          "weights_proj.weight", "wq_b.weight_scale_inv",
+          "wk.weight_scale_inv"}) {
+      std::string name = nameInFile(stem + part);
+      if (checkpoint.find(name))
+        indexers.insert(name);
+      else if (!StringRef(part).ends_with("_scale_inv"))
+        return makeError(1007,
+                         "{0}: tensor '{1}' is missing: layer {2} has an "
+                         "indexer of its own",
+                         checkpoint.directory, name, i);
+    }
+  }
+  return llvm::Error::success();
+}
+
 /// Checks one tensor and marks it as used.
 llvm::Error checkTensor(ParameterOp parameter, StringRef name,
                         ArrayRef<int64_t> shape, const Checkpoint &checkpoint,
@@ -112,15 +141,21 @@ llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
     if (llvm::Error error = checkParameter(parameter, checkpoint, used))
       return error;
 
+  llvm::StringSet<> indexers;
+  if (llvm::Error error = collectIndexers(config, checkpoint, indexers))
+    return error;
+
   std::string head = TensorNames(&checkpoint)("lm_head.weight");
   std::vector<StringRef> extra;
-  int64_t mtp = 0, rotary = 0;
+  int64_t mtp = 0, rotary = 0, indexer = 0;
   for (const auto &entry : checkpoint.tensors) {
     StringRef name = entry.getKey();
     bool isMtp = false;
     if (used.contains(name))
       continue;
-    if (isSkipped(name, config, isMtp))
+    if (indexers.contains(name))
+      ++indexer;
+    else if (isSkipped(name, config, isMtp))
       ++(isMtp ? mtp : rotary);
     // A tied head may be stored all the same.
     else if (!(config.tiedEmbeddings && name == head))
@@ -138,10 +173,13 @@ llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
             ? std::string()
             : llvm::formatv(" (nor are {0} more)", extra.size() - 1).str());
   }
-  if (mtp + rotary)
+  if (mtp + rotary + indexer)
     skipped = llvm::formatv("left out {0} tensors: {1} of multi-token "
-                            "prediction layers, {2} rotary tables",
-                            mtp + rotary, mtp, rotary)
+                            "prediction layers, {2} rotary tables{3}",
+                            mtp + rotary + indexer, mtp, rotary,
+                            indexer ? ", " + std::to_string(indexer) +
+                                          " of sparse attention indexers"
+                                    : std::string())
                   .str();
   return llvm::Error::success();
 }

@@ -18,7 +18,8 @@ struct ImportOptions {
 /// Builds the module: parameters, states, one private function per layer
 /// (@layer_0, ...), @forward and @head. Weight dtypes come from |checkpoint|
 /// where given, else from the configuration. Needs the dsv3 and func dialects
-/// loaded. H1010 for a dtype that no kernel reads.
+/// loaded. H1010 for a dtype that no kernel reads, H1005 for a length beyond
+/// which the model needs an indexer (checkMaxSeqLen).
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 importModel(mlir::MLIRContext *context, const ModelConfig &config,
             const ImportOptions &options, const Checkpoint *checkpoint);
@@ -26,8 +27,10 @@ importModel(mlir::MLIRContext *context, const ModelConfig &config,
 /// Compares every tensor of |checkpoint| with the parameters of |module|:
 /// missing (H1007), extra (H1008), mis-shaped (H1009), of another dtype
 /// (H1010), scale-less (H1011). Tensors that the configuration announces and
-/// this graph leaves out (MTP layers, rotary inv_freq) are counted in
-/// |skipped|, one line for all of them, empty if there are none.
+/// this graph leaves out (MTP layers, rotary inv_freq, indexers) are counted in
+/// |skipped|, one line for all of them, empty if there are none. Those of an
+/// indexer must be there in each layer that has one (H1007), and in no other
+/// (H1008).
 llvm::Error checkCheckpoint(mlir::ModuleOp module, const ModelConfig &config,
                             const Checkpoint &checkpoint, std::string &skipped);
 

@@ -119,7 +119,8 @@ llvm::Error CompileRun::import() {
   if (llvm::Error error = validateOptions(options))
     return error;
   progress(Phase::Import);
-  auto config = loadModelConfig(request.input);
+  auto config =
+      loadModelConfig(request.input, {.allowUnknownKeys = request.allowUnknownKeys});
   if (!config)
     return config.takeError();
   for (const std::string &warning : config->warnings)

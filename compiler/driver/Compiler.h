@@ -20,6 +20,8 @@ struct CompileRequest {
   std::optional<Phase> resumed;
   Phase last = Phase::Artifact;
   bool planOnly = false; // stop after Plan and print the memory plan
+  /// Keys of config.json that are not known are warned of, not refused.
+  bool allowUnknownKeys = false;
   std::string dumpDir;   // IR after each phase, numbered files
   unsigned threads = 0;  // of code generation; 0: one per core
   // Of sm_90a: what --ptxas and --kernel-cache were given ("": the default).

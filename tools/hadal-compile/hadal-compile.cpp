@@ -84,6 +84,11 @@ cl::opt<std::string> compileFrom(
 cl::opt<bool> planOnly("plan-only",
                        cl::desc("print the memory plan and stop"),
                        cl::cat(category));
+cl::opt<bool> allowUnknownKeys(
+    "allow-unknown-keys",
+    cl::desc("warn of keys of config.json that are not known, instead of "
+             "refusing the model"),
+    cl::cat(category));
 cl::opt<unsigned> threads("codegen-threads",
                           cl::desc("code generation threads (one per core)"),
                           cl::init(0), cl::cat(category));
@@ -145,6 +150,7 @@ int main(int argc, char **argv) {
   request.dumpDir = dumpPhasesTo;
   request.planOnly = planOnly;
   request.threads = threads;
+  request.allowUnknownKeys = allowUnknownKeys;
   request.ptxas = ptxas;
   request.kernelCache = kernelCache;
   if (input.empty())
