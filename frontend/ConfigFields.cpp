@@ -2,6 +2,8 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/raw_ostream.h"
+#include <cstdio>
+#include <cstdlib>
 
 using namespace hadal;
 using llvm::StringLiteral;
@@ -15,8 +17,8 @@ static const ConfigKey kKeys[] = {
 #define HADAL_IGNORED_KEY(Scope, Key)                                          \
   {KeyScope::Scope, StringLiteral(Key), KeyUse::Ignored, StringLiteral(""),    \
    StringLiteral("")},
-#define HADAL_OFF_KEY(Scope, Key, Values, What)                                   \
-  {KeyScope::Scope, StringLiteral(Key), KeyUse::Off, StringLiteral(Values),       \
+#define HADAL_OFF_KEY(Scope, Key, Values, What)                                \
+  {KeyScope::Scope, StringLiteral(Key), KeyUse::Off, StringLiteral(Values),    \
    StringLiteral(What)},
 #include "frontend/ConfigKeys.def"
 };
@@ -46,7 +48,19 @@ bool hadal::meansTheSame(const json::Value &a, const json::Value &b) {
   return a == b;
 }
 
+/// |number| with 15 digits where they tell it from its neighbours.
+static std::string shortest(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.15g", number);
+  if (std::strtod(text, nullptr) != number)
+    std::snprintf(text, sizeof text, "%.17g", number);
+  return text;
+}
+
 std::string hadal::jsonText(const json::Value &value) {
+  // 0.1, where JSON's 17 digits would be 0.10000000000000001.
+  if (std::optional<double> number = value.getAsNumber())
+    return shortest(*number);
   std::string text;
   llvm::raw_string_ostream(text) << value;
   return text;
@@ -113,7 +127,7 @@ double ConfigFields::number(StringRef key, std::optional<double> fallback,
   }
   std::optional<double> v = object.get(key)->getAsNumber();
   if (!v || !(*v >= low && *v <= high)) {
-    wrong(key, llvm::formatv("a number from {0} to {1}", low, high).str());
+    wrong(key, "a number from " + jsonText(low) + " to " + jsonText(high));
     return low;
   }
   return *v;
@@ -186,8 +200,8 @@ void ConfigFields::refuseFeatures() {
     if (llvm::none_of(*off.getAsArray(), [&](const json::Value &each) {
           return meansTheSame(each, value);
         }))
-      fail(1005, "'{0}' is {1}: {2} is not supported", name(key),
-           jsonText(value), entry->what);
+      fail(1005, "'{0}' is {1}: it needs {2}, which is not supported",
+           name(key), jsonText(value), entry->what);
   }
 }
 

@@ -20,8 +20,8 @@ struct Agreed {
       return;
     double found = fields.number(key, std::nullopt, low, high);
     if (value && *value != found)
-      fields.fail(1004, "'{0}' is {1} but '{2}' is {3}", place, *value,
-                  fields.name(key), found);
+      fields.fail(1004, "'{0}' is {1} but '{2}' is {3}", place,
+                  jsonText(*value), fields.name(key), jsonText(found));
     value = found;
     place = fields.name(key);
   }
@@ -68,7 +68,7 @@ static std::optional<YarnConfig> parseObject(ConfigFields &r, ConfigFields &f) {
       r.fail(1004,
              "'{0}' is {1}, but a rotary embedding of type \"default\" "
              "has none; expected \"yarn\"",
-             r.name(key), value);
+             r.name(key), jsonText(value));
   return std::nullopt;
 }
 
@@ -104,5 +104,5 @@ void hadal::parseRope(ConfigFields &f, ModelConfig &c, FirstError &error) {
     f.fail(1005,
            "'{0}' is {1}: a rotation of a part of the {2} values of "
            "'qk_rope_head_dim' is not supported",
-           partial.place, *partial.value, c.rope);
+           partial.place, jsonText(*partial.value), c.rope);
 }
