@@ -55,10 +55,9 @@ llvm::Error collectIndexers(const ModelConfig &config,
       continue;
     std::string stem =
         "model.layers." + std::to_string(i) + ".self_attn.indexer.";
-    for (const char *part :
-         {"wq_b.weight", "wk.weight", "k_norm.weight", "k_norm.bias",
-          "weights_proj.weight", "wq_b.weight_scale_inv",
-          "wk.weight_scale_inv"}) {
+    for (const char *part : {"wq_b.weight", "wk.weight", "k_norm.weight",
+                             "k_norm.bias", "weights_proj.weight",
+                             "wq_b.weight_scale_inv", "wk.weight_scale_inv"}) {
       std::string name = nameInFile(stem + part);
       if (checkpoint.find(name))
         indexers.insert(name);

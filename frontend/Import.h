@@ -19,10 +19,15 @@ struct ImportOptions {
 /// (@layer_0, ...), @forward and @head. Weight dtypes come from |checkpoint|
 /// where given, else from the configuration. Needs the dsv3 and func dialects
 /// loaded. H1010 for a dtype that no kernel reads, H1005 for a length beyond
-/// which the model needs an indexer (checkMaxSeqLen).
+/// which the model needs an indexer (checkMaxSeqLen), H2003 for sizes that no
+/// machine holds (checkSizes).
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 importModel(mlir::MLIRContext *context, const ModelConfig &config,
             const ImportOptions &options, const Checkpoint *checkpoint);
+
+/// Refuses a model whose weights, cache, rotary table or activations would take
+/// more than 2^56 bytes (H2003), so that no size that is computed later wraps.
+llvm::Error checkSizes(const ModelConfig &config, const ImportOptions &options);
 
 /// Compares every tensor of |checkpoint| with the parameters of |module|:
 /// missing (H1007), extra (H1008), mis-shaped (H1009), of another dtype

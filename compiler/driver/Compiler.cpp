@@ -254,7 +254,9 @@ llvm::Error CompileRun::generate() {
   uint64_t workspace = workspaceBytes(*module, [&](StringRef kernel) {
     return workspaces.lookup(kernel);
   });
-  printMemoryReport(*module, scratch, workspace, log);
+  if (llvm::Error error =
+          printMemoryReport(*module, scratch, workspace, log))
+    return error;
   std::string what =
       isCpu ? llvm::formatv("{0} images", code.images.size()).str()
       : code.ptxas.empty() ? "PTX only"
@@ -345,19 +347,18 @@ llvm::Error CompileRun::run() {
       return error;
   }
   if (request.planOnly && options.target != "cpu") {
-    printMemoryReport(
+    return printMemoryReport(
         *module, /*scratchBytes=*/0,
         planSm90aWorkspace(*module, *nvptx::findChip(options.chip)),
         llvm::outs());
-    return llvm::Error::success();
   }
   if (request.planOnly) {
     auto scratch = cpu::planCpuScratch(*module, {});
     if (failed(scratch))
       return makeError(2004, "the kernels of the plan do not lower; run without "
                              "--plan-only to keep their input");
-    printMemoryReport(*module, *scratch, /*workspaceBytes=*/0, llvm::outs());
-    return llvm::Error::success();
+    return printMemoryReport(*module, *scratch, /*workspaceBytes=*/0,
+                             llvm::outs());
   }
   if (last == Phase::Artifact)
     return generate();
