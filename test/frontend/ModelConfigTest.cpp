@@ -412,7 +412,8 @@ TEST(ModelConfig, RefusesTheQuantisationOfHfQuantConfig) {
   write("hf_quant_config.json",
         R"({"quantization": {"quant_algo": "NVFP4", "group_size": 16}})");
   expectBad("hf_quant_config.json: 'quantization.quant_algo' is \"NVFP4\": "
-            "this quantisation is not supported");
+            "this quantisation is not supported; known: "
+            "'quantization_config' fp8 in config.json");
   write(
       "hf_quant_config.json",
       R"({"quantization": {"quant_algo": null, "kv_cache_quant_algo": "FP8"}})");

@@ -346,7 +346,9 @@ TEST_F(CompilerTest, AMemoryReportThatLeaves64BitsIsRefused) {
   expectError(report(model + "exec.state @kv.0 paged_cache row 2147483648 of "
                              "bf16\n}",
                      out),
-              2003, "the memory plan takes more than 2^64 bytes");
+              2003,
+              "the memory plan takes more than 2^64 bytes; expected sizes of a "
+              "model that a machine holds");
   expectError(report(model + "exec.state @a buffer bytes 9223372036854775807\n"
                              "exec.state @b buffer bytes 9223372036854775807\n"
                              "exec.state @c buffer bytes 9223372036854775807\n}",
