@@ -44,8 +44,10 @@ std::optional<int64_t> layerOf(StringRef name, StringRef &rest) {
 /// Why a graph leaves tensors out, and how many of each.
 class LeftOut {
 public:
-  LeftOut(const ModelConfig &config, const Checkpoint &checkpoint)
-      : config(config) {
+  /// |indexers|: tensors of the sparse attention indexers.
+  LeftOut(const ModelConfig &config, const Checkpoint &checkpoint,
+          const llvm::StringSet<> &indexers)
+      : config(config), indexers(indexers) {
     for (const auto &entry : checkpoint.tensors)
       if (std::optional<int64_t> layer = layerOf(entry.getKey(), rest))
         if (*layer >= config.layers && isMtpModule(rest))
@@ -57,6 +59,8 @@ public:
     std::optional<int64_t> layer = layerOf(name, rest);
     if (name.ends_with(".rotary_emb.inv_freq"))
       ++rotary;
+    else if (indexers.contains(name))
+      ++indexer;
     else if (layer && *layer >= config.layers &&
              (*layer < config.layers + config.mtpLayers ||
               mtpLayers.contains(*layer)))
@@ -73,14 +77,15 @@ public:
     for (auto [number, what] :
          {std::pair(mtp, "of multi-token prediction layers"),
           std::pair(rotary, "rotary tables"),
+          std::pair(indexer, "of sparse attention indexers"),
           std::pair(unlisted, "that the index does not name")})
       if (number)
         text += llvm::formatv("{0}{1} {2}", text.empty() ? "" : ", ", number,
                               what);
     if (text.empty())
       return text;
-    return llvm::formatv("left out {0} tensors: {1}", mtp + rotary + unlisted,
-                         text);
+    return llvm::formatv("left out {0} tensors: {1}",
+                         mtp + rotary + indexer + unlisted, text);
   }
 
 private:
@@ -94,10 +99,39 @@ private:
   }
 
   const ModelConfig &config;
+  const llvm::StringSet<> &indexers;
   std::set<int64_t> mtpLayers;
   StringRef rest;
-  int64_t mtp = 0, rotary = 0, unlisted = 0;
+  int64_t mtp = 0, rotary = 0, indexer = 0, unlisted = 0;
 };
+
+/// The tensors of the sparse attention indexers, which are not read: up to
+/// index_topk tokens their selection is every token. H1007 for one that is not
+/// there.
+llvm::Error collectIndexers(const ModelConfig &config,
+                            const Checkpoint &checkpoint,
+                            llvm::StringSet<> &indexers) {
+  TensorNames nameInFile(&checkpoint);
+  for (auto [i, full] : llvm::enumerate(config.fullIndexers)) {
+    if (!full)
+      continue;
+    std::string stem =
+        "model.layers." + std::to_string(i) + ".self_attn.indexer.";
+    for (const char *part : {"wq_b.weight", "wk.weight", "k_norm.weight",
+                             "k_norm.bias", "weights_proj.weight",
+                             "wq_b.weight_scale_inv", "wk.weight_scale_inv"}) {
+      std::string name = nameInFile(stem + part);
+      if (checkpoint.find(name))
+        indexers.insert(name);
+      else if (!StringRef(part).ends_with("_scale_inv"))
+        return makeError(1007,
+                         "{0}: tensor '{1}' is missing: layer {2} has an "
+                         "indexer of its own",
+                         checkpoint.directory, name, i);
+    }
+  }
+  return llvm::Error::success();
+}
 
 /// Checks one tensor and marks it as used.
 llvm::Error checkTensor(ParameterOp parameter, StringRef name,
@@ -173,8 +207,12 @@ llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
     if (llvm::Error error = checkParameter(parameter, checkpoint, used))
       return error;
 
+  llvm::StringSet<> indexers;
+  if (llvm::Error error = collectIndexers(config, checkpoint, indexers))
+    return error;
+
   std::string head = TensorNames(&checkpoint)("lm_head.weight");
-  LeftOut leftOut(config, checkpoint);
+  LeftOut leftOut(config, checkpoint, indexers);
   std::vector<StringRef> extra;
   for (const auto &entry : checkpoint.tensors) {
     StringRef name = entry.getKey();

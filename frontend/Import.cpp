@@ -400,5 +400,9 @@ llvm::Expected<OwningOpRef<ModuleOp>> Importer::run() {
 llvm::Expected<OwningOpRef<ModuleOp>>
 hadal::importModel(MLIRContext *context, const ModelConfig &config,
                    const ImportOptions &options, const Checkpoint *checkpoint) {
+  if (llvm::Error error = checkMaxSeqLen(config, options.maxSeqLen))
+    return std::move(error);
+  if (llvm::Error error = checkSizes(config, options))
+    return std::move(error);
   return Importer(context, config, options, checkpoint).run();
 }

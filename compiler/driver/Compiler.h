@@ -20,6 +20,8 @@ struct CompileRequest {
   std::optional<Phase> resumed;
   Phase last = Phase::Artifact;
   bool planOnly = false; // stop after Plan and print the memory plan
+  // Keys of config.json that are not known are warned of, not refused.
+  bool allowUnknownKeys = false;
   // IR after each phase, numbered files, each with its index (DumpIndex.h).
   std::string dumpDir;
   // The same after each pass that changed it, a folder for each phase.

@@ -49,11 +49,8 @@ public:
     addKernels();
     if (sizes.overflowed)
       return makeError(2003,
-                       "the memory plan exceeds 2^64 bytes: weights, the cache "
-                       "of {0} sequences of {1} tokens, or a buffer; use a "
-                       "smaller --max-batch-size or --max-seq-len, or another "
-                       "configuration",
-                       number("max_batch_size"), number("max_seq_len"));
+                       "the memory plan takes more than 2^64 bytes; expected "
+                       "sizes of a model that a machine holds");
     os << "memory plan:\n";
     for (const Line &line : lines)
       printLine(os, line);

@@ -110,7 +110,9 @@ def route(config, logits, bias):
     method = config.get("topk_method", "greedy")
     if method == "greedy":
         groups = 1
-    if config.get("scoring_func", "softmax") == "sigmoid":
+    # GLM-4.7-Flash names none; its class has the sigmoid.
+    default = "sigmoid" if config["model_type"] == "glm4_moe_lite" else "softmax"
+    if config.get("scoring_func", default) == "sigmoid":
         scores = sigmoid(logits)
         choice = scores + (0 if bias is None else bias.astype(np.float64))
         ranked = choice

@@ -108,6 +108,11 @@ cl::opt<bool> verifyEach(
     cl::desc("check after each pass that no model operation's name is lost "
              "(or HADAL_VERIFY_EACH=1)"),
     cl::cat(category));
+cl::opt<bool> allowUnknownKeys(
+    "allow-unknown-keys",
+    cl::desc("warn of keys of config.json that are not known, instead of "
+             "refusing the model"),
+    cl::cat(category));
 cl::opt<unsigned> threads("codegen-threads",
                           cl::desc("code generation threads (one per core)"),
                           cl::init(0), cl::cat(category));
@@ -177,6 +182,7 @@ int main(int argc, char **argv) {
       verifyEach ||
       llvm::sys::Process::GetEnv("HADAL_VERIFY_EACH").value_or("0") == "1";
   request.threads = threads;
+  request.allowUnknownKeys = allowUnknownKeys;
   request.ptxas = ptxas;
   request.kernelCache = kernelCache;
   if (input.empty())

@@ -1,6 +1,7 @@
 #include "dialects/Exec/IR/Exec.h"
 
 #include "mlir/IR/OpImplementation.h"
+#include "llvm/Support/CheckedArithmetic.h"
 
 using namespace mlir;
 using namespace hadal::exec;
@@ -73,26 +74,30 @@ static int64_t getElementBytes(Type type) {
   return llvm::divideCeil(type.getIntOrFloatBitWidth(), 8);
 }
 
-/// Bytes of all parts of |op|; nothing if they do not fit 63 bits.
-static std::optional<int64_t> sizeOf(ParameterOp op) {
-  bool fits = true;
-  auto times = [&](int64_t a, int64_t b) {
-    int64_t product = 0;
-    fits &= !llvm::MulOverflow(a, b, product);
-    return product;
+/// Bytes of |op| in memory; none where they leave 63 bits.
+static std::optional<int64_t> countBytes(ParameterOp op) {
+  int64_t element = getElementBytes(op.getDtype());
+  std::optional<int64_t> bytes = element;
+  auto multiply = [&](int64_t factor) {
+    bytes = bytes ? llvm::checkedMul(*bytes, factor) : bytes;
   };
-  int64_t bytes = getElementBytes(op.getDtype());
-  for (auto [d, extent] : llvm::enumerate(op.getInner()))
-    bytes = d + 1 == op.getInner().size() && op.getPitch()
-                ? times(bytes / getElementBytes(op.getDtype()), *op.getPitch())
-                : times(bytes, extent);
-  int64_t rows = 0;
+  for (auto [d, extent] : llvm::enumerate(op.getInner())) {
+    if (d + 1 == op.getInner().size() && op.getPitch()) {
+      bytes = bytes ? std::optional(*bytes / element) : bytes;
+      multiply(*op.getPitch());
+    } else {
+      multiply(extent);
+    }
+  }
+  std::optional<int64_t> rows = 0;
   for (int64_t part : op.getRows())
-    fits &= !llvm::AddOverflow(rows, part, rows);
-  bytes = times(bytes, rows);
+    rows = rows ? llvm::checkedAdd(*rows, part) : rows;
+  if (!rows)
+    return std::nullopt;
+  multiply(*rows);
   if (op.getKind() == ParameterKind::Stack)
-    bytes = times(bytes, *op.getCount());
-  return fits ? std::optional(bytes) : std::nullopt;
+    multiply(*op.getCount());
+  return bytes;
 }
 
 LogicalResult ParameterOp::verify() {
@@ -134,8 +139,8 @@ LogicalResult ParameterOp::verify() {
     return emitOpError("has a pitch of ")
            << *getPitch() << " bytes, expected a multiple of 16 that holds the "
            << "innermost row of a matrix";
-  if (!sizeOf(*this))
-    return emitOpError("has more bytes than a 63-bit number counts");
+  if (!countBytes(*this))
+    return emitOpError("takes 2^63 bytes or more");
   if (!getScaleParts())
     return success();
   if (!getDtype().isBF16() || getPlace() != Placement::Copy ||
@@ -152,7 +157,7 @@ LogicalResult ParameterOp::verify() {
   return success();
 }
 
-int64_t ParameterOp::getBytes() { return *sizeOf(*this); }
+int64_t ParameterOp::getBytes() { return *countBytes(*this); }
 
 LogicalResult RopeTableOp::verify() {
   if (getPositions() <= 0)

@@ -9,6 +9,7 @@
 #include "compiler/driver/Register.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
+#include "frontend/Import.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "test/Paths.h"
@@ -334,6 +335,80 @@ TEST_F(CompilerTest, WithoutAPlaceForDumpsNothingIsWritten) {
   EXPECT_FALSE(fs::exists(request.output));
 }
 
+// Each field of these is in its own range; their products left 64 bits.
+TEST_F(CompilerTest, SizesThatNoMachineHoldsAreRefused) {
+  auto config = loadModelConfig(kModel);
+  ASSERT_TRUE(static_cast<bool>(config));
+  constexpr int64_t kMax = int64_t(1) << 31;
+  const struct {
+    int64_t ModelConfig::*field;
+    int64_t value;
+    const char *message;
+  } cases[] = {
+      {&ModelConfig::kvLoraRank, kMax, "the latent cache would take"},
+      {&ModelConfig::hidden, kMax, "the weights would take"},
+      {&ModelConfig::topK, kMax, "the activations of one layer would take"},
+  };
+  ImportOptions options;
+  options.maxBatchSize = 4096;
+  options.maxSeqLen = 1 << 24;
+  for (const auto &each : cases) {
+    ModelConfig changed = *config;
+    changed.vocab = kMax;
+    changed.*each.field = each.value;
+    if (each.field != &ModelConfig::hidden)
+      changed.vocab = 128;
+    expectError(checkSizes(changed, options), 2003, each.message);
+    expectError(
+        importModel(&context, changed, options, nullptr).takeError(), 2003,
+        each.message);
+  }
+  ModelConfig wide = *config;
+  wide.rope = kMax;
+  wide.kvLoraRank = 16;
+  ImportOptions single = options;
+  single.maxBatchSize = 1;
+  expectError(checkSizes(wide, single), 2003, "TiB, expected at most 65536");
+  EXPECT_FALSE(static_cast<bool>(checkSizes(*config, options)));
+  for (const char *name : {"deepseek-v3", "kimi-k2", "glm-5"}) {
+    auto published =
+        loadModelConfig(std::string(HADAL_SOURCE_DIR "/models/") + name);
+    ASSERT_TRUE(static_cast<bool>(published));
+    EXPECT_FALSE(static_cast<bool>(checkSizes(*published, options))) << name;
+  }
+}
+
+// What an IR file says is not checked by the importer.
+TEST_F(CompilerTest, AMemoryReportThatLeaves64BitsIsRefused) {
+  auto report = [&](const std::string &text, std::string &out) {
+    auto parsed = module(text);
+    EXPECT_TRUE(static_cast<bool>(parsed));
+    llvm::raw_string_ostream os(out);
+    return printMemoryReport(*parsed, {}, os);
+  };
+  const std::string model =
+      "module attributes {exec.model = {max_batch_size = 4096 : i64, "
+      "max_seq_len = 16777216 : i64, page_size = 64 : i64}} {\n";
+  std::string out;
+  expectError(report(model + "exec.state @kv.0 paged_cache row 2147483648 of "
+                             "bf16\n}",
+                     out),
+              2003,
+              "the memory plan takes more than 2^64 bytes; expected sizes of a "
+              "model that a machine holds");
+  expectError(report(model + "exec.state @a buffer bytes 9223372036854775807\n"
+                             "exec.state @b buffer bytes 9223372036854775807\n"
+                             "exec.state @c buffer bytes 9223372036854775807\n}",
+                     out),
+              2003, "the memory plan takes more than 2^64 bytes");
+  EXPECT_EQ(out, "");
+  EXPECT_FALSE(static_cast<bool>(
+      report(model + "exec.state @kv.0 paged_cache row 576 of bf16\n}", out)));
+  EXPECT_NE(out.find("latent cache, 4096 x 16777216 tokens"),
+            std::string::npos);
+  EXPECT_NE(out.find("(79164837199872 bytes)"), std::string::npos) << out;
+}
+
 TEST_F(CompilerTest, OptionsOfOneTargetAreRefusedOnTheOther) {
   CompileRequest request;
   request.input = kModel;
@@ -364,29 +439,4 @@ TEST_F(CompilerTest, APlanWhoseKernelsDoNotLowerHasNoScratch) {
   expectError(run(request), 2004,
               "the kernels of the plan do not lower; run without --plan-only "
               "to keep their input");
-}
-
-// Sizes come from a user's files: a sum that wraps would be a wrong answer.
-TEST_F(CompilerTest, AMemoryPlanBeyond64BitsIsRefused) {
-  auto plan = module(R"(
-    module attributes {exec.model = {max_batch_size = 4096 : i64, max_seq_len = 16777216 : i64, page_size = 64 : i64}} {
-      exec.state @cache paged_cache row 4294967296 of bf16
-    })");
-  ASSERT_TRUE(plan);
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  expectError(printMemoryReport(*plan, {}, os), 2003,
-              "the memory plan exceeds 2^64 bytes: weights, the cache of 4096 "
-              "sequences of 16777216 tokens, or a buffer; use a smaller "
-              "--max-batch-size or --max-seq-len, or another configuration");
-  EXPECT_EQ(text, "");
-  // A workspace for as many items.
-  plan = module(R"(
-    module {
-      tile.kernel @k(%sz: !tile.sizes) domain(%i = 4 by 1) {}
-      exec.state @cache paged_cache row 576 of bf16
-    })");
-  ASSERT_TRUE(plan);
-  EXPECT_FALSE(static_cast<bool>(printMemoryReport(*plan, {}, os)));
-  EXPECT_NE(text.find("total (one arena)"), std::string::npos) << text;
 }
