@@ -1,18 +1,39 @@
 # Functions that define hadal's targets with one set of flags.
 
+# The optimisation of code that is hot, and of code that is not, in a release;
+# other build types keep their own.
+set(HADAL_O2 $<$<CONFIG:Release>:-O2>)
+set(HADAL_O1 $<$<CONFIG:Release>:-O1>)
+
 set(HADAL_WARNINGS -Wall -Wextra -Werror -Wno-unused-parameter
   -Wno-missing-field-initializers)
 
-# hadal_add_runtime_library(name SOURCES... [DEPS...])
-# A static library that may not depend on LLVM.
+# Compiles |name| with the precompiled header of |pch|, which was compiled with
+# -fPIC; -fPIE would not match it.
+function(hadal_use_pch name pch)
+  get_target_property(type ${name} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${name} PRIVATE -fPIC)
+  endif()
+  target_compile_options(${name} PRIVATE -fpch-instantiate-templates)
+  target_precompile_headers(${name} REUSE_FROM ${pch})
+endfunction()
+
+# hadal_add_runtime_library(name SOURCES... [DEPS...] [NO_PCH])
+# A static library that may not depend on LLVM. -O2: what is hot in it are loops
+# that -O3 does not make faster and kernels that are compiled elsewhere. NO_PCH
+# is for targets whose own flags no shared header could match.
 function(hadal_add_runtime_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "NO_PCH" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS})
+  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS} ${HADAL_O2})
   target_include_directories(${name} PUBLIC
     ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/runtime/include ${CMAKE_BINARY_DIR})
-  target_compile_definitions(${name} PUBLIC FMT_HEADER_ONLY=1)
   target_link_libraries(${name} PUBLIC ${ARG_DEPS} Threads::Threads ${CMAKE_DL_LIBS})
+  if(NOT ARG_NO_PCH)
+    hadal_use_pch(${name} hadal_runtime_pch)
+  endif()
 endfunction()
 
 # hadal_add_mlir_library(name SOURCES... [TABLEGEN targets...] [DEPS...])
@@ -21,14 +42,13 @@ endfunction()
 function(hadal_add_mlir_library name)
   cmake_parse_arguments(ARG "NO_PCH" "" "SOURCES;TABLEGEN;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS} -O1)
+  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS} ${HADAL_O1})
   target_link_libraries(${name} PUBLIC hadal_mlir_deps ${ARG_DEPS})
   if(ARG_TABLEGEN)
     add_dependencies(${name} ${ARG_TABLEGEN})
   endif()
   if(NOT ARG_NO_PCH)
-    target_precompile_headers(${name} REUSE_FROM hadal_pch)
-    target_compile_options(${name} PRIVATE -fpch-instantiate-templates)
+    hadal_use_pch(${name} hadal_pch)
   endif()
 endfunction()
 
@@ -36,17 +56,16 @@ endfunction()
 function(hadal_add_tool name)
   cmake_parse_arguments(ARG "MLIR" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS})
+  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS}
+    $<IF:$<BOOL:${ARG_MLIR}>,${HADAL_O1},${HADAL_O2}>)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS})
   if(HADAL_PORTABLE AND NOT ARG_MLIR)
     target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
   endif()
   if(ARG_MLIR)
-    # The PCH is compiled with -fPIC; -fPIE would not match it.
-    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-    target_compile_options(${name} PRIVATE -fPIC -O1
-      -fpch-instantiate-templates)
-    target_precompile_headers(${name} REUSE_FROM hadal_pch)
+    hadal_use_pch(${name} hadal_pch)
+  else()
+    hadal_use_pch(${name} hadal_runtime_pch)
   endif()
 endfunction()
 
@@ -57,18 +76,14 @@ function(hadal_add_unittest name)
   endif()
   cmake_parse_arguments(ARG "MLIR" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS})
+  target_compile_options(${name} PRIVATE ${HADAL_WARNINGS} ${HADAL_O1})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE
-    HADAL_SOURCE_DIR="${CMAKE_SOURCE_DIR}" HADAL_BINARY_DIR="${CMAKE_BINARY_DIR}")
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/unittests)
   if(ARG_MLIR)
-    # The PCH is compiled with -fPIC; -fPIE would not match it.
-    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-    target_compile_options(${name} PRIVATE -fPIC -O1
-      -fpch-instantiate-templates)
-    target_precompile_headers(${name} REUSE_FROM hadal_pch)
+    hadal_use_pch(${name} hadal_pch)
+  else()
+    hadal_use_pch(${name} hadal_test_pch)
   endif()
   add_test(NAME ${name} COMMAND ${name})
 endfunction()

@@ -1,6 +1,7 @@
 // Every spelling that parseModelConfig accepts and every refusal.
 #include "frontend/ModelConfig.h"
 #include "frontend/Error.h"
+#include "test/Paths.h"
 #include "llvm/Support/raw_ostream.h"
 #include <gtest/gtest.h>
 

@@ -10,6 +10,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "test/Paths.h"
+
 namespace hadal::toy {
 
 namespace {

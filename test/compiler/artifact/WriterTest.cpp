@@ -9,6 +9,7 @@
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "runtime/artifact/Artifact.h"
+#include "test/Paths.h"
 #include "test/runtime/TempDirectory.h"
 
 using namespace hadal;

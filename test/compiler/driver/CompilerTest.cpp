@@ -10,6 +10,7 @@
 #include "frontend/Error.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
+#include "test/Paths.h"
 #include "test/runtime/TempDirectory.h"
 
 using namespace hadal;
