@@ -190,7 +190,9 @@ Tokenizer::encode(std::string_view text, const EncodeOptions &options) const {
                          "names none");
     ids.push_back(*model_->bos);
   }
-  ids.insert(ids.end(), model_->prefix.begin(), model_->prefix.end());
+  const bool isWrapped = options.addBos != false;
+  if (isWrapped)
+    ids.insert(ids.end(), model_->prefix.begin(), model_->prefix.end());
   auto encodeWord = [&](std::string_view word) {
     if (!model_->wholeWords.empty()) {
       auto whole = model_->wholeWords.find(std::string(word));
@@ -210,8 +212,20 @@ Tokenizer::encode(std::string_view text, const EncodeOptions &options) const {
     else
       model_->preTokenizer.split(segment.text, encodeWord);
   }
-  ids.insert(ids.end(), model_->suffix.begin(), model_->suffix.end());
+  if (isWrapped)
+    ids.insert(ids.end(), model_->suffix.begin(), model_->suffix.end());
   return ids;
+}
+
+bool Tokenizer::writesPrefix(std::string_view text) const {
+  std::vector<int32_t> prefix;
+  if (model_->addBos)
+    prefix.push_back(*model_->bos);
+  prefix.insert(prefix.end(), model_->prefix.begin(), model_->prefix.end());
+  EncodeOptions alone{AddedTokens::All, false};
+  StatusOr<std::vector<int32_t>> ids = encode(text, alone);
+  return ids.ok() && !prefix.empty() && ids->size() >= prefix.size() &&
+         std::equal(prefix.begin(), prefix.end(), ids->begin());
 }
 
 std::optional<std::string_view>

@@ -39,7 +39,8 @@ enum class AddedTokens : uint8_t {
 
 struct EncodeOptions {
   AddedTokens addedTokens = AddedTokens::None;
-  /// Put the BOS token first; unset: as tokenizer_config.json says.
+  /// Put the BOS token first, and what else the post-processor's template puts
+  /// around a text; unset: as the files say. False: the text alone.
   std::optional<bool> addBos;
 };
 
@@ -62,10 +63,14 @@ public:
                                    std::string_view configJson,
                                    const std::string &name);
 
-  /// Between what the post-processor's template puts around each text. H5010 if
+  /// H5010 if
   /// |text| is not UTF-8, naming the byte.
   StatusOr<std::vector<int32_t>>
   encode(std::string_view text, const EncodeOptions &options = {}) const;
+
+  /// True if |text| itself begins, under AddedTokens::All, with the tokens that
+  /// encode() would put first: it has been rendered from a template.
+  bool writesPrefix(std::string_view text) const;
 
   /// The first place where AddedTokens::All finds an added token in |text|, a
   /// part of it; nullopt: |text| is the same under every policy.
