@@ -8,6 +8,12 @@ set(HADAL_O1 $<$<CONFIG:Release>:-O1>)
 set(HADAL_WARNINGS -Wall -Wextra -Werror -Wno-unused-parameter
   -Wno-missing-field-initializers)
 
+# CMake's own words also include the header's text by an absolute path that
+# ccache does not take for one: no other checkout would find the object.
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  set(CMAKE_CXX_COMPILE_OPTIONS_USE_PCH -include-pch <PCH_FILE>)
+endif()
+
 # Compiles |name| with the precompiled header of |pch|, which was compiled with
 # -fPIC; -fPIE would not match it.
 function(hadal_use_pch name pch)
