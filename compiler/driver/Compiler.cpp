@@ -10,6 +10,7 @@
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "frontend/Import.h"
+#include "runtime/base/OutputFile.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Timer.h"
@@ -98,7 +99,7 @@ private:
     return text;
   }
   static llvm::Error writeText(StringRef path, const std::string &text) {
-    return writeFileAtomically(
+    return writeOutput(
         path,
         ArrayRef(reinterpret_cast<const uint8_t *>(text.data()), text.size()));
   }
@@ -179,7 +180,9 @@ llvm::Error CompileRun::resume() {
 }
 
 llvm::Error CompileRun::failure(Phase phase, StringRef pass, ModuleOp before) {
-  std::string base = request.output.empty() || request.output == "-"
+  // Beside the output; beside a pipe or a device is no place for a file.
+  std::string base = request.output.empty() || request.output == "-" ||
+                             OutputFile::isStream(request.output)
                          ? "hadal-compile"
                          : request.output;
   std::string path = base + ".failed-" + phaseWord(phase).str() + ".mlir";
@@ -240,7 +243,7 @@ llvm::Error CompileRun::generate() {
   auto bytes = serializeArtifact(*module, code);
   if (!bytes)
     return bytes.takeError();
-  if (llvm::Error error = writeFileAtomically(request.output, *bytes))
+  if (llvm::Error error = writeOutput(request.output, *bytes))
     return error;
   uint64_t scratch = 0;
   llvm::StringMap<KernelWorkspace> workspaces;

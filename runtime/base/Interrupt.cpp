@@ -36,8 +36,9 @@ timespec timespecOf(std::chrono::milliseconds time) {
 [[noreturn]] void endProcess(const std::string &line, int status) {
   // Kept for good: nothing may be made after it has been looked for.
   registry().mutex.lock();
-  for (const std::function<void()> &undo : registry().undos)
-    undo();
+  for (auto undo = registry().undos.rbegin(); undo != registry().undos.rend();
+       ++undo)
+    (*undo)();
   // Nothing can be done about a failing stderr here.
   [[maybe_unused]] ssize_t n =
       ::write(STDERR_FILENO, line.data(), line.size());

@@ -33,7 +33,7 @@ const std::atomic<bool> &interruptFlag();
 [[noreturn]] void endAfterCleanUp(int status);
 
 /// What is undone if the process is interrupted while this lives: a temporary
-/// file removed, a child killed. It runs in another thread, and only functions
+/// file removed, a child killed; the last registered first. It runs in another thread, and only functions
 /// that were registered; a thing that is made and then registered is safe if
 /// lock() is held over both, and so is one that is unmade and then unregistered.
 class CleanUp {

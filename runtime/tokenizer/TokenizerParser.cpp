@@ -182,18 +182,18 @@ private:
 
   StatusOr<SplitStep> parseStep(const Json &step, size_t index) const {
     if (typeOf(step) == "Digits") {
-      const Json *each = findMember(step, "individual_digits");
-      std::optional<bool> individual = asBool(each);
-      if (present(each) && !individual)
-        return fail("step {}: individual_digits: expected true or false, found "
-                    "{}",
-                    index, show(*each));
+      std::optional<bool> individual =
+          asBool(findMember(step, "individual_digits"));
+      if (!individual)
+        return fail("unsupported pre-tokenizer step {}: {}; expected "
+                    "individual_digits true or false",
+                    index, show(step));
       // The reference takes this step from a newer Unicode (17) than its
       // regular expressions (16): these numbers were added in between.
       CodePointSet digits = *CodePointSet::category("N");
       digits.add({0x11DE0, 0x11DE9});
       digits.add({0x16FF4, 0x16FF6});
-      SplitStep result{SplitRegex::ofSet(digits, !individual.value_or(false))};
+      SplitStep result{SplitRegex::ofSet(digits, !*individual)};
       return result;
     }
     const Json *pattern = findMember(step, "pattern");

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <mutex>
 
+#include <unistd.h>
+
 #include "compiler/codegen/nvptx/Chip.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
@@ -12,6 +14,7 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
+#include "runtime/base/Interrupt.h"
 
 namespace hadal::nvptx {
 
@@ -249,9 +252,12 @@ std::string KernelCache::store(const KernelKey &key,
   std::string file = entryPath(key);
   if (std::error_code ec = fs::create_directories(path::parent_path(file)))
     return ec.message();
+  auto held = CleanUp::lock();
   auto temp = fs::TempFile::create(file + ".tmp-%%%%%%%%");
   if (!temp)
     return llvm::toString(temp.takeError());
+  CleanUp cleanUp([name = temp->TmpName] { ::unlink(name.c_str()); });
+  held.unlock();
   llvm::raw_fd_ostream out(temp->FD, /*shouldClose=*/false);
   out << encodeCacheEntry(key, kernel);
   out.flush();
