@@ -3,6 +3,7 @@
 #include "runtime/base/Json.h"
 #include "runtime/tokenizer/PreTokenizer.h"
 #include "runtime/tokenizer/Tokenizer.h"
+#include "test/Paths.h"
 #include "test/runtime/TempDirectory.h"
 
 using namespace hadal;

@@ -7,6 +7,7 @@
 #include "runtime/base/Json.h"
 #include "runtime/tokenizer/ByteLevel.h"
 #include "runtime/tokenizer/PreTokenizer.h"
+#include "runtime/tokenizer/Unicode.h"
 #include "test/Paths.h"
 #include "test/runtime/TempDirectory.h"
 
