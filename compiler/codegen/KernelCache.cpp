@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <unistd.h>
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallString.h"
@@ -12,6 +13,7 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
+#include "runtime/base/Interrupt.h"
 
 namespace hadal {
 
@@ -122,9 +124,12 @@ std::string KernelCache::store(const KernelKey &key,
   std::string file = entryPath(key);
   if (std::error_code ec = fs::create_directories(path::parent_path(file)))
     return ec.message();
+  auto held = CleanUp::lock();
   auto temp = fs::TempFile::create(file + ".tmp-%%%%%%%%");
   if (!temp)
     return llvm::toString(temp.takeError());
+  CleanUp cleanUp([name = temp->TmpName] { ::unlink(name.c_str()); });
+  held.unlock();
   llvm::raw_fd_ostream out(temp->FD, /*shouldClose=*/false);
   out << encodeCacheEntry(nameOf(key), content);
   out.flush();

@@ -10,6 +10,7 @@
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "frontend/Import.h"
+#include "runtime/base/OutputFile.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Timer.h"
@@ -119,7 +120,7 @@ private:
     return text;
   }
   static llvm::Error writeText(StringRef path, const std::string &text) {
-    return writeFileAtomically(
+    return writeOutput(
         path,
         ArrayRef(reinterpret_cast<const uint8_t *>(text.data()), text.size()));
   }
@@ -213,7 +214,9 @@ llvm::Error CompileRun::failure(Phase phase, StringRef pass, ModuleOp before) {
   // What the user can mend is no reason to keep the phase's input.
   if (firstCode && getExitCode(*firstCode) != kInternalError)
     return makeError(*firstCode, "{0}; its message is above", where);
-  std::string base = request.output.empty() || request.output == "-"
+  // Beside the output; beside a pipe or a device is no place for a file.
+  std::string base = request.output.empty() || request.output == "-" ||
+                             OutputFile::isStream(request.output)
                          ? "hadal-compile"
                          : request.output;
   std::string path = base + ".failed-" + phaseWord(phase).str() + ".mlir";
@@ -282,7 +285,7 @@ llvm::Error CompileRun::generate() {
   if (llvm::Error error =
           printMemoryReport(*module, memoryOf(code), reportStream))
     return error;
-  if (llvm::Error error = writeFileAtomically(request.output, *bytes))
+  if (llvm::Error error = writeOutput(request.output, *bytes))
     return error;
   log << report;
   std::string what;

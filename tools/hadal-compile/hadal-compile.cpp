@@ -4,6 +4,8 @@
 #include "compiler/codegen/Target.h"
 #include "compiler/driver/Compiler.h"
 #include "frontend/Error.h"
+#include "runtime/base/Interrupt.h"
+#include "runtime/base/MappedFile.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Process.h"
@@ -156,6 +158,10 @@ int report(llvm::Error error) {
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
+  // Passes and ptxas are not asked to stop: what they hold is cleaned up for
+  // them, at once.
+  watchInterrupts(std::chrono::milliseconds(0), "hadal-compile: ");
+  endProcessAtLostMapping();
   // A file size limit is then an error of write(2), with a message.
   std::signal(SIGXFSZ, SIG_IGN);
   static const std::string help = tableHelp();

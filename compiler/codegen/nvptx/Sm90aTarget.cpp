@@ -128,7 +128,7 @@ llvm::Error dumpKernels(ModuleOp module, const Chip &chip,
   auto write = [&](const Twine &name, StringRef text) {
     llvm::SmallString<128> file(directory);
     llvm::sys::path::append(file, name);
-    return writeFileAtomically(
+    return writeOutput(
         file, ArrayRef(reinterpret_cast<const uint8_t *>(text.data()),
                        text.size()));
   };
