@@ -133,26 +133,44 @@ std::optional<Schedule> resolve(const Spec &spec, Target target,
 
 /// Checks |schedule|, which may have been edited: it must have every word that
 /// |spec| has and no other, each with a legal value; else |error| says so. A word
-/// with another value than the rule's and of no given origin is an edit.
+/// with another value than the rule's and of no given origin is an edit. Where
+/// an edit of one word takes words away that the rules have, they go, and those
+/// that it brings take the rules' values.
 template <typename Spec>
 bool verify(const Spec &spec, Target target, const nvptx::Chip *chip,
             Schedule &schedule, std::string &error) {
-  for (const Word<Spec> &word : spaceOf<Spec>(target))
-    if (!schedule.words.contains(word.name)) {
-      error = "the schedule lacks the word '" + std::string(word.name) + "'";
-      return false;
-    }
-  auto resolved = resolve(spec, target, chip, schedule.words, error);
-  if (!resolved)
-    return false;
+  auto ruled = resolve(spec, target, chip, {}, error);
   Words before;
   for (const Word<Spec> &word : spaceOf<Spec>(target)) {
-    const Value &value = schedule.words.find(word.name)->second;
-    if (value != word.rule({spec, chip, before}))
+    Facts<Spec> facts{spec, chip, before};
+    bool byRules = ruled->words.contains(word.name);
+    auto at = schedule.words.find(word.name);
+    if (word.applies && !word.applies(facts)) {
+      if (byRules && at != schedule.words.end()) {
+        schedule.words.erase(at);
+        schedule.given.erase(std::string(word.name));
+      }
+      continue;
+    }
+    Value rule = word.rule(facts);
+    if (at == schedule.words.end()) {
+      if (byRules) {
+        error = "the schedule lacks the word '" + std::string(word.name) + "'";
+        return false;
+      }
+      at = schedule.words.emplace(word.name, rule).first;
+    }
+    if (at->second != rule)
       schedule.given.emplace(word.name, Origin::edit);
-    before.emplace(word.name, value);
+    // A rule may count on legal values before it.
+    std::vector<Value> legal = legalValues(word, facts);
+    if (std::find(legal.begin(), legal.end(), at->second) == legal.end()) {
+      error = describeIllegal(word.name, at->second, legal);
+      return false;
+    }
+    before.insert(*at);
   }
-  return true;
+  return resolve(spec, target, chip, schedule.words, error).has_value();
 }
 inline bool verifySchedule(const kernels::AnySpec &spec, Target target,
                            const nvptx::Chip *chip, Schedule &schedule,

@@ -144,6 +144,17 @@ std::string imagesText(const hadal::Artifact &artifact) {
   return ptxas ? "ptx, cubin" : "ptx";
 }
 
+/// "v3 0123456789abcdef, ...": a digest of each image, which two artifacts share
+/// if and only if they run the same code there.
+std::string imageDigests(const schema::Artifact &root) {
+  std::string text;
+  for (const Image *image : *root.images())
+    text += fmt::format("{}{} {:016x}", text.empty() ? "" : ", ",
+                        image->variant()->string_view(),
+                        root.blobs()->Get(image->blob())->xxh3());
+  return text;
+}
+
 /// Bytes of the code |variant| of |kernel|, decompressed; 0 if there is none.
 uint64_t codeBytes(const schema::Artifact &root, const Kernel &kernel,
                    std::string_view variant) {
@@ -203,6 +214,8 @@ Json overview(const hadal::Artifact &artifact) {
   json["file_bytes"] = artifact.fileBytes();
   json["target"] = std::string(artifact.target());
   json["images"] = imagesText(artifact);
+  if (artifact.target() == "cpu")
+    json["image_digests"] = imageDigests(artifact.root());
   json["model_type"] = m.model_type()->str();
   json["num_layers"] = m.num_layers();
   json["num_moe_layers"] = m.num_moe_layers();
