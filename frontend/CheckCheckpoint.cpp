@@ -75,8 +75,8 @@ public:
           std::pair(rotary, "rotary tables"),
           std::pair(unlisted, "that the index does not name")})
       if (number)
-        text += llvm::formatv("{0}{1} {2}", text.empty() ? "" : ", ", number,
-                              what);
+        text +=
+            llvm::formatv("{0}{1} {2}", text.empty() ? "" : ", ", number, what);
     if (text.empty())
       return text;
     return llvm::formatv("left out {0} tensors: {1}", mtp + rotary + unlisted,
