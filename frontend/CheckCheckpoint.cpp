@@ -80,8 +80,8 @@ public:
           std::pair(indexer, "of sparse attention indexers"),
           std::pair(unlisted, "that the index does not name")})
       if (number)
-        text += llvm::formatv("{0}{1} {2}", text.empty() ? "" : ", ", number,
-                              what);
+        text +=
+            llvm::formatv("{0}{1} {2}", text.empty() ? "" : ", ", number, what);
     if (text.empty())
       return text;
     return llvm::formatv("left out {0} tensors: {1}",

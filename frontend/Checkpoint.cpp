@@ -1,7 +1,7 @@
 #include "frontend/Checkpoint.h"
 #include "frontend/Error.h"
-#include "llvm/Support/Path.h"
 #include "runtime/checkpoint/CheckpointIndex.h"
+#include "llvm/Support/Path.h"
 
 using namespace hadal;
 using llvm::Expected;
@@ -21,8 +21,8 @@ static TensorInfo describe(const CheckpointIndex::Entry &entry) {
   info.dtype = safetensorsDTypeName(entry.tensor->dtype);
   // An extent beyond int64 (of an empty tensor) fits no parameter either way.
   for (uint64_t extent : entry.tensor->shape)
-    info.shape.push_back(std::min<uint64_t>(
-        extent, std::numeric_limits<int64_t>::max()));
+    info.shape.push_back(
+        std::min<uint64_t>(extent, std::numeric_limits<int64_t>::max()));
   info.isListed = entry.isListed;
   if (entry.alsoIn)
     info.alsoIn = nameOf(*entry.alsoIn);

@@ -218,18 +218,18 @@ Value Importer::attention(Layer &layer, int64_t index, Value x) {
 Value Importer::moe(Layer &layer, int64_t index, Value x) {
   OpBuilder &fb = layer.fn.b;
   std::string p = layer.prefix + "mlp.";
-  Value gateWeight = use(layer, "w_gate",
-                         parameters.matrix(p + "gate", c.experts, c.hidden,
-                                           /*quantizable=*/false,
-                                           ValueCheck::Finite));
+  Value gateWeight =
+      use(layer, "w_gate",
+          parameters.matrix(p + "gate", c.experts, c.hidden,
+                            /*quantizable=*/false, ValueCheck::Finite));
   Value logits = LinearOp::create(
       fb, layer.fn.loc("router"),
       getRowsType(Extent::Tokens, c.experts, fb.getF32Type()), x, gateWeight);
   Value bias;
   if (c.routerBias)
-    bias = use(layer, "bias",
-               parameters.vector(p + "gate.e_score_correction_bias",
-                                 c.experts));
+    bias =
+        use(layer, "bias",
+            parameters.vector(p + "gate.e_score_correction_bias", c.experts));
   Type i32 = fb.getI32Type();
   Type idsType = getRowsType(Extent::Tokens, c.topK, i32);
   auto gate = GateTopkOp::create(

@@ -132,7 +132,7 @@ ParameterOp ParameterBuilder::vector(StringRef tensor, int64_t size) {
   return ParameterOp::create(b, NameLoc::get(b.getStringAttr(symbol)), symbol,
                              RankedTensorType::get(size, b.getF32Type()),
                              b.getStrArrayAttr(StringRef(nameInFile(tensor))),
-                             ArrayRef<int64_t>(),
-                             b.getTypeArrayAttr(accepts), Placement::Copy,
-                             ValueCheck::Finite, FlatSymbolRefAttr());
+                             ArrayRef<int64_t>(), b.getTypeArrayAttr(accepts),
+                             Placement::Copy, ValueCheck::Finite,
+                             FlatSymbolRefAttr());
 }

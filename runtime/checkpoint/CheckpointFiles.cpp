@@ -19,9 +19,9 @@ constexpr std::string_view kExtension = ".safetensors";
 
 /// Takes a decimal number off the end of |text|.
 std::optional<uint64_t> takeNumber(std::string_view &text) {
-  size_t digits = text.size() - std::min(text.size(), text.find_last_not_of(
-                                                          "0123456789") +
-                                                          1);
+  size_t digits =
+      text.size() -
+      std::min(text.size(), text.find_last_not_of("0123456789") + 1);
   uint64_t value = 0;
   const char *end = text.data() + text.size();
   auto [stop, failure] = std::from_chars(end - digits, end, value);
@@ -55,9 +55,8 @@ std::optional<Shard> parseShard(const std::string &name) {
   std::optional<uint64_t> number = takeNumber(text);
   if (!number || !takeSuffix(text, "-"))
     return std::nullopt;
-  return Shard{std::string(text),
-               fmt::format("{}-*{}", text, name.substr(end)), name, *number,
-               *count};
+  return Shard{std::string(text), fmt::format("{}-*{}", text, name.substr(end)),
+               name, *number, *count};
 }
 
 /// The W of "modelR-mpW.safetensors", which DeepSeek's converter writes.
@@ -127,7 +126,8 @@ StatusOr<Listing> list(const std::string &directory) {
   if (failure)
     return error(5001, "cannot read the directory '{}': {}", directory,
                  failure.message());
-  for (auto *names : {&listing.safetensors, &listing.adapters, &listing.foreign})
+  for (auto *names :
+       {&listing.safetensors, &listing.adapters, &listing.foreign})
     std::sort(names->begin(), names->end());
   return listing;
 }
@@ -222,7 +222,8 @@ std::string CheckpointFiles::describePassedOver() const {
       passedOver.size(), passedOver.size() == 1 ? "" : "s",
       passedOver.size() == 1 ? "is" : "are",
       fmt::join(passedOver.begin(),
-                passedOver.begin() + std::min(kNamed, passedOver.size()), ", "));
+                passedOver.begin() + std::min(kNamed, passedOver.size()),
+                ", "));
   if (passedOver.size() > kNamed)
     text += fmt::format(" and {} more", passedOver.size() - kNamed);
   return text;
@@ -239,11 +240,11 @@ StatusOr<CheckpointFiles> findCheckpointFiles(const std::string &directory) {
     std::set<std::string> names;
     for (const auto &[tensor, name] : *files.weightMap)
       names.insert(name);
-    bool isStale = listing.has(kSingleName) &&
-                   std::none_of(names.begin(), names.end(),
-                                [&](const std::string &name) {
-                                  return listing.has(name);
-                                });
+    bool isStale =
+        listing.has(kSingleName) &&
+        std::none_of(names.begin(), names.end(), [&](const std::string &name) {
+          return listing.has(name);
+        });
     if (isStale) {
       files.weightMap.reset();
       files.passedOver.emplace_back(kIndexName);

@@ -12,8 +12,8 @@
 namespace hadal {
 
 /// What the weight store must resolve on the host for |specs|: element i for
-/// parameter i, with the codes of a dequantised one and the float32 of a rounded
-/// one as they are in the file, then the scales of the codes.
+/// parameter i, with the codes of a dequantised one and the float32 of a
+/// rounded one as they are in the file, then the scales of the codes.
 std::vector<ParameterSpec> hostSpecs(std::span<const ParameterSpec> specs);
 
 /// Bytes that |specs| take of the memory of |driver|. H5006 if they exceed 64

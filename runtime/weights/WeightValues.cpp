@@ -97,11 +97,10 @@ StatusOr<std::string> findNonFinite(const std::string &directory,
     const uint8_t *data = at.file->data(*at.tensor).data();
     uint64_t elements = at.tensor->bytes / dtypeSize(dtype);
     uint64_t i = countUsable(data, dtype, elements, /*isScale=*/false);
-    return i == elements
-               ? std::string()
-               : fmt::format("'{}': tensor {} holds {} at element {}",
-                             at.file->path(), name, loadAsF32(data, dtype, i),
-                             i);
+    return i == elements ? std::string()
+                         : fmt::format("'{}': tensor {} holds {} at element {}",
+                                       at.file->path(), name,
+                                       loadAsF32(data, dtype, i), i);
   };
   for (const ParameterSpec &spec : specs) {
     if (spec.kind == ParameterKind::generated)
@@ -110,9 +109,8 @@ StatusOr<std::string> findNonFinite(const std::string &directory,
     for (const std::string &part : spec.parts)
       for (uint32_t e = 0;
            e < (spec.kind == ParameterKind::stack ? spec.count : 1); ++e)
-        names.push_back(spec.kind == ParameterKind::stack
-                            ? stackPartName(part, e)
-                            : part);
+        names.push_back(
+            spec.kind == ParameterKind::stack ? stackPartName(part, e) : part);
     for (const std::string &name : names) {
       HADAL_ASSIGN_OR_RETURN(std::string text, describe(name));
       if (!text.empty())

@@ -460,6 +460,36 @@ def value_cases(bench):
             if not worst < 1e-8:
                 raise Failure(f"{depth} layers: 1 - cos {worst:.1e}")
 
+    def rounded(folder):
+        """Float32 matrices on sm_90a: the bits of those rounded to bf16."""
+        model, config, tensors = checkpoint("dense", folder)
+        rng = formats.Random(11)
+        floats = {}
+        for name, (dtype, array) in tensors.items():
+            if dtype == "BF16" and array.ndim == 2:
+                # Less than half a step away from the bf16 number.
+                low = np.array(rng.integers(array.size, -0x7FFF, 0x8000))
+                bits = (array.astype(np.int64) << 16) + low.reshape(array.shape)
+                bits = np.where(array & 0x7FFF, bits, 0).astype(np.uint32)
+                floats[name] = ("F32", bits.view(np.float32))
+            else:
+                floats[name] = (dtype, array)
+        results = []
+        for kind, some in (("bf16", tensors), ("f32", floats)):
+            write_tensors(model, SINGLE, some)
+            artifact = f"{model}.{kind}.hadal"
+            bench.compile(model, artifact, "--target=sm_90a", "--ptxas=none",
+                          "--attention=absorbed")
+            out = artifact + ".npy"
+            said = bench.call(
+                "hadal-run", artifact, "--weights", model, "--input-ids", "0,5,9",
+                "--logits", "all", "--output", out, "--device", "sim")[1]
+            if ("float32 matrices are rounded to bf16" in said) != (kind == "f32"):
+                raise Failure(f"{kind}: {said[-300:]}")
+            results.append(np.load(out))
+        if results[0].tobytes() != results[1].tobytes():
+            raise Failure("other logits than of the rounded checkpoint")
+
     def short(folder):
         """A file that ends early: before the compile, before the run, and while
         it is read."""
@@ -489,6 +519,7 @@ def value_cases(bench):
     bench.case("blocks of zeros with scale 0", zeros)
     bench.case("bf16 tensors under an FP8 config.json", cast)
     bench.case("no query compression, 26 and 27 layers", direct)
+    bench.case("float32 matrices on sm_90a", rounded)
     bench.case("a file that ends early", short)
 
 

@@ -37,8 +37,8 @@ protected:
                               i ? "," : "{", names[i], 4 * i, 4 * i + 4)
                     .str();
     header += "}";
-    write(file, prefix(header.size()) + header +
-                    std::string(4 * names.size(), '\0'));
+    write(file,
+          prefix(header.size()) + header + std::string(4 * names.size(), '\0'));
   }
   void writeTensor(llvm::StringRef file, llvm::StringRef name) {
     writeTensors(file, {name.str()});

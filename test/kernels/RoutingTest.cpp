@@ -178,8 +178,8 @@ TEST(GateTopk, randomLogitsMatchTheReference) {
 
 TEST(GateTopk, aNaNLogitIsChosenAndShows) {
   // A damaged row of the router: its expert is chosen, as torch.topk does, and
-  // no weight is a number. Downstream indexes by the ids: they stay in range and
-  // distinct.
+  // no weight is a number. Downstream indexes by the ids: they stay in range
+  // and distinct.
   Row logits(16, 0.0);
   logits[3] = std::nan("");
   for (Row row : {logits, Row(16, std::nan(""))}) {

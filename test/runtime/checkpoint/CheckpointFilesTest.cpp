@@ -74,8 +74,7 @@ TEST_F(CheckpointFilesTest, takesTheShardsOfTheModel) {
          "model-00001-of-000002 (1).safetensors", "mtp.safetensors"});
   EXPECT_EQ(taken({"consolidated-00001-of-00001.safetensors",
                    "consolidated.safetensors",
-                   "model-00001-of-000002 (1).safetensors",
-                   "mtp.safetensors"}),
+                   "model-00001-of-000002 (1).safetensors", "mtp.safetensors"}),
             shards);
 }
 
@@ -96,13 +95,14 @@ TEST_F(CheckpointFilesTest, takesAllFilesOfOtherNames) {
   EXPECT_EQ(taken(), (Names{"x-1.safetensors", "x-2.safetensors"}));
 }
 
-/// A Mac puts ._name beside each file on foreign disks; downloaders keep caches.
+/// A Mac puts ._name beside each file on foreign disks; downloaders keep
+/// caches.
 TEST_F(CheckpointFilesTest, passesOverDotFilesAndDirectories) {
   const std::string attributes("\0\5\26\7\0\2\0\0Mac OS X        ", 24);
   for (bool sharded : {false, true}) {
-    Names names = sharded ? Names{"model-1-of-2.safetensors",
-                                  "model-2-of-2.safetensors"}
-                          : Names{"any.safetensors"};
+    Names names =
+        sharded ? Names{"model-1-of-2.safetensors", "model-2-of-2.safetensors"}
+                : Names{"any.safetensors"};
     touch(names);
     for (const std::string &name : names)
       directory_.write("._" + name, attributes);
@@ -133,8 +133,8 @@ TEST_F(CheckpointFilesTest, doesNotWaitForAPipe) {
 }
 
 TEST_F(CheckpointFilesTest, refusesAnIncompleteSet) {
-  touch({"model-00001-of-00003.safetensors",
-         "model-00003-of-00003.safetensors"});
+  touch(
+      {"model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"});
   expectRefusal(5001, "shard 2 of model-*-of-00003.safetensors is missing; is "
                       "the download complete?");
 }
@@ -267,8 +267,7 @@ TEST_F(CheckpointIndexTest, theIndexDecidesWhichCopyCounts) {
 TEST_F(CheckpointIndexTest, anUnlistedTensorOfTwoFilesIsNotGuessed) {
   directory_.write("1.safetensors", both_);
   directory_.write("2.safetensors", both_);
-  writeIndex(
-      R"({"weight_map":{"a":"1.safetensors","b":"2.safetensors"}})");
+  writeIndex(R"({"weight_map":{"a":"1.safetensors","b":"2.safetensors"}})");
   StatusOr<CheckpointIndex> index = CheckpointIndex::open(directory_.path());
   ASSERT_TRUE(index.ok()) << index.status().toString();
   expectError(index->find("left").status(), 5002,

@@ -56,12 +56,13 @@ TEST(SafetensorsFileTest, sizesEveryDtypeOfTheFormat) {
 TEST(SafetensorsFileTest, takesTensorsInAnyOrderOfTheHeader) {
   TempDirectory directory;
   StatusOr<SafetensorsFile> file = SafetensorsFile::open(directory.write(
-      "a",
-      safetensorsBytes(
-          "{" R"("a":{"dtype":"U8","shape":[3],"data_offsets":[1,4]},)"
-          R"("z":{"dtype":"F32","shape":[0],"data_offsets":[1,1]},)"
-          R"("m":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})" "}",
-          "abcd")));
+      "a", safetensorsBytes(
+               "{"
+               R"("a":{"dtype":"U8","shape":[3],"data_offsets":[1,4]},)"
+               R"("z":{"dtype":"F32","shape":[0],"data_offsets":[1,1]},)"
+               R"("m":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})"
+               "}",
+               "abcd")));
   ASSERT_TRUE(file.ok()) << file.status().toString();
   EXPECT_EQ(file->data(*file->find("a"))[0], 'b');
   EXPECT_EQ(file->data(*file->find("m"))[0], 'a');

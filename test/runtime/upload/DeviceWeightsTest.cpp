@@ -139,8 +139,8 @@ TEST_F(DeviceWeightsTest, RowsArePaddedToTheirPitch) {
 
 TEST_F(DeviceWeightsTest, FloatsAreRoundedToBf16) {
   // A tie to even either way, overflow, NaN, and a stack of two.
-  const std::vector<float> values = {1.00390625f, 1.01171875f, -3.4e38f,
-                                     std::nanf(""), 0.1f, -2.0f};
+  const std::vector<float> values = {1.00390625f,   1.01171875f, -3.4e38f,
+                                     std::nanf(""), 0.1f,        -2.0f};
   std::string rounded;
   for (uint16_t bits : {0x3f80, 0x3f82, 0xff80, 0x7fc0, 0x3dcd, 0xc000})
     rounded += {static_cast<char>(bits), static_cast<char>(bits >> 8)};
@@ -148,8 +148,8 @@ TEST_F(DeviceWeightsTest, FloatsAreRoundedToBf16) {
     file.add(fmt::format("e.{}", e), "F32", {2, 3}, bytesOf(values));
   for (uint64_t piece : {1, 3, 6, 16, 1000}) {
     device.piece = piece;
-    ParameterSpec matrix = spec("e.0", ParameterKind::tensor, DType::bf16, {2},
-                                {3}, 16);
+    ParameterSpec matrix =
+        spec("e.0", ParameterKind::tensor, DType::bf16, {2}, {3}, 16);
     ParameterSpec stack =
         spec("e.{e}", ParameterKind::stack, DType::bf16, {2}, {3});
     stack.count = 2;

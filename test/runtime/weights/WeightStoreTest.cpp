@@ -238,10 +238,10 @@ TEST_F(WeightStoreTest, refusesValuesThatTheModelCannotUse) {
 TEST_F(WeightStoreTest, takesZeroAsAScale) {
   ParameterSpec scale = tensorSpec("s", DType::f32, 3);
   scale.isScale = true;
-  StatusOr<WeightStore> store =
-      load(SafetensorsBuilder().add(
-               "s", "F32", {3}, bytesOf(std::vector<float>{0.0f, -0.0f, 1e-45f})),
-           {scale});
+  StatusOr<WeightStore> store = load(
+      SafetensorsBuilder().add(
+          "s", "F32", {3}, bytesOf(std::vector<float>{0.0f, -0.0f, 1e-45f})),
+      {scale});
   ASSERT_TRUE(store.ok()) << store.status().toString();
 }
 
@@ -256,7 +256,8 @@ TEST_F(WeightStoreTest, findsTheFirstValueThatIsNotFinite) {
     std::string most; // the largest finite value
   };
   const Kind kinds[] = {
-      {"F32", DType::f32,
+      {"F32",
+       DType::f32,
        {{"\0\0\x80\x7f", 4}, {"\0\0\x80\xff", 4}, {"\1\0\x80\x7f", 4}},
        {"\xff\xff\x7f\x7f", 4}},
       {"BF16", DType::bf16, {"\x80\x7f", "\x80\xff", "\xc0\xff"}, "\x7f\x7f"},
@@ -274,8 +275,7 @@ TEST_F(WeightStoreTest, findsTheFirstValueThatIsNotFinite) {
                              .bytes());
         std::vector<ParameterSpec> specs = {
             tensorSpec("w", kind.dtype, kElements)};
-        StatusOr<std::string> found =
-            findNonFinite(directory_.path(), specs);
+        StatusOr<std::string> found = findNonFinite(directory_.path(), specs);
         ASSERT_TRUE(found.ok()) << found.status().toString();
         EXPECT_NE(found->find("tensor w holds "), std::string::npos) << *found;
         EXPECT_TRUE(found->ends_with(fmt::format(" at element {}", at)))

@@ -330,9 +330,9 @@ LogicalResult SimtEmitter::emitQuantize(QuantizeOp op) {
                                    b.i32(0x7f800000));
       bits = arith::MaxSIOp::create(b, bits, b.i32(0x00800000));
       bits = arith::MinSIOp::create(b, bits, b.i32(0x7f000000));
-      Value isDamaged = arith::CmpFOp::create(
-          b, arith::CmpFPredicate::UEQ, scale,
-          b.f32(std::numeric_limits<float>::infinity()));
+      Value isDamaged =
+          arith::CmpFOp::create(b, arith::CmpFPredicate::UEQ, scale,
+                                b.f32(std::numeric_limits<float>::infinity()));
       scale = b.select(isDamaged, scale, b.bitcast(b.getF32Type(), bits));
     }
     TileIndex row = rowOf(run.front(), group, size);

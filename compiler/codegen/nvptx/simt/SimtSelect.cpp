@@ -21,8 +21,7 @@ static Value flip(SimtBuilder &b, Value bits) {
 
 /// NaN above all others, -0 as +0.
 static Value keyOf(SimtBuilder &b, Value x) {
-  Value isNan =
-      arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, x);
+  Value isNan = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, x);
   x = arith::AddFOp::create(b, x, b.f32(0.0f));
   return b.select(isNan, b.i32(std::numeric_limits<int32_t>::max()),
                   flip(b, b.bitcast(b.getI32Type(), x)));

@@ -486,8 +486,8 @@ TEST_P(TileToLoopsMath, ScansEitherDimension) {
 TEST_P(TileToLoopsMath, TopKBreaksTiesByIndex) {
   // Ties, both zeros, NaN of either sign first, and more winners than finite
   // values.
-  std::vector<float> x{1, 5, 5, -2, -kNaN, kInf, -0.0f, 0.0f, //
-                       -kInf, -kInf, 3, kNaN, -kInf, -kInf, -1, -kInf};
+  std::vector<float> x{1,     5,     5, -2,   -kNaN, kInf,  -0.0f, 0.0f, //
+                       -kInf, -kInf, 3, kNaN, -kInf, -kInf, -1,    -kInf};
   std::vector<float> v(10);
   std::vector<int32_t> ids(10);
   run(R"(
