@@ -1,5 +1,6 @@
 #include "kernels/KernelBuilder.h"
 
+#include "dialects/Diagnostics.h"
 #include "kernels/ScheduledKernel.h"
 #include "schedule/Attribute.h"
 
@@ -26,7 +27,7 @@ tile::KernelOp buildScheduled(OpBuilder &builder, Location loc, StringRef name,
   auto schedule = schedule::resolveSchedule(spec, target, chip, given, error);
   if (schedule)
     return buildKernel(builder, loc, name, spec, *schedule);
-  emitError(loc) << "H3008: kernel '" << name << "': " << error;
+  emitCodedError(loc, 3008) << "kernel '" << name << "': " << error;
   return {};
 }
 
@@ -84,8 +85,9 @@ int64_t KernelBuilder::word(StringRef word) {
   const int64_t *value = schedule.find<int64_t>(std::string_view(word));
   if (value && *value > 0)
     return *value;
-  emitError(loc) << "H3008: kernel '" << name << "': the schedule has no "
-                 << "positive number '" << word << "'";
+  emitCodedError(loc, 3008) << "kernel '" << name
+                            << "': the schedule has no positive number '"
+                            << word << "'";
   isBroken = true;
   return 1;
 }

@@ -14,12 +14,12 @@ import sys
 
 # folder -> what it may include, as path prefixes from the root.
 ALLOWED = {
-    "dialects": ["dialects/"],
+    "dialects": ["dialects/", "runtime/schemas/"],
     "options": ["options/"],
     "frontend": ["frontend/", "options/", "dialects/", "runtime/schemas/",
                  "runtime/checkpoint/"],
-    "schedule": ["schedule/", "kernels/", "dialects/"],
-    "kernels": ["kernels/", "schedule/", "dialects/"],
+    "schedule": ["schedule/", "kernels/", "dialects/", "runtime/schemas/"],
+    "kernels": ["kernels/", "schedule/", "dialects/", "runtime/schemas/"],
     "passes": ["passes/", "kernels/", "schedule/", "options/", "dialects/",
                "runtime/schemas/"],
     "compiler": ["compiler/", "passes/", "kernels/", "schedule/", "options/",

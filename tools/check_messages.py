@@ -7,7 +7,7 @@ value is put in, and looks for the longest piece of each message in what the
 tests expect: the {{...}} of expected-error and its kind, the CHECK lines, the
 strings of tests in C++ and Python. A test that spells only a part of that piece
 does not count. Also, no text spells a code of the error table ("H2002: ..."): a
-diagnostic has it as a number (passes/Diagnostics.h), from which the exit status
+diagnostic has it as a number (dialects/Diagnostics.h), from which the exit status
 comes. Prints each message without a test and each spelt code, and exits 1 if there
 is one.
 With --self-test it checks itself on planted texts.

@@ -1,7 +1,7 @@
 #include "compiler/codegen/ReportedError.h"
 
 #include "frontend/Error.h"
-#include "passes/Diagnostics.h"
+#include "dialects/Diagnostics.h"
 
 using namespace mlir;
 

@@ -18,7 +18,7 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Pass/PassManager.h"
-#include "passes/Diagnostics.h"
+#include "dialects/Diagnostics.h"
 #include "passes/Identity/Conservation.h"
 #include "passes/Identity/Names.h"
 

@@ -1,4 +1,4 @@
-#include "passes/Diagnostics.h"
+#include "dialects/Diagnostics.h"
 #include "passes/Absorb/Passes.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <cmath>

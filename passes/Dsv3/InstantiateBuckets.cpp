@@ -1,5 +1,5 @@
 #include "mlir/IR/SymbolTable.h"
-#include "passes/Diagnostics.h"
+#include "dialects/Diagnostics.h"
 #include "passes/Dsv3/Passes.h"
 
 namespace hadal {

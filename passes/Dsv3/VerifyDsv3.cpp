@@ -1,4 +1,4 @@
-#include "passes/Diagnostics.h"
+#include "dialects/Diagnostics.h"
 #include "passes/Dsv3/Passes.h"
 #include "passes/Identity/Names.h"
 
@@ -92,8 +92,8 @@ struct VerifyDsv3Pass : hadal::impl::VerifyDsv3Base<VerifyDsv3Pass> {
     WalkResult walk = func.getBody().walk([&](Operation *op) -> WalkResult {
       for (const std::string &name : getMembers(op->getLoc()))
         if (!seen.insert(name).second) {
-          op->emitOpError()
-              << "H2001: has the name '" << name
+          emitCodedOpError(op, 2001)
+              << "has the name '" << name
               << "' of another operation of @" << func.getSymName();
           return WalkResult::interrupt();
         }

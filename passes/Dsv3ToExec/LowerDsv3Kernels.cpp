@@ -1,5 +1,5 @@
 // A fused dsv3 op becomes a launch of its kernel (KernelModel.h).
-#include "passes/Diagnostics.h"
+#include "dialects/Diagnostics.h"
 #include "passes/Dsv3ToExec/KernelModel.h"
 #include "passes/Identity/Names.h"
 

@@ -16,8 +16,9 @@ def LowerDsv3ToExec : Pass<"hadal-lower-dsv3-to-exec", "::mlir::ModuleOp"> {
     buffers`.
   }];
   let options = [
-    Option<"target", "target", "std::string", "\"cpu\"",
-           "cpu; sm_90a: rows of matrices have a pitch, schedules of its own">,
+    Option<"target", "target", "std::string", "\"\"",
+           "the machine whose schedules kernels get (cpu, sm_90a); empty: the "
+           "first">,
     Option<"chip", "chip", "std::string", "\"\"",
            "sm_90a: the chip that schedules are made for (h100, h200); empty: "
            "the first">,
@@ -45,7 +46,9 @@ def ApplySchedules : Pass<"hadal-apply-schedules", "::mlir::ModuleOp"> {
     rule's and was not given on the command line becomes of origin `edit`.
   }];
   let options = [
-    Option<"target", "target", "std::string", "\"cpu\"", "cpu or sm_90a">,
+    Option<"target", "target", "std::string", "\"\"",
+           "the machine whose schedules kernels have (cpu, sm_90a); empty: the "
+           "first">,
     Option<"chip", "chip", "std::string", "\"\"",
            "sm_90a: the chip that schedules are made for; empty: the first">,
     Option<"rebuild", "rebuild", "bool", "true",

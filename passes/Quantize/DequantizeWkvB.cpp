@@ -1,4 +1,4 @@
-#include "passes/Diagnostics.h"
+#include "dialects/Diagnostics.h"
 #include "passes/Quantize/Passes.h"
 
 namespace hadal {

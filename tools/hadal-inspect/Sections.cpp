@@ -214,7 +214,7 @@ Json overview(const hadal::Artifact &artifact) {
   json["file_bytes"] = artifact.fileBytes();
   json["target"] = std::string(artifact.target());
   json["images"] = imagesText(artifact);
-  if (artifact.target() == "cpu")
+  if (holdsImages(artifact))
     json["image_digests"] = imageDigests(artifact.root());
   json["model_type"] = m.model_type()->str();
   json["num_layers"] = m.num_layers();

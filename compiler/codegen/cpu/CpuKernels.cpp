@@ -11,7 +11,7 @@
 #include "llvm/Support/ThreadPool.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
-#include "passes/Diagnostics.h"
+#include "dialects/Diagnostics.h"
 
 using namespace mlir;
 

@@ -6,7 +6,7 @@
 #include "frontend/Error.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
-#include "passes/Diagnostics.h"
+#include "dialects/Diagnostics.h"
 
 using namespace hadal;
 using namespace mlir;

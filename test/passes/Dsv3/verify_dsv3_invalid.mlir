@@ -81,7 +81,7 @@ module attributes {dsv3.model = {}} {
   func.func @head() { return }
   func.func @forward(%x: tensor<?x4xbf16, #tokens>) {
     %0 = dsv3.add %x, %x : tensor<?x4xbf16, #tokens> loc("sum"("forward"))
-    // expected-error@unknown {{H2001: has the name 'forward.sum' of another operation of @forward}}
+    // expected-error@unknown {{H2001: 'dsv3.add' op has the name 'forward.sum' of another operation of @forward}}
     %1 = dsv3.add %x, %0 : tensor<?x4xbf16, #tokens> loc("sum"("forward"))
     return
   }

@@ -11,7 +11,7 @@
 #include "llvm/Support/Process.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
-#include "passes/Diagnostics.h"
+#include "dialects/Diagnostics.h"
 
 using namespace hadal;
 using namespace hadal::cpu;
