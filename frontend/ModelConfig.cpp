@@ -162,6 +162,13 @@ Expected<ModelConfig> hadal::loadModelConfig(StringRef path,
     llvm::sys::path::append(file, "config.json");
   auto buffer = llvm::MemoryBuffer::getFile(file, /*IsText=*/false,
                                             /*RequiresNullTerminator=*/false);
+  llvm::SmallString<256> mistral(path);
+  llvm::sys::path::append(mistral, "params.json");
+  if (!buffer && isDirectory && llvm::sys::fs::exists(mistral))
+    return makeError(1005,
+                     "{0}: Mistral's own format is not supported: it needs "
+                     "queries scaled by position; expected a config.json",
+                     mistral.str());
   if (!buffer)
     return makeError(1001,
                      "{0}: cannot be read: {1}; a model directory holds "

@@ -2,6 +2,7 @@
 // each of which parses without a warning or is refused with a code and a field.
 #include "frontend/Error.h"
 #include "frontend/ModelConfig.h"
+#include "test/Paths.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 #include <gtest/gtest.h>

@@ -390,8 +390,8 @@ TEST(ModelConfig, RefusesOtherQuantisations) {
       1005, "'quantization_config.scale_fmt'");
 }
 
-// A file of its own may stand for the quantization_config.
-TEST(ModelConfig, RefusesTheQuantisationOfHfQuantConfig) {
+// A file of its own may stand for the quantization_config, or for the config.
+TEST(ModelConfig, RefusesWhatOtherFilesAnnounce) {
   llvm::SmallString<128> directory;
   ASSERT_FALSE(llvm::sys::fs::createUniqueDirectory("config", directory));
   auto write = [&](llvm::StringRef name, llvm::StringRef text) {
@@ -406,6 +406,10 @@ TEST(ModelConfig, RefusesTheQuantisationOfHfQuantConfig) {
     std::string text = llvm::toString(config.takeError());
     EXPECT_NE(text.find(part.str()), std::string::npos) << text;
   };
+  write("params.json", "{}");
+  expectBad("H1005: " + (directory + "/params.json").str() +
+            ": Mistral's own format is not supported: it needs queries scaled "
+            "by position; expected a config.json");
   std::string text;
   llvm::raw_string_ostream(text) << json::Value(base());
   write("config.json", text);
