@@ -23,7 +23,8 @@ namespace {
 std::string moduleText() {
   std::string text = R"(
 tile.kernel @dot(%x: !tile.view<?x64xbf16>, %w: !tile.view<256x64xbf16>, %y: !tile.view<?x256xf32>, %sz: !tile.sizes)
-    domain(%m = ? by 4 in tokens, %n = 256 by 16) {
+    domain(%m = ? by 4 in tokens, %n = 256 by 16)
+    schedule {form = "rows", prefetch = 8192 : i64, row_group = 4 : i64, unroll = 2 : i64} {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
   %zero = arith.constant dense<0.0> : tensor<4x16xf32>
@@ -62,7 +63,7 @@ protected:
     root = fs::path(testing::TempDir()) /
            ("cpu." + std::to_string(llvm::sys::Process::getProcessId()));
     fs::remove_all(root);
-    context.loadDialect<tile::TileDialect>();
+    context.loadDialect<tile::TileDialect, mlir::arith::ArithDialect>();
     module = mlir::parseSourceString<mlir::ModuleOp>(moduleText(), &context);
     ASSERT_TRUE(module);
     options.variants = {Variant::v3, Variant::v4};
@@ -82,7 +83,6 @@ protected:
       EXPECT_EQ(a.kernels[i].name, b.kernels[i].name);
       EXPECT_EQ(a.kernels[i].scratchBytes, b.kernels[i].scratchBytes);
       EXPECT_EQ(a.kernels[i].numArgs, b.kernels[i].numArgs);
-      EXPECT_EQ(a.kernels[i].facts, b.kernels[i].facts);
     }
     ASSERT_EQ(a.images.size(), b.images.size());
     for (size_t i = 0; i < a.images.size(); ++i) {
@@ -113,7 +113,6 @@ TEST_F(CpuCacheTest, EverythingComesBackEqual) {
   options.cache = KernelCache();
   CpuKernels compiled = compile();
   EXPECT_EQ(compiled.kernels.size(), 6u);
-  EXPECT_EQ(compiled.kernels[0].facts[0].second, "rows");
   options.threads = 3;
   expectEqual(compiled, compile());
 
@@ -134,9 +133,23 @@ TEST_F(CpuCacheTest, EverythingComesBackEqual) {
   EXPECT_EQ(one.cached, 6u);
   ASSERT_EQ(one.images.size(), 1u);
   EXPECT_EQ(one.images[0].bytes, compiled.images[1].bytes);
-  // Without forms the same kernels are other code.
-  options.fastForms = false;
-  EXPECT_EQ(compile().cached, 0u);
+}
+
+// A word of a schedule is part of what is compiled, in kernels and in forms.
+TEST_F(CpuCacheTest, AnotherScheduleIsOtherCode) {
+  CpuKernels first = compile();
+  for (auto kernel : module->getOps<tile::KernelOp>())
+    if (kernel.getSymName() == "dot") {
+      mlir::NamedAttrList words(kernel.getSchedule().getWords());
+      words.set("unroll", mlir::Builder(&context).getI64IntegerAttr(1));
+      kernel.setScheduleAttr(tile::ScheduleAttr::get(
+          &context, words.getDictionary(&context)));
+    }
+  CpuKernels second = compile();
+  // The second chunk is the same.
+  EXPECT_EQ(second.cached, 2u);
+  EXPECT_NE(first.images[0].bytes, second.images[0].bytes);
+  EXPECT_EQ(entries().size(), 10u);
 }
 
 TEST_F(CpuCacheTest, EveryMissingOrDamagedEntryIsMadeAgain) {
@@ -163,8 +176,23 @@ TEST_F(CpuCacheTest, ACacheThatCannotBeWrittenIsASentence) {
 
 TEST_F(CpuCacheTest, AChunkComesBackFieldByField) {
   CompiledChunk chunk;
-  chunk.kernels.push_back({"name", 64, 3, {{"form", "gemv"}, {"", "x"}}});
-  chunk.forms.push_back({FormKind::panel, Elt::f32, Elt::fp8, 7});
+  chunk.kernels.push_back({"name", 64, 3});
+  FormTuning tuning;
+  tuning.prefetchBlocks = 2;
+  tuning.chunkBytes = 393216;
+  tuning.decodedRows = 32;
+  tuning.panelUnroll = 4;
+  tuning.tile = {8, 2};
+  tuning.tile256 = {4, 2};
+  chunk.forms.push_back(
+      FormKey(FormKind::panel, Elt::f32, Elt::fp8, tuning, 7));
+  tuning.prefetch = 8192;
+  tuning.unroll = 2;
+  tuning.kGroup = 3;
+  chunk.forms.push_back(
+      FormKey(FormKind::gemv, Elt::bf16, Elt::bf16, tuning, 4));
+  chunk.forms.push_back(
+      FormKey(FormKind::gemvColumns, Elt::bf16, Elt::bf16, tuning));
   chunk.object = std::string("\0ELF", 4);
   std::string bytes = encodeChunk(chunk);
   std::optional<CompiledChunk> back = decodeChunk(bytes);
@@ -173,7 +201,6 @@ TEST_F(CpuCacheTest, AChunkComesBackFieldByField) {
   EXPECT_EQ(back->kernels[0].name, "name");
   EXPECT_EQ(back->kernels[0].scratchBytes, 64u);
   EXPECT_EQ(back->kernels[0].numArgs, 3u);
-  EXPECT_EQ(back->kernels[0].facts, chunk.kernels[0].facts);
   EXPECT_EQ(back->forms, chunk.forms);
   EXPECT_EQ(back->object, chunk.object);
   for (size_t i = 0; i < bytes.size(); ++i)
@@ -182,15 +209,18 @@ TEST_F(CpuCacheTest, AChunkComesBackFieldByField) {
 }
 
 TEST_F(CpuCacheTest, KeysDependOnEverything) {
-  FormKey a{FormKind::gemv, Elt::bf16, Elt::fp8, 4};
-  FormKey b{FormKind::gemv, Elt::bf16, Elt::fp8, 1};
+  FormTuning tuning, other;
+  other.prefetch = 4096;
+  FormKey a(FormKind::gemv, Elt::bf16, Elt::fp8, tuning, 4);
+  FormKey b(FormKind::gemv, Elt::bf16, Elt::fp8, tuning, 1);
+  FormKey c(FormKind::gemv, Elt::bf16, Elt::fp8, other, 4);
   std::set<std::string> keys = {
-      keyOfChunk("a", Variant::v3, true).bytes,
-      keyOfChunk("b", Variant::v3, true).bytes,
-      keyOfChunk("a", Variant::v4, true).bytes,
-      keyOfChunk("a", Variant::v3, false).bytes,
+      keyOfChunk("a", Variant::v3).bytes,
+      keyOfChunk("b", Variant::v3).bytes,
+      keyOfChunk("a", Variant::v4).bytes,
       keyOfForms({a}, Variant::v3).bytes,
       keyOfForms({b}, Variant::v3).bytes,
+      keyOfForms({c}, Variant::v3).bytes,
       keyOfForms({a, b}, Variant::v3).bytes,
       keyOfForms({a}, Variant::v4).bytes,
   };
