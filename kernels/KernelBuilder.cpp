@@ -75,6 +75,11 @@ unsigned KernelBuilder::arg(StringRef argName, Type type) {
   return argTypes.size() - 1;
 }
 
+unsigned KernelBuilder::constant(StringRef argName, Type type) {
+  constants.push_back(argTypes.size());
+  return arg(argName, type);
+}
+
 void KernelBuilder::dim(int64_t extent, int64_t step, tile::Bound bound,
                         int64_t boundDim) {
   domain.push_back(
@@ -102,7 +107,7 @@ void KernelBuilder::begin() {
   arg("sizes", tile::SizesType::get(b.getContext()));
   SmallVector<StringRef> names(argNames.begin(), argNames.end());
   kernel = tile::KernelOp::create(b, loc, name, argTypes, names, domain,
-                                  b.getDictionaryAttr({}), spec);
+                                  b.getDictionaryAttr({}), spec, constants);
   kernel.setScheduleAttr(schedule::toAttribute(b.getContext(), schedule));
   for (BlockArgument value : kernel.getKernelArguments())
     args.push_back(value);

@@ -63,6 +63,8 @@ public:
 
   /// Declares the next argument; the handle is valid after begin().
   unsigned arg(StringRef argName, Type type);
+  /// The same, of memory that no kernel of the program writes.
+  unsigned constant(StringRef argName, Type type);
   void dim(int64_t extent, int64_t step,
            tile::Bound bound = tile::Bound::None, int64_t boundDim = 0);
   /// What the schedule says for |word|, a positive number; if it says none, that
@@ -175,6 +177,7 @@ private:
   tile::SpecAttr spec;
   SmallVector<std::string> argNames;
   SmallVector<Type> argTypes;
+  SmallVector<int64_t> constants;
   SmallVector<tile::DomainDimAttr> domain;
   const schedule::Schedule &schedule;
   bool isBroken = false; // the schedule lacks a word

@@ -31,7 +31,7 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
   unsigned qStart = k.arg("q_start", k.view({-1}, k.i32()));
   unsigned kvLen = k.arg("kv_len", k.view({-1}, k.i32()));
   unsigned positions = k.arg("positions", k.view({-1}, k.i32()));
-  unsigned w = k.arg(
+  unsigned w = k.constant(
       "wkv_b", k.weightView(spec.weight, spec.heads * headRows, spec.latent));
   unsigned o =
       k.arg("o", spec.quantize ? k.quantizedView(spec.heads * spec.value)

@@ -74,12 +74,11 @@ Value emitInside(ImplicitLocOpBuilder &b, KernelOp kernel,
   return active;
 }
 
-bool isParameter(Value view) {
-  auto type = cast<ViewType>(view.getType());
-  return isa<BlockArgument>(view) && type.getNumDynamic() == 0 &&
-         isa<FloatType>(type.getElementType()) &&
-         llvm::all_of(view.getUsers(),
-                      [](Operation *op) { return isa<LoadOp>(op); });
+bool isConstant(Value view) {
+  auto arg = dyn_cast<BlockArgument>(view);
+  auto kernel = arg ? dyn_cast<KernelOp>(arg.getOwner()->getParentOp())
+                    : KernelOp();
+  return kernel && kernel.isConstant(arg.getArgNumber());
 }
 
 LogicalResult refuseOtherWords(KernelOp kernel, ArrayRef<StringRef> known) {
