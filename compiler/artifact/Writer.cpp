@@ -9,6 +9,7 @@
 #include "llvm/Support/raw_ostream.h"
 #include "passes/Memory/KernelSlots.h"
 #include "runtime/schemas/ArtifactFile.h"
+#include "schedule/Attribute.h"
 
 #include <list>
 #include <zstd.h>
@@ -192,7 +193,7 @@ private:
 
   fb::Offset<schema::Provenance> serializeProvenance() {
     std::vector<fb::Offset<schema::KeyValue>> options;
-    StringRef target = "cpu";
+    StringRef target;
     if (auto given = module->getAttrOfType<DictionaryAttr>(exec::kOptionsAttr))
       for (NamedAttribute option : given) {
         auto key = string(option.getName());
@@ -201,6 +202,8 @@ private:
         if (option.getName() == "target")
           target = cast<StringAttr>(option.getValue());
       }
+    if (target.empty())
+      fail("'" + exec::kOptionsAttr + "' lacks the text 'target'");
     auto version = string(HADAL_VERSION), llvmVersion = string(LLVM_VERSION_STRING);
     auto targetName = string(target), digest = string("");
     auto optionTable = b.CreateVector(options);
@@ -261,7 +264,7 @@ private:
     p.add_inner(inner);
     if (isSegments)
       p.add_segment_rows(*op.getCount());
-    p.add_is_scale(op.getCheck() == exec::ValueCheck::Positive);
+    p.add_is_scale(op.getCheck() == exec::ValueCheck::NonNegative);
     p.add_is_finite(op.getCheck() == exec::ValueCheck::Finite);
     p.add_row_pitch(op.getPitch().value_or(0));
     if (op.getScaleParts()) {
@@ -338,13 +341,13 @@ private:
       }
       auto name = string(kernel.getSymName());
       auto args = b.CreateVector(argNames);
-      auto schedule = string(printed(kernel.getSchedule().getWords()));
       auto factVector = b.CreateVector(factTable);
       uint64_t flops =
           countLaunchFlops(kernel, items.lookup(kernel.getSymName()), topk);
       fb::Offset<schema::KernelSpec> spec;
       if (kernel.getSpecAttr())
         spec = serialize(kernel.getSpecAttr());
+      auto words = serialize(kernel.getSchedule());
       fb::Offset<fb::Vector<fb::Offset<schema::TensorMap>>> maps;
       fb::Offset<fb::Vector<fb::Offset<schema::KernelCode>>> images;
       DeviceKernel device;
@@ -355,16 +358,38 @@ private:
         images = addCode(device);
       }
       out.push_back(schema::CreateKernel(
-          b, name, argNames.size(), args, facts.scratchBytes, schedule,
+          b, name, argNames.size(), args, facts.scratchBytes,
           factVector, weightBytes(kernel), flops, device.threads,
           device.sharedBytes, device.ctasPerItem, device.persistent,
-          device.workspaceFixed, device.workspacePerItem, maps, images, spec));
+          device.workspaceFixed, device.workspacePerItem, maps, images, spec,
+          words));
     }
     if (out.size() != code.kernels.size())
       return makeError(2001, "the target has code for {0} kernels, the module "
                              "has {1}",
                        code.kernels.size(), out.size());
     return out;
+  }
+
+  fb::Offset<fb::Vector<fb::Offset<schema::ScheduleWord>>>
+  serialize(tile::ScheduleAttr attribute) {
+    std::vector<fb::Offset<schema::ScheduleWord>> words;
+    std::string error;
+    auto schedule = schedule::fromAttribute(attribute, error);
+    if (!schedule) // hand-written, and refused by every lowering
+      return b.CreateVector(words);
+    for (const auto &[word, value] : schedule->words) {
+      auto given = schedule->given.find(word);
+      schema::ScheduleOrigin origin = schema::ScheduleOrigin::rule;
+      if (given != schedule->given.end())
+        origin = given->second == schedule::Origin::option
+                     ? schema::ScheduleOrigin::option
+                     : schema::ScheduleOrigin::edit;
+      auto wordText = string(word);
+      words.push_back(schema::CreateScheduleWord(
+          b, wordText, string(schedule::toString(value)), origin));
+    }
+    return b.CreateVector(words);
   }
 
   fb::Offset<schema::KernelSpec> serialize(tile::SpecAttr spec) {

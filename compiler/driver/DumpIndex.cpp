@@ -126,7 +126,7 @@ llvm::Error writeDump(const Dump &dump, StringRef directory, StringRef name) {
         {".index.json", dump.index}}) {
     llvm::SmallString<128> path(directory);
     llvm::sys::path::append(path, name + suffix);
-    if (llvm::Error error = writeFileAtomically(
+    if (llvm::Error error = writeOutput(
             path, ArrayRef(text.bytes_begin(), text.size())))
       return error;
   }

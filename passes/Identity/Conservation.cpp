@@ -1,3 +1,4 @@
+#include "dialects/Diagnostics.h"
 #include "passes/Identity/Conservation.h"
 
 #include "dialects/Dsv3/IR/Dsv3.h"
@@ -122,8 +123,8 @@ private:
         if (!found.contains(name) && told.insert(name)) {
           if (lossy.empty())
             lossy = pass->getArgument();
-          emitError(op->getLoc())
-              << "H2001: " << pass->getArgument() << " loses '" << name
+          emitCodedError(op->getLoc(), 2001)
+              << pass->getArgument() << " loses '" << name
               << "' of '" << where
               << "': no operation stands for it; fuse its location into the "
                  "one that does (passes/Identity/Names.h), or record it as "

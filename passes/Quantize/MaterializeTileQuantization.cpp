@@ -1,3 +1,4 @@
+#include "dialects/Diagnostics.h"
 #include "passes/Identity/Names.h"
 #include "passes/Quantize/Passes.h"
 
@@ -23,8 +24,8 @@ struct MaterializeTileQuantizationPass
   void runOnOperation() override {
     ModuleOp module = getOperation();
     if (fp8 != "w8a8" && fp8 != "w8a16") {
-      module.emitError() << "H2002: fp8 must be w8a8 or w8a16, got '" << fp8
-                         << "'";
+      emitCodedError(module, 2002)
+          << "fp8 must be w8a8 or w8a16, got '" << fp8 << "'";
       return signalPassFailure();
     }
     if (fp8 == "w8a16")

@@ -305,6 +305,26 @@ private:
     return {};
   }
 
+  /// Words are the tools' business too; each is named once.
+  Status words(const Kernel &kernel) {
+    std::string_view name = kernel.name()->string_view();
+    std::unordered_set<std::string_view> seen;
+    for (const ScheduleWord *word : *kernel.words()) {
+      std::string_view key = word->word()->string_view();
+      if (key.empty())
+        return fail("the schedule of kernel '{}' has a word without a name",
+                    name);
+      if (!seen.insert(key).second)
+        return fail("the schedule of kernel '{}' has the word '{}' twice", name,
+                    key);
+      if (word->origin() > ScheduleOrigin::MAX)
+        return fail("the word '{}' of the schedule of kernel '{}' has the "
+                    "origin {}, which is none",
+                    key, name, static_cast<unsigned>(word->origin()));
+    }
+    return {};
+  }
+
   Status kernels() {
     HADAL_RETURN_IF_ERROR(uniqueNames(a.kernels(), "kernel"));
     for (const Kernel *k : *a.kernels()) {
@@ -319,6 +339,8 @@ private:
                     n, k->scratch_bytes(), kMaxScratchBytes);
       if (k->spec())
         HADAL_RETURN_IF_ERROR(spec(n, *k->spec()));
+      if (k->words())
+        HADAL_RETURN_IF_ERROR(words(*k));
       HADAL_RETURN_IF_ERROR(require(isCpu() ? checkNoDeviceFields(*k)
                                             : checkDeviceKernel(a, *k)));
     }

@@ -113,7 +113,14 @@ void addKernel(ArtifactT &a, const std::string &name,
   k->num_args = static_cast<uint32_t>(args.size());
   k->arg_names = std::move(args);
   k->scratch_bytes = scratch;
-  k->schedule = "#tile.schedule<>";
+  for (auto [word, value, origin] :
+       {std::tuple("bm", "4", ScheduleOrigin::rule),
+        std::tuple("form", "rows", ScheduleOrigin::option)}) {
+    k->words.push_back(std::make_unique<ScheduleWordT>());
+    k->words.back()->word = word;
+    k->words.back()->value = value;
+    k->words.back()->origin = origin;
+  }
   k->bytes_read = 4;
   a.kernels.push_back(std::move(k));
 }

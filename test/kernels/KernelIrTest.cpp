@@ -11,7 +11,6 @@
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
-#include "schedule/GemmSchedule.h"
 #include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
@@ -112,7 +111,7 @@ TEST_F(KernelIr, specsReadBack) {
     FailureOr<AnySpec> spec = readSpec(kernel);
     ASSERT_TRUE(succeeded(spec));
     EXPECT_EQ(toAttr(&context, *spec), kernel.getSpecAttr());
-    EXPECT_EQ(kernel.getKind(), kindOf(*spec));
+    EXPECT_EQ(kernel.getKind(), StringRef(kindOf(*spec)));
     ParsedSpec parsed = parseSpec(toText(*spec));
     ASSERT_TRUE(parsed.spec) << parsed.error;
     EXPECT_EQ(toAttr(&context, *parsed.spec), kernel.getSpecAttr());
@@ -158,11 +157,7 @@ TEST_F(KernelIr, specsDifferWhereAFieldDoes) {
 #define HADAL_CHECK(K) check(K##Spec{});
   HADAL_FOR_EACH_KERNEL(HADAL_CHECK)
 #undef HADAL_CHECK
-  // The target is a matter of the schedule.
-  AddSpec cpu{{}, 64}, gpu = cpu;
-  gpu.target = Target::sm90a;
-  EXPECT_EQ(toAttr(&context, cpu), toAttr(&context, gpu));
-  EXPECT_EQ(printSpec(cpu), "kind=add act=bf16 scale_format=f32 width=64");
+  EXPECT_EQ(printSpec(AddSpec{{}, 64}), "kind=add act=bf16 scale_format=f32 width=64");
 }
 
 TEST_F(KernelIr, refusesTextThatIsNoSpec) {
@@ -222,7 +217,7 @@ TEST_F(KernelIr, symbolsAreShortAndUnique) {
   }
 
   ASSERT_TRUE(test::buildV3Kernels(builder, 4096, Act::bf16, Weight::fp8, true,
-                                   Target::sm90a));
+                                   schedule::Target::sm90a));
   taken.clear();
   for (auto kernel : module->getOps<tile::KernelOp>()) {
     StringRef symbol = kernel.getSymName();
@@ -244,61 +239,21 @@ TEST_F(KernelIr, refusesSpecsByName) {
   Location loc = UnknownLoc::get(&context);
   AbsorbVSpec spec{{}, 2, 16, 24, 32, 1};
   spec.quantize = true;
-  EXPECT_FALSE(buildAbsorbV(builder, loc, "absorb", spec));
+  EXPECT_FALSE(buildScheduled(builder, loc, "absorb", spec, schedule::Target::cpu,
+                              /*chip=*/nullptr));
   EXPECT_EQ(message, "kernel 'absorb': quantises heads of whole groups of 128 "
                      "only");
   GemmSpec gemm{{}, 64, 64, 1};
   gemm.weight = Weight::bf16;
   gemm.quantizedInput = true;
-  EXPECT_FALSE(buildGemm(builder, loc, "g", gemm));
+  EXPECT_FALSE(buildScheduled(builder, loc, "g", gemm, schedule::Target::cpu,
+                              /*chip=*/nullptr));
   EXPECT_EQ(message, "kernel 'g': a quantised input needs an FP8 weight");
   GateTopkSpec gate{{}, 16, 9, 4, 2};
-  EXPECT_FALSE(buildGateTopk(builder, loc, "gate", gate));
+  EXPECT_FALSE(buildScheduled(builder, loc, "gate", gate, schedule::Target::cpu,
+                              /*chip=*/nullptr));
   EXPECT_EQ(message, "kernel 'gate': the kept groups hold fewer experts than "
                      "are chosen");
-}
-
-TEST(GemmSchedule, isLegalForEveryShape) {
-  for (int64_t rows : {1, 2, 4, 5, 8, 16, 64, 512})
-    for (int64_t n : {24, 160, 256, 2112, 24576})
-      for (int64_t segment : {0, 96, 128, 1536}) {
-        GemmSpec spec{{}, n, 200, rows};
-        spec.segmentRows = segment;
-        schedule::GemmSchedule s = schedule::pickGemmSchedule(spec);
-        EXPECT_GT(s.bm, 0);
-        EXPECT_GT(s.bn, 0);
-        EXPECT_EQ(s.bk, 128);
-        EXPECT_EQ(s.bm == 1, rows == 1);
-        if (segment) {
-          EXPECT_EQ(segment % s.bn, 0);
-        }
-      }
-  GemmSpec rope{{}, 24576, 1536, 1};
-  rope.epilogue = Epilogue::rope;
-  rope.headDim = 192;
-  EXPECT_EQ(schedule::pickGemmSchedule(rope).bn, 192);
-}
-
-TEST(GemmSchedule, swapsOperandsForFewTokensOfSm90a) {
-  for (int64_t rows : {1, 8, 9, 32, 33, 64, 512})
-    for (Target target : {Target::cpu, Target::sm90a})
-      for (int64_t head : {0, 24, 192, 320}) {
-        GemmSpec spec{{}, 1920, 512, rows};
-        spec.target = target;
-        if (head) {
-          spec.epilogue = Epilogue::rope;
-          spec.headDim = head;
-        }
-        schedule::GemmSchedule s = schedule::pickGemmSchedule(spec);
-        bool swaps =
-            target == Target::sm90a && rows <= 32 && (head == 0 || head == 192);
-        EXPECT_EQ(s.swapAb, swaps) << rows << " rows, heads of " << head;
-        if (swaps) {
-          EXPECT_EQ(s.bm % 8, 0);
-          EXPECT_GE(s.bm, rows);
-          EXPECT_LT(s.bm, rows + 8);
-        }
-      }
 }
 
 } // namespace

@@ -130,12 +130,29 @@ Json bucketJson(const Entry &e) {
   return json;
 }
 
-/// What code there is: the images of the CPU, else that of the kernels.
+/// Whether the code is in images of all kernels, which is so on the CPU; else
+/// each kernel has its own.
+bool holdsImages(const hadal::Artifact &artifact) {
+  return artifact.root().images()->size() > 0;
+}
+
+/// What code there is: the images, else that of the kernels.
 std::string imagesText(const hadal::Artifact &artifact) {
-  if (artifact.target() == "cpu")
+  if (holdsImages(artifact))
     return artifact.imageVariants();
   const auto *ptxas = artifact.root().provenance()->ptxas();
   return ptxas ? "ptx, cubin" : "ptx";
+}
+
+/// "v3 0123456789abcdef, ...": a digest of each image, which two artifacts share
+/// if and only if they run the same code there.
+std::string imageDigests(const schema::Artifact &root) {
+  std::string text;
+  for (const Image *image : *root.images())
+    text += fmt::format("{}{} {:016x}", text.empty() ? "" : ", ",
+                        image->variant()->string_view(),
+                        root.blobs()->Get(image->blob())->xxh3());
+  return text;
 }
 
 /// Bytes of the code |variant| of |kernel|, decompressed; 0 if there is none.
@@ -197,6 +214,8 @@ Json overview(const hadal::Artifact &artifact) {
   json["file_bytes"] = artifact.fileBytes();
   json["target"] = std::string(artifact.target());
   json["images"] = imagesText(artifact);
+  if (holdsImages(artifact))
+    json["image_digests"] = imageDigests(artifact.root());
   json["model_type"] = m.model_type()->str();
   json["num_layers"] = m.num_layers();
   json["num_moe_layers"] = m.num_moe_layers();
@@ -237,6 +256,21 @@ Json provenance(const hadal::Artifact &artifact) {
   return json;
 }
 
+/// "bm=64 split=7(option) stages=6": every word with its value and, unless it is
+/// the compiler's rule, its origin.
+static std::string scheduleText(const Kernel &kernel) {
+  std::string text;
+  if (kernel.words())
+    for (const ScheduleWord *word : *kernel.words()) {
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ",
+                          word->word()->string_view(),
+                          word->value()->string_view());
+      if (word->origin() != ScheduleOrigin::rule)
+        text += fmt::format("({})", EnumNameScheduleOrigin(word->origin()));
+    }
+  return text;
+}
+
 Json kernels(const hadal::Artifact &artifact) {
   const auto &root = artifact.root();
   Json json = Json::array();
@@ -245,13 +279,13 @@ Json kernels(const hadal::Artifact &artifact) {
     Json entry;
     entry["name"] = kernel.name()->str();
     entry["args"] = kernel.num_args();
-    if (artifact.target() == "cpu")
+    if (holdsImages(artifact))
       entry["scratch_bytes"] = kernel.scratch_bytes();
     else
       addDeviceFields(root, kernel, entry);
     entry["bytes_read"] = kernel.bytes_read();
     entry["flops"] = kernel.flops();
-    entry["schedule"] = kernel.schedule()->str();
+    entry["schedule"] = scheduleText(kernel);
     std::string facts;
     for (const KernelFact *fact : *kernel.facts())
       // Those of ptxas have columns of their own.
@@ -269,11 +303,11 @@ Json kernels(const hadal::Artifact &artifact) {
 StatusOr<std::string> ptx(const hadal::Artifact &artifact,
                           const std::string &kernel) {
   const auto &kernels = *artifact.root().kernels();
-  if (artifact.target() == "cpu")
+  if (holdsImages(artifact))
     return error(5005,
-                 "artifact '{}' is for target 'cpu' and holds no PTX; --ptx "
+                 "artifact '{}' is for target '{}' and holds no PTX; --ptx "
                  "needs one compiled with --target=sm_90a",
-                 artifact.path());
+                 artifact.path(), artifact.target());
   for (unsigned k = 0; k < kernels.size(); ++k)
     if (kernels.Get(k)->name()->string_view() == kernel)
       return artifact.code(k, "ptx");

@@ -1,3 +1,4 @@
+#include "dialects/Diagnostics.h"
 #include "dialects/Tile/IR/TileDialect.h"
 
 #include "mlir/IR/OpImplementation.h"
@@ -123,14 +124,14 @@ static FailureOr<AttrType> findWord(KernelOp kernel, StringRef word,
                                     StringRef type) {
   Attribute value = kernel.getSchedule().getWords().get(word);
   if (!value) {
-    kernel.emitOpError("H3008: the schedule has no word '")
-        << word << "', which the lowering reads; phase lower writes all words";
+    emitCodedError(kernel, 3008)
+        << "the schedule has no word '" << word << "', which the lowering reads; phase lower writes all words";
     return failure();
   }
   if (auto typed = dyn_cast<AttrType>(value))
     return typed;
-  kernel.emitOpError("H3008: the schedule's word '")
-      << word << "' is " << value << "; it takes " << type;
+  emitCodedError(kernel, 3008)
+      << "the schedule's word '" << word << "' is " << value << "; it takes " << type;
   return failure();
 }
 
@@ -138,8 +139,8 @@ FailureOr<int64_t> KernelOp::getWord(StringRef word) {
   auto value = findWord<IntegerAttr>(*this, word, "a number");
   // An i1 is an IntegerAttr too.
   if (succeeded(value) && value->getType().isInteger(1)) {
-    emitOpError("H3008: the schedule's word '")
-        << word << "' is " << Attribute(*value) << "; it takes a number";
+    emitCodedError(*this, 3008)
+        << "the schedule's word '" << word << "' is " << Attribute(*value) << "; it takes a number";
     return failure();
   }
   if (failed(value))
@@ -239,9 +240,8 @@ ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
     SMLoc loc = parser.getCurrentLocation();
     if (parser.parseKeyword(&kind) || parser.parseAttribute(fields))
       return failure();
-    auto spec = parser.getChecked<SpecAttr>(loc, parser.getContext(),
-                                            builder.getStringAttr(kind),
-                                            fields);
+    auto spec = parser.getChecked<SpecAttr>(
+        loc, parser.getContext(), builder.getStringAttr(kind), fields);
     if (!spec)
       return failure();
     result.addAttribute("spec", spec);

@@ -416,7 +416,7 @@ func.func private @f()
 
 // On a GPU a row of 20 bf16 takes 48 bytes, and the last row does too: 4 rows do
 // not fit 160 bytes, which would do on the CPU.
-module attributes {exec.options = {target = "sm_90a"}} {
+module attributes {exec.model = {row_alignment = 16 : i64}} {
   exec.state @hidden buffer bytes 512
   tile.kernel @copy(%x: !tile.view<?x20xbf16>, %y: !tile.view<?x20xbf16>, %sz: !tile.sizes)
       domain(%m = ? by 1 in tokens) {

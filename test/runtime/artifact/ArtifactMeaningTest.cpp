@@ -26,6 +26,15 @@ template <typename T> T &get(std::vector<std::unique_ptr<T>> &list, size_t i) {
 CommandT &command(ArtifactT &a, size_t function, size_t index) {
   return *a.functions[function]->commands[index];
 }
+/// Gives the first kernel one more word of a schedule.
+ScheduleWordT *wordOf(ArtifactT &a) {
+  a.kernels[0]->words.push_back(std::make_unique<ScheduleWordT>());
+  ScheduleWordT *word = a.kernels[0]->words.back().get();
+  word->word = "stages";
+  word->value = "64";
+  return word;
+}
+
 /// Gives the first kernel a spec with |fields|.
 KernelSpecT *specOf(ArtifactT &a,
                     std::vector<std::pair<const char *, const char *>> fields) {
@@ -156,6 +165,18 @@ const std::vector<Case> &cases() {
        "3 arguments and 2 argument names"},
       {"Scratch", [](auto &a) { a.kernels[0]->scratch_bytes = ~0ull; },
        "bytes of scratch"},
+      {"WordName", [](auto &a) { wordOf(a)->word = ""; },
+       "the schedule of kernel 'embed' has a word without a name"},
+      {"WordTwice",
+       [](auto &a) {
+         wordOf(a)->word = "bn";
+         wordOf(a)->word = "bn";
+       },
+       "the schedule of kernel 'embed' has the word 'bn' twice"},
+      {"WordOrigin",
+       [](auto &a) { wordOf(a)->origin = static_cast<ScheduleOrigin>(9); },
+       "the word 'stages' of the schedule of kernel 'embed' has the origin 9, "
+       "which is none"},
       {"SpecKind", [](auto &a) { specOf(a, {{"n", "1"}})->kind = ""; },
        "the spec of kernel 'embed' has no kind"},
       {"SpecFieldName", [](auto &a) { specOf(a, {{"n", "1"}, {"", "2"}}); },

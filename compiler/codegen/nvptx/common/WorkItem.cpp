@@ -1,5 +1,6 @@
 #include "compiler/codegen/nvptx/common/WorkItem.h"
 
+#include "dialects/Diagnostics.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
 using namespace mlir;
@@ -84,9 +85,8 @@ LogicalResult refuseOtherWords(KernelOp kernel, ArrayRef<StringRef> known) {
   for (NamedAttribute word : kernel.getSchedule().getWords()) {
     if (llvm::is_contained(known, word.getName().strref()))
       continue;
-    InFlightDiagnostic error =
-        kernel.emitOpError("H3008: its sm_90a lowering knows no word '");
-    error << word.getName().strref() << "', only ";
+    InFlightDiagnostic error = emitCodedError(kernel, 3008);
+    error << "its sm_90a lowering knows no word '" << word.getName().strref() << "', only ";
     llvm::interleaveComma(known, error);
     return error;
   }
