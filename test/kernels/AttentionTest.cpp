@@ -88,7 +88,7 @@ TEST(MlaDecode, scoresOfMinusInfinityGiveNaN) {
         split > 1
             ? splitBuilderOf(decodeSpec(s, Act::f32, 1, 0.2), buildMlaDecode)
             : builderOf(decodeSpec(s, Act::f32, 1, 0.2), buildMlaDecode),
-        , Mode::loops);
+        Mode::loops);
     Buffer o = batch.decode(kernel, query);
     for (int64_t row = 0; row < 3 * s.heads; ++row)
       for (int64_t c = 0; c < s.latent; ++c)
