@@ -93,7 +93,7 @@ TEST(MlaDecodeSm90, scoresOfMinusInfinityGiveNaN) {
     Buffer query =
         batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
     batch.makeScoresInfinite(query, s.latent, s.width());
-    Executable kernel(builderOf(splitSpec(s, 1, 64, split), buildMlaDecode), ,
+    Executable kernel(builderOf(splitSpec(s, 1, 64, split), buildMlaDecode),
                       Mode::loops);
     Buffer o = batch.decode(kernel, query);
     for (int64_t row = 0; row < 3 * s.heads; ++row)
