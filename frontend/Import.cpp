@@ -51,7 +51,7 @@ public:
       : c(c), o(o), module(ModuleOp::create(UnknownLoc::get(context))),
         b(OpBuilder::atBlockEnd(module->getBody())),
         act(o.f32Activations ? Type(b.getF32Type()) : b.getBF16Type()),
-        parameters(*module, c, checkpoint) {}
+        parameters(*module, c, checkpoint, o.roundF32Matrices) {}
 
   llvm::Expected<OwningOpRef<ModuleOp>> run();
 
@@ -114,8 +114,8 @@ Value Importer::linear(Layer &layer, StringRef name, Value x, ParameterOp w) {
 
 Value Importer::norm(Layer &layer, StringRef name, Value x, int64_t width,
                      double eps) {
-  ParameterOp w = parameters.vector(layer.prefix + name.str() + ".weight",
-                                    width, ValueCheck::None);
+  ParameterOp w =
+      parameters.vector(layer.prefix + name.str() + ".weight", width);
   StringRef local = name.rsplit('.').second;
   local = local.empty() ? name : local;
   Value weight = use(layer, ("w_" + local).str(), w);
@@ -206,17 +206,18 @@ Value Importer::attention(Layer &layer, int64_t index, Value x) {
 Value Importer::moe(Layer &layer, int64_t index, Value x) {
   OpBuilder &fb = layer.fn.b;
   std::string p = layer.prefix + "mlp.";
-  Value gateWeight = use(layer, "w_gate",
-                         parameters.matrix(p + "gate", c.experts, c.hidden,
-                                           /*quantizable=*/false));
+  Value gateWeight =
+      use(layer, "w_gate",
+          parameters.matrix(p + "gate", c.experts, c.hidden,
+                            /*quantizable=*/false, ValueCheck::Finite));
   Value logits = LinearOp::create(
       fb, layer.fn.loc("router"),
       getRowsType(Extent::Tokens, c.experts, fb.getF32Type()), x, gateWeight);
   Value bias;
   if (c.routerBias)
-    bias = use(layer, "bias",
-               parameters.vector(p + "gate.e_score_correction_bias", c.experts,
-                                 ValueCheck::Finite));
+    bias =
+        use(layer, "bias",
+            parameters.vector(p + "gate.e_score_correction_bias", c.experts));
   Type i32 = fb.getI32Type();
   Type idsType = getRowsType(Extent::Tokens, c.topK, i32);
   auto gate = GateTopkOp::create(
@@ -297,8 +298,7 @@ func::FuncOp Importer::buildHead() {
   Value x = GatherRowsOp::create(fn.b, fn.loc("gather"),
                                  getRowsType(Extent::Logits, c.hidden, act),
                                  hidden, rows);
-  Value w =
-      get(parameters.vector("model.norm.weight", c.hidden, ValueCheck::None));
+  Value w = get(parameters.vector("model.norm.weight", c.hidden));
   x = RmsNormOp::create(fn.b, fn.loc("norm"), x.getType(), x, w,
                         llvm::APFloat(c.normEps));
   Value head;

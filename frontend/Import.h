@@ -13,6 +13,9 @@ struct ImportOptions {
   int64_t maxBatchSize = 16;
   int64_t pageSize = 64;       ///< tokens per page of the latent cache
   bool f32Activations = false; ///< element type A: f32, else bf16
+  /// Matrices in float32 are rounded to bf16 when they are loaded, for a target
+  /// whose matrix units take no float32.
+  bool roundF32Matrices = false;
 };
 
 /// Builds the module: parameters, states, one private function per layer
@@ -31,11 +34,12 @@ llvm::Error checkSizes(const ModelConfig &config, const ImportOptions &options);
 
 /// Compares every tensor of |checkpoint| with the parameters of |module|:
 /// missing (H1007), extra (H1008), mis-shaped (H1009), of another dtype
-/// (H1010), scale-less (H1011). Tensors that the configuration announces and
-/// this graph leaves out (MTP layers, rotary inv_freq, indexers) are counted in
-/// |skipped|, one line for all of them, empty if there are none. Those of an
-/// indexer must be there in each layer that has one (H1007), and in no other
-/// (H1008).
+/// (H1010), scale-less (H1011), twice in files whose index names neither
+/// (H1006). Tensors of parts that this graph leaves out (MTP layers at any
+/// depth, rotary inv_freq, indexers) and those that the index does not name are
+/// counted in |skipped|, one line for all of them, empty if there are none.
+/// Those of an indexer must be there in each layer that has one (H1007), and in
+/// no other (H1008).
 llvm::Error checkCheckpoint(mlir::ModuleOp module, const ModelConfig &config,
                             const Checkpoint &checkpoint, std::string &skipped);
 

@@ -450,11 +450,11 @@ SoftmaxState softmaxMerge(KernelBuilder &k, SoftmaxState a, SoftmaxState c) {
           k.addf(k.mulf(a.acc, wa), k.mulf(c.acc, wc))};
 }
 
-Value softmaxFinish(KernelBuilder &k, SoftmaxState state) {
-  Value zero = k.zeros(k.shapeOf(state.sum));
-  Value empty = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OEQ,
-                                      state.sum, zero);
-  Value sum = k.select(empty, k.constant(k.shapeOf(state.sum), 1.0), state.sum);
+Value softmaxFinish(KernelBuilder &k, SoftmaxState state, Value length) {
+  SmallVector<int64_t> shape(k.shapeOf(state.sum));
+  Value empty = k.cmpi(arith::CmpIPredicate::eq, k.splat(length, shape),
+                       k.constantI32(shape, 0));
+  Value sum = k.select(empty, k.constant(shape, 1.0), state.sum);
   return k.divf(state.acc, sum);
 }
 

@@ -195,7 +195,8 @@ SoftmaxState softmaxStep(KernelBuilder &k, SoftmaxState state, Value scores,
 SoftmaxState softmaxMerge(KernelBuilder &k, SoftmaxState a, SoftmaxState c);
 /// The state of no key.
 SoftmaxState softmaxInit(KernelBuilder &k, int64_t m, int64_t n);
-/// acc / sum; 0 for a row that saw no key.
-Value softmaxFinish(KernelBuilder &k, SoftmaxState state);
+/// acc / sum; 0 for the rows of a sequence of |length| (i32) 0. Of keys whose
+/// scores are all -inf the sum is 0 as well, and the result NaN.
+Value softmaxFinish(KernelBuilder &k, SoftmaxState state, Value length);
 
 } // namespace hadal::kernels

@@ -138,7 +138,7 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
           return {merged.max, merged.sum, merged.acc};
         });
     Value result = softmaxFinish(
-        k, {fold.getResult(0), fold.getResult(1), fold.getResult(2)});
+        k, {fold.getResult(0), fold.getResult(1), fold.getResult(2)}, length);
     SmallVector<Value> at{token, k.mulIndex(h, spec.value)};
     Value left = k.sub(numQueries, block);
     if (spec.quantize)

@@ -259,7 +259,7 @@ private:
     p.add_inner(inner);
     if (isSegments)
       p.add_segment_rows(*op.getCount());
-    p.add_is_scale(op.getCheck() == exec::ValueCheck::Positive);
+    p.add_is_scale(op.getCheck() == exec::ValueCheck::NonNegative);
     p.add_is_finite(op.getCheck() == exec::ValueCheck::Finite);
     p.add_row_pitch(op.getPitch().value_or(0));
     if (op.getScaleParts()) {

@@ -135,11 +135,14 @@ llvm::Error CompileRun::import() {
       return read.takeError();
     checkpoint = std::move(*read);
   }
+  if (checkpoint && !checkpoint->passedOver.empty())
+    log << "hadal-compile: " << checkpoint->passedOver << "\n";
   ImportOptions importOptions;
   importOptions.f32Activations = options.f32Activations;
   importOptions.maxSeqLen = options.maxSeqLen;
   importOptions.maxBatchSize = options.maxBatchSize;
   importOptions.pageSize = options.pageSize;
+  importOptions.roundF32Matrices = options.target != "cpu";
   auto imported = importModel(&context, *config, importOptions,
                               checkpoint ? &*checkpoint : nullptr);
   if (!imported)

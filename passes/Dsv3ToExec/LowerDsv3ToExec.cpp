@@ -47,10 +47,10 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
     rows.push_back(shape.front());
   exec::ValueCheckAttr check;
   if (op.getCheck() != dsv3::ValueCheck::None)
-    check = exec::ValueCheckAttr::get(
-        b.getContext(), op.getCheck() == dsv3::ValueCheck::Finite
-                            ? exec::ValueCheck::Finite
-                            : exec::ValueCheck::Positive);
+    check = exec::ValueCheckAttr::get(b.getContext(),
+                                      op.getCheck() == dsv3::ValueCheck::Finite
+                                          ? exec::ValueCheck::Finite
+                                          : exec::ValueCheck::NonNegative);
   IntegerAttr pitch;
   if (type.getRank() > 1)
     pitch = context.pitch(type.getElementType(), type.getShape().back());

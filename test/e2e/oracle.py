@@ -83,8 +83,12 @@ def rotate(x, positions, inverse, magnitude):
 
 
 def descending(values):
-    """Returns indices by falling value, then rising index, along the last axis."""
-    return np.argsort(-values, axis=-1, kind="stable")
+    """Returns indices by falling value, then rising index, along the last axis.
+
+    NaN comes first, as in torch.topk.
+    """
+    key = np.where(np.isnan(values), -np.inf, -values)
+    return np.argsort(key, axis=-1, kind="stable")
 
 
 def sigmoid(z):

@@ -63,6 +63,8 @@ int main(int argc, char **argv) {
       return report(read.takeError());
     checkpoint = std::move(*read);
   }
+  if (checkpoint && !checkpoint->passedOver.empty())
+    llvm::errs() << "hadal-import: " << checkpoint->passedOver << "\n";
   mlir::DialectRegistry registry;
   registerAll(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);

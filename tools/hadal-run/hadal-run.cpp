@@ -52,6 +52,11 @@ public:
     return writeExpertLoad();
   }
 
+  /// |status|; of logits that are not finite with the weight at fault.
+  Status withCause(const Status &status) const {
+    return model && status.code() == 5008 ? model->withCause(status) : status;
+  }
+
 private:
   uint64_t maxBatch() const { return model->description().max_batch_size(); }
 
@@ -310,5 +315,8 @@ int main(int argc, char **argv) {
                  "a JSON file for the tokens routed to each expert");
   app.add_flag("--ignore-eos", flags.ignoreEos,
                "go on after an end-of-sequence token");
-  return cli::run(app, argc, argv, [&] { return Runner(flags).run(); });
+  return cli::run(app, argc, argv, [&] {
+    Runner runner(flags);
+    return runner.withCause(runner.run());
+  });
 }

@@ -405,7 +405,8 @@ def Tile_TopKOp : Tile_Op<"topk", [Pure]> {
   let summary = "The k largest of each row, descending; ties go to the lower index.";
   let description = [{
     source f32 [M,N]; values f32 [M,k]; indices i32 [M,k]. -inf is never better
-    than a finite value; NaN sorts as -inf.
+    than a finite value. A NaN is better than all others: what is chosen by a
+    damaged score shows in the result.
   }];
   let arguments = (ins StaticShapeTensorOf<[F32]>:$source);
   let results = (outs StaticShapeTensorOf<[F32]>:$values,

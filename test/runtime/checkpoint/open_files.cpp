@@ -4,7 +4,7 @@
 #include <iostream>
 #include <string>
 
-#include "runtime/weights/SafetensorsFile.h"
+#include "runtime/checkpoint/SafetensorsFile.h"
 
 int main() {
   std::string path;

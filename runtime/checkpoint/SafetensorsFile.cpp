@@ -1,4 +1,4 @@
-#include "runtime/weights/SafetensorsFile.h"
+#include "runtime/checkpoint/SafetensorsFile.h"
 
 #include <algorithm>
 #include <cstring>
@@ -12,15 +12,19 @@ namespace {
 
 struct DTypeInfo {
   const char *name;
-  size_t bytes;
+  unsigned bits;
 };
 
 /// In the order of SafetensorsDType.
 constexpr DTypeInfo kDTypes[] = {
-    {"BOOL", 1},    {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1},
-    {"F8_E8M0", 1}, {"I16", 2}, {"U16", 2}, {"F16", 2},     {"BF16", 2},
-    {"I32", 4},     {"U32", 4}, {"F32", 4}, {"F64", 8},     {"I64", 8},
-    {"U64", 8},     {"C64", 8}};
+    {"BOOL", 8},    {"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6},
+    {"U8", 8},      {"I8", 8},          {"F8_E5M2", 8},     {"F8_E4M3", 8},
+    {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},
+    {"U16", 16},    {"F16", 16},        {"BF16", 16},       {"I32", 32},
+    {"U32", 32},    {"F32", 32},        {"C64", 64},        {"F64", 64},
+    {"I64", 64},    {"U64", 64}};
+static_assert(std::size(kDTypes) ==
+              static_cast<size_t>(SafetensorsDType::U64) + 1);
 
 /// Reads the members of a tensor's description. |where| is "file: tensor" for
 /// messages. The range is relative to the data section.
@@ -49,7 +53,7 @@ StatusOr<SafetensorsTensor> parseTensor(const Json &value,
                  shape ? shape->type_name() : "none");
   // A zero extent makes any later product zero, not an earlier one: the
   // elements are counted in the order of the shape, each product checked.
-  std::optional<uint64_t> bytes = 1;
+  std::optional<uint64_t> bits = 1;
   for (const Json &extent : shape->get_ref<const Json::array_t &>()) {
     std::optional<uint64_t> n = asUnsigned(&extent);
     if (!n)
@@ -57,14 +61,18 @@ StatusOr<SafetensorsTensor> parseTensor(const Json &value,
                    "{}: expected non-negative integers in \"shape\", found {}",
                    where, extent.type_name());
     tensor.shape.push_back(*n);
-    if (bytes)
-      bytes = checkedMul(*bytes, *n);
+    if (bits)
+      bits = checkedMul(*bits, *n);
   }
-  if (bytes)
-    bytes = checkedMul(*bytes, info->bytes);
-  if (!bytes)
+  if (bits)
+    bits = checkedMul(*bits, info->bits);
+  if (!bits)
     return error(5002, "{}: the size of shape [{}] overflows 64 bits", where,
                  fmt::join(tensor.shape, ", "));
+  if (*bits % 8)
+    return error(5002, "{}: {} [{}] does not fill whole bytes", where,
+                 info->name, fmt::join(tensor.shape, ", "));
+  const uint64_t bytes = *bits / 8;
 
   const Json *offsets = findMember(value, "data_offsets");
   std::optional<uint64_t> range[2];
@@ -81,10 +89,10 @@ StatusOr<SafetensorsTensor> parseTensor(const Json &value,
                  *range[0], *range[1]);
   tensor.begin = *range[0];
   tensor.bytes = *range[1] - *range[0];
-  if (tensor.bytes != *bytes)
+  if (tensor.bytes != bytes)
     return error(
         5002, "{}: {} [{}] needs {} bytes, but data_offsets [{}, {}] hold {}",
-        where, info->name, fmt::join(tensor.shape, ", "), *bytes, *range[0],
+        where, info->name, fmt::join(tensor.shape, ", "), bytes, *range[0],
         *range[1], tensor.bytes);
   return tensor;
 }
@@ -107,10 +115,6 @@ Status checkMetadata(const Json &value, const std::string &path) {
 
 const char *safetensorsDTypeName(SafetensorsDType dtype) {
   return kDTypes[static_cast<size_t>(dtype)].name;
-}
-
-size_t safetensorsDTypeSize(SafetensorsDType dtype) {
-  return kDTypes[static_cast<size_t>(dtype)].bytes;
 }
 
 StatusOr<SafetensorsFile> SafetensorsFile::open(const std::string &path) {

@@ -13,15 +13,20 @@
 
 namespace hadal {
 
-/// The element types of the safetensors format that this reader sizes. Types
-/// of less than a byte are refused.
+/// The element types of the safetensors format. Those of less than a byte are
+/// packed; their tensors take whole bytes.
 enum class SafetensorsDType : uint8_t {
   Bool,
+  F4,
+  F6E2M3,
+  F6E3M2,
   U8,
   I8,
   F8E5M2,
   F8E4M3,
   F8E8M0,
+  F8E4M3FNUZ,
+  F8E5M2FNUZ,
   I16,
   U16,
   F16,
@@ -29,15 +34,14 @@ enum class SafetensorsDType : uint8_t {
   I32,
   U32,
   F32,
+  C64,
   F64,
   I64,
-  U64,
-  C64
+  U64
 };
 
 /// "BF16", "F8_E4M3": the spelling of the file.
 const char *safetensorsDTypeName(SafetensorsDType dtype);
-size_t safetensorsDTypeSize(SafetensorsDType dtype);
 
 struct SafetensorsTensor {
   SafetensorsDType dtype;
