@@ -44,6 +44,7 @@ std::optional<int64_t> layerOf(StringRef name, StringRef &rest) {
 /// Why a graph leaves tensors out, and how many of each.
 class LeftOut {
 public:
+  /// |indexers|: tensors of the sparse attention indexers.
   LeftOut(const ModelConfig &config, const Checkpoint &checkpoint,
           const llvm::StringSet<> &indexers)
       : config(config), indexers(indexers) {
@@ -206,10 +207,11 @@ llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
     if (llvm::Error error = checkParameter(parameter, checkpoint, used))
       return error;
 
-  std::string head = TensorNames(&checkpoint)("lm_head.weight");
   llvm::StringSet<> indexers;
   if (llvm::Error error = collectIndexers(config, checkpoint, indexers))
     return error;
+
+  std::string head = TensorNames(&checkpoint)("lm_head.weight");
   LeftOut leftOut(config, checkpoint, indexers);
   std::vector<StringRef> extra;
   for (const auto &entry : checkpoint.tensors) {

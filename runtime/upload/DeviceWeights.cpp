@@ -134,7 +134,8 @@ StatusOr<uint64_t> deviceWeightBytes(const Driver &driver,
 
 StatusOr<DeviceWeights>
 DeviceWeights::upload(Driver &driver, const WeightStore &host,
-                      std::span<const ParameterSpec> specs, bool quiet) {
+                      std::span<const ParameterSpec> specs, bool quiet,
+                      const std::atomic<bool> *interrupt) {
   uint64_t total = 0;
   for (const ParameterSpec &spec : specs) {
     std::optional<DeviceLayout> layout = deviceLayout(spec);
@@ -154,6 +155,10 @@ DeviceWeights::upload(Driver &driver, const WeightStore &host,
   size_t scaleIndex = specs.size();
   for (size_t i = 0; i < specs.size(); ++i) {
     const ParameterSpec &spec = specs[i];
+    if (interrupt && *interrupt)
+      return error(5016, "interrupted after {} of {} of the weights were "
+                         "uploaded",
+                   formatBytes(weights.bytes_), formatBytes(total));
     // Has a value, as above.
     const DeviceLayout layout = *deviceLayout(spec);
     HADAL_ASSIGN_OR_RETURN(

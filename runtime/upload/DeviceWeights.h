@@ -2,6 +2,7 @@
 // the host's.
 #pragma once
 
+#include <atomic>
 #include <span>
 #include <vector>
 
@@ -25,11 +26,13 @@ class DeviceWeights {
 public:
   /// Brings |specs| into the memory of |driver| by their upload steps, with
   /// progress, and a line where float32 is rounded to bf16, on stderr unless
-  /// |quiet|. |host| has resolved hostSpecs(specs)
-  /// and is not needed afterwards. H5006 where memory lacks.
+  /// |quiet|. |host| has resolved hostSpecs(specs) and is not needed afterwards.
+  /// H5006 where memory lacks, H5016 when |interrupt| is set.
   static StatusOr<DeviceWeights> upload(Driver &driver, const WeightStore &host,
                                         std::span<const ParameterSpec> specs,
-                                        bool quiet);
+                                        bool quiet,
+                                        const std::atomic<bool> *interrupt =
+                                            nullptr);
 
   size_t size() const { return buffers_.size(); }
   /// The kernel argument of parameter |index|: where its data starts.

@@ -98,6 +98,7 @@ struct WeightStore::Loader {
 
   WeightStore &store;
   Progress &progress;
+  const std::atomic<bool> *interrupt;
   std::vector<Range> mapped;
 
   StatusOr<uint8_t *> allocate(uint64_t bytes, const std::string &name) {
@@ -135,6 +136,8 @@ struct WeightStore::Loader {
   StatusOr<const uint8_t *> resolvePart(const ParameterSpec &spec,
                                         const std::string &part,
                                         uint64_t rows) {
+    if (interrupt && *interrupt)
+      return error(5016, "interrupted while weights were loaded");
     StatusOr<CheckpointIndex::Entry> found = store.checkpoint_.find(part);
     if (!found.ok())
       return error(found.status().code(), "parameter {}: {}", spec.name,
@@ -325,7 +328,7 @@ StatusOr<WeightStore> WeightStore::load(CheckpointIndex checkpoint,
     fmt::print(stderr, "{}\n", line);
   Progress progress("loading weights", total, Progress::Unit::Items,
                     options.quiet ? nullptr : stderr);
-  Loader loader{store, progress, {}};
+  Loader loader{store, progress, options.interrupt, {}};
   for (const ParameterSpec &spec : specs)
     HADAL_RETURN_IF_ERROR(loader.resolve(spec));
   progress.finish();

@@ -101,7 +101,8 @@ class Tools:
                 length = min(length, make_configs.find(name)[0].get("index_topk", 512))
             self.call(
                 "hadal-compile", self.model(name), "-o", path,
-                "--target=cpu" if self.device == "cpu" else "--target=sm_90a",
+                *(["--target=cpu", "--images=native"] if self.device == "cpu"
+                  else ["--target=sm_90a"]),
                 "--max-batch-size", PROMPTS, "--max-seq-len", length,
                 "--decode-buckets=1,8", "--prefill-buckets=128",
                 "--attention", attention, "--activations", activations, *extra)

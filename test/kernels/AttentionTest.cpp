@@ -16,8 +16,8 @@ void checkDecode(Shape s, Act act, std::vector<int64_t> lengths,
                                      s.width());
   for (Mode mode : kModes) {
     MlaDecodeSpec spec = decodeSpec(s, act, maxQueries, scale);
-    Executable kernel(split ? splitBuilderOf(spec, buildMlaDecode)
-                            : builderOf(spec, buildMlaDecode),
+    Executable kernel(split ? splitBuilderOf(spec)
+                            : builderOf(spec),
                       mode);
     Buffer o = batch.decode(kernel, query);
     Comparison comparison =
@@ -49,7 +49,7 @@ TEST(MlaDecode, aSplitFoldComputesTheSame) {
 TEST(MlaDecode, Gotcha33ARowAloneAndInABatchIsBitEqual) {
   Shape s{16, 16, 8, 16, 32, 16};
   Executable kernel(
-      builderOf(decodeSpec(s, Act::bf16, 1, 0.2), buildMlaDecode), Mode::loops);
+      builderOf(decodeSpec(s, Act::bf16, 1, 0.2)), Mode::loops);
   Batch batch(s, Act::bf16, Weight::f32, {90, 150, 3}, {1, 1, 1});
   Buffer query = batch.random.matrix(Format::bf16, batch.capacity * 16, 40);
   Buffer together = batch.decode(kernel, query, 3);
@@ -114,8 +114,8 @@ void checkPrefill(Shape s, Act act, Weight weight, std::vector<int64_t> lengths,
     MlaPrefillSpec spec = prefillSpec(s, act, weight, maxQueries, scale);
     spec.quantizeLatent = quantizeLatent;
     spec.quantize = quantize;
-    Executable kernel(split ? splitBuilderOf(spec, buildMlaPrefill)
-                            : builderOf(spec, buildMlaPrefill),
+    Executable kernel(split ? splitBuilderOf(spec)
+                            : builderOf(spec),
                       mode);
     Comparison comparison =
         compareRows(batch.prefill(kernel, quantize), expected);
@@ -164,14 +164,12 @@ TEST(MlaPrefill, Gotcha21ChunksMatchOneShot) {
   const int64_t length = 130;
   Batch whole(s, Act::f32, Weight::f32, {length}, {length});
   Executable oneShot(
-      builderOf(prefillSpec(s, Act::f32, Weight::f32, length, 0.2),
-                buildMlaPrefill),
+      builderOf(prefillSpec(s, Act::f32, Weight::f32, length, 0.2)),
       Mode::loops);
   Buffer expected = whole.prefill(oneShot, false);
   for (int64_t chunk : {1, 7, 64}) {
     Executable kernel(
-        builderOf(prefillSpec(s, Act::f32, Weight::f32, chunk, 0.2),
-                  buildMlaPrefill),
+        builderOf(prefillSpec(s, Act::f32, Weight::f32, chunk, 0.2)),
         Mode::loops);
     Comparison comparison;
     for (int64_t begin = 0; begin < length; begin += chunk) {
@@ -205,7 +203,7 @@ TEST(MlaPrefill, Gotcha18AbsorbedEqualsExpanded) {
     std::vector<int32_t> &sizes = batch.sizes;
     int64_t capacity = batch.capacity;
     Executable expanded(
-        builderOf(prefillSpec(s, Act::f32, weight, 3, scale), buildMlaPrefill),
+        builderOf(prefillSpec(s, Act::f32, weight, 3, scale)),
         Mode::loops);
     Buffer expected = batch.prefill(expanded, false);
 
@@ -215,7 +213,7 @@ TEST(MlaPrefill, Gotcha18AbsorbedEqualsExpanded) {
                       s.latent,   capacity, weight};
     Buffer qLat(Format::f32, capacity * s.heads, s.width()),
         o(Format::f32, capacity, s.heads * s.value);
-    Executable(builderOf(qSpec, buildAbsorbQ), Mode::loops)
+    Executable(builderOf(qSpec), Mode::loops)
         .run(Slots()
                  .view(batch.q, {capacity})
                  .view(batch.w)
@@ -223,10 +221,10 @@ TEST(MlaPrefill, Gotcha18AbsorbedEqualsExpanded) {
                  .sizes(sizes),
              capacity);
     Executable decode(
-        builderOf(decodeSpec(s, Act::f32, 3, scale), buildMlaDecode),
+        builderOf(decodeSpec(s, Act::f32, 3, scale)),
         Mode::loops);
     Buffer oLat = batch.decode(decode, qLat);
-    Executable(builderOf(vSpec, buildAbsorbV), Mode::loops)
+    Executable(builderOf(vSpec), Mode::loops)
         .run(Slots()
                  .view(oLat, {capacity})
                  .view(batch.w)

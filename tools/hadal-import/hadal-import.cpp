@@ -6,6 +6,7 @@
 #include "frontend/Import.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/Verifier.h"
+#include "passes/Identity/Names.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
@@ -86,7 +87,6 @@ int main(int argc, char **argv) {
   }
   if (failed(mlir::verify(**module)))
     return 1;
-  (*module)->print(llvm::outs(),
-                   mlir::OpPrintingFlags().printNameLocAsPrefix());
+  (*module)->print(llvm::outs(), getDumpFlags());
   return 0;
 }

@@ -1,7 +1,7 @@
 // hadal-translate: a file of tile kernels to target code, for tests and reading.
 #include <cstdlib>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/EmitPtx.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "llvm/Support/CommandLine.h"

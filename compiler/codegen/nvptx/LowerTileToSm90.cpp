@@ -1,4 +1,4 @@
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/EmitPtx.h"
 #include "compiler/codegen/nvptx/pipeline/Pipeline.h"
 #include "compiler/codegen/nvptx/simt/Simt.h"
@@ -30,11 +30,10 @@ public:
     for (tile::KernelOp kernel :
          llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>())) {
       OpBuilder builder(kernel);
-      LogicalResult lowered = success();
-      if (!isSimtKernel(kernel))
-        lowered = lowerPipeline(kernel, chip, builder);
-      else if (succeeded(lowered = refuseSwap(kernel, kNoContraction)))
-        lowered = lowerSimt(kernel, builder);
+      LogicalResult lowered =
+          isSimtKernel(kernel)
+              ? LogicalResult(lowerSimt(kernel, builder))
+              : LogicalResult(lowerPipeline(kernel, chip, builder));
       if (failed(lowered))
         return signalPassFailure();
       kernel.erase();

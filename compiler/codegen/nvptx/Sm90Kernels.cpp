@@ -1,6 +1,6 @@
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/EmitPtx.h"
 #include "compiler/codegen/nvptx/pipeline/Pipeline.h"
 #include "compiler/codegen/nvptx/simt/Simt.h"
@@ -48,8 +48,6 @@ LogicalResult lowerContraction(tile::KernelOp kernel, const Chip &chip,
 
 LogicalResult lowerElementwise(tile::KernelOp kernel, OpBuilder &builder,
                                Sm90Kernel &result) {
-  if (failed(refuseSwap(kernel, kNoContraction)))
-    return failure();
   FailureOr<SimtFunction> lowered = lowerSimt(kernel, builder);
   if (failed(lowered))
     return failure();
@@ -61,10 +59,30 @@ LogicalResult lowerElementwise(tile::KernelOp kernel, OpBuilder &builder,
 
 } // namespace
 
-FailureOr<Sm90Kernel> compileKernel(tile::KernelOp kernel, const Chip &chip) {
-  MLIRContext *context = kernel.getContext();
+static void loadDialects(MLIRContext *context) {
   context->loadDialect<sm90::Sm90Dialect, LLVM::LLVMDialect,
                        vector::VectorDialect>();
+}
+
+FailureOr<KernelWorkspace> planWorkspace(tile::KernelOp kernel,
+                                         const Chip &chip) {
+  // Where parts of a fold meet is all that a workspace is for.
+  auto split = kernel.getSchedule().getWords().getAs<IntegerAttr>("split");
+  if (isSimtKernel(kernel) || (split && split.getInt() < 2))
+    return KernelWorkspace();
+  loadDialects(kernel.getContext());
+  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
+  OpBuilder builder(kernel.getContext());
+  builder.setInsertionPointToEnd(module->getBody());
+  Sm90Kernel result;
+  if (failed(lowerContraction(kernel, chip, builder, result)))
+    return failure();
+  return KernelWorkspace{result.workspaceFixed, result.workspacePerItem};
+}
+
+FailureOr<Sm90Kernel> compileKernel(tile::KernelOp kernel, const Chip &chip) {
+  MLIRContext *context = kernel.getContext();
+  loadDialects(context);
   OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
   OpBuilder builder(context);
   builder.setInsertionPointToEnd(module->getBody());

@@ -253,7 +253,36 @@ LogicalResult LaunchOp::verify() {
   if (static_cast<size_t>(llvm::count(getScalars(), kRef)) != getRefs().size())
     return emitOpError("has ") << getRefs().size() << " references for "
                                << llvm::count(getScalars(), kRef) << " slots";
+  if (getOp() && getOp()->empty())
+    return emitOpError("has an empty op");
+  if (!getMembers())
+    return success();
+  if (!getOp())
+    return emitOpError("has members but no op that they were fused into");
+  llvm::SmallDenseSet<StringRef> seen;
+  for (StringRef member : getMembers()->getAsValueRange<StringAttr>())
+    if (member.empty() || !seen.insert(member).second)
+      return emitOpError("has the member '")
+             << member << "', expected names, each once";
+  if (seen.empty())
+    return emitOpError("has an empty list of members");
   return success();
+}
+
+void LaunchOp::setNames(StringRef op, ArrayRef<std::string> members) {
+  Builder b(getContext());
+  setOp(op);
+  if (members.size() != 1 || members.front() != op)
+    setMembersAttr(b.getStrArrayAttr(
+        SmallVector<StringRef>(members.begin(), members.end())));
+}
+
+SmallVector<StringRef> LaunchOp::getAllMembers() {
+  if (getMembers())
+    return llvm::to_vector(getMembers()->getAsValueRange<StringAttr>());
+  if (getOp())
+    return {*getOp()};
+  return {};
 }
 
 Value LaunchOp::getRef(unsigned slot) {

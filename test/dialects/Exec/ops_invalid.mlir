@@ -332,3 +332,32 @@ exec.state @kv paged_cache row 36 of bf16 pitch 64
 
 // expected-error @+1 {{buffer takes a positive number of bytes}}
 exec.state @hidden buffer bytes 64 pitch 64
+
+// -----
+
+exec.func @f() states() {
+  // expected-error @+1 {{has an empty op}}
+  exec.launch @k items 1 () op ""
+}
+
+// -----
+
+// Members are of something.
+exec.func @f() states() {
+  // expected-error @+1 {{has members but no op that they were fused into}}
+  exec.launch @k items 1 () members ["moe_layer.mla"]
+}
+
+// -----
+
+exec.func @f() states() {
+  // expected-error @+1 {{has the member 'moe_layer.mla', expected names, each once}}
+  exec.launch @k items 1 () op "moe_layer.mla" members ["moe_layer.mla", "moe_layer.mla"]
+}
+
+// -----
+
+exec.func @f() states() {
+  // expected-error @+1 {{has an empty list of members}}
+  exec.launch @k items 1 () op "moe_layer.mla" members []
+}

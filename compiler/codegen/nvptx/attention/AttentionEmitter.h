@@ -33,9 +33,6 @@ protected:
 
   /// Rows of a wgmma, of which each consumer warpgroup has its own.
   static constexpr int64_t kRows = 64;
-  /// Registers of a producer and of each of two consumers' threads: 40 + 2 x 232
-  /// of the 504 that 65536 registers give each third of 384 threads.
-  static constexpr int64_t kLoadRegisters = 40, kMmaRegisters = 232;
 
   /// The first arguments of every attention kernel.
   enum Argument { Q, Pool, PageTable, QStart, KvLen, Positions };
@@ -47,8 +44,9 @@ protected:
   };
 
   /// |groups|: consumer warpgroups, 1 or 2.
-  AttentionEmitter(tile::KernelOp kernel, int64_t groups)
-      : kernel(kernel), groups(groups) {}
+  AttentionEmitter(tile::KernelOp kernel, int64_t groups,
+                   RoleRegisters registers)
+      : kernel(kernel), groups(groups), registers(registers) {}
 
   /// Creates the sm90.kernel with |kernel|'s argument slots, and its workspace
   /// of |workspacePerItem| bytes if not 0; views and sizes are set.
@@ -158,6 +156,7 @@ protected:
 
   tile::KernelOp kernel;
   int64_t groups;
+  RoleRegisters registers;
   sm90::KernelOp target;
   std::optional<sm90::AsmBuilder> builder;
   llvm::SmallVector<ArgumentView> views;

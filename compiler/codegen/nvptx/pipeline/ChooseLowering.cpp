@@ -9,12 +9,8 @@ mlir::FailureOr<sm90::KernelOp> lowerPipeline(tile::KernelOp kernel,
                                               const Chip &chip,
                                               mlir::OpBuilder &builder) {
   mlir::OpBuilder::InsertionGuard guard(builder);
-  if (const KernelLowering *special = findKernelLowering(kernel)) {
-    if (mlir::failed(refuseSwap(kernel, "the lowering of this kernel is written "
-                                        "for one order of operands")))
-      return mlir::failure();
+  if (const KernelLowering *special = findKernelLowering(kernel))
     return lowerSpecialised(*special, kernel, chip, builder);
-  }
   mlir::FailureOr<sm90::KernelOp> lowered =
       PipelineEmitter(kernel, chip).emit(builder);
   if (mlir::failed(lowered))

@@ -15,14 +15,4 @@ mlir::FailureOr<sm90::KernelOp> lowerPipeline(tile::KernelOp kernel,
                                               const Chip &chip,
                                               mlir::OpBuilder &builder);
 
-/// The schedule word swap_ab: weights are the rows of wgmma, tokens its columns.
-/// Fails, with an error reported, if it is not true or false.
-mlir::FailureOr<bool> swapsOperands(tile::KernelOp kernel);
-
-inline constexpr llvm::StringLiteral kNoContraction = "it has no contraction";
-
-/// Reports at |kernel|, for |reason|, that the lowering which serves it does not
-/// know swap_ab, if its schedule asks for that.
-mlir::LogicalResult refuseSwap(tile::KernelOp kernel, llvm::StringRef reason);
-
 } // namespace hadal::nvptx

@@ -47,7 +47,7 @@ private:
 
   //===--- Structure (SimtEmitter.cpp) ------------------------------------===//
 
-  void chooseThreads();
+  mlir::LogicalResult readWords();
   void emitPrologue(mlir::LLVM::LLVMFuncOp func);
   void hoistParameters();
   mlir::LogicalResult emitBlock(mlir::Block &block);
