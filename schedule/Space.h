@@ -18,10 +18,6 @@ struct Chip;
 
 namespace hadal::schedule {
 
-/// The machine that a kernel is scheduled for. It changes schedules only, never
-/// what a kernel computes; all kernels of a program have the same.
-enum class Target { cpu, sm90a };
-
 /// What another value of a word may change in the result: nothing, or the order
 /// of sums.
 enum class Bits { same, order };
@@ -53,20 +49,56 @@ template <typename Spec> struct Word {
   std::function<Value(const Facts<Spec> &)> rule;
   /// The values that may be given; the rule's own need not be among them.
   std::function<std::vector<Value>(const Facts<Spec> &)> legal;
+  /// Whether the words before it leave something for it to say; null: always.
+  /// Where they do not, a schedule has no such word.
+  std::function<bool(const Facts<Spec> &)> applies = nullptr;
 };
 
 template <typename Spec> using Space = std::vector<Word<Spec>>;
 
-/// The space of a kind of kernel on each target.
+/// One target: its name, what its schedules go by, and the space of each kind
+/// of kernel.
+struct TargetSpaces {
+  std::string_view name;
+  bool hasChips;    ///< rules go by the numbers of a chip
+  bool hasRowPitch; ///< rows of matrices begin at multiples of 16 bytes
 #define HADAL_DECLARE_SPACE(K)                                                 \
-  const Space<kernels::K##Spec> &cpuSpace(const kernels::K##Spec *);           \
-  const Space<kernels::K##Spec> &sm90aSpace(const kernels::K##Spec *);
-HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_SPACE)
+  const Space<kernels::K##Spec> &(*spaceOf##K)(const kernels::K##Spec *);
+  HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_SPACE)
+#undef HADAL_DECLARE_SPACE
+};
+
+/// The machine that a kernel is scheduled for. It changes schedules only, never
+/// what a kernel computes; all kernels of a program have the same.
+class Target {
+public:
+  /// By name only for the target's own code and for tests; all others ask.
+  static const Target cpu, sm90a;
+
+  constexpr explicit Target(const TargetSpaces &spaces) : spaces(&spaces) {}
+  std::string_view name() const { return spaces->name; }
+  bool hasChips() const { return spaces->hasChips; }
+  bool hasRowPitch() const { return spaces->hasRowPitch; }
+  bool operator==(const Target &) const = default;
+
+#define HADAL_DECLARE_SPACE(K)                                                 \
+  const Space<kernels::K##Spec> &space(const kernels::K##Spec *kind) const {   \
+    return spaces->spaceOf##K(kind);                                           \
+  }
+  HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_SPACE)
 #undef HADAL_DECLARE_SPACE
 
+private:
+  const TargetSpaces *spaces;
+};
+
+/// All targets, the default first (spaces/Targets.cpp).
+const std::vector<Target> &allTargets();
+/// The target |name| ("": the default).
+std::optional<Target> findTarget(std::string_view name);
+
 template <typename Spec> const Space<Spec> &spaceOf(Target target) {
-  const Spec *kind = nullptr;
-  return target == Target::cpu ? cpuSpace(kind) : sm90aSpace(kind);
+  return target.space(static_cast<const Spec *>(nullptr));
 }
 
 /// The value of |word| for |facts|: legal, and what is.
@@ -100,16 +132,12 @@ std::optional<Schedule> resolve(const Spec &spec, Target target,
                                 Origin origin = Origin::option) {
   const Space<Spec> &space = spaceOf<Spec>(target);
   std::vector<std::string_view> known;
-  for (const Word<Spec> &word : space)
-    known.push_back(word.name);
-  for (const auto &[name, value] : partial)
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-      error = describeUnknown(name, known);
-      return std::nullopt;
-    }
   Schedule schedule;
   for (const Word<Spec> &word : space) {
     Facts<Spec> facts{spec, chip, schedule.words};
+    if (word.applies && !word.applies(facts))
+      continue;
+    known.push_back(word.name);
     Value value = word.rule(facts);
     auto given = partial.find(word.name);
     if (given != partial.end() && given->second != value) {
@@ -124,31 +152,54 @@ std::optional<Schedule> resolve(const Spec &spec, Target target,
       schedule.given.emplace(word.name, origin);
     schedule.words.emplace(word.name, std::move(value));
   }
+  for (const auto &[name, value] : partial)
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      error = describeUnknown(name, known);
+      return std::nullopt;
+    }
   return schedule;
 }
 
 /// Checks |schedule|, which may have been edited: it must have every word that
 /// |spec| has and no other, each with a legal value; else |error| says so. A word
-/// with another value than the rule's and of no given origin is an edit.
+/// with another value than the rule's and of no given origin is an edit. Where
+/// an edit of one word takes words away that the rules have, they go, and those
+/// that it brings take the rules' values.
 template <typename Spec>
 bool verify(const Spec &spec, Target target, const nvptx::Chip *chip,
             Schedule &schedule, std::string &error) {
-  for (const Word<Spec> &word : spaceOf<Spec>(target))
-    if (!schedule.words.contains(word.name)) {
-      error = "the schedule lacks the word '" + std::string(word.name) + "'";
-      return false;
-    }
-  auto resolved = resolve(spec, target, chip, schedule.words, error);
-  if (!resolved)
-    return false;
+  auto ruled = resolve(spec, target, chip, {}, error);
   Words before;
   for (const Word<Spec> &word : spaceOf<Spec>(target)) {
-    const Value &value = schedule.words.find(word.name)->second;
-    if (value != word.rule({spec, chip, before}))
+    Facts<Spec> facts{spec, chip, before};
+    bool byRules = ruled->words.contains(word.name);
+    auto at = schedule.words.find(word.name);
+    if (word.applies && !word.applies(facts)) {
+      if (byRules && at != schedule.words.end()) {
+        schedule.words.erase(at);
+        schedule.given.erase(std::string(word.name));
+      }
+      continue;
+    }
+    Value rule = word.rule(facts);
+    if (at == schedule.words.end()) {
+      if (byRules) {
+        error = "the schedule lacks the word '" + std::string(word.name) + "'";
+        return false;
+      }
+      at = schedule.words.emplace(word.name, rule).first;
+    }
+    if (at->second != rule)
       schedule.given.emplace(word.name, Origin::edit);
-    before.emplace(word.name, value);
+    // A rule may count on legal values before it.
+    std::vector<Value> legal = legalValues(word, facts);
+    if (std::find(legal.begin(), legal.end(), at->second) == legal.end()) {
+      error = describeIllegal(word.name, at->second, legal);
+      return false;
+    }
+    before.insert(*at);
   }
-  return true;
+  return resolve(spec, target, chip, schedule.words, error).has_value();
 }
 inline bool verifySchedule(const kernels::AnySpec &spec, Target target,
                            const nvptx::Chip *chip, Schedule &schedule,

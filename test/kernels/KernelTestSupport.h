@@ -170,7 +170,13 @@ void splitFolds(tile::KernelOp kernel);
 /// states with each other too.
 template <typename Spec>
 Executable::Build splitBuilderOf(const Spec &spec) {
-  return [whole = builderOf(spec)](mlir::OpBuilder &builder) {
+  // The CPU's forms take over whole folds.
+  schedule::Words given;
+  if (targetOfExecutables() == schedule::Target::cpu &&
+      !std::is_same_v<Spec, MlaDecodeSpec> &&
+      !std::is_same_v<Spec, MlaPrefillSpec>)
+    given["form"] = std::string("loops");
+  return [whole = builderOf(spec, given)](mlir::OpBuilder &builder) {
     tile::KernelOp kernel = whole(builder);
     if (kernel) {
       splitFolds(kernel);

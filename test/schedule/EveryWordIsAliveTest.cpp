@@ -34,7 +34,7 @@ std::vector<AnySpec> specsOf(Target target) {
   specs.push_back(QuantizeSpec{{}, 2048});
   specs.push_back(AddSpec{{}, 2048});
   specs.push_back(SiluMulSpec{{}, 2048});
-  for (int64_t rows : {1, 16, 64, 512})
+  for (int64_t rows : {1, 4, 16, 64, 512})
     for (Weight weight : {Weight::fp8, Weight::bf16}) {
       GemmSpec gemm{{}, 512, 2048, rows};
       gemm.weight = weight;
@@ -87,14 +87,17 @@ std::string codeOf(const AnySpec &spec, Target target, const Words &words) {
     return code->ptx + std::to_string(code->sharedBytes) + "," +
            std::to_string(code->ctasPerItem);
   }
+  // Vectors of 256 bits, and of 512: some words are of one of them.
   cpu::CpuOptions options;
-  options.variants = {cpu::Variant::v4Bf16Vbmi};
+  options.variants = {cpu::Variant::v3, cpu::Variant::v4Bf16Vbmi};
   options.threads = 1;
   cpu::CpuKernels kernels;
   if (failed(cpu::compileCpuKernels(built.getModule(), options, kernels)))
     built.fail("cpu");
-  return std::string(kernels.images[0].bytes.begin(),
-                     kernels.images[0].bytes.end());
+  std::string code;
+  for (const cpu::CpuImage &image : kernels.images)
+    code.append(image.bytes.begin(), image.bytes.end());
+  return code;
 }
 
 //===----------------------------------------------------------------------===//
@@ -107,46 +110,69 @@ std::string nameOf(Target target, std::string_view kind,
          std::string(kind) + " " + std::string(word);
 }
 
+/// Schedules to begin with: the rules', and one for each other form.
+template <typename Spec>
+std::vector<Words> startsOf(const Spec &spec, Target target) {
+  std::string error;
+  Words before;
+  std::vector<Words> starts = {{}};
+  auto ruled = resolve(spec, target, h100(), {}, error);
+  EXPECT_TRUE(ruled) << error;
+  for (const Word<Spec> &word : spaceOf<Spec>(target)) {
+    auto rule = ruled->words.find(word.name);
+    if (rule == ruled->words.end())
+      continue;
+    if (word.name == "form")
+      for (const Value &value : legalValues(word, {spec, h100(), before}))
+        if (value != rule->second)
+          starts.push_back({{"form", value}});
+    before.insert(*rule);
+  }
+  return starts;
+}
+
 /// |schedule| with |word| of |value|: all else equal if that is legal, else as
-/// the rules follow it.
+/// the rules follow it and |start|.
 template <typename Spec>
 Schedule changed(const Spec &spec, Target target, const Schedule &schedule,
-                 std::string_view word, const Value &value) {
+                 Words start, std::string_view word, const Value &value) {
   Words words = schedule.words;
   words[std::string(word)] = value;
   std::string error;
   if (auto same = resolve(spec, target, h100(), words, error))
     return *same;
-  auto follows =
-      resolve(spec, target, h100(), {{std::string(word), value}}, error);
+  start[std::string(word)] = value;
+  auto follows = resolve(spec, target, h100(), start, error);
   EXPECT_TRUE(follows) << error;
   return follows.value_or(schedule);
 }
 
 class EveryWord : public ::testing::TestWithParam<Target> {
 protected:
-  template <typename Spec> void tryWords(const Spec &spec) {
+  template <typename Spec> void tryWords(const Spec &spec, const Words &start) {
     SCOPED_TRACE(printSpec(spec));
     std::string error;
-    auto schedule = resolve(spec, GetParam(), h100(), {}, error);
+    auto schedule = resolve(spec, GetParam(), h100(), start, error);
     ASSERT_TRUE(schedule) << error;
     std::string code;
     Words before;
     for (const Word<Spec> &word : spaceOf<Spec>(GetParam())) {
       std::string name = nameOf(GetParam(), Spec::kKind, word.name);
-      Value rule = schedule->words.find(word.name)->second;
       auto [tried, isFirst] = alive.try_emplace(name, false);
+      auto at = schedule->words.find(word.name);
+      if (at == schedule->words.end())
+        continue;
       for (const Value &value : legalValues(word, {spec, h100(), before})) {
-        if (value == rule || tried->second)
+        if (value == at->second || tried->second)
           continue;
         EXPECT_FALSE(kFixed.contains(name)) << name << " has a choice";
         if (code.empty())
           code = codeOf(spec, GetParam(), schedule->words);
         Schedule other =
-            changed(spec, GetParam(), *schedule, word.name, value);
+            changed(spec, GetParam(), *schedule, start, word.name, value);
         tried->second |= codeOf(spec, GetParam(), other.words) != code;
       }
-      before.emplace(word.name, rule);
+      before.insert(*at);
     }
   }
 
@@ -155,7 +181,12 @@ protected:
 
 TEST_P(EveryWord, isAlive) {
   for (const AnySpec &spec : specsOf(GetParam()))
-    std::visit([&](const auto &s) { tryWords(s); }, spec);
+    std::visit(
+        [&](const auto &s) {
+          for (const Words &start : startsOf(s, GetParam()))
+            tryWords(s, start);
+        },
+        spec);
   for (const auto &[name, lives] : alive)
     EXPECT_NE(lives, kFixed.contains(name))
         << name << (lives ? " has a choice" : " changes nothing");
@@ -163,12 +194,12 @@ TEST_P(EveryWord, isAlive) {
 }
 
 template <typename Spec> void tryRefusals(const Spec &spec, Target target) {
-  auto refusal = [&](std::string_view word, const Value &value) {
+  auto refusal = [&](Words given, std::string_view word, const Value &value) {
+    given[std::string(word)] = value;
     try {
       test::BuiltKernel built([&](mlir::OpBuilder &builder) {
         return buildScheduled(builder, builder.getUnknownLoc(), "the_kernel",
-                              spec, target, h100(),
-                              {{std::string(word), value}});
+                              spec, target, h100(), given);
       });
     } catch (const std::runtime_error &error) {
       return std::string(error.what());
@@ -181,18 +212,28 @@ template <typename Spec> void tryRefusals(const Spec &spec, Target target) {
       EXPECT_NE(error.find(part), std::string::npos)
           << "'" << part << "' is not in '" << error << "'";
   };
-  expectParts(refusal("hyperdrive", int64_t(1)),
+  expectParts(refusal({}, "hyperdrive", int64_t(1)),
               {"H3008: kernel 'the_kernel'", "no word 'hyperdrive'",
                "words of this kernel: "});
-  for (const Word<Spec> &word : spaceOf<Spec>(target))
-    for (const Value &value :
-         {Value(int64_t(-7)), Value(int64_t(1) << 40), Value(std::string("so")),
-          Value(std::string("1e9"))})
-      expectParts(refusal(word.name, value),
-                  {"H3008: kernel 'the_kernel'",
-                   "the word '" + std::string(word.name) + "' is " +
-                       toString(value),
-                   "; legal values: "});
+  for (const Words &start : startsOf(spec, target)) {
+    std::string ignored;
+    Words words = resolve(spec, target, h100(), start, ignored)->words;
+    for (const Word<Spec> &word : spaceOf<Spec>(target))
+      for (const Value &value :
+           {Value(int64_t(-7)), Value(int64_t(1) << 40),
+            Value(std::string("so")), Value(std::string("1e9"))}) {
+        std::string name(word.name);
+        if (words.contains(name))
+          expectParts(refusal(start, name, value),
+                      {"H3008: kernel 'the_kernel'",
+                       "the word '" + name + "' is " + toString(value),
+                       "; legal values: "});
+        else // A word of another form.
+          expectParts(refusal(start, name, value),
+                      {"H3008: kernel 'the_kernel'", "no word '" + name + "'",
+                       "words of this kernel: "});
+      }
+  }
 }
 
 TEST_P(EveryWord, isRefusedByNameIfIllegal) {

@@ -142,9 +142,92 @@ TEST(Verify, findsWhatAnEditBroke) {
             (decltype(edited.given){{"stages", Origin::edit}}));
 }
 
+// Words that only one form has come and go with an edit of the form.
+TEST(Verify, wordsFollowAnEditedForm) {
+  GemmSpec spec{{}, 2112, 7168, 64};
+  std::string error;
+  Schedule edited = resolved(spec, Target::cpu);
+  EXPECT_EQ(*edited.find<std::string>("form"), "panel");
+  edited.words["form"] = std::string("rows");
+  edited.words["unroll"] = int64_t(4);
+  ASSERT_TRUE(verify(spec, Target::cpu, nullptr, edited, error)) << error;
+  EXPECT_EQ(edited.words,
+            resolved(spec, Target::cpu, {{"form", std::string("rows")},
+                                         {"unroll", int64_t(4)}})
+                .words);
+  EXPECT_EQ(edited.given, (decltype(edited.given){{"form", Origin::edit},
+                                                  {"unroll", Origin::edit}}));
+  // A word of a form that is in nobody's mind is unknown.
+  Schedule strange = resolved(spec, Target::cpu);
+  strange.words["unroll"] = int64_t(2);
+  EXPECT_FALSE(verify(spec, Target::cpu, nullptr, strange, error));
+  EXPECT_EQ(error.substr(0, 37), "the schedule has no word 'unroll'; wo");
+  Schedule lacking = resolved(spec, Target::cpu);
+  lacking.words.erase("chunk_bytes");
+  EXPECT_FALSE(verify(spec, Target::cpu, nullptr, lacking, error));
+  EXPECT_EQ(error, "the schedule lacks the word 'chunk_bytes'");
+}
+
 //===----------------------------------------------------------------------===//
 // Rules
 //===----------------------------------------------------------------------===//
+
+// Few rows go one weight row at a time; those of experts longer, since an
+// expert meets a fraction of them. What the forms say is written out.
+TEST(FormsOnTheCpu, followTheTile) {
+  auto form = [](const auto &spec) {
+    return *resolved(spec, Target::cpu).template find<std::string>("form");
+  };
+  auto gemm = [](int64_t rows, int64_t experts = 0) {
+    GemmSpec spec{{}, 2112, 7168, rows};
+    spec.experts = experts;
+    spec.topk = experts ? 8 : 0;
+    return spec;
+  };
+  EXPECT_EQ(form(gemm(1)), "gemv");
+  EXPECT_EQ(form(gemm(8)), "rows");
+  EXPECT_EQ(form(gemm(16)), "panel");
+  EXPECT_EQ(form(gemm(16, 256)), "rows");
+  EXPECT_EQ(form(gemm(512, 256)), "panel");
+  AbsorbQSpec absorb{{}, 128, 128, 64, 128, 512, 1};
+  EXPECT_EQ(form(absorb), "columns");
+  absorb.latent = 64; // no whole block of columns
+  EXPECT_EQ(form(absorb), "loops");
+  absorb.rows = 4;
+  EXPECT_EQ(form(absorb), "dot");
+  MlaDecodeSpec decode{{}, 2, 512, 64, 64, 1, 0.1};
+  EXPECT_EQ(form(decode), "loops");
+  decode.heads = 16;
+  EXPECT_EQ(form(decode), "dot");
+  Schedule panel = resolved(gemm(64), Target::cpu);
+  EXPECT_EQ(panel.words,
+            (Words{{"bm", int64_t(64)},
+                   {"bn", int64_t(128)},
+                   {"bk", int64_t(128)},
+                   {"form", std::string("panel")},
+                   {"prefetch_blocks", int64_t(2)},
+                   {"chunk_bytes", int64_t(384 << 10)},
+                   {"decoded_rows", int64_t(32)},
+                   {"panel_unroll", int64_t(2)},
+                   {"panel_rows", int64_t(8)},
+                   {"panel_vectors", int64_t(2)},
+                   {"panel_rows_256", int64_t(4)},
+                   {"panel_vectors_256", int64_t(2)}}));
+}
+
+// The rows of a tile follow from the model's experts per token.
+TEST(GemmOnTheCpu, tilesOfExpertsFollowTheirLoad) {
+  auto bm = [](int64_t experts, int64_t topk, int64_t rows) {
+    GemmSpec spec{{}, 7168, 2048, rows};
+    spec.experts = experts;
+    spec.topk = topk;
+    return number(resolved(spec, Target::cpu), "bm");
+  };
+  EXPECT_EQ(bm(256, 8, 64), 16);
+  EXPECT_EQ(bm(256, 8, 512), 64);
+  EXPECT_EQ(bm(32, 8, 512), 128);
+  EXPECT_EQ(bm(32, 4, 512), 64);
+}
 
 TEST(GemmOnTheCpu, isLegalForEveryShape) {
   for (int64_t rows : {1, 2, 4, 5, 8, 16, 64, 512})
