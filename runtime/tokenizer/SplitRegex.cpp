@@ -136,18 +136,18 @@ private:
   NodePointer repeat(unsigned depth) {
     NodePointer body = atom(depth);
     uint32_t min = 0, max = kNoLimit;
-    const bool braces = rest_.starts_with('{');
+    const bool isBraced = rest_.starts_with('{');
+    bool isExact = false; // {n}, whose `?` would not make it lazy
     if (take("?")) {
       max = 1;
     } else if (take("+")) {
       min = 1;
     } else if (take("{")) {
       min = max = takeNumber();
-      if (take(","))
+      isExact = !take(",");
+      if (!isExact)
         max = takeNumber();
-      else if (min == kNoLimit)
-        fail("a '{{' that is no repeat; write \\{{");
-      if (!take("}"))
+      if (!take("}") || (min == kNoLimit && max == kNoLimit))
         fail("a '{{' that is no repeat; write \\{{");
       if (min == kNoLimit) // {,n}
         min = 0;
@@ -161,8 +161,8 @@ private:
     node->kind = Node::Repeat;
     node->min = min;
     node->max = max;
-    if (rest_.starts_with('{') || rest_.starts_with('*') ||
-        (braces && (rest_.starts_with('?') || rest_.starts_with('+'))))
+    if ((isExact && rest_.starts_with('?')) ||
+        (isBraced && rest_.starts_with('+')))
       fail("a repeat of a repeat");
     if (take("+"))
       node->greed = Greed::Possessive;
@@ -198,7 +198,7 @@ private:
     if (!rest_.empty() && std::string_view("?*+{").find(rest_[0]) !=
                               std::string_view::npos)
       fail("a repeat of nothing");
-    if (std::optional<CodePointSet> set = classEscape())
+    if (std::optional<CodePointSet> set = classEscape(false))
       return makeSet(std::move(*set));
     return makeSet(folded(literal()));
   }
@@ -236,7 +236,7 @@ private:
   }
 
   /// `\s`, `\p{Lu}` and the like; nullopt if what follows is no such escape.
-  std::optional<CodePointSet> classEscape() {
+  std::optional<CodePointSet> classEscape(bool insideClass) {
     if (take("\\s"))
       return CodePointSet::space();
     if (take("\\S"))
@@ -247,9 +247,10 @@ private:
       return CodePointSet::category("Nd")->complement();
     if (rest_.starts_with("\\w") || rest_.starts_with("\\W")) {
       CodePointSet set = CodePointSet::word();
-      // The reference's engine counts these numbers of Latin-1 in as well.
-      for (uint32_t c : {0xB2, 0xB3, 0xB9, 0xBC, 0xBD, 0xBE})
-        set.add({c, c});
+      // Outside of classes the reference's engine has these numbers, too.
+      if (!insideClass)
+        for (uint32_t c : {0xB2, 0xB3, 0xB9, 0xBC, 0xBD, 0xBE})
+          set.add({c, c});
       return take("\\w") ? set : (take("\\W"), set.complement());
     }
     bool negated = rest_.starts_with("\\P{");
@@ -382,7 +383,7 @@ private:
         set.add(characterClass(depth + 1));
         continue;
       }
-      if (std::optional<CodePointSet> escape = classEscape()) {
+      if (std::optional<CodePointSet> escape = classEscape(true)) {
         set.add(*escape);
         continue;
       }
@@ -396,7 +397,7 @@ private:
         continue;
       }
       take("-");
-      if (rest_.starts_with('[') || classEscape())
+      if (rest_.starts_with('[') || classEscape(true))
         fail("a range that ends in a class");
       const uint32_t last = literal();
       if (last < first)

@@ -1127,7 +1127,7 @@ tile.kernel @k(%x: !tile.view<256x256xbf16>, %i: !tile.view<256xi32>, %w: !tile.
 // -----
 
 // An outer fold would start the inner one's ring again at its first stage.
-tile.kernel @k(%x: !tile.view<64x4096xbf16>, %w: !tile.view<64x4096xbf16>, %y: !tile.view<64x64xf32>, %sz: !tile.sizes) domain(%m = 64 by 64) schedule {} {
+tile.kernel @k(%x: !tile.view<64x4096xbf16>, %w: !tile.view<64x4096xbf16>, %y: !tile.view<64x64xf32>, %sz: !tile.sizes) domain(%m = 64 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 2 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c = arith.constant 0 : index
   %n = arith.constant 4096 : index
   %i = arith.constant 192 : index
@@ -1156,7 +1156,7 @@ tile.kernel @k(%x: !tile.view<64x4096xbf16>, %w: !tile.view<64x4096xbf16>, %y: !
 // -----
 
 // A step that skips a load would leave the ring's count behind.
-tile.kernel @k(%x: !tile.view<64x4096xbf16>, %w: !tile.view<64x4096xbf16>, %y: !tile.view<64x64xf32>, %sz: !tile.sizes) domain(%m = 64 by 64) schedule {} {
+tile.kernel @k(%x: !tile.view<64x4096xbf16>, %w: !tile.view<64x4096xbf16>, %y: !tile.view<64x64xf32>, %sz: !tile.sizes) domain(%m = 64 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 2 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c = arith.constant 0 : index
   %n = arith.constant 4096 : index
   %half = arith.constant 2048 : index
