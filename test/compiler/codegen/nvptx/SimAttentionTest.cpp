@@ -93,7 +93,7 @@ TEST(MlaDecodeSm90, scoresOfMinusInfinityGiveNaN) {
     Buffer query =
         batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
     batch.makeScoresInfinite(query, s.latent, s.width());
-    Executable kernel(builderOf(splitSpec(s, 1, 64, split), buildMlaDecode),
+    Executable kernel(splitBuilder(s, 1, 64, split),
                       Mode::loops);
     Buffer o = batch.decode(kernel, query);
     for (int64_t row = 0; row < 3 * s.heads; ++row)
@@ -110,8 +110,7 @@ TEST(MlaPrefillSm90, scoresOfMinusInfinityGiveNaN) {
   Batch batch(s, Act::bf16, Weight::bf16, {70, 0}, {5, 1});
   batch.positions.set(5, 0, 0);
   batch.makeScoresInfinite(batch.q, s.nope, s.head());
-  Executable kernel(builderOf(prefillSpec(s, Act::bf16, Weight::bf16, 64, 0.2),
-                              buildMlaPrefill),
+  Executable kernel(builderOf(prefillSpec(s, Act::bf16, Weight::bf16, 64, 0.2)),
                     Mode::loops);
   Buffer o = batch.prefill(kernel, false);
   for (int64_t m = 0; m < 6; ++m)
