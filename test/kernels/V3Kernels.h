@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/Kernels.h"
+#include "schedule/Space.h"
 
 namespace hadal::kernels::test {
 
