@@ -21,7 +21,7 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
           outHead = spec.latent + spec.rope;
   int64_t bm = k.word("bm"), bn = k.word("bn"), bk = k.word("bk");
   unsigned q = k.arg("q", k.actView({-1, spec.heads * head}));
-  unsigned w = k.arg(
+  unsigned w = k.constant(
       "wkv_b", k.weightView(spec.weight, spec.heads * headRows, spec.latent));
   unsigned out = k.arg("out", k.actView({-1, spec.heads * outHead}));
   k.dim(-1, bm, tile::Bound::Tokens);
@@ -80,7 +80,7 @@ tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
   int64_t headRows = spec.nope + spec.value;
   int64_t bm = k.word("bm"), bn = k.word("bn"), bk = k.word("bk");
   unsigned oLat = k.arg("o_lat", k.actView({-1, spec.heads * spec.latent}));
-  unsigned w = k.arg(
+  unsigned w = k.constant(
       "wkv_b", k.weightView(spec.weight, spec.heads * headRows, spec.latent));
   unsigned o =
       k.arg("o", spec.quantize ? k.quantizedView(spec.heads * spec.value)

@@ -11,7 +11,7 @@ tile::KernelOp buildEmbed(OpBuilder &builder, Location loc, StringRef name,
     return {};
   unsigned tokens = k.arg("tokens", k.view({-1}, k.i32()));
   unsigned table =
-      k.arg("table", k.weightView(spec.table, spec.vocab, spec.hidden));
+      k.constant("table", k.weightView(spec.table, spec.vocab, spec.hidden));
   unsigned h = k.arg("h", k.actView({-1, spec.hidden}));
   k.dim(-1, 1, tile::Bound::Tokens);
   k.begin();

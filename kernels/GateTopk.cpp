@@ -54,7 +54,7 @@ tile::KernelOp buildGateTopk(OpBuilder &builder, Location loc, StringRef name,
   int64_t experts = spec.experts, count = spec.topk;
   unsigned logits = k.arg("logits", k.view({-1, experts}, k.f32())), bias = 0;
   if (spec.bias)
-    bias = k.arg("bias", k.view({experts}, k.f32()));
+    bias = k.constant("bias", k.view({experts}, k.f32()));
   unsigned ids = k.arg("ids", k.view({-1, count}, k.i32()));
   unsigned weights = k.arg("weights", k.view({-1, count}, k.f32()));
   k.dim(-1, 1, tile::Bound::Tokens);

@@ -59,11 +59,11 @@ tile::KernelOp buildGemm(OpBuilder &builder, Location loc, StringRef name,
     rowToken = k.arg("row_token", k.view({-1}, k.i32()));
   tile::ViewType weight =
       k.weightView(spec.weight, spec.n, spec.k, spec.experts, spec.segmentRows);
-  unsigned w = k.arg("w", weight);
+  unsigned w = k.constant("w", weight);
   if (gated)
-    wUp = k.arg("w_up", weight);
+    wUp = k.constant("w_up", weight);
   if (spec.epilogue == Epilogue::rope) {
-    cosSin = k.arg("cos_sin", k.view({spec.positions, spec.ropeDim}, k.f32()));
+    cosSin = k.constant("cos_sin", k.view({spec.positions, spec.ropeDim}, k.f32()));
     positions = k.arg("positions", k.view({-1}, k.i32()));
   }
   if (spec.epilogue == Epilogue::residual)

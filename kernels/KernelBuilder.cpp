@@ -1,5 +1,6 @@
 #include "kernels/KernelBuilder.h"
 
+#include "dialects/Diagnostics.h"
 #include "kernels/ScheduledKernel.h"
 #include "schedule/Attribute.h"
 
@@ -26,7 +27,7 @@ tile::KernelOp buildScheduled(OpBuilder &builder, Location loc, StringRef name,
   auto schedule = schedule::resolveSchedule(spec, target, chip, given, error);
   if (schedule)
     return buildKernel(builder, loc, name, spec, *schedule);
-  emitError(loc) << "H3008: kernel '" << name << "': " << error;
+  emitCodedError(loc, 3008) << "kernel '" << name << "': " << error;
   return {};
 }
 
@@ -74,6 +75,11 @@ unsigned KernelBuilder::arg(StringRef argName, Type type) {
   return argTypes.size() - 1;
 }
 
+unsigned KernelBuilder::constant(StringRef argName, Type type) {
+  constants.push_back(argTypes.size());
+  return arg(argName, type);
+}
+
 void KernelBuilder::dim(int64_t extent, int64_t step, tile::Bound bound,
                         int64_t boundDim) {
   domain.push_back(
@@ -84,8 +90,9 @@ int64_t KernelBuilder::word(StringRef word) {
   const int64_t *value = schedule.find<int64_t>(std::string_view(word));
   if (value && *value > 0)
     return *value;
-  emitError(loc) << "H3008: kernel '" << name << "': the schedule has no "
-                 << "positive number '" << word << "'";
+  emitCodedError(loc, 3008) << "kernel '" << name
+                            << "': the schedule has no positive number '"
+                            << word << "'";
   isBroken = true;
   return 1;
 }
@@ -100,7 +107,7 @@ void KernelBuilder::begin() {
   arg("sizes", tile::SizesType::get(b.getContext()));
   SmallVector<StringRef> names(argNames.begin(), argNames.end());
   kernel = tile::KernelOp::create(b, loc, name, argTypes, names, domain,
-                                  b.getDictionaryAttr({}), spec);
+                                  b.getDictionaryAttr({}), spec, constants);
   kernel.setScheduleAttr(schedule::toAttribute(b.getContext(), schedule));
   for (BlockArgument value : kernel.getKernelArguments())
     args.push_back(value);
@@ -463,11 +470,11 @@ SoftmaxState softmaxMerge(KernelBuilder &k, SoftmaxState a, SoftmaxState c) {
           k.addf(k.mulf(a.acc, wa), k.mulf(c.acc, wc))};
 }
 
-Value softmaxFinish(KernelBuilder &k, SoftmaxState state) {
-  Value zero = k.zeros(k.shapeOf(state.sum));
-  Value empty = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OEQ,
-                                      state.sum, zero);
-  Value sum = k.select(empty, k.constant(k.shapeOf(state.sum), 1.0), state.sum);
+Value softmaxFinish(KernelBuilder &k, SoftmaxState state, Value length) {
+  SmallVector<int64_t> shape(k.shapeOf(state.sum));
+  Value empty = k.cmpi(arith::CmpIPredicate::eq, k.splat(length, shape),
+                       k.constantI32(shape, 0));
+  Value sum = k.select(empty, k.constant(shape, 1.0), state.sum);
   return k.divf(state.acc, sum);
 }
 

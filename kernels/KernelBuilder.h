@@ -63,6 +63,8 @@ public:
 
   /// Declares the next argument; the handle is valid after begin().
   unsigned arg(StringRef argName, Type type);
+  /// The same, of memory that no kernel of the program writes.
+  unsigned constant(StringRef argName, Type type);
   void dim(int64_t extent, int64_t step,
            tile::Bound bound = tile::Bound::None, int64_t boundDim = 0);
   /// What the schedule says for |word|, a positive number; if it says none, that
@@ -175,6 +177,7 @@ private:
   tile::SpecAttr spec;
   SmallVector<std::string> argNames;
   SmallVector<Type> argTypes;
+  SmallVector<int64_t> constants;
   SmallVector<tile::DomainDimAttr> domain;
   const schedule::Schedule &schedule;
   bool isBroken = false; // the schedule lacks a word
@@ -195,7 +198,8 @@ SoftmaxState softmaxStep(KernelBuilder &k, SoftmaxState state, Value scores,
 SoftmaxState softmaxMerge(KernelBuilder &k, SoftmaxState a, SoftmaxState c);
 /// The state of no key.
 SoftmaxState softmaxInit(KernelBuilder &k, int64_t m, int64_t n);
-/// acc / sum; 0 for a row that saw no key.
-Value softmaxFinish(KernelBuilder &k, SoftmaxState state);
+/// acc / sum; 0 for the rows of a sequence of |length| (i32) 0. Of keys whose
+/// scores are all -inf the sum is 0 as well, and the result NaN.
+Value softmaxFinish(KernelBuilder &k, SoftmaxState state, Value length);
 
 } // namespace hadal::kernels

@@ -16,8 +16,8 @@
 //
 // Adding a kernel: its spec here and a line in HADAL_FOR_EACH_KERNEL; then, each
 // in a file of its own, the builder (Kernels.h), the launch of the dsv3 op
-// (passes/Dsv3ToExec/KernelLaunch.h) and the bench's case
-// (tools/hadal-bench/kernels/CaseBuilder.h). CONTRIBUTING.md has the whole list.
+// (passes/Dsv3ToExec/KernelModel.h) and the bench's case
+// (tools/hadal-bench/kernels/CaseBuilder.h). CONTRIBUTING.md lists the rest.
 #pragma once
 
 #include <array>
@@ -138,7 +138,8 @@ enum class Epilogue {
   swigluQuantize, // the same, quantised per 128 columns
 };
 inline constexpr auto wordsOf(Epilogue) {
-  return std::to_array<std::string_view>({"none", "residual", "rope", "swiglu", "swiglu_quantize"});
+  return std::to_array<std::string_view>(
+      {"none", "residual", "rope", "swiglu", "swiglu_quantize"});
 }
 
 

@@ -17,10 +17,10 @@ tile::KernelOp buildLatentNormRopeCache(OpBuilder &builder, Location loc,
   unsigned qNorm = 0, cq = 0;
   unsigned x = k.arg("x", k.actView({-1, spec.qLora + row}));
   if (spec.qLora)
-    qNorm = k.arg("q_norm", k.view({spec.qLora}, k.f32()));
-  unsigned kvNorm = k.arg("kv_norm", k.view({spec.latent}, k.f32()));
+    qNorm = k.constant("q_norm", k.view({spec.qLora}, k.f32()));
+  unsigned kvNorm = k.constant("kv_norm", k.view({spec.latent}, k.f32()));
   unsigned cosSin =
-      k.arg("cos_sin", k.view({spec.positions, spec.rope}, k.f32()));
+      k.constant("cos_sin", k.view({spec.positions, spec.rope}, k.f32()));
   unsigned positions = k.arg("positions", k.view({-1}, k.i32()));
   unsigned slot = k.arg("slot", k.view({-1}, k.b.getI64Type()));
   unsigned cache = k.arg("cache", k.actView({-1, row}));

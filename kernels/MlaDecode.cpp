@@ -78,7 +78,7 @@ tile::KernelOp buildMlaDecode(OpBuilder &builder, Location loc, StringRef name,
           return {merged.max, merged.sum, merged.acc};
         });
     Value result = softmaxFinish(
-        k, {fold.getResult(0), fold.getResult(1), fold.getResult(2)});
+        k, {fold.getResult(0), fold.getResult(1), fold.getResult(2)}, length);
     k.store(k[o], {row, zero}, k.toAct(result), k.sub(numRows, block));
   });
   return k.end();

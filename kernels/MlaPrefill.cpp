@@ -31,7 +31,7 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
   unsigned qStart = k.arg("q_start", k.view({-1}, k.i32()));
   unsigned kvLen = k.arg("kv_len", k.view({-1}, k.i32()));
   unsigned positions = k.arg("positions", k.view({-1}, k.i32()));
-  unsigned w = k.arg(
+  unsigned w = k.constant(
       "wkv_b", k.weightView(spec.weight, spec.heads * headRows, spec.latent));
   unsigned o =
       k.arg("o", spec.quantize ? k.quantizedView(spec.heads * spec.value)
@@ -115,7 +115,7 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
           return {merged.max, merged.sum, merged.acc};
         });
     Value result = softmaxFinish(
-        k, {fold.getResult(0), fold.getResult(1), fold.getResult(2)});
+        k, {fold.getResult(0), fold.getResult(1), fold.getResult(2)}, length);
     SmallVector<Value> at{token, k.mulIndex(h, spec.value)};
     Value left = k.sub(numQueries, block);
     if (spec.quantize)

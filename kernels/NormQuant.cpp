@@ -16,7 +16,7 @@ tile::KernelOp buildNormQuant(OpBuilder &builder, Location loc, StringRef name,
     rows = k.arg("rows", k.view({-1}, k.i32()));
   if (spec.delta)
     delta = k.arg("delta", k.actView({-1, spec.width}));
-  unsigned w = k.arg("w", k.view({spec.width}, k.f32()));
+  unsigned w = k.constant("w", k.view({spec.width}, k.f32()));
   if (spec.delta)
     sum = k.arg("sum", k.actView({-1, spec.width}));
   if (spec.emitAct)

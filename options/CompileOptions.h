@@ -11,8 +11,11 @@ namespace hadal {
 enum class AttentionChoice { Auto, Absorbed, Expanded };
 
 struct CompileOptions {
-  std::string target = "cpu"; ///< "cpu" or "sm_90a"
-  std::string chip;           ///< --chip, of sm_90a only: "h100", "h200"
+  std::string target; ///< --target: a name of the table; "": the default
+  std::string chip;   ///< --chip, of a target that has several: "h100"
+  /// --images, of a target whose artifacts hold several images: "all", or names
+  /// joined by commas.
+  std::string images;
   int64_t maxBatchSize = 16;
   int64_t maxSeqLen = 4096;
   int64_t pageSize = 64; ///< tokens per page of the latent cache

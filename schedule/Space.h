@@ -18,10 +18,6 @@ struct Chip;
 
 namespace hadal::schedule {
 
-/// The machine that a kernel is scheduled for. It changes schedules only, never
-/// what a kernel computes; all kernels of a program have the same.
-enum class Target { cpu, sm90a };
-
 /// What another value of a word may change in the result: nothing, or the order
 /// of sums.
 enum class Bits { same, order };
@@ -60,16 +56,49 @@ template <typename Spec> struct Word {
 
 template <typename Spec> using Space = std::vector<Word<Spec>>;
 
-/// The space of a kind of kernel on each target.
+/// One target: its name, what its schedules go by, and the space of each kind
+/// of kernel.
+struct TargetSpaces {
+  std::string_view name;
+  bool hasChips;    ///< rules go by the numbers of a chip
+  bool hasRowPitch; ///< rows of matrices begin at multiples of 16 bytes
 #define HADAL_DECLARE_SPACE(K)                                                 \
-  const Space<kernels::K##Spec> &cpuSpace(const kernels::K##Spec *);           \
-  const Space<kernels::K##Spec> &sm90aSpace(const kernels::K##Spec *);
-HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_SPACE)
+  const Space<kernels::K##Spec> &(*spaceOf##K)(const kernels::K##Spec *);
+  HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_SPACE)
+#undef HADAL_DECLARE_SPACE
+};
+
+/// The machine that a kernel is scheduled for. It changes schedules only, never
+/// what a kernel computes; all kernels of a program have the same.
+class Target {
+public:
+  /// By name only for the target's own code and for tests; all others ask.
+  static const Target cpu, sm90a;
+
+  constexpr explicit Target(const TargetSpaces &spaces) : spaces(&spaces) {}
+  std::string_view name() const { return spaces->name; }
+  bool hasChips() const { return spaces->hasChips; }
+  bool hasRowPitch() const { return spaces->hasRowPitch; }
+  bool operator==(const Target &) const = default;
+
+#define HADAL_DECLARE_SPACE(K)                                                 \
+  const Space<kernels::K##Spec> &space(const kernels::K##Spec *kind) const {   \
+    return spaces->spaceOf##K(kind);                                           \
+  }
+  HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_SPACE)
 #undef HADAL_DECLARE_SPACE
 
+private:
+  const TargetSpaces *spaces;
+};
+
+/// All targets, the default first (spaces/Targets.cpp).
+const std::vector<Target> &allTargets();
+/// The target |name| ("": the default).
+std::optional<Target> findTarget(std::string_view name);
+
 template <typename Spec> const Space<Spec> &spaceOf(Target target) {
-  const Spec *kind = nullptr;
-  return target == Target::cpu ? cpuSpace(kind) : sm90aSpace(kind);
+  return target.space(static_cast<const Spec *>(nullptr));
 }
 
 /// The value of |word| for |facts|: legal, and what is.

@@ -1,4 +1,4 @@
-// Writes a file so that nobody ever sees a part of it.
+// Writes a file that the user named.
 #pragma once
 
 #include "llvm/ADT/ArrayRef.h"
@@ -7,10 +7,8 @@
 
 namespace hadal {
 
-/// Writes |bytes| to a temporary file beside |path|, flushes it to the disk and
-/// renames it. On failure (H4006) |path| is as it was and no other file is
-/// left.
-llvm::Error writeFileAtomically(llvm::StringRef path,
-                                llvm::ArrayRef<uint8_t> bytes);
+/// Writes |bytes| to |path| as OutputFile does: a file appears whole or not at
+/// all, a link is followed, a pipe or device is written to. H4006.
+llvm::Error writeOutput(llvm::StringRef path, llvm::ArrayRef<uint8_t> bytes);
 
 } // namespace hadal

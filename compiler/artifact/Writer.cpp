@@ -124,7 +124,8 @@ public:
                  b, provenance, modelTable, b.CreateVector(parameters),
                  b.CreateVector(states), b.CreateVector(*kernels),
                  b.CreateVector(images), b.CreateVector(functions),
-                 b.CreateVector(entries), b.CreateVector(blobs)),
+                 b.CreateVector(entries), b.CreateVector(blobs),
+                 b.CreateVector(opNames)),
              artifact::kIdentifier);
     std::vector<uint8_t> manifest(b.GetBufferPointer(),
                                   b.GetBufferPointer() + b.GetSize());
@@ -192,7 +193,7 @@ private:
 
   fb::Offset<schema::Provenance> serializeProvenance() {
     std::vector<fb::Offset<schema::KeyValue>> options;
-    StringRef target = "cpu";
+    StringRef target;
     if (auto given = module->getAttrOfType<DictionaryAttr>(exec::kOptionsAttr))
       for (NamedAttribute option : given) {
         auto key = string(option.getName());
@@ -201,6 +202,8 @@ private:
         if (option.getName() == "target")
           target = cast<StringAttr>(option.getValue());
       }
+    if (target.empty())
+      fail("'" + exec::kOptionsAttr + "' lacks the text 'target'");
     auto version = string(HADAL_VERSION), llvmVersion = string(LLVM_VERSION_STRING);
     auto targetName = string(target), digest = string("");
     auto optionTable = b.CreateVector(options);
@@ -261,7 +264,7 @@ private:
     p.add_inner(inner);
     if (isSegments)
       p.add_segment_rows(*op.getCount());
-    p.add_is_scale(op.getCheck() == exec::ValueCheck::Positive);
+    p.add_is_scale(op.getCheck() == exec::ValueCheck::NonNegative);
     p.add_is_finite(op.getCheck() == exec::ValueCheck::Finite);
     p.add_row_pitch(op.getPitch().value_or(0));
     if (op.getScaleParts()) {
@@ -468,7 +471,7 @@ private:
     auto name = string(func.getSymName());
     functions.push_back(schema::CreateFunction(
         b, name, func.getParameters().size(), func.getStates().size(),
-        b.CreateVector(commands)));
+        b.CreateVector(commands), strings(func.getArgNames())));
     return functionIndex[func] = functions.size() - 1;
   }
 
@@ -553,10 +556,26 @@ private:
     }
     auto argTable = b.CreateVector(args);
     auto none = b.CreateVector(std::vector<uint32_t>());
-    return schema::CreateCommand(
-        b, schema::CommandKind::launch, op.getStream(),
-        kernelIndex.lookup(op.getKernel()), op.getItems(), argTable, 0, 0,
-        none, none);
+    int32_t name = op.getOp() ? int32_t(nameOf(*op.getOp())) : -1;
+    fb::Offset<fb::Vector<uint32_t>> members;
+    if (op.getMembers()) {
+      std::vector<uint32_t> list;
+      for (StringRef member : op.getAllMembers())
+        list.push_back(nameOf(member));
+      members = b.CreateVector(list);
+    }
+    return schema::CreateCommand(b, schema::CommandKind::launch, op.getStream(),
+                                 kernelIndex.lookup(op.getKernel()),
+                                 op.getItems(), argTable, 0, 0, none, none,
+                                 name, members);
+  }
+
+  /// The index of |key| in op_names.
+  uint32_t nameOf(StringRef key) {
+    auto [it, isNew] = opIndex.try_emplace(key, opNames.size());
+    if (isNew)
+      opNames.push_back(string(key));
+    return it->second;
   }
 
   fb::Offset<schema::Command>
@@ -580,7 +599,8 @@ private:
   SymbolTable symbols;
   DictionaryAttr model;
   fb::FlatBufferBuilder b;
-  llvm::StringMap<uint32_t> parameterIndex, stateIndex, kernelIndex;
+  llvm::StringMap<uint32_t> parameterIndex, stateIndex, kernelIndex, opIndex;
+  std::vector<fb::Offset<fb::String>> opNames;
   DenseMap<Operation *, uint32_t> functionIndex;
   std::vector<fb::Offset<schema::Blob>> blobs;
   std::vector<artifact::BlobContent> contents;

@@ -27,6 +27,11 @@ llvm::SmallVector<int64_t> selectDecodeSizes(llvm::ArrayRef<int64_t> sizes,
 /// Does nothing if the same sentence is there already.
 void recordChoice(mlir::Operation *op, llvm::StringRef text);
 
+/// Says that nothing will stand for |op|, which is about to be erased, and
+/// |reason|: a remark "dropped" at |op|, and its members
+/// (passes/Identity/Names.h) in `dsv3.dropped` of its function.
+void recordDropped(mlir::Operation *op, llvm::StringRef reason);
+
 /// What the dsv3 pipeline depends on.
 struct Dsv3PipelineOptions
     : public mlir::PassPipelineOptions<Dsv3PipelineOptions> {

@@ -1,12 +1,14 @@
 // Schedules that may have been edited: checked, and obeyed by the bodies.
 #include "passes/Dsv3ToExec/Passes.h"
 
+#include "dialects/Diagnostics.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "kernels/Kernels.h"
 #include "kernels/SpecAttr.h"
 #include "mlir/IR/SymbolTable.h"
 #include "schedule/Attribute.h"
 #include "schedule/Chip.h"
+#include "passes/Dsv3ToExec/ReadTarget.h"
 #include "schedule/Space.h"
 
 using namespace mlir;
@@ -39,17 +41,9 @@ public:
 
 private:
   void runOnOperation() override {
-    scheduledFor =
-        target == "cpu" ? schedule::Target::cpu : schedule::Target::sm90a;
-    chipOf = nullptr;
-    if (scheduledFor != schedule::Target::cpu) {
-      chipOf = chip.empty() ? &nvptx::allChips().front()
-                            : nvptx::findChip(chip);
-      if (!chipOf) {
-        getOperation().emitError("H3004: chip '") << chip << "' is unknown";
-        return signalPassFailure();
-      }
-    }
+    if (failed(lower::readTarget(getOperation(), target, chip, scheduledFor,
+                                 chipOf)))
+      return signalPassFailure();
     for (tile::KernelOp kernel :
          llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>()))
       // Without a spec there is nothing that a schedule could be checked by;
@@ -67,8 +61,8 @@ private:
     if (!schedule ||
         !schedule::verifySchedule(*spec, scheduledFor, chipOf, *schedule,
                                   error))
-      return kernel.emitError("H3008: kernel '")
-             << kernel.getSymName() << "': " << error;
+      return emitCodedError(kernel, 3008)
+             << "kernel '" << kernel.getSymName() << "': " << error;
     kernel.setScheduleAttr(schedule::toAttribute(&getContext(), *schedule));
 
     OpBuilder builder(kernel);
@@ -83,8 +77,8 @@ private:
     }
     if (!rebuild) {
       built.erase();
-      return kernel.emitError("H3008: kernel '")
-             << kernel.getSymName()
+      return emitCodedError(kernel, 3008)
+             << "kernel '" << kernel.getSymName()
              << "': its body has other tiles than its schedule says; words "
                 "that shape a body can be edited up to phase lower";
     }
@@ -118,7 +112,7 @@ private:
     });
   }
 
-  schedule::Target scheduledFor = schedule::Target::cpu;
+  schedule::Target scheduledFor = schedule::allTargets().front();
   const nvptx::Chip *chipOf = nullptr;
 };
 

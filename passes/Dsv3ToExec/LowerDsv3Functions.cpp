@@ -1,5 +1,6 @@
 // Functions, calls and the residual stream.
 #include "passes/Dsv3ToExec/Lowering.h"
+#include "passes/Identity/Names.h"
 
 using namespace mlir;
 
@@ -127,11 +128,14 @@ FunctionLowering::lowerCalls(func::CallOp first,
     }
   }
   StringRef callee = first.getCallee();
-  if (run.size() == 1)
+  if (run.size() == 1) {
     exec::CallOp::create(b, first.getLoc(), callee, parameters, states);
-  else
-    exec::RepeatOp::create(b, first.getLoc(), run.size(), callee, parameters,
-                           states);
+    return success();
+  }
+  SmallVector<Operation *> calls(run.begin(), run.end());
+  exec::RepeatOp::create(
+      b, fuseLoc(getLocalName(first), "lower-dsv3-to-exec", calls), run.size(),
+      callee, parameters, states);
   return success();
 }
 

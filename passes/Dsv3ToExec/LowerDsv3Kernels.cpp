@@ -1,5 +1,7 @@
 // A fused dsv3 op becomes a launch of its kernel (KernelModel.h).
+#include "dialects/Diagnostics.h"
 #include "passes/Dsv3ToExec/KernelModel.h"
+#include "passes/Identity/Names.h"
 
 using namespace mlir;
 using namespace hadal::kernels;
@@ -127,7 +129,7 @@ FunctionLowering::scheduleFor(Operation *op, StringRef symbol,
   auto resolved = schedule::resolveSchedule(spec, context.target, context.chip,
                                             given, error);
   if (!resolved)
-    op->emitError("H3008: kernel '") << symbol << "': " << error;
+    emitCodedError(op, 3008) << "kernel '" << symbol << "': " << error;
   return resolved;
 }
 
@@ -141,8 +143,9 @@ tile::KernelOp FunctionLowering::kernelFor(Operation *op, AnySpec spec) {
   std::optional<schedule::Schedule> schedule = scheduleFor(op, symbol, spec);
   if (!schedule)
     return {};
-  kernel =
-      buildKernel(context.kernels, op->getLoc(), symbol, spec, *schedule);
+  // Many operations share it: it has the name of none.
+  kernel = buildKernel(context.kernels, context.kernels.getUnknownLoc(), symbol,
+                       spec, *schedule);
   if (kernel)
     context.kernelSymbols->insert(kernel);
   else
@@ -193,9 +196,11 @@ LogicalResult FunctionLowering::launch(Operation *op,
   }
   if (next != operands.size())
     return op->emitError("kernel '")
-           << name << "' takes " << next << " views, given " << operands.size();
-  exec::LaunchOp::create(b, op->getLoc(), name,
-                         kernel.getNumItems(what.capacity), refs, slots);
+           << name << "' takes " << next << " views, given "
+           << operands.size();
+  auto launch = exec::LaunchOp::create(
+      b, op->getLoc(), name, kernel.getNumItems(what.capacity), refs, slots);
+  launch.setNames(getKey(op), getMembers(op->getLoc()).getArrayRef());
   ++context.numLaunches;
   return success();
 }

@@ -1,7 +1,9 @@
 // The module: manifest entries, functions, entries.
 #include "passes/Dsv3ToExec/Passes.h"
 
+#include "dialects/Diagnostics.h"
 #include "passes/Dsv3ToExec/KernelModel.h"
+#include "passes/Dsv3ToExec/ReadTarget.h"
 #include "schedule/Chip.h"
 
 using namespace mlir;
@@ -49,10 +51,10 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
     rows.push_back(shape.front());
   exec::ValueCheckAttr check;
   if (op.getCheck() != dsv3::ValueCheck::None)
-    check = exec::ValueCheckAttr::get(
-        b.getContext(), op.getCheck() == dsv3::ValueCheck::Finite
-                            ? exec::ValueCheck::Finite
-                            : exec::ValueCheck::Positive);
+    check = exec::ValueCheckAttr::get(b.getContext(),
+                                      op.getCheck() == dsv3::ValueCheck::Finite
+                                          ? exec::ValueCheck::Finite
+                                          : exec::ValueCheck::NonNegative);
   IntegerAttr pitch;
   if (type.getRank() > 1)
     pitch = context.pitch(type.getElementType(), type.getShape().back());
@@ -93,19 +95,9 @@ private:
   void runOnOperation() override {
     ModuleOp module = getOperation();
     ProgramContext context(module);
-    if (target != "cpu" && target != "sm_90a") {
-      module.emitError("H3001: target '") << target << "' is unknown";
+    if (failed(lower::readTarget(module, target, chip, context.target,
+                                 context.chip)))
       return signalPassFailure();
-    }
-    if (target != "cpu") {
-      context.target = schedule::Target::sm90a;
-      context.chip = chip.empty() ? &nvptx::allChips().front()
-                                  : nvptx::findChip(chip);
-      if (!context.chip) {
-        module.emitError("H3004: chip '") << chip << "' is unknown";
-        return signalPassFailure();
-      }
-    }
     if (failed(readModel(context)) || failed(readSchedules(context)))
       return signalPassFailure();
 
@@ -149,8 +141,8 @@ private:
   LogicalResult readSchedules(ProgramContext &context) {
     for (const std::string &text : schedules) {
       auto refuse = [&](const llvm::Twine &why) -> LogicalResult {
-        return context.module.emitError("H3008: --schedule=")
-               << text << ": " << why << "; it takes REGEX:WORD=VALUE,...";
+        return emitCodedError(context.module, 3008)
+               << "--schedule=" << text << ": " << why << "; it takes REGEX:WORD=VALUE,...";
       };
       auto [pattern, words] = StringRef(text).rsplit(':');
       GivenSchedule given{text, llvm::Regex(pattern), {}, false};
@@ -168,8 +160,8 @@ private:
 
   static void reportUnmatched(ProgramContext &context,
                               const GivenSchedule &given) {
-    InFlightDiagnostic error = context.module.emitError("H3008: --schedule=");
-    error << given.text << ": the symbol of no kernel matches; kernels: ";
+    InFlightDiagnostic error = emitCodedError(context.module, 3008);
+    error << "--schedule=" << given.text << ": the symbol of no kernel matches; kernels: ";
     SmallVector<StringRef> symbols;
     for (auto &[spec, kernel] : context.kernelOf)
       symbols.push_back(kernel.getSymName());
@@ -379,6 +371,9 @@ private:
     SmallVector<NamedAttribute> facts(model.getValue());
     facts.push_back(b.getNamedAttr("hidden_buffer_bytes",
                                    b.getI64IntegerAttr(hiddenBytes(context))));
+    if (context.target.hasRowPitch())
+      facts.push_back(
+          b.getNamedAttr(exec::kRowAlignment, b.getI64IntegerAttr(16)));
     StringRef mode = !hasFP8                        ? "none"
                      : context.quantizesActivations ? "w8a8"
                                                     : "w8a16";

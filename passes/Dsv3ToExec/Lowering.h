@@ -39,7 +39,7 @@ struct ProgramContext {
   mlir::OpBuilder kernels, program;
   // Facts of the model attribute.
   kernels::Act act = kernels::Act::bf16;
-  schedule::Target target = schedule::Target::cpu;
+  schedule::Target target = schedule::allTargets().front();
   int64_t topk = 0, maxSeqLen = 0, maxBatchSize = 0, pageSize = 0;
   /// That schedules are made for; null where the target has none.
   const nvptx::Chip *chip = nullptr;
@@ -55,10 +55,10 @@ struct ProgramContext {
   }
   /// Bytes from row to row of a matrix with |columns| elements in a row.
   int64_t rowBytes(mlir::Type element, int64_t columns) const {
-    return target == schedule::Target::cpu
-               ? columns * static_cast<int64_t>(llvm::divideCeil(
-                               element.getIntOrFloatBitWidth(), 8))
-               : tile::rowPitchBytes(element, 2, columns);
+    return target.hasRowPitch()
+               ? tile::rowPitchBytes(element, 2, columns)
+               : columns * static_cast<int64_t>(llvm::divideCeil(
+                               element.getIntOrFloatBitWidth(), 8));
   }
   /// The pitch of such a matrix for the manifest: null if it is dense.
   mlir::IntegerAttr pitch(mlir::Type element, int64_t columns) {

@@ -7,16 +7,18 @@ def LowerDsv3ToExec : Pass<"hadal-lower-dsv3-to-exec", "::mlir::ModuleOp"> {
   let summary = "Turns the fused functions of every bucket into kernels and a program.";
   let description = [{
     In: dsv3 functions with a `dsv3.bucket`, in which every op is one kernel
-    (after the fusion passes). Out: tile kernels, one per distinct shape, and an
-    exec program: a value becomes a buffer of the bucket's capacity (FP8: codes
-    and scales), a layer function an `exec.func`, a run of calls to one function
-    an `exec.repeat`, parameters and states manifest entries. The residual
-    stream is the state `hidden`, updated in place by each layer and read by the
-    head. Offsets are left to `hadal-plan-buffers`.
+    (after the fusion passes), as its KernelOpInterface says. Out: tile kernels,
+    one per distinct spec, and an exec program: a value becomes a buffer of the
+    bucket's capacity (FP8: codes and scales), a layer function an `exec.func`,
+    a run of calls to one function an `exec.repeat`, parameters and states
+    manifest entries. The residual stream is the state `hidden`, updated in
+    place by each layer and read by the head. Offsets are left to `hadal-plan-
+    buffers`.
   }];
   let options = [
-    Option<"target", "target", "std::string", "\"cpu\"",
-           "cpu; sm_90a: rows of matrices have a pitch, schedules of its own">,
+    Option<"target", "target", "std::string", "\"\"",
+           "the machine whose schedules kernels get (cpu, sm_90a); empty: the "
+           "first">,
     Option<"chip", "chip", "std::string", "\"\"",
            "sm_90a: the chip that schedules are made for (h100, h200); empty: "
            "the first">,
@@ -44,7 +46,9 @@ def ApplySchedules : Pass<"hadal-apply-schedules", "::mlir::ModuleOp"> {
     rule's and was not given on the command line becomes of origin `edit`.
   }];
   let options = [
-    Option<"target", "target", "std::string", "\"cpu\"", "cpu or sm_90a">,
+    Option<"target", "target", "std::string", "\"\"",
+           "the machine whose schedules kernels have (cpu, sm_90a); empty: the "
+           "first">,
     Option<"chip", "chip", "std::string", "\"\"",
            "sm_90a: the chip that schedules are made for; empty: the first">,
     Option<"rebuild", "rebuild", "bool", "true",

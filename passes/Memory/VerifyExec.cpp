@@ -248,6 +248,10 @@ private:
         isa<exec::GetParameterOp, exec::InputOp>(op))
       return launch.emitOpError("slot '")
              << slot.name << "' writes " << describe(access.root);
+    if (slot.constant && !isa<exec::GetParameterOp>(op))
+      return launch.emitOpError("slot '")
+             << slot.name << "' is constant and takes a parameter, found "
+             << describe(access.root);
     auto buffer = dyn_cast<exec::BufferOp>(op);
     if (!buffer)
       return success();

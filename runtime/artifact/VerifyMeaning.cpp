@@ -93,6 +93,7 @@ public:
     HADAL_RETURN_IF_ERROR(states());
     HADAL_RETURN_IF_ERROR(kernels());
     HADAL_RETURN_IF_ERROR(images());
+    HADAL_RETURN_IF_ERROR(opNames());
     HADAL_RETURN_IF_ERROR(functions());
     return entries();
   }
@@ -385,6 +386,33 @@ private:
     return {};
   }
 
+  Status opNames() {
+    std::unordered_set<std::string_view> seen;
+    for (unsigned i = 0; i < numOpNames(); ++i) {
+      std::string_view n = a.op_names()->Get(i)->string_view();
+      if (n.empty() || !seen.insert(n).second)
+        return fail("op name {} is '{}', expected names, each once", i, n);
+    }
+    return {};
+  }
+  unsigned numOpNames() { return a.op_names() ? a.op_names()->size() : 0; }
+
+  /// What a command says about the model operations that it is.
+  Status names(const std::string &where, const Command &c) {
+    const unsigned members = c.members() ? c.members()->size() : 0;
+    if (c.kind() != CommandKind::launch && (c.op() != -1 || members))
+      return fail("{}: a call names no operation", where);
+    if (c.op() < -1 || c.op() >= int64_t(numOpNames()))
+      return fail("{}: op name {} of {}", where, c.op(), numOpNames());
+    if (c.op() == -1 && members)
+      return fail("{}: {} members of no operation", where, members);
+    for (unsigned i = 0; i < members; ++i)
+      if (c.members()->Get(i) >= numOpNames())
+        return fail("{}: member {} is op name {} of {}", where, i,
+                    c.members()->Get(i), numOpNames());
+    return {};
+  }
+
   Status argument(const std::string &where, const Function &f, unsigned index,
                   const Arg &arg, Needs &needs) {
     auto atMost = [&](uint64_t count, const char *what) -> Status {
@@ -492,11 +520,16 @@ private:
     HADAL_RETURN_IF_ERROR(uniqueNames(a.functions(), "function"));
     for (unsigned i = 0; i < a.functions()->size(); ++i) {
       const Function &f = *a.functions()->Get(i);
+      const uint64_t slots = uint64_t(f.num_parameters()) + f.num_states();
+      if (f.arg_names() && f.arg_names()->size() != slots)
+        return fail("function '{}' has {} argument names for {} slots",
+                    f.name()->string_view(), f.arg_names()->size(), slots);
       Needs needs;
       for (unsigned c = 0; c < f.commands()->size(); ++c) {
         const Command &command = *f.commands()->Get(c);
         std::string where = fmt::format("function '{}', command {}",
                                         f.name()->string_view(), c);
+        HADAL_RETURN_IF_ERROR(names(where, command));
         switch (command.kind()) {
         case CommandKind::launch:
           HADAL_RETURN_IF_ERROR(launch(where, f, command, needs));

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/base/Interrupt.h"
+
 namespace hadal {
 
 namespace {
@@ -49,7 +51,7 @@ void onSigbus(int signal, siginfo_t *info, void *context) {
     writeText(node->path);
     writeText("': the file shrank or its storage failed while it was mapped; "
               "restore the file and start again\n");
-    _exit(3);
+    endAfterCleanUp(3);
   }
   if (previousAction.sa_flags & SA_SIGINFO) {
     previousAction.sa_sigaction(signal, info, context);
@@ -62,30 +64,8 @@ void onSigbus(int signal, siginfo_t *info, void *context) {
   }
 }
 
-void installHandlerOnce() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    struct sigaction action = {};
-    action.sa_sigaction = onSigbus;
-    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGBUS, &action, &previousAction);
-  });
-}
-
-/// Closes a descriptor at the end of a scope.
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0)
-      ::close(fd);
-  }
-};
-
-} // namespace
-
+/// Puts [begin, begin + bytes) under the handler; the slot for unguardMapping.
 void *guardMapping(const void *begin, uint64_t bytes, const std::string &path) {
-  installHandlerOnce();
   std::lock_guard<std::mutex> lock(guardMutex);
   GuardNode *node = guardList.load();
   while (node && node->begin.load() != 0)
@@ -111,9 +91,32 @@ void unguardMapping(void *slot) {
   static_cast<GuardNode *>(slot)->begin.store(0);
 }
 
+/// Closes a descriptor at the end of a scope.
+struct Descriptor {
+  int fd;
+  ~Descriptor() {
+    if (fd >= 0)
+      ::close(fd);
+  }
+};
+
+} // namespace
+
+void endProcessAtLostMapping() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    struct sigaction action = {};
+    action.sa_sigaction = onSigbus;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, &previousAction);
+  });
+}
+
 StatusOr<MappedFile> MappedFile::open(const std::string &path,
                                       std::optional<uint64_t> expectedBytes) {
-  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  // Not to wait for the writer of a pipe, which is then refused.
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0)
     return error(5001, "cannot open '{}': {}", path, std::strerror(errno));
   struct stat info;

@@ -1,5 +1,5 @@
-// A read-only file mapping, and the handler that turns a SIGBUS inside one
-// (the file was truncated after it was mapped) into an error that names it.
+// A read-only file mapping, and a handler that turns a SIGBUS inside one (the
+// file was truncated after it was mapped) into an error that names it.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 namespace hadal {
 
 /// A whole regular file mapped read-only and shared. An empty file maps to an
-/// empty span. The first mapping of the process installs the SIGBUS handler;
-/// a SIGBUS outside every mapping goes on to the handler found before it.
+/// empty span. Reading what the file no longer has raises SIGBUS, as in any
+/// mapping.
 class MappedFile {
 public:
   MappedFile() = default;
@@ -53,11 +53,11 @@ private:
   void *guard_ = nullptr; // slot of the SIGBUS registry
 };
 
-/// Puts [begin, begin + bytes) under the SIGBUS handler: a fault inside it
-/// prints "error H5012: ... |path| ..." to stderr and ends the process with
-/// exit status 3. Returns the slot for unguardMapping. MappedFile does this
-/// itself; others that map a file (code images) call it.
-void *guardMapping(const void *begin, uint64_t bytes, const std::string &path);
-void unguardMapping(void *slot);
+/// Installs a handler for SIGBUS in this process: a fault inside a MappedFile
+/// prints "error H5012: ... its path ..." to stderr, runs the CleanUps and ends
+/// the process with exit status 3; one elsewhere goes on to the handler found
+/// before. For executables: a library that others embed leaves their handlers
+/// and their process alone.
+void endProcessAtLostMapping();
 
 } // namespace hadal

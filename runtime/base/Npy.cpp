@@ -23,7 +23,7 @@ std::string npyHeader(uint64_t rows, uint64_t columns) {
 StatusOr<NpyWriter> NpyWriter::create(const std::string &path,
                                       uint64_t columns) {
   NpyWriter writer;
-  HADAL_ASSIGN_OR_RETURN(writer.file_, AtomicFileWriter::create(path));
+  HADAL_ASSIGN_OR_RETURN(writer.file_, OutputFile::create(path));
   writer.columns_ = columns;
   HADAL_RETURN_IF_ERROR(writer.file_.write(npyHeader(0, columns)));
   return writer;

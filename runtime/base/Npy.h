@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "runtime/base/AtomicFileWriter.h"
+#include "runtime/base/OutputFile.h"
 
 namespace hadal {
 
@@ -21,7 +21,7 @@ public:
   uint64_t rows() const { return rows_; }
 
 private:
-  AtomicFileWriter file_;
+  OutputFile file_;
   uint64_t columns_ = 0, rows_ = 0;
 };
 

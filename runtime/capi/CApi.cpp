@@ -148,8 +148,9 @@ int hadal_model_get_info(const hadal_model *model, hadal_model_info *info) {
     info->max_batch_size = m.max_batch_size();
     info->page_size = m.page_size();
     info->bos_token_id = m.bos_token_id();
-    info->num_eos_token_ids = m.eos_token_ids()->size();
-    info->eos_token_ids = m.eos_token_ids()->data();
+    info->num_eos_token_ids =
+        static_cast<uint32_t>(model->model->eosTokenIds().size());
+    info->eos_token_ids = model->model->eosTokenIds().data();
     return {};
   });
 }

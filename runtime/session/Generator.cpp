@@ -119,9 +119,11 @@ private:
 
   FinishReason finishReason(const Active &a, uint64_t position) const {
     const GenerateRequest &request = requests[a.request];
-    const auto &eos = *model.description().eos_token_ids();
+    auto holds = [&](std::span<const int32_t> ids) {
+      return std::find(ids.begin(), ids.end(), a.token) != ids.end();
+    };
     if (!request.ignoreEos &&
-        std::find(eos.begin(), eos.end(), a.token) != eos.end())
+        (holds(model.eosTokenIds()) || holds(request.stopTokens)))
       return FinishReason::Eos;
     if (a.generated >= request.maxTokens)
       return FinishReason::Length;

@@ -17,7 +17,9 @@ struct GenerateRequest {
   SamplingParameters sampling;
   /// Tokens to generate at most.
   uint64_t maxTokens = 64;
-  /// Go on after an end-of-sequence token.
+  /// Ids that end the row, beside Model::eosTokenIds().
+  std::vector<int32_t> stopTokens;
+  /// Go on after either.
   bool ignoreEos = false;
 };
 

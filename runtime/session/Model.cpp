@@ -1,8 +1,10 @@
 #include "runtime/session/Model.h"
 
 #include <chrono>
+#include <set>
 
 #include "runtime/session/MemoryPlan.h"
+#include "runtime/weights/WeightValues.h"
 
 namespace hadal {
 
@@ -70,6 +72,9 @@ StatusOr<std::unique_ptr<Model>> Model::load(std::unique_ptr<Driver> driver,
                  "'{}'; compile with --target={}",
                  artifact.path(), artifact.target(), driver->name(),
                  driver->target(), driver->target());
+  HADAL_ASSIGN_OR_RETURN(GenerationConfig generation,
+                         GenerationConfig::load(options.weightsDirectory,
+                                                artifact.model().vocab_size()));
   if (!driver->sharesHostMemory()) {
     HADAL_ASSIGN_OR_RETURN(
         MemoryPlan plan,
@@ -83,6 +88,11 @@ StatusOr<std::unique_ptr<Model>> Model::load(std::unique_ptr<Driver> driver,
                          model->driver_->load(model->artifact_));
   HADAL_RETURN_IF_ERROR(model->loadWeights(options));
   model->weightsDirectory_ = options.weightsDirectory;
+  const auto &ids = *model->description().eos_token_ids();
+  std::set<int32_t> eos(ids.begin(), ids.end());
+  eos.insert(generation.eosTokenIds.begin(), generation.eosTokenIds.end());
+  model->eosTokenIds_.assign(eos.begin(), eos.end());
+  model->generation_ = std::move(generation);
   std::chrono::duration<double> spent =
       std::chrono::steady_clock::now() - begin;
   model->loadSeconds_ = spent.count();
@@ -93,6 +103,7 @@ Status Model::loadWeights(const ModelOptions &options) {
   WeightLoadOptions weightOptions;
   weightOptions.prefetch = options.prefetch;
   weightOptions.quiet = options.quiet;
+  weightOptions.interrupt = options.interrupt;
   const std::vector<ParameterSpec> specs = parameterSpecs(artifact_.root());
   const bool shared = driver_->sharesHostMemory();
   HADAL_ASSIGN_OR_RETURN(
@@ -107,10 +118,19 @@ Status Model::loadWeights(const ModelOptions &options) {
     return {};
   }
   HADAL_ASSIGN_OR_RETURN(
-      uploaded_, DeviceWeights::upload(*driver_, host, specs, options.quiet));
+      uploaded_, DeviceWeights::upload(*driver_, host, specs, options.quiet,
+                                        options.interrupt));
   for (size_t i = 0; i < uploaded_->size(); ++i)
     parameters_.push_back(uploaded_->argument(i));
   return {};
+}
+
+Status Model::withCause(const Status &failure) const {
+  StatusOr<std::string> cause =
+      findNonFinite(weightsDirectory_, parameterSpecs(artifact_.root()));
+  if (!cause.ok() || cause->empty())
+    return failure;
+  return error(failure.code(), "{}; {}", failure.message(), *cause);
 }
 
 } // namespace hadal

@@ -1,6 +1,7 @@
 // A loaded model: artifact, weights and kernels on one device.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 
 #include "runtime/artifact/Artifact.h"
 #include "runtime/device/Driver.h"
+#include "runtime/session/GenerationConfig.h"
 #include "runtime/upload/DeviceWeights.h"
 #include "runtime/weights/WeightStore.h"
 
@@ -26,6 +28,8 @@ struct ModelOptions {
   /// Rows of the sessions to come, for the prediction of device memory; 0: the
   /// artifact's max_batch_size.
   uint32_t rows = 0;
+  /// Polled while weights are read and uploaded: H5016.
+  const std::atomic<bool> *interrupt = nullptr;
 };
 
 /// What is read-only and shared by all sessions of a model.
@@ -39,7 +43,8 @@ public:
   /// names. The target, the device's memory and that the device runs the
   /// kernels are checked before any weight is touched. Weights are used where
   /// they are mapped, or uploaded where the device has its own memory. Errors:
-  /// H4007, H5006, those of Driver::load and WeightStore::load.
+  /// H4007, H5006, H5009 for generation_config.json, those of Driver::load and
+  /// WeightStore::load.
   static StatusOr<std::unique_ptr<Model>> load(std::unique_ptr<Driver> driver,
                                                Artifact artifact,
                                                const ModelOptions &options);
@@ -57,8 +62,16 @@ public:
   /// Bytes of weights in the device's own memory.
   uint64_t uploadedBytes() const { return uploaded_ ? uploaded_->bytes() : 0; }
   const std::string &weightsDirectory() const { return weightsDirectory_; }
+  /// |failure|, an H5008, with the first weight that is not finite, if there is
+  /// one. Reads all weights.
+  Status withCause(const Status &failure) const;
   /// The kernel argument of each artifact parameter.
   std::span<const DeviceAddress> parameters() const { return parameters_; }
+  /// generation_config.json of the checkpoint.
+  const GenerationConfig &generation() const { return generation_; }
+  /// Ids that end a sequence: those of config.json, which the artifact holds,
+  /// and of generation_config.json; ascending.
+  std::span<const int32_t> eosTokenIds() const { return eosTokenIds_; }
   double loadSeconds() const { return loadSeconds_; }
 
 private:
@@ -75,6 +88,8 @@ private:
   std::unique_ptr<Executable> executable_;
   std::string weightsDirectory_;
   std::vector<DeviceAddress> parameters_;
+  GenerationConfig generation_;
+  std::vector<int32_t> eosTokenIds_;
   double loadSeconds_ = 0;
 };
 

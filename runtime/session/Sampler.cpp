@@ -81,8 +81,22 @@ StatusOr<int32_t> Sampler::sample(std::span<const float> logits,
   };
   std::make_heap(candidates_.begin(), candidates_.end(), after);
   auto heapEnd = candidates_.end();
+  const uint64_t topK = parameters.topK ? parameters.topK : candidates_.size();
   double mass = 0;
-  if (parameters.topP < 1) {
+  const bool cuts = parameters.topP < 1 || topK < candidates_.size();
+  if (topK < candidates_.size()) {
+    // They lie behind the heap, the most probable last.
+    for (uint64_t i = 0; i < topK; ++i) {
+      std::pop_heap(candidates_.begin(), heapEnd, after);
+      mass += (--heapEnd)->probability;
+    }
+    double nucleus = 0;
+    auto it = candidates_.end();
+    while (it != heapEnd && nucleus < parameters.topP * mass)
+      nucleus += (--it)->probability;
+    heapEnd = it;
+    mass = nucleus;
+  } else if (parameters.topP < 1) {
     while (heapEnd != candidates_.begin() && mass < parameters.topP) {
       std::pop_heap(candidates_.begin(), heapEnd, after);
       mass += (--heapEnd)->probability;
@@ -94,7 +108,7 @@ StatusOr<int32_t> Sampler::sample(std::span<const float> logits,
 
   double threshold = samplingUniform(parameters.seed, step) * mass;
   double cumulative = 0;
-  if (parameters.topP < 1) {
+  if (cuts) {
     // The kept tokens now lie behind the heap, the most probable last.
     for (auto it = candidates_.end(); it != heapEnd;) {
       cumulative += (--it)->probability;

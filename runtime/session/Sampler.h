@@ -16,6 +16,7 @@ struct SamplingParameters {
   float temperature = 0; // 0: greedy
   float topP = 1;        // (0, 1]
   uint64_t seed = 0;
+  uint64_t topK = 0; // 0: all tokens
 };
 
 /// H5005 naming the parameter, its value and the allowed range.
@@ -34,8 +35,8 @@ class Sampler {
 public:
   /// The next token. Greedy: the largest logit, the lowest id among equals.
   /// Otherwise softmax(logits / temperature) in f32, tokens by descending
-  /// probability then ascending id, the shortest prefix whose sum reaches topP,
-  /// inverse CDF over it. H5008 if a logit is not finite, H5005 for parameters
+  /// probability then ascending id, the first topK of them, the shortest prefix
+  /// whose sum reaches topP of theirs, inverse CDF over it. H5008 if a logit is not finite, H5005 for parameters
   /// out of range or no logits.
   StatusOr<int32_t> sample(std::span<const float> logits,
                            const SamplingParameters &parameters, uint64_t step);

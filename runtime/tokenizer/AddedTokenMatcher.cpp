@@ -25,8 +25,7 @@ void AddedTokenMatcher::add(std::string_view token, int32_t id) {
 }
 
 AddedTokenMatcher::Match
-AddedTokenMatcher::find(std::string_view text, size_t from,
-                        const std::function<bool(int32_t)> &accepts) const {
+AddedTokenMatcher::find(std::string_view text, size_t from) const {
   for (size_t begin = from; begin < text.size(); ++begin) {
     if (!starts_[static_cast<uint8_t>(text[begin])])
       continue;
@@ -36,8 +35,7 @@ AddedTokenMatcher::find(std::string_view text, size_t from,
       node = childOf(nodes_[node], text[at]);
       if (node == 0)
         break;
-      int32_t id = nodes_[node].id;
-      if (id >= 0 && accepts(id))
+      if (int32_t id = nodes_[node].id; id >= 0)
         longest = {begin, at + 1, id};
     }
     if (longest.id >= 0)

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -21,9 +20,8 @@ public:
 
   void add(std::string_view token, int32_t id);
 
-  /// The leftmost, then longest token at or after |from| whose id |accepts|.
-  Match find(std::string_view text, size_t from,
-             const std::function<bool(int32_t)> &accepts) const;
+  /// The leftmost, then longest token at or after |from|.
+  Match find(std::string_view text, size_t from) const;
 
 private:
   struct Node {

@@ -1,60 +1,56 @@
-// Cuts text into the words that BPE works on: for the pre-tokenizers of
-// DeepSeek-V3 (and V2). Each supported regular expression
-// of tokenizer.json has a hand-written matcher with the same matches: they need
-// a look-ahead, which engines without backtracking lack, and run on text from
-// outside, where an engine with backtracking could be made slow.
+// Cuts text into the words that BPE works on, by the steps of tokenizer.json's
+// pre_tokenizer.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "runtime/tokenizer/Unicode.h"
+#include "runtime/tokenizer/SplitRegex.h"
 
 namespace hadal {
 
-/// One step with behavior Isolated: matches and what lies between them become
-/// pieces of their own.
-struct SplitRule {
-  enum class Kind : uint8_t {
-    DigitGroups,   // \p{N}{1,3}
-    Digit,         // the step Digits with individual_digits
-    LineEnd,       // [\r\n]
-    TrailingSpace, // \s+$
-    ClassRun,      // [ranges]+, or \s?[ranges]+ with optionalSpace
-    Words,         // the long alternation of DeepSeek-V3
+/// One step: what becomes of the matches of an expression and of what lies
+/// between them.
+struct SplitStep {
+  enum class Behavior : uint8_t {
+    Isolated,           // each is a piece of its own
+    Removed,            // matches vanish
+    MergedWithPrevious, // a match ends the piece before it
+    MergedWithNext,     // a match begins the piece after it
+    Contiguous,         // matches beside each other are one piece
   };
-  /// First and last code point.
-  using Range = std::pair<uint32_t, uint32_t>;
 
-  Kind kind = Kind::Words;
-  bool optionalSpace = false;
-  std::vector<Range> ranges; // ascending and disjoint
-
-  bool operator==(const SplitRule &) const = default;
+  SplitRegex regex;
+  Behavior behavior = Behavior::Isolated;
+  /// What lies between the matches counts as a match, and the other way round.
+  bool invert = false;
 };
 
-/// The rule of a regular expression, or nullopt if there is no matcher for it.
-/// Escaped and literal line ends are the same.
-std::optional<SplitRule> parseSplitRule(std::string_view pattern);
+/// The step ByteLevel, which is the last: a space may be put before each piece
+/// that does not begin with one, and the result be cut once more.
+struct ByteLevelStep {
+  bool addPrefixSpace = false;
+  std::optional<SplitRegex> regex;
+};
 
 class PreTokenizer {
 public:
-  explicit PreTokenizer(std::vector<SplitRule> rules = {})
-      : rules_(std::move(rules)) {}
+  explicit PreTokenizer(std::vector<SplitStep> steps = {},
+                        ByteLevelStep last = {})
+      : steps_(std::move(steps)), last_(std::move(last)) {}
 
   /// Calls |emit| with each piece of |text|, which is valid UTF-8, in order.
-  /// Each rule cuts the pieces of the rule before; it sees nothing outside its
+  /// Each step cuts the pieces of the step before; it sees nothing outside its
   /// piece.
   void split(std::string_view text,
              const std::function<void(std::string_view)> &emit) const;
 
 private:
-  std::vector<SplitRule> rules_;
+  std::vector<SplitStep> steps_;
+  ByteLevelStep last_;
 };
 
 } // namespace hadal

@@ -1,9 +1,12 @@
 #include "runtime/tokenizer/Tokenizer.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 
 #include "runtime/base/MappedFile.h"
 #include "runtime/tokenizer/TokenizerModel.h"
+#include "runtime/tokenizer/Unicode.h"
 
 namespace hadal {
 
@@ -25,6 +28,83 @@ void takeCharacters(std::string &pending, std::string &text, bool isLast) {
     rest.remove_prefix(character.bytes);
   }
   pending.erase(0, pending.size() - rest.size());
+}
+
+/// A part of the text: ordinary text, or the added token |id|.
+struct Segment {
+  std::string_view text;
+  int32_t id = -1;
+};
+
+/// Whether a character of |words| begins or ends |text|.
+bool beginsWith(std::string_view text, const CodePointSet &set) {
+  return !text.empty() && set.contains(decodeUtf8(text).codePoint);
+}
+bool endsWith(std::string_view text, const CodePointSet &set) {
+  size_t at = text.size();
+  while (at > 0 && (static_cast<uint8_t>(text[--at]) & 0xC0) == 0x80)
+    ;
+  return beginsWith(text.substr(at), set);
+}
+
+/// Cuts |text| at the tokens of |matcher|, in the reference's way: a token that
+/// does not count where it stands is passed over whole, and white space that
+/// one token took is no longer there for the next.
+void cutAtTokens(const TokenizerModel &model, const AddedTokenMatcher &matcher,
+                 std::string_view text, AddedTokens policy,
+                 std::vector<Segment> &segments) {
+  static const CodePointSet spaces = CodePointSet::space();
+  static const CodePointSet words = [] {
+    CodePointSet set = CodePointSet::word();
+    set.add({0x200C, 0x200D});
+    return set;
+  }();
+  size_t done = 0;
+  for (size_t at = 0; at < text.size();) {
+    AddedTokenMatcher::Match match = matcher.find(text, at);
+    at = match.end;
+    if (match.id < 0)
+      break;
+    const TokenizerModel::Token &token = model.tokens[match.id];
+    if (policy == AddedTokens::NonSpecial && token.special)
+      continue;
+    if (token.singleWord && (endsWith(text.substr(0, match.begin), words) ||
+                             beginsWith(text.substr(match.end), words)))
+      continue;
+    if (token.stripsLeft)
+      while (match.begin > 0 &&
+             endsWith(text.substr(0, match.begin), spaces))
+        do
+          --match.begin;
+        while ((static_cast<uint8_t>(text[match.begin]) & 0xC0) == 0x80);
+    match.begin = std::max(match.begin, std::min(done, match.end));
+    if (token.stripsRight)
+      while (beginsWith(text.substr(match.end), spaces))
+        match.end += decodeUtf8(text.substr(match.end)).bytes;
+    if (done < match.begin)
+      segments.push_back({text.substr(done, match.begin - done)});
+    segments.push_back(
+        {text.substr(match.begin, match.end - match.begin), match.id});
+    done = match.end;
+  }
+  if (done < text.size())
+    segments.push_back({text.substr(done)});
+}
+
+/// |text| cut at the added tokens that |policy| lets it produce.
+std::vector<Segment> segmentsOf(const TokenizerModel &model,
+                                std::string_view text, AddedTokens policy) {
+  std::vector<Segment> segments = {{text}}, next;
+  for (const AddedTokenMatcher &matcher : model.added) {
+    next.clear();
+    for (const Segment &segment : segments)
+      if (segment.id >= 0)
+        next.push_back(segment);
+      else
+        cutAtTokens(model, matcher, segment.text, policy, next);
+    segments.swap(next);
+  }
+  return segments;
 }
 
 std::string_view viewOf(const MappedFile &file) {
@@ -53,23 +133,42 @@ StatusOr<Tokenizer> Tokenizer::load(const std::string &directory) {
                      directory, other);
   HADAL_ASSIGN_OR_RETURN(MappedFile tokenizer,
                          MappedFile::open((path / "tokenizer.json").string()));
-  MappedFile config;
-  if (fs::exists(path / "tokenizer_config.json", failure)) {
-    HADAL_ASSIGN_OR_RETURN(
-        config, MappedFile::open((path / "tokenizer_config.json").string()));
-    if (config.size() == 0)
+  TokenizerFiles files;
+  files.tokenizer = viewOf(tokenizer);
+  files.name = directory;
+  MappedFile others[3];
+  std::string_view *views[] = {&files.config, &files.specialMap,
+                               &files.addedTokens};
+  const char *names[] = {"tokenizer_config.json", "special_tokens_map.json",
+                         "added_tokens.json"};
+  for (size_t i = 0; i < std::size(names); ++i) {
+    if (!fs::exists(path / names[i], failure))
+      continue;
+    HADAL_ASSIGN_OR_RETURN(others[i],
+                           MappedFile::open((path / names[i]).string()));
+    if (others[i].size() == 0)
       return error(5009, "'{}' is empty: expected a JSON object",
-                   config.path());
+                   others[i].path());
+    *views[i] = viewOf(others[i]);
   }
-  return parse(viewOf(tokenizer), viewOf(config), directory);
+  for (const char *chat : {"chat_template.jinja", "chat_template.json"})
+    files.hasChatTemplate |= fs::exists(path / chat, failure);
+  return parse(files);
+}
+
+StatusOr<Tokenizer> Tokenizer::parse(const TokenizerFiles &files) {
+  HADAL_ASSIGN_OR_RETURN(TokenizerModel model, parseTokenizerModel(files));
+  return Tokenizer(std::make_unique<TokenizerModel>(std::move(model)));
 }
 
 StatusOr<Tokenizer> Tokenizer::parse(std::string_view tokenizerJson,
                                      std::string_view configJson,
                                      const std::string &name) {
-  HADAL_ASSIGN_OR_RETURN(TokenizerModel model,
-                         parseTokenizerModel(tokenizerJson, configJson, name));
-  return Tokenizer(std::make_unique<TokenizerModel>(std::move(model)));
+  TokenizerFiles files;
+  files.tokenizer = tokenizerJson;
+  files.config = configJson;
+  files.name = name;
+  return parse(files);
 }
 
 StatusOr<std::vector<int32_t>>
@@ -91,6 +190,9 @@ Tokenizer::encode(std::string_view text, const EncodeOptions &options) const {
                          "names none");
     ids.push_back(*model_->bos);
   }
+  const bool isWrapped = options.addBos != false;
+  if (isWrapped)
+    ids.insert(ids.end(), model_->prefix.begin(), model_->prefix.end());
   auto encodeWord = [&](std::string_view word) {
     if (!model_->wholeWords.empty()) {
       auto whole = model_->wholeWords.find(std::string(word));
@@ -101,29 +203,37 @@ Tokenizer::encode(std::string_view text, const EncodeOptions &options) const {
     }
     model_->encoder.encode(word, ids);
   };
-  auto accepts = [&](int32_t id) {
-    return options.addedTokens == AddedTokens::All ||
-           !model_->tokens[id].special;
-  };
-  auto encodeAround = [&](auto &self, size_t stage,
-                          std::string_view piece) -> void {
-    if (stage == model_->added.size() ||
-        options.addedTokens == AddedTokens::None) {
-      model_->preTokenizer.split(piece, encodeWord);
-      return;
-    }
-    for (size_t at = 0; at < piece.size();) {
-      AddedTokenMatcher::Match match =
-          model_->added[stage].find(piece, at, accepts);
-      if (match.begin > at)
-        self(self, stage + 1, piece.substr(at, match.begin - at));
-      if (match.id >= 0)
-        ids.push_back(match.id);
-      at = match.end;
-    }
-  };
-  encodeAround(encodeAround, 0, text);
+  std::vector<Segment> segments = {{text, -1}};
+  if (options.addedTokens != AddedTokens::None)
+    segments = segmentsOf(*model_, text, options.addedTokens);
+  for (const Segment &segment : segments) {
+    if (segment.id >= 0)
+      ids.push_back(segment.id);
+    else
+      model_->preTokenizer.split(segment.text, encodeWord);
+  }
+  if (isWrapped)
+    ids.insert(ids.end(), model_->suffix.begin(), model_->suffix.end());
   return ids;
+}
+
+bool Tokenizer::writesPrefix(std::string_view text) const {
+  std::vector<int32_t> prefix;
+  if (model_->addBos)
+    prefix.push_back(*model_->bos);
+  prefix.insert(prefix.end(), model_->prefix.begin(), model_->prefix.end());
+  EncodeOptions alone{AddedTokens::All, false};
+  StatusOr<std::vector<int32_t>> ids = encode(text, alone);
+  return ids.ok() && !prefix.empty() && ids->size() >= prefix.size() &&
+         std::equal(prefix.begin(), prefix.end(), ids->begin());
+}
+
+std::optional<std::string_view>
+Tokenizer::findAddedToken(std::string_view text) const {
+  for (const Segment &segment : segmentsOf(*model_, text, AddedTokens::All))
+    if (segment.id >= 0)
+      return segment.text;
+  return std::nullopt;
 }
 
 StatusOr<std::string> Tokenizer::decode(std::span<const int32_t> ids,
@@ -166,6 +276,9 @@ int32_t Tokenizer::vocabSize() const {
 std::optional<int32_t> Tokenizer::bosId() const { return model_->bos; }
 std::optional<int32_t> Tokenizer::eosId() const { return model_->eos; }
 bool Tokenizer::addsBos() const { return model_->addBos; }
+std::span<const std::string> Tokenizer::notices() const {
+  return model_->notices;
+}
 
 std::string IncrementalDecoder::push(int32_t id) {
   if (!skipSpecial_ || !tokenizer_->isSpecial(id))

@@ -1,5 +1,4 @@
-// Byte-level BPE from a Hugging Face tokenizer.json, for the pre-tokenizers of
-// DeepSeek-V3 and V2.
+// Byte-level BPE from a Hugging Face tokenizer.json.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +15,19 @@ namespace hadal {
 
 struct TokenizerModel;
 
+/// The texts of a checkpoint's tokenizer files; all but the first may be empty:
+/// not there.
+struct TokenizerFiles {
+  std::string_view tokenizer;   // tokenizer.json
+  std::string_view config;      // tokenizer_config.json
+  std::string_view specialMap;  // special_tokens_map.json
+  std::string_view addedTokens; // added_tokens.json
+  /// There is a chat_template.jinja or chat_template.json.
+  bool hasChatTemplate = false;
+  /// Stands for the directory in messages.
+  std::string name;
+};
+
 /// Which added tokens (control tokens such as "<｜User｜>") the text itself may
 /// produce. DeepSeek marks its role tokens `special: false`, so only None keeps
 /// untrusted text from writing a dialogue turn.
@@ -27,7 +39,8 @@ enum class AddedTokens : uint8_t {
 
 struct EncodeOptions {
   AddedTokens addedTokens = AddedTokens::None;
-  /// Put the BOS token first; unset: as tokenizer_config.json says.
+  /// Put the BOS token first, and what else the post-processor's template puts
+  /// around a text; unset: as the files say. False: the text alone.
   std::optional<bool> addBos;
 };
 
@@ -38,19 +51,30 @@ public:
   Tokenizer &operator=(Tokenizer &&) noexcept;
   ~Tokenizer();
 
-  /// Reads tokenizer.json and, where present, tokenizer_config.json of
-  /// |directory|. H5009 for what is malformed or not supported, by name.
+  /// Reads tokenizer.json and, where present, the other tokenizer files of
+  /// |directory|. H5009 for what is malformed, or changes ids and is not
+  /// supported, by name. Where files disagree tokenizer.json decides on ids,
+  /// then tokenizer_config.json, then special_tokens_map.json.
   static StatusOr<Tokenizer> load(const std::string &directory);
 
-  /// The same from texts; |configJson| may be empty. |name| stands for the
-  /// directory in messages.
+  /// The same from texts.
+  static StatusOr<Tokenizer> parse(const TokenizerFiles &files);
   static StatusOr<Tokenizer> parse(std::string_view tokenizerJson,
                                    std::string_view configJson,
                                    const std::string &name);
 
-  /// H5010 if |text| is not UTF-8, naming the byte.
+  /// H5010 if
+  /// |text| is not UTF-8, naming the byte.
   StatusOr<std::vector<int32_t>>
   encode(std::string_view text, const EncodeOptions &options = {}) const;
+
+  /// True if |text| itself begins, under AddedTokens::All, with the tokens that
+  /// encode() would put first: it has been rendered from a template.
+  bool writesPrefix(std::string_view text) const;
+
+  /// The first place where AddedTokens::All finds an added token in |text|, a
+  /// part of it; nullopt: |text| is the same under every policy.
+  std::optional<std::string_view> findAddedToken(std::string_view text) const;
 
   /// The text of |ids|; bytes that form no UTF-8 become U+FFFD. H5005 for an id
   /// outside the vocabulary.
@@ -71,6 +95,9 @@ public:
   std::optional<int32_t> bosId() const;
   std::optional<int32_t> eosId() const;
   bool addsBos() const;
+  /// What the files say that is not followed (a chat template, a truncation), a
+  /// sentence each.
+  std::span<const std::string> notices() const;
 
 private:
   explicit Tokenizer(std::unique_ptr<TokenizerModel> model);

@@ -8,12 +8,14 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "runtime/base/Status.h"
 #include "runtime/tokenizer/AddedTokenMatcher.h"
 #include "runtime/tokenizer/BytePairEncoder.h"
 #include "runtime/tokenizer/PreTokenizer.h"
+#include "runtime/tokenizer/Tokenizer.h"
 
 namespace hadal {
 
@@ -22,12 +24,16 @@ struct TokenizerModel {
     std::string bytes;
     bool exists = false;
     bool special = false;
+    // Of an added token: white space beside it vanishes; it counts only where
+    // no letter, digit or mark touches it.
+    bool stripsLeft = false, stripsRight = false, singleWord = false;
   };
 
   std::vector<Token> tokens; // by id
   std::unordered_map<std::string, int32_t> idBySpelling;
 
   PreTokenizer preTokenizer;
+  bool addsPrefixSpace = false; // so that configuration can be compared
   BytePairEncoder encoder;
   /// `ignore_merges`: a word that is a token is that token. Empty otherwise.
   std::unordered_map<std::string, int32_t> wholeWords;
@@ -35,9 +41,15 @@ struct TokenizerModel {
   /// The reference looks for tokens that are not `normalized` first, then for
   /// the others in what is left.
   std::array<AddedTokenMatcher, 2> added;
+  std::unordered_set<int32_t> addedIds;
 
   std::optional<int32_t> bos, eos;
   bool addBos = false;
+  /// What the post-processor's template puts around a text; the BOS token, which
+  /// addBos stands for, is left out of the prefix.
+  std::vector<int32_t> prefix, suffix;
+  /// What the files say that is not followed, a sentence each.
+  std::vector<std::string> notices;
 
   std::optional<int32_t> idOf(const std::string &spelling) const {
     auto position = idBySpelling.find(spelling);
@@ -47,10 +59,7 @@ struct TokenizerModel {
   }
 };
 
-/// Reads the two files' texts; |name| stands for the directory in messages.
-/// |configJson| may be empty. H5009 for what is malformed or not supported.
-StatusOr<TokenizerModel> parseTokenizerModel(std::string_view tokenizerJson,
-                                             std::string_view configJson,
-                                             const std::string &name);
+/// Reads the files' texts. H5009 for what is malformed or not supported.
+StatusOr<TokenizerModel> parseTokenizerModel(const TokenizerFiles &files);
 
 } // namespace hadal

@@ -1,6 +1,12 @@
+#include <charconv>
+#include <iterator>
+#include <tuple>
+#include <utility>
+
 #include "runtime/base/Json.h"
 #include "runtime/tokenizer/ByteLevel.h"
 #include "runtime/tokenizer/TokenizerModel.h"
+#include "runtime/tokenizer/Unicode.h"
 
 namespace hadal {
 
@@ -8,6 +14,13 @@ namespace {
 
 /// Larger ids would make the table of tokens a matter of gigabytes.
 constexpr uint64_t kMaxId = uint64_t{1} << 24;
+/// Steps of the pre-tokenizer: each costs a pass over every prompt.
+constexpr size_t kMaxSteps = 256;
+
+/// What the step ByteLevel cuts by where `use_regex` asks for it.
+constexpr std::string_view kByteLevelPattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+)"
+    R"(|\s+(?!\S)|\s+)";
 
 /// Reads one tokenizer.json; every check reports through fail().
 class Parser {
@@ -21,17 +34,30 @@ public:
     HADAL_RETURN_IF_ERROR(parseDecoder(findMember(root, "decoder")));
     HADAL_RETURN_IF_ERROR(parseModel(findMember(root, "model")));
     HADAL_RETURN_IF_ERROR(parseAddedTokens(findMember(root, "added_tokens")));
-    // Last: it names a token. truncation and padding concern batches of
-    // training text; a prompt is never cut silently.
+    for (const char *key : {"truncation", "padding"})
+      if (const Json *value = findMember(root, key); present(value))
+        note("{} {} is of batches for training and not applied: a prompt is "
+             "taken whole",
+             key, show(*value));
+    // Last: it names tokens.
     return parsePostProcessor(findMember(root, "post_processor"));
   }
 
   Status parseConfig(const Json &root) {
+    if (!root.is_object())
+      return fail("expected an object, found {}", root.type_name());
+    if (const Json *tokens = findMember(root, "added_tokens_decoder");
+        present(tokens))
+      HADAL_RETURN_IF_ERROR(parseAddedTokensDecoder(*tokens));
     HADAL_RETURN_IF_ERROR(parseToken(root, "bos_token", model_.bos));
     HADAL_RETURN_IF_ERROR(parseToken(root, "eos_token", model_.eos));
     if (const Json *value = findMember(root, "add_eos_token");
         present(value) && asBool(value) != false)
       return fail("add_eos_token: expected false, found {}", show(*value));
+    if (const Json *value = findMember(root, "add_prefix_space");
+        present(value) && asBool(value) == true && !model_.addsPrefixSpace)
+      note("add_prefix_space is not followed: tokenizer.json, which decides, "
+           "puts no space before a text");
     if (const Json *value = findMember(root, "add_bos_token"); present(value)) {
       std::optional<bool> flag = asBool(value);
       if (!flag)
@@ -41,7 +67,44 @@ public:
         return fail("add_bos_token is true, but there is no bos_token");
       model_.addBos = *flag;
     }
+    if (present(findMember(root, "chat_template")))
+      noteChatTemplate();
     return Status();
+  }
+
+  /// Tokens that tokenizer_config.json does not name.
+  Status parseSpecialMap(const Json &root) {
+    if (!root.is_object())
+      return fail("expected an object, found {}", root.type_name());
+    for (auto [key, id] : {std::pair{"bos_token", &model_.bos},
+                           {"eos_token", &model_.eos}}) {
+      std::optional<int32_t> here;
+      HADAL_RETURN_IF_ERROR(parseToken(root, key, here));
+      if (!*id)
+        *id = here;
+      else if (here && *here != **id)
+        note("{} is token {} here and token {} in the files before it, which "
+             "decide",
+             key, *here, **id);
+    }
+    return Status();
+  }
+
+  /// Of the slow tokenizers; tokenizer.json repeats it.
+  Status parseAddedTokensFile(const Json &root) {
+    if (!root.is_object())
+      return fail("expected an object, found {}", root.type_name());
+    for (const auto &[spelling, id] : root.get_ref<const Json::object_t &>())
+      if (std::optional<int32_t> known = model_.idOf(spelling);
+          !known || asUnsigned(&id) != static_cast<uint64_t>(*known))
+        note("token {} with id {} is not in tokenizer.json, which decides",
+             show(Json(spelling)), show(id));
+    return Status();
+  }
+
+  void noteChatTemplate() {
+    note("holds a chat template, which is not applied: a text is continued as "
+         "it is");
   }
 
 private:
@@ -49,6 +112,11 @@ private:
   Status fail(fmt::format_string<Args...> format, Args &&...args) const {
     return error(5009, "'{}': {}", name_,
                  fmt::format(format, std::forward<Args>(args)...));
+  }
+  template <typename... Args>
+  void note(fmt::format_string<Args...> format, Args &&...args) {
+    model_.notices.push_back(fmt::format(
+        "'{}': {}", name_, fmt::format(format, std::forward<Args>(args)...)));
   }
   static bool present(const Json *value) { return value && !value->is_null(); }
   static std::string show(const Json &value) {
@@ -73,53 +141,143 @@ private:
 
   Status parsePreTokenizer(const Json *value) {
     if (!present(value))
-      return fail("no pre_tokenizer: expected a Sequence of Split and "
-                  "ByteLevel");
-    const Json *steps = findMember(*value, "pretokenizers");
-    if (typeOf(*value) != "Sequence" || !steps || !steps->is_array() ||
-        steps->empty())
-      return fail("unsupported pre_tokenizer {}: expected a Sequence of Split "
-                  "and ByteLevel",
+      return fail("no pre_tokenizer: expected ByteLevel, or a Sequence that "
+                  "ends in it");
+    std::vector<const Json *> flat;
+    HADAL_RETURN_IF_ERROR(flatten(*value, flat));
+    if (flat.empty() || typeOf(*flat.back()) != "ByteLevel")
+      return fail("unsupported pre_tokenizer {}: expected ByteLevel, or a "
+                  "Sequence of Split and Digits that ends in it",
                   show(*value));
-    std::vector<SplitRule> rules;
-    for (size_t i = 0; i + 1 < steps->size(); ++i) {
-      const Json &step = steps->get_ref<const Json::array_t &>()[i];
-      if (typeOf(step) == "Digits" &&
-          asBool(findMember(step, "individual_digits")) == true) {
-        SplitRule rule;
-        rule.kind = SplitRule::Kind::Digit;
-        rules.push_back(rule);
-        continue;
-      }
-      const Json *pattern = findMember(step, "pattern");
-      const std::string *regex =
-          pattern ? asString(findMember(*pattern, "Regex")) : nullptr;
-      const std::string *behavior = asString(findMember(step, "behavior"));
-      if (typeOf(step) != "Split" || !regex || !behavior ||
-          *behavior != "Isolated" || asBool(findMember(step, "invert")) == true)
-        return fail("unsupported pre-tokenizer step {}: {}; expected Split by "
-                    "a Regex, Isolated, not inverted",
-                    i, show(step));
-      std::optional<SplitRule> rule = parseSplitRule(*regex);
-      if (!rule)
-        return fail("unsupported pre-tokenizer pattern in step {}: {}; "
-                    "expected those of DeepSeek-V3 or V2",
-                    i, show(*findMember(*pattern, "Regex")));
-      rules.push_back(std::move(*rule));
+    if (flat.size() > kMaxSteps)
+      return fail("a pre_tokenizer of {} steps: expected at most {}",
+                  flat.size(), kMaxSteps);
+    std::vector<SplitStep> steps;
+    for (size_t i = 0; i + 1 < flat.size(); ++i) {
+      HADAL_ASSIGN_OR_RETURN(SplitStep step, parseStep(*flat[i], i));
+      steps.push_back(std::move(step));
     }
-    const Json &last = steps->get_ref<const Json::array_t &>().back();
-    if (typeOf(last) != "ByteLevel" ||
-        asBool(findMember(last, "add_prefix_space")) != false ||
-        asBool(findMember(last, "use_regex")) != false)
-      return fail("unsupported last pre-tokenizer step {}: expected ByteLevel "
-                  "without add_prefix_space and use_regex",
-                  show(last));
-    model_.preTokenizer = PreTokenizer(std::move(rules));
+    HADAL_ASSIGN_OR_RETURN(ByteLevelStep last, parseByteLevel(*flat.back()));
+    model_.addsPrefixSpace = last.addPrefixSpace;
+    model_.preTokenizer = PreTokenizer(std::move(steps), std::move(last));
     return Status();
   }
 
-  Status parseDecoder(const Json *value) {
-    if (present(value) && typeOf(*value) == "ByteLevel")
+  /// Appends the steps of |value|, those of Sequences one by one. The nesting
+  /// is bounded by that of the JSON text.
+  Status flatten(const Json &value, std::vector<const Json *> &steps) const {
+    if (typeOf(value) != "Sequence") {
+      steps.push_back(&value);
+      return Status();
+    }
+    const Json *inner = findMember(value, "pretokenizers");
+    if (!inner || !inner->is_array())
+      return fail("unsupported pre_tokenizer {}: a Sequence without its "
+                  "pretokenizers",
+                  show(value));
+    for (const Json &step : inner->get_ref<const Json::array_t &>())
+      HADAL_RETURN_IF_ERROR(flatten(step, steps));
+    return Status();
+  }
+
+  StatusOr<SplitStep> parseStep(const Json &step, size_t index) const {
+    if (typeOf(step) == "Digits") {
+      std::optional<bool> individual =
+          asBool(findMember(step, "individual_digits"));
+      if (!individual)
+        return fail("unsupported pre-tokenizer step {}: {}; expected "
+                    "individual_digits true or false",
+                    index, show(step));
+      // The reference takes this step from a newer Unicode (17) than its
+      // regular expressions (16): these numbers were added in between.
+      CodePointSet digits = *CodePointSet::category("N");
+      digits.add({0x11DE0, 0x11DE9});
+      digits.add({0x16FF4, 0x16FF6});
+      SplitStep result{SplitRegex::ofSet(digits, !*individual)};
+      return result;
+    }
+    const Json *pattern = findMember(step, "pattern");
+    const std::string *regex =
+        pattern ? asString(findMember(*pattern, "Regex")) : nullptr;
+    const std::string *text =
+        pattern ? asString(findMember(*pattern, "String")) : nullptr;
+    const std::string *behavior = asString(findMember(step, "behavior"));
+    if (typeOf(step) != "Split" || !(regex || text) || !behavior)
+      return fail("unsupported pre-tokenizer step {}: {}; expected a Split by "
+                  "a Regex or a String, or Digits",
+                  index, show(step));
+    SplitStep result;
+    if (regex) {
+      StatusOr<SplitRegex> compiled = SplitRegex::compile(*regex);
+      if (!compiled.ok())
+        return fail("unsupported pre-tokenizer pattern in step {}: {}; found "
+                    "{}",
+                    index, show(Json(*regex)), compiled.status().message());
+      result.regex = std::move(*compiled);
+    } else if (!text->empty()) {
+      result.regex = SplitRegex::literal(*text);
+    } else {
+      return fail("unsupported pre-tokenizer step {}: a Split by the empty "
+                  "text",
+                  index);
+    }
+    using Behavior = SplitStep::Behavior;
+    bool known = false;
+    for (auto [name, kind] :
+         {std::pair{"Isolated", Behavior::Isolated},
+          {"Removed", Behavior::Removed},
+          {"MergedWithPrevious", Behavior::MergedWithPrevious},
+          {"MergedWithNext", Behavior::MergedWithNext},
+          {"Contiguous", Behavior::Contiguous}})
+      if (*behavior == name) {
+        result.behavior = kind;
+        known = true;
+      }
+    if (!known)
+      return fail("unsupported pre-tokenizer step {}: unknown behavior {}",
+                  index, show(Json(*behavior)));
+    const Json *invert = findMember(step, "invert");
+    if (present(invert) && !asBool(invert))
+      return fail("step {}: invert: expected true or false, found {}", index,
+                  show(*invert));
+    result.invert = asBool(invert) == true;
+    return result;
+  }
+
+  StatusOr<ByteLevelStep> parseByteLevel(const Json &step) const {
+    ByteLevelStep result;
+    const Json *space = findMember(step, "add_prefix_space");
+    const Json *cuts = findMember(step, "use_regex"); // default: true
+    if (!asBool(space) || (cuts && !asBool(cuts)))
+      return fail("unsupported last pre-tokenizer step {}: expected ByteLevel "
+                  "with add_prefix_space and use_regex true or false",
+                  show(step));
+    result.addPrefixSpace = *asBool(space);
+    if (!cuts || *asBool(cuts)) {
+      HADAL_ASSIGN_OR_RETURN(SplitRegex regex,
+                             SplitRegex::compile(kByteLevelPattern));
+      result.regex = std::move(regex);
+    }
+    return result;
+  }
+
+  /// Fuse joins what ByteLevel has joined already.
+  Status parseDecoder(const Json *value) const {
+    bool decodes = false;
+    bool known = present(value);
+    if (known && typeOf(*value) == "Sequence") {
+      const Json *steps = findMember(*value, "decoders");
+      known = steps && steps->is_array();
+      if (known)
+        for (const Json &step : steps->get_ref<const Json::array_t &>()) {
+          known &= typeOf(step) == "ByteLevel" ? !decodes
+                                               : typeOf(step) == "Fuse";
+          decodes |= typeOf(step) == "ByteLevel";
+        }
+    } else if (known) {
+      decodes = typeOf(*value) == "ByteLevel";
+    }
+    if (known && decodes)
       return Status();
     return fail("unsupported decoder {}: expected ByteLevel",
                 value ? show(*value) : "(none)");
@@ -138,10 +296,8 @@ private:
         if (!text || !text->empty())
           return fail("unsupported {} {}: expected none", key, show(*affix));
       }
-    if (const Json *fallback = findMember(*value, "byte_fallback");
-        present(fallback) && asBool(fallback) != false)
-      return fail("unsupported byte_fallback {}: expected false",
-                  show(*fallback));
+    // unk_token, fuse_unk and byte_fallback are of characters without a token:
+    // there are none where every byte has one, which parseMerges checks.
     HADAL_RETURN_IF_ERROR(parseVocabulary(findMember(*value, "vocab")));
     HADAL_RETURN_IF_ERROR(parseMerges(findMember(*value, "merges")));
     if (const Json *ignore = findMember(*value, "ignore_merges");
@@ -151,10 +307,9 @@ private:
         return fail("ignore_merges: expected true or false, found {}",
                     show(*ignore));
       if (*flag)
-        for (size_t id = 0; id < model_.tokens.size(); ++id)
-          if (model_.tokens[id].exists)
-            model_.wholeWords.emplace(model_.tokens[id].bytes,
-                                      static_cast<int32_t>(id));
+        for (const auto &[spelling, id] : model_.idBySpelling)
+          if (std::optional<std::string> bytes = byteLevelBytes(spelling))
+            model_.wholeWords.emplace(std::move(*bytes), id);
     }
     return Status();
   }
@@ -254,22 +409,65 @@ private:
       if (!content || content->empty())
         return fail("added token {}: expected a non-empty content",
                     show(entry));
-      for (const char *key : {"lstrip", "rstrip", "single_word"})
-        if (const Json *flag = findMember(entry, key);
-            present(flag) && asBool(flag) != false)
-          return fail("added token {}: unsupported {}: expected false",
-                      show(*findMember(entry, "content")), key);
-      bool special = asBool(findMember(entry, "special")) == true;
       HADAL_RETURN_IF_ERROR(
-          addToken(*content, findMember(entry, "id"), special));
-      bool normalized = asBool(findMember(entry, "normalized")) == true;
-      model_.added[normalized].add(*content, *model_.idOf(*content));
+          addAddedToken(*content, findMember(entry, "id"), entry));
     }
     return Status();
   }
 
-  /// ByteLevel only trims offsets. A TemplateProcessing may put the BOS token
-  /// first.
+  Status addAddedToken(const std::string &content, const Json *id,
+                       const Json &flags) {
+    bool values[5];
+    const char *keys[] = {"special", "normalized", "lstrip", "rstrip",
+                          "single_word"};
+    for (size_t i = 0; i < std::size(keys); ++i) {
+      const Json *flag = findMember(flags, keys[i]);
+      if (present(flag) && !asBool(flag))
+        return fail("added token {}: {}: expected true or false, found {}",
+                    show(Json(content)), keys[i], show(*flag));
+      values[i] = asBool(flag) == true;
+    }
+    HADAL_RETURN_IF_ERROR(addToken(content, id, /*special=*/values[0]));
+    const int32_t number = *model_.idOf(content);
+    TokenizerModel::Token &token = model_.tokens[number];
+    token.stripsLeft = values[2];
+    token.stripsRight = values[3];
+    token.singleWord = values[4];
+    model_.added[values[1]].add(content, number);
+    model_.addedIds.insert(number);
+    return Status();
+  }
+
+  /// tokenizer_config.json repeats the added tokens of tokenizer.json, whose
+  /// flags count, and may know more of them.
+  Status parseAddedTokensDecoder(const Json &tokens) {
+    if (!tokens.is_object())
+      return fail("added_tokens_decoder: expected an object, found {}",
+                  tokens.type_name());
+    for (const auto &[key, entry] : tokens.get_ref<const Json::object_t &>()) {
+      const std::string *content = asString(findMember(entry, "content"));
+      uint64_t id = 0;
+      auto [end, failure] =
+          std::from_chars(key.data(), key.data() + key.size(), id);
+      if (!content || content->empty() || failure != std::errc() ||
+          end != key.data() + key.size())
+        return fail("added_tokens_decoder: expected an id and a token with "
+                    "content, found {}: {}",
+                    show(Json(key)), show(entry));
+      std::optional<int32_t> known = model_.idOf(*content);
+      if (known && static_cast<uint64_t>(*known) != id)
+        note("token {} has id {} here and {} in tokenizer.json, which decides",
+             show(Json(*content)), id, *known);
+      else if (!known || !model_.addedIds.count(*known)) {
+        Json number = id;
+        HADAL_RETURN_IF_ERROR(addAddedToken(*content, &number, entry));
+      }
+    }
+    return Status();
+  }
+
+  /// ByteLevel only trims offsets. A TemplateProcessing puts tokens around the
+  /// text; the first of those before it is the BOS token if there is but one.
   Status parsePostProcessor(const Json *value) {
     if (!present(value) || typeOf(*value) == "ByteLevel")
       return Status();
@@ -282,24 +480,59 @@ private:
       }
     }
     const Json *single = findMember(*value, "single");
-    if (typeOf(*value) == "TemplateProcessing" && single &&
-        single->is_array() && !single->empty() && single->size() <= 2) {
-      const auto &items = single->get_ref<const Json::array_t &>();
-      const Json *special = findMember(items.front(), "SpecialToken");
-      const std::string *token =
-          special ? asString(findMember(*special, "id")) : nullptr;
-      bool endsWithText = findMember(items.back(), "Sequence");
-      if (endsWithText && items.size() == 1)
-        return Status();
-      if (endsWithText && token && model_.idOf(*token)) {
-        model_.bos = model_.idOf(*token);
-        model_.addBos = true;
-        return Status();
+    std::vector<int32_t> prefix, suffix;
+    bool valid = typeOf(*value) == "TemplateProcessing" && single &&
+                 single->is_array();
+    bool hasText = false;
+    if (valid)
+      for (const Json &item : single->get_ref<const Json::array_t &>()) {
+        if (findMember(item, "Sequence")) {
+          valid &= !std::exchange(hasText, true);
+          continue;
+        }
+        valid &= templateIds(*value, item, hasText ? suffix : prefix);
       }
+    if (!valid || !hasText || !model_.prefix.empty() || model_.addBos ||
+        !model_.suffix.empty())
+      return fail("unsupported post_processor {}: expected ByteLevel or one "
+                  "TemplateProcessing of known tokens around the text",
+                  show(*value));
+    if (prefix.size() == 1) {
+      model_.bos = prefix[0];
+      model_.addBos = true;
+      prefix.clear();
     }
-    return fail("unsupported post_processor {}: expected ByteLevel or a "
-                "TemplateProcessing of one token and the text",
-                show(*value));
+    model_.prefix = std::move(prefix);
+    model_.suffix = std::move(suffix);
+    return Status();
+  }
+
+  /// Appends the ids of a SpecialToken of a template; false if they are unknown.
+  bool templateIds(const Json &processor, const Json &item,
+                   std::vector<int32_t> &ids) const {
+    const Json *special = findMember(item, "SpecialToken");
+    const std::string *name =
+        special ? asString(findMember(*special, "id")) : nullptr;
+    if (!name)
+      return false;
+    const Json *table = findMember(processor, "special_tokens");
+    const Json *entry = table ? findMember(*table, *name) : nullptr;
+    const Json *list = entry ? findMember(*entry, "ids") : nullptr;
+    if (!list) {
+      std::optional<int32_t> id = model_.idOf(*name);
+      if (id)
+        ids.push_back(*id);
+      return id.has_value();
+    }
+    if (!list->is_array())
+      return false;
+    for (const Json &value : list->get_ref<const Json::array_t &>()) {
+      std::optional<uint64_t> id = asUnsigned(&value);
+      if (!id || *id >= model_.tokens.size() || !model_.tokens[*id].exists)
+        return false;
+      ids.push_back(static_cast<int32_t>(*id));
+    }
+    return true;
   }
 
   /// A token of tokenizer_config.json: a string or {"content": string}.
@@ -325,24 +558,26 @@ private:
 
 } // namespace
 
-StatusOr<TokenizerModel> parseTokenizerModel(std::string_view tokenizerJson,
-                                             std::string_view configJson,
-                                             const std::string &name) {
+StatusOr<TokenizerModel> parseTokenizerModel(const TokenizerFiles &files) {
   JsonLimits limits;
   limits.depth = 16;
   TokenizerModel model;
-  {
-    std::string path = name + "/tokenizer.json";
-    HADAL_ASSIGN_OR_RETURN(Json root,
-                           parseJson(tokenizerJson, 5009, path, limits));
-    HADAL_RETURN_IF_ERROR(Parser(model, path).parseTokenizer(root));
+  using Step = Status (Parser::*)(const Json &);
+  const std::tuple<const char *, std::string_view, Step> steps[] = {
+      {"tokenizer.json", files.tokenizer, &Parser::parseTokenizer},
+      {"tokenizer_config.json", files.config, &Parser::parseConfig},
+      {"special_tokens_map.json", files.specialMap, &Parser::parseSpecialMap},
+      {"added_tokens.json", files.addedTokens, &Parser::parseAddedTokensFile}};
+  for (const auto &[file, text, parse] : steps) {
+    if (text.empty() && text.data() != files.tokenizer.data())
+      continue;
+    std::string path = files.name + "/" + file;
+    HADAL_ASSIGN_OR_RETURN(Json root, parseJson(text, 5009, path, limits));
+    Parser parser(model, path);
+    HADAL_RETURN_IF_ERROR((parser.*parse)(root));
   }
-  if (!configJson.empty()) {
-    std::string path = name + "/tokenizer_config.json";
-    HADAL_ASSIGN_OR_RETURN(Json root,
-                           parseJson(configJson, 5009, path, limits));
-    HADAL_RETURN_IF_ERROR(Parser(model, path).parseConfig(root));
-  }
+  if (files.hasChatTemplate)
+    Parser(model, files.name).noteChatTemplate();
   return model;
 }
 

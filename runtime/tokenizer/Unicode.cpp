@@ -1,39 +1,6 @@
 #include "runtime/tokenizer/Unicode.h"
 
-#include <algorithm>
-#include <array>
-
-#include "runtime/tokenizer/UnicodeTables.h"
-
 namespace hadal {
-
-namespace {
-
-CharClass searchClass(uint32_t codePoint) {
-  // The run that begins at or before |codePoint|; the first run begins at 0.
-  const uint32_t *run =
-      std::upper_bound(std::begin(kUnicodeRuns), std::end(kUnicodeRuns),
-                       codePoint << 3 | 7) -
-      1;
-  return static_cast<CharClass>(*run & 7);
-}
-
-/// Classes of the Basic Multilingual Plane, where nearly all text lies.
-const std::array<CharClass, 0x10000> &basicPlane() {
-  static const auto table = [] {
-    std::array<CharClass, 0x10000> classes;
-    for (uint32_t code = 0; code < classes.size(); ++code)
-      classes[code] = searchClass(code);
-    return classes;
-  }();
-  return table;
-}
-
-} // namespace
-
-CharClass charClass(uint32_t codePoint) {
-  return codePoint < 0x10000 ? basicPlane()[codePoint] : searchClass(codePoint);
-}
 
 Utf8Character decodeUtf8(std::string_view text) {
   Utf8Character result;

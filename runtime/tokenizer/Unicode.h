@@ -1,4 +1,4 @@
-// UTF-8 and the Unicode classes that pre-tokenizers distinguish.
+// UTF-8.
 #pragma once
 
 #include <cstdint>
@@ -6,20 +6,6 @@
 #include <string_view>
 
 namespace hadal {
-
-/// The first letter of the general category; White_Space wins over it. Other
-/// holds controls, formats, private use and unassigned code points.
-enum class CharClass : uint8_t {
-  Other,
-  Letter,
-  Mark,
-  Number,
-  Punctuation,
-  Symbol,
-  Space,
-};
-
-CharClass charClass(uint32_t codePoint);
 
 /// What decodeUtf8 found at the front of a text.
 struct Utf8Character {

@@ -1,6 +1,7 @@
 // Resolves the parameters of an artifact to what a kernel argument needs.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -8,7 +9,7 @@
 #include <vector>
 
 #include "runtime/base/Status.h"
-#include "runtime/weights/CheckpointIndex.h"
+#include "runtime/checkpoint/CheckpointIndex.h"
 #include "runtime/weights/ParameterSpec.h"
 
 namespace hadal {
@@ -31,6 +32,8 @@ struct WeightLoadOptions {
   bool prefetch = true;
   /// No progress on stderr.
   bool quiet = false;
+  /// Polled from tensor to tensor: H5016.
+  const std::atomic<bool> *interrupt = nullptr;
 };
 
 /// Owns the mappings, copies and pointer tables of all parameters. Addresses

@@ -37,7 +37,7 @@ SHAPE_ARTIFACTS = {
 
 
 def heavy(spec):
-    """Kernels of V3 that need the memory of all experts, or of the vocabulary."""
+    """Reads the weights of all experts of V3, or of its vocabulary."""
     return spec.get("kind") == "gemm" and (
         spec["experts"] == 256 or spec["n"] == 129280)
 

@@ -74,6 +74,31 @@ TEST(MlaDecode, Gotcha33ARowAloneAndInABatchIsBitEqual) {
   }
 }
 
+/// The sum of a row's weights is 0 where it has no key, and where all its
+/// scores are -inf: the first gives zeros, the second must not.
+TEST(MlaDecode, scoresOfMinusInfinityGiveNaN) {
+  Shape s{4, 16, 8, 16, 24, 16};
+  for (int64_t split : {1, 2}) {
+    Batch batch(s, Act::f32, Weight::f32, {3, 0, 70}, {1, 1, 1});
+    batch.positions.set(1, 0, 0);
+    Buffer query =
+        batch.random.matrix(Format::f32, batch.capacity * s.heads, s.width());
+    batch.makeScoresInfinite(query, s.latent, s.width());
+    Executable kernel(
+        split > 1
+            ? splitBuilderOf(decodeSpec(s, Act::f32, 1, 0.2), buildMlaDecode)
+            : builderOf(decodeSpec(s, Act::f32, 1, 0.2), buildMlaDecode),
+        Mode::loops);
+    Buffer o = batch.decode(kernel, query);
+    for (int64_t row = 0; row < 3 * s.heads; ++row)
+      for (int64_t c = 0; c < s.latent; ++c)
+        if (row / s.heads == 1)
+          ASSERT_EQ(o.at(row, c), 0.0);
+        else
+          ASSERT_TRUE(std::isnan(o.at(row, c))) << row << ", " << c;
+  }
+}
+
 void checkPrefill(Shape s, Act act, Weight weight, std::vector<int64_t> lengths,
                   std::vector<int64_t> queries, int64_t maxQueries,
                   bool quantizeLatent = false, bool quantize = false,
@@ -115,6 +140,23 @@ TEST(MlaPrefill, Gotcha20And21MatchesTheExpandedReference) {
 TEST(MlaPrefill, aSplitFoldComputesTheSame) {
   checkPrefill({2, 16, 8, 24, 32, 16}, Act::f32, Weight::f32, {200, 1}, {190, 1},
                190, false, false, /*split=*/true);
+}
+
+TEST(MlaPrefill, scoresOfMinusInfinityGiveNaN) {
+  Shape s{2, 16, 8, 24, 32, 16};
+  Batch batch(s, Act::f32, Weight::f32, {70, 0}, {5, 1});
+  batch.positions.set(5, 0, 0);
+  batch.makeScoresInfinite(batch.q, s.nope, s.head());
+  Executable kernel(builderOf(prefillSpec(s, Act::f32, Weight::f32, 64, 0.2),
+                              buildMlaPrefill),
+                    Mode::loops);
+  Buffer o = batch.prefill(kernel, false);
+  for (int64_t m = 0; m < 6; ++m)
+    for (int64_t c = 0; c < s.heads * s.value; ++c)
+      if (m == 5)
+        ASSERT_EQ(o.at(m, c), 0.0);
+      else
+        ASSERT_TRUE(std::isnan(o.at(m, c))) << m << ", " << c;
 }
 
 TEST(MlaPrefill, Gotcha21ChunksMatchOneShot) {

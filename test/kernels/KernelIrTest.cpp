@@ -111,7 +111,7 @@ TEST_F(KernelIr, specsReadBack) {
     FailureOr<AnySpec> spec = readSpec(kernel);
     ASSERT_TRUE(succeeded(spec));
     EXPECT_EQ(toAttr(&context, *spec), kernel.getSpecAttr());
-    EXPECT_EQ(kernel.getKind(), kindOf(*spec));
+    EXPECT_EQ(kernel.getKind(), StringRef(kindOf(*spec)));
     ParsedSpec parsed = parseSpec(toText(*spec));
     ASSERT_TRUE(parsed.spec) << parsed.error;
     EXPECT_EQ(toAttr(&context, *parsed.spec), kernel.getSpecAttr());

@@ -176,13 +176,18 @@ TEST(GateTopk, randomLogitsMatchTheReference) {
   }
 }
 
-TEST(GateTopk, NaNLogitsStillGiveExperts) {
-  // Downstream indexes by the ids: they stay in range and distinct.
+TEST(GateTopk, aNaNLogitIsChosenAndShows) {
+  // A damaged row of the router: its expert is chosen, as torch.topk does, and
+  // no weight is a number. Downstream indexes by the ids: they stay in range
+  // and distinct.
   Row logits(16, 0.0);
   logits[3] = std::nan("");
   for (Row row : {logits, Row(16, std::nan(""))}) {
     Routing routing = runGate(goldenSpec(), {row}, kGoldenBias)[0];
     std::vector<int> ids = routing.ids;
+    EXPECT_NE(std::find(ids.begin(), ids.end(), 3), ids.end());
+    for (double weight : routing.weights)
+      EXPECT_TRUE(std::isnan(weight));
     std::sort(ids.begin(), ids.end());
     EXPECT_EQ(std::unique(ids.begin(), ids.end()), ids.end());
     EXPECT_GE(ids.front(), 0);

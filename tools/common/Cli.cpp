@@ -1,13 +1,12 @@
 #include "tools/common/Cli.h"
 
 #include <charconv>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <new>
-#include <unistd.h>
 
+#include "runtime/base/MappedFile.h"
 #include "runtime/base/ProcessMemory.h"
 #include "runtime/base/Progress.h"
 
@@ -15,26 +14,11 @@ namespace hadal::cli {
 
 namespace {
 
-std::atomic<bool> interrupted{false};
-
-void onSignal(int) {
-  if (interrupted.exchange(true))
-    _exit(130);
-}
+/// How long work may go on that does not look at interruptFlag(): a kernel
+/// launch, the driver's compiler, a slow disk.
+constexpr std::chrono::seconds kGrace{1};
 
 } // namespace
-
-const std::atomic<bool> &interruptFlag() {
-  static const bool installed = [] {
-    struct sigaction action = {};
-    action.sa_handler = onSignal;
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
-    return true;
-  }();
-  (void)installed;
-  return interrupted;
-}
 
 CLI::Validator nonNegative() {
   return CLI::Validator(
@@ -55,6 +39,8 @@ int run(CLI::App &app, int argc, char **argv,
     std::fprintf(stderr, "error H5011: %s; see --help\n", e.what());
     return 2;
   }
+  watchInterrupts(kGrace);
+  endProcessAtLostMapping();
   Status status;
   try {
     status = body();
@@ -99,6 +85,7 @@ StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags,
   options.artifactPath = flags.artifact;
   options.weightsDirectory = flags.weights;
   options.quiet = flags.quiet;
+  options.interrupt = &interruptFlag();
   options.rows =
       std::min<uint32_t>(rows, artifact.model().max_batch_size());
   HADAL_ASSIGN_OR_RETURN(
@@ -147,8 +134,11 @@ StatusOr<std::vector<std::string>> readLines(const std::string &path) {
     return error(5001, "cannot open '{}': {}; give a readable text file", path,
                  std::strerror(errno));
   std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);)
+  for (std::string line; std::getline(in, line);) {
+    if (line.ends_with('\r')) // the rest of a line end of Windows
+      line.pop_back();
     lines.push_back(line);
+  }
   if (in.bad())
     return error(5001, "cannot read '{}': {}; give a readable text file", path,
                  std::strerror(errno));

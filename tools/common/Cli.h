@@ -2,7 +2,6 @@
 // exceptions, exit codes, interrupts, loading.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,6 +10,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "runtime/base/Interrupt.h"
 #include "runtime/base/Status.h"
 #include "runtime/drivers/CreateDriver.h"
 #include "runtime/session/Model.h"
@@ -19,16 +19,14 @@ namespace hadal::cli {
 
 /// Runs a tool: parses |argc|, |argv| with |app|, then calls |body|. Returns the
 /// exit code: 0, 2 for a usage error, that of the error otherwise. The error is
-/// printed as one line on stderr; no exception leaves.
+/// printed as one line on stderr; no exception leaves. SIGINT, SIGTERM and SIGHUP
+/// set interruptFlag(), and end the process a second later with status 130 if
+/// |body| has not seen it; a mapped file that shrinks ends it with H5012.
 int run(CLI::App &app, int argc, char **argv,
         const std::function<Status()> &body);
 
 /// A check for unsigned options: CLI11 itself would wrap a negative number.
 CLI::Validator nonNegative();
-
-/// Becomes true at the first SIGINT or SIGTERM; a second one ends the process
-/// at once with exit status 130.
-const std::atomic<bool> &interruptFlag();
 
 /// Options of every tool that loads a model.
 struct LoadFlags {
@@ -49,7 +47,7 @@ StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags,
 /// "5,17,3" as ids; H5011 names what is not a number.
 StatusOr<std::vector<int32_t>> parseIds(const std::string &text);
 
-/// The lines of a text file without their ends; H5001.
+/// The lines of a text file without their ends, LF or CR LF; H5001.
 StatusOr<std::vector<std::string>> readLines(const std::string &path);
 
 /// Writes to stdout; H5015 if it cannot take it (a full disk, a closed pipe).

@@ -218,7 +218,7 @@ private:
     p.sample = &samples[index];
     const kernels::ParsedSpec spec = specOf(kernel);
     if (!spec.spec)
-      return error(5014,
+      return error(4002,
                    "kernel '{}' of '{}' cannot be measured: {}; compile the "
                    "model with this version",
                    p.name, artifact.path(), spec.error);

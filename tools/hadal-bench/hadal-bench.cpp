@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "runtime/base/AtomicFileWriter.h"
+#include "runtime/base/OutputFile.h"
 #include "runtime/base/ProcessMemory.h"
 #include "runtime/base/Progress.h"
 #include "tools/common/Cli.h"
@@ -35,7 +35,7 @@ struct BenchFlags {
 Status writeJson(const std::string &path, const Json &report) {
   if (path.empty())
     return {};
-  HADAL_ASSIGN_OR_RETURN(AtomicFileWriter file, AtomicFileWriter::create(path));
+  HADAL_ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path));
   HADAL_RETURN_IF_ERROR(file.write(report.dump(2) + "\n"));
   return file.commit();
 }
@@ -51,7 +51,7 @@ Status benchKernels(const BenchFlags &flags) {
   options.seed = flags.seed;
   options.checkOnly = flags.checkOnly;
   options.checkpoint = [&] { return writeJson(flags.json, report); };
-  options.interrupt = &cli::interruptFlag();
+  options.interrupt = &interruptFlag();
   Status status =
       bench::runKernelBench(*driver, artifact, options, report);
   // Figures of the kernels that are right are kept beside an error.
@@ -139,7 +139,7 @@ private:
     SessionOptions options;
     options.maxRows = batch;
     options.prefillChunk = flags.prefillChunk;
-    options.interrupt = &cli::interruptFlag();
+    options.interrupt = &interruptFlag();
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
                            Session::create(*model, options));
     TokenSource source(model->description().vocab_size());

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "runtime/base/AtomicFileWriter.h"
+#include "runtime/base/OutputFile.h"
 #include "runtime/base/Npy.h"
 #include "runtime/base/Progress.h"
 #include "runtime/session/Generator.h"
@@ -18,9 +18,14 @@ namespace {
 struct RunFlags {
   cli::LoadFlags load;
   std::string prompt, promptsFile, inputIds;
+  bool hasPrompt = false, hasPromptsFile = false, hasInputIds = false;
+  bool special = false;
   std::string logits, output, expertLoad;
   uint64_t maxTokens = 64, seed = 1;
   float temperature = 0, topP = 1;
+  uint64_t topK = 0;
+  bool hasTemperature = false, hasTopP = false, hasTopK = false;
+  bool samplingDefaults = false;
   uint32_t prefillChunk = 0;
   bool ignoreEos = false;
 };
@@ -31,7 +36,6 @@ public:
 
   Status run() {
     HADAL_RETURN_IF_ERROR(checkFlags());
-    const std::atomic<bool> &interrupt = cli::interruptFlag();
     HADAL_RETURN_IF_ERROR(readInputs());
     HADAL_ASSIGN_OR_RETURN(
         model, cli::loadModel(flags.load, static_cast<uint32_t>(
@@ -39,7 +43,7 @@ public:
     HADAL_RETURN_IF_ERROR(encodePrompts());
     SessionOptions options;
     options.prefillChunk = flags.prefillChunk;
-    options.interrupt = &interrupt;
+    options.interrupt = &interruptFlag();
     options.progress = [this](uint64_t done, uint64_t total) {
       showProgress(done, total);
     };
@@ -52,12 +56,17 @@ public:
     return writeExpertLoad();
   }
 
+  /// |status|; of logits that are not finite with the weight at fault.
+  Status withCause(const Status &status) const {
+    return model && status.code() == 5008 ? model->withCause(status) : status;
+  }
+
 private:
   uint64_t maxBatch() const { return model->description().max_batch_size(); }
 
   Status checkFlags() const {
-    int sources = !flags.prompt.empty() + !flags.promptsFile.empty() +
-                  !flags.inputIds.empty();
+    int sources =
+        flags.hasPrompt + flags.hasPromptsFile + flags.hasInputIds;
     if (sources != 1)
       return error(5011,
                    "give exactly one of -p, --prompts and --input-ids; found {}",
@@ -65,23 +74,30 @@ private:
     if (flags.logits.empty() != flags.output.empty())
       return error(5011, "--logits and --output go together: the logits are "
                          "written to that file");
-    if (!flags.logits.empty() && flags.inputIds.empty())
+    if (!flags.logits.empty() && !flags.hasInputIds)
       return error(5011, "--logits takes --input-ids, not text");
+    if (flags.special && flags.hasInputIds)
+      return error(5011, "--special is about text, which --input-ids is not");
     return {};
   }
 
   Status readInputs() {
-    if (!flags.inputIds.empty()) {
+    if (flags.hasInputIds) {
       for (size_t at = 0; at <= flags.inputIds.size();) {
         size_t end = std::min(flags.inputIds.find(';', at),
                               flags.inputIds.size());
+        if (end == at)
+          return error(5005,
+                       "row {} of --input-ids is empty; ids are taken as they "
+                       "are, without a BOS token: give at least one",
+                       rows.size());
         HADAL_ASSIGN_OR_RETURN(
             std::vector<int32_t> ids,
             cli::parseIds(flags.inputIds.substr(at, end - at)));
         rows.push_back(std::move(ids));
         at = end + 1;
       }
-    } else if (!flags.promptsFile.empty()) {
+    } else if (flags.hasPromptsFile) {
       HADAL_ASSIGN_OR_RETURN(texts, cli::readLines(flags.promptsFile));
     } else {
       texts.push_back(flags.prompt);
@@ -95,16 +111,51 @@ private:
     HADAL_ASSIGN_OR_RETURN(Tokenizer loaded,
                            Tokenizer::load(flags.load.weights));
     tokenizer.emplace(std::move(loaded));
+    if (!flags.load.quiet)
+      for (const std::string &line : tokenizer->notices())
+        notice("{}", line);
     for (size_t i = 0; i < texts.size(); ++i) {
-      auto ids = tokenizer->encode(texts[i]);
+      auto ids = tokenizer->encode(texts[i], optionsFor(i));
       if (!ids.ok())
         return error(ids.status().code(), "prompt {}: {}", i,
                      ids.status().message());
       if (ids->empty())
-        return error(5005, "prompt {} has no tokens; write some text", i);
+        return error(5005,
+                     "prompt {} has no tokens, and the tokenizer adds no BOS "
+                     "token; write some text",
+                     i);
       rows.push_back(std::move(*ids));
     }
     return {};
+  }
+
+  /// How prompt |i| is encoded. What a user may not expect of it is said for the
+  /// first prompt that it concerns, also where --quiet is given.
+  EncodeOptions optionsFor(size_t i) {
+    EncodeOptions options;
+    if (!flags.special) {
+      if (auto token = tokenizer->findAddedToken(texts[i]);
+          token && !std::exchange(saidPlain, true))
+        notice("prompt {} holds '{}', the text of an added (control) token, "
+               "which is read as plain text; --special makes such texts tokens",
+               i, *token);
+      return options;
+    }
+    options.addedTokens = AddedTokens::All;
+    if (tokenizer->writesPrefix(texts[i])) {
+      options.addBos = false;
+      if (!std::exchange(saidPrefix, true))
+        notice("prompt {} begins with the special tokens (BOS) that the "
+               "tokenizer adds; they are not added again",
+               i);
+    }
+    return options;
+  }
+
+  template <typename... Args>
+  static void notice(fmt::format_string<Args...> format, Args &&...args) {
+    fmt::print(stderr, "notice: {}\n",
+               fmt::format(format, std::forward<Args>(args)...));
   }
 
   /// Long prompts only: a step of one call says nothing.
@@ -160,17 +211,66 @@ private:
 
   // ---- generation
 
+  /// The options, and where --sampling-defaults is given what they leave open
+  /// as generation_config.json says.
+  SamplingParameters sampling() const {
+    const GenerationConfig &file = model->generation();
+    SamplingParameters result{flags.temperature, flags.topP, flags.seed,
+                              flags.topK};
+    if (flags.samplingDefaults) {
+      if (!flags.hasTemperature)
+        result.temperature =
+            file.doSample ? static_cast<float>(file.temperature.value_or(1))
+                          : 0;
+      if (!flags.hasTopP && file.topP)
+        result.topP = static_cast<float>(*file.topP);
+      if (!flags.hasTopK && file.topK)
+        result.topK = *file.topK;
+    }
+    return result;
+  }
+
+  /// What generation_config.json says, and what becomes of it.
+  void describeGeneration() const {
+    const GenerationConfig &file = model->generation();
+    const auto &known = *model->description().eos_token_ids();
+    std::vector<int32_t> added;
+    for (int32_t id : model->eosTokenIds())
+      if (std::find(known.begin(), known.end(), id) == known.end())
+        added.push_back(id);
+    if (!added.empty() && !flags.ignoreEos)
+      notice("generation_config.json adds the end-of-sequence id{} {}",
+             added.size() > 1 ? "s" : "", fmt::join(added, ", "));
+    if (!flags.samplingDefaults) {
+      if (file.suggestsSampling())
+        notice("generation_config.json suggests {}, which is not used; "
+               "--sampling-defaults uses it where no option says otherwise",
+               file.describeSampling());
+      return;
+    }
+    const SamplingParameters used = sampling();
+    notice("sampling with temperature {}, top-p {}, top-k {}",
+           used.temperature, used.topP, used.topK);
+    if (!file.unsupported.empty())
+      notice("not supported and not applied of generation_config.json: {}",
+             fmt::join(file.unsupported, ", "));
+  }
+
   Status generateText() {
+    if (!flags.load.quiet)
+      describeGeneration();
     std::vector<GenerateRequest> requests;
     for (const std::vector<int32_t> &row : rows) {
       GenerateRequest request;
       request.prompt = row;
-      request.sampling = {flags.temperature, flags.topP, flags.seed};
+      request.sampling = sampling();
+      if (tokenizer && tokenizer->eosId())
+        request.stopTokens = {*tokenizer->eosId()};
       request.maxTokens = flags.maxTokens;
       request.ignoreEos = flags.ignoreEos;
       requests.push_back(std::move(request));
     }
-    const bool many = rows.size() > 1 || !flags.promptsFile.empty();
+    const bool many = rows.size() > 1 || flags.hasPromptsFile;
     outputs.resize(rows.size());
     if (tokenizer)
       decoders.assign(rows.size(), IncrementalDecoder(*tokenizer));
@@ -253,8 +353,8 @@ private:
     json["layers"] = nlohmann::ordered_json::object();
     for (const Session::ExpertLoad &load : loads)
       json["layers"][load.layer] = load.tokens;
-    HADAL_ASSIGN_OR_RETURN(AtomicFileWriter file,
-                           AtomicFileWriter::create(flags.expertLoad));
+    HADAL_ASSIGN_OR_RETURN(OutputFile file,
+                           OutputFile::create(flags.expertLoad));
     HADAL_RETURN_IF_ERROR(file.write(json.dump(2) + "\n"));
     return file.commit();
   }
@@ -269,6 +369,7 @@ private:
   std::vector<std::string> outputs;
   std::set<size_t> complete;
   size_t nextLine = 0;
+  bool saidPlain = false, saidPrefix = false;
   std::optional<Progress> progress;
   uint64_t lastDone = 0;
 };
@@ -281,20 +382,36 @@ int main(int argc, char **argv) {
                "artifact is native code: run only what you trust.",
                "hadal-run");
   flags.load.add(app);
-  app.add_option("-p,--prompt", flags.prompt, "the text to continue");
-  app.add_option("--prompts", flags.promptsFile,
-                 "a file with one prompt a line, decoded as a batch; prints one "
-                 "line each");
-  app.add_option("--input-ids", flags.inputIds,
-                 "token ids, e.g. 5,17,3, or rows of them run as a batch, e.g. "
-                 "'5,17,3;9,4'; prints ids");
+  CLI::Option *prompt = app.add_option(
+      "-p,--prompt", flags.prompt,
+      "the text to continue; may be empty where the tokenizer adds a BOS token");
+  CLI::Option *prompts = app.add_option(
+      "--prompts", flags.promptsFile,
+      "a file with one prompt a line, decoded as a batch; prints one line each");
+  CLI::Option *inputIds = app.add_option(
+      "--input-ids", flags.inputIds,
+      "token ids, e.g. 5,17,3, or rows of them run as a batch, e.g. "
+      "'5,17,3;9,4', as they are, without BOS; prints ids");
+  app.add_flag("--special,--parse-special", flags.special,
+               "read the texts of control tokens (all added tokens, such as "
+               "<｜User｜>) in -p and --prompts as those tokens, as a rendered "
+               "chat template needs; without it they are plain text");
   app.add_option("-n,--max-tokens", flags.maxTokens, "tokens to generate")
       ->check(cli::nonNegative())
       ->capture_default_str();
-  app.add_option("--temp", flags.temperature, "temperature; 0: greedy")
-      ->capture_default_str();
-  app.add_option("--top-p", flags.topP, "nucleus of probability")
-      ->capture_default_str();
+  CLI::Option *temperature =
+      app.add_option("--temp", flags.temperature, "temperature; 0: greedy")
+          ->capture_default_str();
+  CLI::Option *topP =
+      app.add_option("--top-p", flags.topP, "nucleus of probability")
+          ->capture_default_str();
+  CLI::Option *topK =
+      app.add_option("--top-k", flags.topK, "most probable tokens; 0: all")
+          ->check(cli::nonNegative())
+          ->capture_default_str();
+  app.add_flag("--sampling-defaults", flags.samplingDefaults,
+               "temperature, top-p and top-k as generation_config.json of the "
+               "checkpoint says, where no option gives them");
   app.add_option("--seed", flags.seed, "of the random choice")
       ->check(cli::nonNegative())
       ->capture_default_str();
@@ -310,5 +427,16 @@ int main(int argc, char **argv) {
                  "a JSON file for the tokens routed to each expert");
   app.add_flag("--ignore-eos", flags.ignoreEos,
                "go on after an end-of-sequence token");
-  return cli::run(app, argc, argv, [&] { return Runner(flags).run(); });
+  return cli::run(app, argc, argv, [&] {
+    for (auto [given, option] :
+         {std::pair{&flags.hasPrompt, prompt},
+          {&flags.hasPromptsFile, prompts},
+          {&flags.hasInputIds, inputIds},
+          {&flags.hasTemperature, temperature},
+          {&flags.hasTopP, topP},
+          {&flags.hasTopK, topK}})
+      *given = option->count() > 0;
+    Runner runner(flags);
+    return runner.withCause(runner.run());
+  });
 }

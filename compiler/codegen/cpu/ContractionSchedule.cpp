@@ -1,5 +1,6 @@
 #include "compiler/codegen/cpu/ContractionSchedule.h"
 
+#include "dialects/Diagnostics.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -14,8 +15,8 @@ bool isProduct(Operation *op) {
 LogicalResult refuseWord(tile::KernelOp kernel, StringRef word,
                          const Twine &reason) {
   Attribute value = kernel.getSchedule().getWords().get(word);
-  InFlightDiagnostic error = kernel.emitError("H3008: kernel '");
-  error << kernel.getSymName() << "' cannot obey " << word << " = ";
+  InFlightDiagnostic error = emitCodedError(kernel, 3008);
+  error << "kernel '" << kernel.getSymName() << "' cannot obey " << word << " = ";
   if (auto number = dyn_cast<IntegerAttr>(value))
     error << number.getInt();
   else

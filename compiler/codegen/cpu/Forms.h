@@ -99,13 +99,15 @@ struct FormTuning {
 
 /// Names one function. |m| is the number of rows of a gemv, else 0.
 struct FormKey {
+  /// For those who fill every field (CompiledChunk.cpp).
+  FormKey() = default;
   /// Keeps of |tuning| what a form of |kind| reads.
   FormKey(FormKind kind, Elt x, Elt w, const FormTuning &tuning, int m = 0);
 
-  FormKind kind;
-  Elt x; ///< the packed operand
-  Elt w; ///< the operand read row by row (of a pack: what it will meet)
-  int m;
+  FormKind kind = FormKind::packRow;
+  Elt x = Elt::f32; ///< the packed operand
+  Elt w = Elt::f32; ///< the operand read row by row (of a pack: what it will meet)
+  int m = 0;
   FormTuning tuning;
 
   auto tie() const { return std::make_tuple(kind, x, w, m, tuning.tie()); }

@@ -18,6 +18,7 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/raw_ostream.h"
+#include "runtime/base/Interrupt.h"
 
 extern char **environ;
 
@@ -34,25 +35,35 @@ namespace {
 
 constexpr unsigned kVersionLimitSeconds = 20;
 
-/// A directory for the files of one run, removed with the object.
+/// A directory for the files of one run, removed with the object or by an
+/// interrupt.
 class ScratchDirectory {
 public:
   static llvm::Expected<ScratchDirectory> create() {
     ScratchDirectory directory;
+    auto held = CleanUp::lock();
     if (std::error_code ec =
             fs::createUniqueDirectory("hadal-ptxas", directory.root))
       return makeError(4006,
                        "cannot create a temporary directory for ptxas: {0}; "
                        "set TMPDIR to a place with space",
                        ec.message());
+    directory.cleanUp = CleanUp([root = std::string(directory.root)] {
+      // Again where the killed child was just making a file.
+      for (int i = 0; i < 10 && fs::remove_directories(root); ++i)
+        ;
+    });
     return directory;
   }
-  ScratchDirectory(ScratchDirectory &&other) : root(std::move(other.root)) {
+  ScratchDirectory(ScratchDirectory &&other)
+      : root(std::move(other.root)), cleanUp(std::move(other.cleanUp)) {
     other.root.clear();
   }
   ~ScratchDirectory() {
-    if (!root.empty())
-      fs::remove_directories(root);
+    if (root.empty())
+      return;
+    auto held = CleanUp::lock();
+    fs::remove_directories(root);
   }
   std::string file(llvm::StringRef name) const {
     llvm::SmallString<128> result(root);
@@ -64,6 +75,7 @@ public:
 private:
   ScratchDirectory() = default;
   llvm::SmallString<128> root;
+  CleanUp cleanUp;
 };
 
 /// The whole of file |name|; "" if it cannot be read.
@@ -71,6 +83,13 @@ std::string readFile(const std::string &name) {
   auto buffer = llvm::MemoryBuffer::getFile(name, /*IsText=*/false,
                                             /*RequiresNullTerminator=*/false);
   return buffer ? (*buffer)->getBuffer().str() : std::string();
+}
+
+/// Ends |child| and what it started in its process group, and reaps it.
+void killGroup(pid_t child) {
+  kill(-child, SIGKILL);
+  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR)
+    ;
 }
 
 struct RunResult {
@@ -103,29 +122,45 @@ RunResult run(const std::string &program, llvm::ArrayRef<std::string> arguments,
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
   // Relative names: the bytes of a cubin must not depend on where it was made.
   posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());
-  // Its own process group, so that a wrapper script dies with its child.
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  // Its own process group, so that a wrapper script dies with its child; and no
+  // blocked signals, which those of an interrupt are here.
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
   posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setsigmask(&attributes, &none);
   pid_t child;
-  if (posix_spawn(&child, program.c_str(), &actions, &attributes, argv.data(),
-                  environ) != 0)
-    return result;
+  CleanUp killing;
+  {
+    auto held = CleanUp::lock();
+    if (posix_spawn(&child, program.c_str(), &actions, &attributes,
+                    argv.data(), environ) != 0)
+      return result;
+    // Runs before the directory's: the last registered is undone first.
+    killing = CleanUp([child] { killGroup(child); });
+  }
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::seconds(limitSeconds);
   auto pause = std::chrono::microseconds(500);
   int status = 0;
   while (true) {
-    pid_t waited = waitpid(child, &status, WNOHANG);
-    if (waited < 0 && errno == EINTR)
-      continue;
-    if (waited != 0)
-      break;
-    if (Clock::now() >= deadline) {
-      kill(-child, SIGKILL);
-      while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-      result.status = -2;
-      return result;
+    {
+      // Once it is reaped its number may be another's.
+      auto held = CleanUp::lock();
+      pid_t waited = waitpid(child, &status, WNOHANG);
+      if (waited < 0 && errno == EINTR)
+        continue;
+      if (waited != 0) {
+        killing.dismiss();
+        break;
+      }
+      if (Clock::now() >= deadline) {
+        killGroup(child);
+        killing.dismiss();
+        result.status = -2;
+        return result;
+      }
     }
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::microseconds(8000));

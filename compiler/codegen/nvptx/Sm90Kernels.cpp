@@ -59,10 +59,30 @@ LogicalResult lowerElementwise(tile::KernelOp kernel, OpBuilder &builder,
 
 } // namespace
 
-FailureOr<Sm90Kernel> compileKernel(tile::KernelOp kernel, const Chip &chip) {
-  MLIRContext *context = kernel.getContext();
+static void loadDialects(MLIRContext *context) {
   context->loadDialect<sm90::Sm90Dialect, LLVM::LLVMDialect,
                        vector::VectorDialect>();
+}
+
+FailureOr<KernelWorkspace> planWorkspace(tile::KernelOp kernel,
+                                         const Chip &chip) {
+  // Where parts of a fold meet is all that a workspace is for.
+  auto split = kernel.getSchedule().getWords().getAs<IntegerAttr>("split");
+  if (isSimtKernel(kernel) || (split && split.getInt() < 2))
+    return KernelWorkspace();
+  loadDialects(kernel.getContext());
+  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
+  OpBuilder builder(kernel.getContext());
+  builder.setInsertionPointToEnd(module->getBody());
+  Sm90Kernel result;
+  if (failed(lowerContraction(kernel, chip, builder, result)))
+    return failure();
+  return KernelWorkspace{result.workspaceFixed, result.workspacePerItem};
+}
+
+FailureOr<Sm90Kernel> compileKernel(tile::KernelOp kernel, const Chip &chip) {
+  MLIRContext *context = kernel.getContext();
+  loadDialects(context);
   OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
   OpBuilder builder(context);
   builder.setInsertionPointToEnd(module->getBody());

@@ -1,4 +1,5 @@
 // The latent cache, the absorbed halves of wkv_b, and both forms of attention.
+#include "dialects/Diagnostics.h"
 #include "passes/Dsv3ToExec/KernelModel.h"
 
 using namespace mlir;
@@ -98,8 +99,8 @@ static FailureOr<KernelLaunch> describe(dsv3::MlaDecodeOp op,
     int64_t width = columns(value) / spec.heads;
     if (f.program().rowBytes(element, width) * spec.heads !=
         f.program().rowBytes(element, columns(value)))
-      return op.emitError("H3004: a head's ")
-             << width << " values of " << element
+      return emitCodedError(op, 3004)
+             << "a head's " << width << " values of " << element
              << " do not fill a multiple of 16 bytes, as the target needs";
   }
   SmallVector<Operand> operands{f.rowsOf(op.getQuery(), spec.heads),

@@ -5,10 +5,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <sched.h>
 #include <sys/mman.h>
 
 #include "runtime/base/Checked.h"
+#include "runtime/base/CpuCount.h"
+#include "runtime/base/Hash.h"
 #include "runtime/base/ProcessMemory.h"
 #include "runtime/drivers/cpu/CpuVariant.h"
 #include "runtime/drivers/cpu/ThreadPool.h"
@@ -23,12 +24,47 @@ using KernelFunction = void (*)(const uint64_t *args, uint64_t begin,
 /// Memory this large is worth huge pages where it is all used.
 constexpr uint64_t kHugePageBytes = uint64_t(2) << 20;
 
-unsigned usableThreads() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0)
-    return std::max(1, CPU_COUNT(&set));
-  return std::max(1u, std::thread::hardware_concurrency());
-}
+/// A private copy of an image: what is checked is what runs, whatever happens to
+/// the file afterwards.
+class CodeCopy {
+public:
+  CodeCopy() = default;
+  CodeCopy(const CodeCopy &) = delete;
+  CodeCopy &operator=(const CodeCopy &) = delete;
+  ~CodeCopy() {
+    if (memory)
+      munmap(memory, bytes);
+  }
+
+  Status create(const Artifact &artifact, unsigned blob) {
+    std::span<const uint8_t> code = artifact.blob(blob);
+    void *mapped = mmap(nullptr, code.size(), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED)
+      return error(5006, "cannot allocate {} bytes for the code of '{}': {}",
+                   code.size(), artifact.path(), std::strerror(errno));
+    memory = mapped;
+    bytes = code.size();
+    std::memcpy(memory, code.data(), bytes);
+    if (xxh3({static_cast<const uint8_t *>(memory), bytes}) !=
+        artifact.root().blobs()->Get(blob)->xxh3())
+      return error(4004,
+                   "artifact '{}': its code changed while it was loaded; copy "
+                   "or compile it again, and start again",
+                   artifact.path());
+    if (mprotect(memory, bytes, PROT_READ | PROT_EXEC) != 0)
+      return error(5007,
+                   "cannot make the code of '{}' executable: {}; this system's "
+                   "policy forbids it (SELinux: execmem)",
+                   artifact.path(), std::strerror(errno));
+    return {};
+  }
+  uintptr_t address() const { return reinterpret_cast<uintptr_t>(memory); }
+
+private:
+  void *memory = nullptr;
+  size_t bytes = 0;
+};
 
 /// What a launch hands to the pool.
 struct LaunchContext {
@@ -52,20 +88,11 @@ public:
 
   Status initialize(Driver &driver, unsigned image) {
     const schema::Image &table = *artifact.root().images()->Get(image);
-    std::span<const uint8_t> code = artifact.blob(table.blob());
-    // The verified mapping itself becomes executable: the bytes that run are
-    // the bytes that were hashed.
-    if (mprotect(const_cast<uint8_t *>(code.data()), code.size(),
-                 PROT_READ | PROT_EXEC) != 0)
-      return error(5001,
-                   "cannot map code of '{}' as executable: {}; put the "
-                   "artifact on a file system that is not mounted noexec",
-                   artifact.path(), std::strerror(errno));
+    HADAL_RETURN_IF_ERROR(code.create(artifact, table.blob()));
     uint64_t scratch = 0;
     for (unsigned k = 0; k < artifact.root().kernels()->size(); ++k) {
       functions.push_back(reinterpret_cast<KernelFunction>(
-          reinterpret_cast<uintptr_t>(code.data()) +
-          table.entry_offsets()->Get(k)));
+          code.address() + table.entry_offsets()->Get(k)));
       scratch = std::max(scratch,
                          artifact.root().kernels()->Get(k)->scratch_bytes());
     }
@@ -112,6 +139,7 @@ public:
 private:
   ThreadPool &pool;
   std::string_view variant_;
+  CodeCopy code;
   std::vector<KernelFunction> functions;
   DeviceBuffer scratch_;
   uint64_t scratchStride = 0;
@@ -200,7 +228,7 @@ public:
       }
     return error(5007,
                  "artifact '{}' holds images for {}, this CPU runs {}; compile "
-                 "again for this CPU",
+                 "it with --images=native on this machine, or --images=all",
                  artifact.path(), artifact.imageVariants(),
                  fmt::join(variants, ", "));
   }
@@ -221,7 +249,7 @@ StatusOr<std::unique_ptr<Driver>> createCpuDriver(const CpuOptions &options) {
                          usableVariants(readCpuid(), limit));
   HADAL_ASSIGN_OR_RETURN(
       std::unique_ptr<ThreadPool> pool,
-      ThreadPool::create(options.threads ? options.threads : usableThreads()));
+      ThreadPool::create(options.threads ? options.threads : std::min(usableCpus(), 1024u)));
   return std::unique_ptr<Driver>(
       std::make_unique<CpuDriver>(std::move(pool), std::move(variants)));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "runtime/drivers/cuda/CudaLibrary.h"
@@ -36,6 +37,11 @@ public:
   Status enter() const;
   /// The stream of all work of this device.
   Stream stream() const { return stream_; }
+  /// Held by a thread while it puts several things on the stream that belong
+  /// together, or changes what threads share: a capture, which would take in
+  /// another's memset; the staging ring; the table of loaded kernels. Sessions
+  /// are created by several threads, also while one steps.
+  std::unique_lock<std::mutex> lock() const { return std::unique_lock(mutex_); }
   /// Waits for the stream; errors of kernels appear here, as H5017.
   Status synchronize(const std::string &what) const;
 
@@ -53,6 +59,7 @@ private:
   Status choose(int ordinal, int count);
 
   CudaLibrary library_;
+  mutable std::mutex mutex_;
   int driverVersion_ = 0;
   int ordinal_ = -1;
   Device device_ = 0;

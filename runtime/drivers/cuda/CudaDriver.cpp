@@ -46,6 +46,7 @@ public:
   StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse,
                                    std::string_view name) override {
     HADAL_RETURN_IF_ERROR(device->enter());
+    auto held = device->lock();
     DevicePointer pointer = 0;
     Result result =
         device->api().memAlloc(&pointer, std::max<uint64_t>(bytes, 1));
@@ -71,8 +72,10 @@ public:
 
   void release(DeviceAddress address, uint64_t) override {
     // A device that failed reports it again here; it has been said.
-    if (device->enter().ok())
-      (void)device->api().memFree(address);
+    if (!device->enter().ok())
+      return;
+    auto held = device->lock();
+    (void)device->api().memFree(address);
   }
 
   Status write(DeviceAddress to, const void *from, uint64_t bytes) override {
@@ -85,10 +88,12 @@ public:
   Status upload(DeviceAddress to, uint64_t bytes,
                 const FillFunction &fill) override {
     HADAL_RETURN_IF_ERROR(device->enter());
+    auto held = device->lock();
     return ring.upload(to, bytes, fill);
   }
   Status read(void *to, DeviceAddress from, uint64_t bytes) override {
     HADAL_RETURN_IF_ERROR(device->enter());
+    auto held = device->lock();
     return ring.download(to, from, bytes);
   }
 

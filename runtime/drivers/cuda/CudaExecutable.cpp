@@ -193,8 +193,11 @@ CudaExecutable::prepare(std::string name, const LaunchList &list,
                      }};
   HADAL_ASSIGN_OR_RETURN(GpuProgram program,
                          flattenForGpu(artifact.root(), list, context));
-  for (const GpuLaunch &launch : program.launches)
-    HADAL_RETURN_IF_ERROR(loadKernel(launch.kernel));
+  {
+    auto held = device.lock();
+    for (const GpuLaunch &launch : program.launches)
+      HADAL_RETURN_IF_ERROR(loadKernel(launch.kernel));
+  }
   return std::unique_ptr<PreparedEntry>(std::make_unique<CudaPreparedEntry>(
       *this, std::move(name), replayed, std::move(program)));
 }

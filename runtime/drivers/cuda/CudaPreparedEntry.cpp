@@ -61,6 +61,7 @@ Status CudaPreparedEntry::launchAll(bool overlaps) {
 Status CudaPreparedEntry::enqueue() { return launchAll(/*overlaps=*/false); }
 
 Status CudaPreparedEntry::capture() {
+  auto held = device.lock();
   HADAL_RETURN_IF_ERROR(device.check(
       device.api().streamBeginCapture(device.stream(), kCaptureModeThreadLocal),
       "cuStreamBeginCapture"));

@@ -1,7 +1,7 @@
 #include "runtime/drivers/sim/SimDriver.h"
 
 #include <algorithm>
-#include <chrono>
+#include <mutex>
 
 #include "runtime/base/ProcessMemory.h"
 #include "runtime/drivers/sim/SimExecutable.h"
@@ -30,18 +30,22 @@ public:
   StatusOr<DeviceAddress> allocate(uint64_t bytes, MemoryUse,
                                    std::string_view name) override {
     bytes = std::max<uint64_t>(bytes, 1);
+    std::lock_guard<std::mutex> held(mutex);
     HADAL_ASSIGN_OR_RETURN(uint64_t address,
                            memory_.allocate(bytes, std::string(name)));
     HADAL_RETURN_IF_ERROR(memory_.fill(address, 0, bytes));
     return address;
   }
   void release(DeviceAddress address, uint64_t) override {
+    std::lock_guard<std::mutex> held(mutex);
     (void)memory_.release(address); // it was allocated here
   }
   Status write(DeviceAddress to, const void *from, uint64_t bytes) override {
+    std::lock_guard<std::mutex> held(mutex);
     return bytes ? memory_.write(to, from, bytes) : Status();
   }
   Status read(void *to, DeviceAddress from, uint64_t bytes) override {
+    std::lock_guard<std::mutex> held(mutex);
     return bytes ? memory_.read(from, to, bytes) : Status();
   }
 
@@ -52,12 +56,15 @@ public:
                    "artifact '{}' was built for target '{}', device 'sim' runs "
                    "'sm_90a'; compile with --target=sm_90a",
                    artifact.path(), artifact.target());
-    return SimExecutable::load(*this, memory_, artifact, options);
+    return SimExecutable::load(*this, memory_, mutex, artifact, options);
   }
 
 private:
   SimOptions options;
   Memory memory_;
+  /// Of memory_, whose own locks are for the threads of one launch: sessions are
+  /// created by several threads, also while one steps.
+  std::mutex mutex;
 };
 
 } // namespace

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
 
+#include "runtime/base/CpuCount.h"
 #include "runtime/drivers/sim/semantics/TensorMap.h"
 
 namespace hadal::sim {
@@ -60,6 +60,7 @@ public:
         arenaBytes(list.arenaBytes), program(std::move(program)) {}
 
   Status run() override {
+    std::lock_guard<std::mutex> held(executable.memoryMutex);
     if (executable.options.poisonActivations && arenaBytes)
       executable.memory.markDefined(arena, arenaBytes, false);
     for (size_t i = 0; i < program.launches.size(); ++i)
@@ -78,10 +79,10 @@ private:
 };
 
 StatusOr<std::unique_ptr<Executable>>
-SimExecutable::load(Driver &driver, Memory &memory, const Artifact &artifact,
-                    const SimOptions &options) {
+SimExecutable::load(Driver &driver, Memory &memory, std::mutex &memoryMutex,
+                    const Artifact &artifact, const SimOptions &options) {
   std::unique_ptr<SimExecutable> executable(
-      new SimExecutable(memory, artifact, options));
+      new SimExecutable(memory, memoryMutex, artifact, options));
   HADAL_ASSIGN_OR_RETURN(executable->layout, layoutWorkspace(artifact.root()));
   if (executable->layout.bytes) {
     HADAL_ASSIGN_OR_RETURN(executable->workspace,
@@ -143,7 +144,7 @@ Status SimExecutable::launchOne(const std::string &entry,
   launchOptions.checkRaces = options.checkRaces;
   launchOptions.threads = options.threads
                               ? options.threads
-                              : std::max(1u, std::thread::hardware_concurrency());
+                              : usableCpus();
 
   const auto begin = std::chrono::steady_clock::now();
   StatusOr<Report> report =

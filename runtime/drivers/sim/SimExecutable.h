@@ -1,6 +1,8 @@
 // The kernels of one artifact on the simulator.
 #pragma once
 
+#include <mutex>
+
 #include "runtime/device/GpuProgram.h"
 #include "runtime/drivers/sim/SimDriver.h"
 
@@ -9,11 +11,10 @@ namespace hadal::sim {
 /// A kernel's PTX is parsed when it is first launched.
 class SimExecutable final : public Executable {
 public:
-  /// H5006 for the workspace.
-  static StatusOr<std::unique_ptr<Executable>> load(Driver &driver,
-                                                    Memory &memory,
-                                                    const Artifact &artifact,
-                                                    const SimOptions &options);
+  /// |memoryMutex| is held while an entry runs. H5006 for the workspace.
+  static StatusOr<std::unique_ptr<Executable>>
+  load(Driver &driver, Memory &memory, std::mutex &memoryMutex,
+       const Artifact &artifact, const SimOptions &options);
 
   std::string_view variant() const override { return "sm_90a PTX"; }
   using Executable::prepare;
@@ -25,9 +26,10 @@ public:
 private:
   friend class SimPreparedEntry;
 
-  SimExecutable(Memory &memory, const Artifact &artifact,
-                const SimOptions &options)
-      : Executable(artifact), memory(memory), options(options) {}
+  SimExecutable(Memory &memory, std::mutex &memoryMutex,
+                const Artifact &artifact, const SimOptions &options)
+      : Executable(artifact), memory(memory), memoryMutex(memoryMutex),
+        options(options) {}
   /// The module of kernel |index|; H5021 for PTX that sim does not model.
   StatusOr<const PtxModule *> module(unsigned index);
   Status launchOne(const std::string &entry, const GpuProgram &program,
@@ -37,6 +39,7 @@ private:
   Status checkTickets(const GpuLaunch &launched, const std::string &where);
 
   Memory &memory;
+  std::mutex &memoryMutex;
   SimOptions options;
   WorkspaceLayout layout;
   DeviceBuffer workspace;

@@ -3,7 +3,9 @@
  * Every function that can fail returns 0 or the number of an error code (5005
  * for H5005); hadal_last_error() then holds the message of the calling thread:
  * what, where, expected, found, remedy. No function throws, and bad input never
- * ends the process. Sizes are in elements unless a name says bytes.
+ * ends the process. The library installs no signal handler: weights are mapped,
+ * so that a file that shrinks while a model is loaded raises SIGBUS in the thread
+ * that reads what is gone, as in any mapping. Sizes are in elements unless a name says bytes.
  *
  *   hadal_model *model;
  *   hadal_session *session;
@@ -64,7 +66,8 @@ typedef struct {
   uint32_t page_size;          /* tokens per page of the cache */
   int32_t bos_token_id;        /* -1: none */
   uint32_t num_eos_token_ids;
-  const int32_t *eos_token_ids; /* owned by the model */
+  const int32_t *eos_token_ids; /* of config.json and generation_config.json;
+                                   owned by the model */
 } hadal_model_info;
 
 /* Loads |artifact| with the weights (and the tokenizer, if there is one) of the

@@ -11,7 +11,7 @@ using namespace hadal;
 namespace {
 
 llvm::Error write(const std::string &path, const std::string &text) {
-  return writeFileAtomically(
+  return writeOutput(
       path, llvm::ArrayRef(reinterpret_cast<const uint8_t *>(text.data()),
                            text.size()));
 }

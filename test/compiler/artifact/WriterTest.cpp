@@ -189,6 +189,10 @@ struct ModuleText {
           out += launch.getRef(slot)
                      ? " " + ref(launch.getRef(slot)) + ","
                      : fmt::format(" {},", launch.getScalars()[slot]);
+        out += " op " + launch.getOp().value_or("none").str();
+        if (launch.getMembers())
+          for (llvm::StringRef member : launch.getAllMembers())
+            out += " + " + member.str();
         out += "\n";
       } else if (auto call = llvm::dyn_cast<exec::CallOp>(op)) {
         out += fmt::format("  call {} x 0: {}/ {}\n", call.getCallee().str(),
@@ -256,6 +260,12 @@ std::map<std::string, std::string> functionsOf(const schema::Artifact &a) {
               arg->kind() == schema::ArgKind::parameter ? "parameter" : "state",
               arg->index());
       }
+      text += " op " + (command->op() < 0
+                            ? std::string("none")
+                            : a.op_names()->Get(command->op())->str());
+      if (command->members())
+        for (uint32_t member : *command->members())
+          text += " + " + a.op_names()->Get(member)->str();
       text += "\n";
     }
   }

@@ -63,9 +63,9 @@ tile.kernel @indirection(%pool: !tile.view<?x64x576xbf16>, %pt: !tile.view<?x?xi
 
 // What a kernel computes, beside how.
 // CHECK-LABEL: tile.kernel @silu_64_2(
-// CHECK-SAME: domain(%{{.*}} = 8 by 8) spec silu {act = "bf16", eps = 1.000000e-06 : f64, fast = false, width = 64 : i64} schedule {bm = 8 : i64} attributes {note} {
+// CHECK-SAME: domain(%{{.*}} = 8 by 8) spec silu {act = "bf16", eps = 5.000000e-01 : f64, fast = false, width = 64 : i64} schedule {bm = 8 : i64} attributes {note} {
 tile.kernel @silu_64_2() domain(%m = 8 by 8)
-    spec silu {act = "bf16", width = 64 : i64, eps = 1.0e-6 : f64, fast = false}
+    spec silu {act = "bf16", width = 64 : i64, eps = 0.5 : f64, fast = false}
     schedule {bm = 8 : i64} attributes {note} {
 }
 

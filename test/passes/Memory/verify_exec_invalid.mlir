@@ -124,6 +124,24 @@ exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena
 
 // -----
 
+// What a kernel may read before the kernels ahead have ended is a parameter.
+exec.state @hidden buffer bytes 512
+tile.kernel @copy(%x: !tile.view<?x64xbf16> {constant}, %y: !tile.view<?x64xbf16>, %sz: !tile.sizes)
+    domain(%m = ? by 1 in tokens) {
+  %c0 = arith.constant 0 : index
+  %t = tile.load %x[%m, %c0] : !tile.view<?x64xbf16> -> tensor<1x64xbf16>
+  tile.store %y[%m, %c0], %t : !tile.view<?x64xbf16>, tensor<1x64xbf16>
+}
+exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena 1024 {
+  %sizes = exec.input sizes
+  %hidden = exec.get_state @hidden
+  %a = exec.buffer "a" 512 at 0
+  // expected-error @+1 {{slot 'x' is constant and takes a parameter, found state 'hidden'}}
+  exec.launch @copy items 4 (%hidden, 4, %a, 4, %sizes)
+}
+
+// -----
+
 // Nor are inputs.
 exec.state @hidden buffer bytes 512
 tile.kernel @copy(%x: !tile.view<?x64xbf16>, %y: !tile.view<?x64xbf16>, %sz: !tile.sizes)
@@ -398,7 +416,7 @@ func.func private @f()
 
 // On a GPU a row of 20 bf16 takes 48 bytes, and the last row does too: 4 rows do
 // not fit 160 bytes, which would do on the CPU.
-module attributes {exec.options = {target = "sm_90a"}} {
+module attributes {exec.model = {row_alignment = 16 : i64}} {
   exec.state @hidden buffer bytes 512
   tile.kernel @copy(%x: !tile.view<?x20xbf16>, %y: !tile.view<?x20xbf16>, %sz: !tile.sizes)
       domain(%m = ? by 1 in tokens) {

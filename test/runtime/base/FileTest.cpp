@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "runtime/base/AtomicFileWriter.h"
+#include "runtime/base/OutputFile.h"
 #include "runtime/base/MappedFile.h"
 #include "runtime/base/Npy.h"
 #include "test/runtime/TempDirectory.h"
@@ -58,6 +58,7 @@ TEST(MappedFileDeathTest, namesTheFileThatShrank) {
   TempDirectory directory;
   std::string path = directory.write("shard", std::string(3 << 20, 'x'));
   auto readAfterTruncation = [&] {
+    endProcessAtLostMapping();
     StatusOr<MappedFile> other =
         MappedFile::open(directory.write("other", "y"));
     StatusOr<MappedFile> file = MappedFile::open(path);
@@ -74,6 +75,7 @@ TEST(MappedFileDeathTest, leavesAForeignBusErrorAlone) {
   TempDirectory directory;
   std::string path = directory.write("f", "x");
   auto raiseBusError = [&] {
+    endProcessAtLostMapping();
     StatusOr<MappedFile> file = MappedFile::open(path);
     ::raise(SIGBUS);
     ::raise(SIGBUS);
@@ -83,10 +85,10 @@ TEST(MappedFileDeathTest, leavesAForeignBusErrorAlone) {
   EXPECT_EXIT(raiseBusError(), [](int status) { return status != 0; }, "");
 }
 
-TEST(AtomicFileWriterTest, replacesTheTargetAtCommit) {
+TEST(OutputFileTest, replacesTheTargetAtCommit) {
   TempDirectory directory;
   std::string path = directory.write("out", "old");
-  StatusOr<AtomicFileWriter> writer = AtomicFileWriter::create(path);
+  StatusOr<OutputFile> writer = OutputFile::create(path);
   ASSERT_TRUE(writer.ok()) << writer.status().toString();
   std::string large(3 << 20, 'z');
   ASSERT_TRUE(writer->write("head").ok());
@@ -106,24 +108,24 @@ TEST(AtomicFileWriterTest, replacesTheTargetAtCommit) {
   EXPECT_EQ(info.st_mode & 0777, 0666 & ~mask);
 }
 
-TEST(AtomicFileWriterTest, leavesNothingWithoutCommit) {
+TEST(OutputFileTest, leavesNothingWithoutCommit) {
   TempDirectory directory;
   {
-    StatusOr<AtomicFileWriter> writer =
-        AtomicFileWriter::create(directory.file("out"));
+    StatusOr<OutputFile> writer =
+        OutputFile::create(directory.file("out"));
     ASSERT_TRUE(writer.ok());
     ASSERT_TRUE(writer->write("partial").ok());
-    AtomicFileWriter moved = std::move(*writer);
+    OutputFile moved = std::move(*writer);
   }
   EXPECT_EQ(directory.numFiles(), 0u);
 }
 
-TEST(AtomicFileWriterTest, refusesATargetThatCannotBe) {
+TEST(OutputFileTest, refusesATargetThatCannotBe) {
   TempDirectory directory;
   std::string absent = directory.file("no/such/out");
-  expectError(AtomicFileWriter::create(absent).status(), 5015,
+  expectError(OutputFile::create(absent).status(), 5015,
               {absent, "No such file or directory"});
-  expectError(AtomicFileWriter::create(directory.path(), 4006).status(), 4006,
+  expectError(OutputFile::create(directory.path(), 4006).status(), 4006,
               {directory.path(), "Is a directory"});
 }
 
@@ -131,7 +133,7 @@ TEST(AtomicFileWriterTest, refusesATargetThatCannotBe) {
 /// leaves the old file alone.
 void writeTooMuch(const TempDirectory &directory, const std::string &path,
                   const std::string &reason) {
-  StatusOr<AtomicFileWriter> writer = AtomicFileWriter::create(path, 4006);
+  StatusOr<OutputFile> writer = OutputFile::create(path, 4006);
   if (!writer.ok())
     std::exit(10);
   Status status = writer->write(std::string(4 << 20, 'z'));
@@ -151,7 +153,7 @@ void writeTooMuch(const TempDirectory &directory, const std::string &path,
   std::exit(text == "old" && files == 1 ? 0 : 13);
 }
 
-TEST(AtomicFileWriterDeathTest, cleansUpAtTheFileSizeLimit) {
+TEST(OutputFileDeathTest, cleansUpAtTheFileSizeLimit) {
   TempDirectory directory;
   std::string path = directory.write("out", "old");
   auto child = [&] {
@@ -163,7 +165,7 @@ TEST(AtomicFileWriterDeathTest, cleansUpAtTheFileSizeLimit) {
   EXPECT_EXIT(child(), testing::ExitedWithCode(0), "");
 }
 
-TEST(AtomicFileWriterDeathTest, cleansUpOnAFullDisk) {
+TEST(OutputFileDeathTest, cleansUpOnAFullDisk) {
   TempDirectory directory;
   std::string mount = directory.file("disk");
   std::filesystem::create_directory(mount);

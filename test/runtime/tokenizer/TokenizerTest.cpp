@@ -7,6 +7,7 @@
 #include "runtime/base/Json.h"
 #include "runtime/tokenizer/ByteLevel.h"
 #include "runtime/tokenizer/PreTokenizer.h"
+#include "runtime/tokenizer/Unicode.h"
 #include "test/Paths.h"
 #include "test/runtime/TempDirectory.h"
 
@@ -204,17 +205,28 @@ TEST_F(TokenizerTest, encodesLongRunsInLinearTime) {
   EXPECT_LT(elapsed.count(), 120);
 }
 
-SplitRule parseRule(const std::string &pattern) {
-  std::optional<SplitRule> rule = parseSplitRule(pattern);
-  EXPECT_TRUE(rule.has_value()) << pattern;
-  return rule.value_or(SplitRule());
+SplitRegex parseRule(const std::string &pattern) {
+  StatusOr<SplitRegex> rule = SplitRegex::compile(pattern);
+  EXPECT_TRUE(rule.ok()) << pattern << ": " << rule.status().toString();
+  return rule.ok() ? std::move(*rule) : SplitRegex::literal("?");
 }
 
 const std::string kWords =
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-TEST(PreTokenizerTest, findsRulesWithEscapedOrLiteralLineEnds) {
-  EXPECT_EQ(parseRule(kWords).kind, SplitRule::Kind::Words);
+std::vector<std::string> cutBy(const std::vector<SplitRegex> &rules,
+                               std::string_view text) {
+  std::vector<SplitStep> steps;
+  for (const SplitRegex &rule : rules)
+    steps.push_back({rule});
+  std::vector<std::string> result;
+  PreTokenizer(std::move(steps)).split(text, [&](std::string_view piece) {
+    result.emplace_back(piece);
+  });
+  return result;
+}
+
+TEST(PreTokenizerTest, takesEscapedAndLiteralLineEnds) {
   std::string literal;
   for (size_t i = 0; i < kWords.size(); ++i)
     if (kWords.compare(i, 4, "\\r\\n") == 0) {
@@ -223,41 +235,19 @@ TEST(PreTokenizerTest, findsRulesWithEscapedOrLiteralLineEnds) {
     } else {
       literal += kWords[i];
     }
-  EXPECT_EQ(parseRule(literal).kind, SplitRule::Kind::Words);
-  EXPECT_EQ(parseRule("[\r\n]").kind, SplitRule::Kind::LineEnd);
-  EXPECT_EQ(parseRule("\\p{N}{1,3}").kind, SplitRule::Kind::DigitGroups);
-}
-
-TEST(PreTokenizerTest, parsesRunsOfAClass) {
-  SplitRule rule = parseRule("\\s?[b-dAc-fé]+");
-  EXPECT_EQ(rule.kind, SplitRule::Kind::ClassRun);
-  EXPECT_TRUE(rule.optionalSpace);
-  EXPECT_EQ(rule.ranges, (std::vector<SplitRule::Range>{
-                             {'A', 'A'}, {'b', 'f'}, {0xE9, 0xE9}}));
-  EXPECT_FALSE(parseRule("[a]+").optionalSpace);
-  for (const char *pattern :
-       {"", "[]+", "[a]", "[a]*", "[^a]+", "[a-]+", "[-a]+", "[z-a]+",
-        "[a&&b]+", "[a[b]]+", "[\\d]+", "[\\r]+", "\\S?[a]+", "[a]+|b",
-        "\\p{N}", "[a]+[b]+"})
-    EXPECT_EQ(parseSplitRule(pattern), std::nullopt) << pattern;
-}
-
-std::vector<std::string> cutBy(std::vector<SplitRule> rules,
-                               std::string_view text) {
-  std::vector<std::string> result;
-  PreTokenizer(std::move(rules)).split(text, [&](std::string_view piece) {
-    result.emplace_back(piece);
-  });
-  return result;
+  const std::string text = "one, two;\r\n\r\n  three!\n x";
+  EXPECT_EQ(cutBy({parseRule(literal)}, text), cutBy({parseRule(kWords)}, text));
+  using Pieces = std::vector<std::string>;
+  EXPECT_EQ(cutBy({parseRule("[\r\n]")}, "a\r\nb"),
+            (Pieces{"a", "\r", "\n", "b"}));
 }
 
 TEST(PreTokenizerTest, cutsIntoWordsOfV2) {
-  SplitRule digit;
-  digit.kind = SplitRule::Kind::Digit;
   auto pieces = [&](std::string_view text) {
     return cutBy({parseRule("[\r\n]"), parseRule("\\s?[A-Za-zé]+"),
                   parseRule("\\s?[!-/:-~　-。]+"), parseRule("\\s+$"),
-                  parseRule("[一-龥]+"), digit},
+                  parseRule("[一-龥]+"),
+                  SplitRegex::ofSet(*CodePointSet::category("N"), false)},
                  text);
   };
   using Pieces = std::vector<std::string>;
@@ -302,25 +292,41 @@ TEST(TokenizerParserTest, refusesWhatItDoesNotImplement) {
        {"unsupported pre_tokenizer", "Metaspace"}},
       {"/pre_tokenizer/pretokenizers", "[]", {"unsupported pre_tokenizer"}},
       {"/pre_tokenizer/pretokenizers/0/pattern/Regex",
-       R"("\\p{N}+")",
-       {"unsupported pre-tokenizer pattern in step 0", "p{N}+"}},
+       R"("(?<=a)b")",
+       {"unsupported pre-tokenizer pattern in step 0", "(?<=a)b",
+        "a group '(?<=...' at byte 1"}},
       {"/pre_tokenizer/pretokenizers/1/behavior",
-       R"("Removed")",
-       {"step 1", "Removed"}},
-      {"/pre_tokenizer/pretokenizers/1/invert", "true", {"step 1", "inverted"}},
+       R"("Deleted")",
+       {"step 1", "Deleted"}},
+      {"/pre_tokenizer/pretokenizers/1/invert", "1", {"step 1", "invert"}},
+      {"/pre_tokenizer/pretokenizers/1",
+       R"({"type":"Whitespace"})",
+       {"step 1", "Whitespace"}},
+      {"/pre_tokenizer/pretokenizers/1/pattern",
+       R"({"String":""})",
+       {"step 1", "the empty text"}},
+      {"/pre_tokenizer/pretokenizers/1",
+       R"({"type":"Sequence"})",
+       {"a Sequence without its pretokenizers"}},
+      {"/pre_tokenizer/pretokenizers/3",
+       R"({"type":"Digits","individual_digits":true})",
+       {"a Sequence of Split and Digits that ends in it"}},
       {"/pre_tokenizer/pretokenizers/2",
        R"({"type":"Digits"})",
        {"step 2", "Digits"}},
       {"/pre_tokenizer/pretokenizers/3/add_prefix_space",
-       "true",
+       "null",
        {"last pre-tokenizer step", "add_prefix_space"}},
-      {"/pre_tokenizer/pretokenizers/3/use_regex", "true", {"use_regex"}},
+      {"/pre_tokenizer/pretokenizers/3/use_regex", "1", {"use_regex"}},
       {"/decoder", "null", {"unsupported decoder"}},
       {"/decoder/type", R"("Metaspace")", {"unsupported decoder"}},
+      {"/decoder",
+       R"({"type":"Sequence","decoders":[{"type":"Fuse"}]})",
+       {"unsupported decoder"}},
+      {"/added_tokens/2/lstrip", "1", {"<|user|>", "lstrip"}},
       {"/model", "null", {"unsupported model type"}},
       {"/model/type", R"("Unigram")", {"Unigram"}},
       {"/model/dropout", "0.1", {"unsupported dropout 0.1"}},
-      {"/model/byte_fallback", "true", {"byte_fallback"}},
       {"/model/continuing_subword_prefix",
        R"("##")",
        {"continuing_subword_prefix"}},
@@ -343,16 +349,19 @@ TEST(TokenizerParserTest, refusesWhatItDoesNotImplement) {
        {"merge 3", "\"qq\" is not in the vocabulary"}},
       {"/added_tokens", "{}", {"added_tokens", "found object"}},
       {"/added_tokens/2/content", R"("")", {"non-empty content"}},
-      {"/added_tokens/2/lstrip", "true", {"<|user|>", "lstrip"}},
-      {"/added_tokens/2/rstrip", "true", {"<|user|>", "rstrip"}},
-      {"/added_tokens/2/single_word", "true", {"<|user|>", "single_word"}},
       {"/added_tokens/2/id", "null", {"<|user|>", "expected an id"}},
       {"/added_tokens/0/id", "700", {"<|bos|>", "two ids"}},
       {"/post_processor",
        R"({"type":"BertProcessing"})",
        {"unsupported post_processor", "BertProcessing"}},
       {"/post_processor",
-       R"({"type":"TemplateProcessing","single":[{"Sequence":{"id":"A"}},{"SpecialToken":{"id":"<|eos|>"}}]})",
+       R"({"type":"TemplateProcessing","single":[{"Sequence":{"id":"A"}},{"SpecialToken":{"id":"<none>"}}]})",
+       {"unsupported post_processor"}},
+      {"/post_processor",
+       R"({"type":"TemplateProcessing","single":[{"Sequence":{"id":"A"}},{"Sequence":{"id":"B"}}]})",
+       {"unsupported post_processor"}},
+      {"/post_processor",
+       R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x"}},{"Sequence":{"id":"A"}}],"special_tokens":{"x":{"ids":[9000]}}})",
        {"unsupported post_processor"}},
   };
   for (const Case &change : cases) {

@@ -2,7 +2,7 @@
 """Compares the tokenizer with Hugging Face tokenizers on random texts.
 
     differential.py ENCODE_LINES DIRECTORY [--count N] [--seed S]
-                    [--added none|nonspecial|all] [--code-points]
+                    [--added none|nonspecial|all] [--code-points] [--forms]
 
 Texts mix words, digits, white space, punctuation, CJK, marks, emoji, controls,
 unassigned code points and pieces of added tokens; with --code-points the first
@@ -25,6 +25,9 @@ except ImportError:
 if not version.startswith("0.23."):
     print(f"SKIPPED: needs the Python package tokenizers 0.23, found {version}")
     sys.exit(77)
+
+import forms
+import generate_forms
 
 WORDS = ("the of and in to is It's don't HELLO world naïve Straße Ünïcödé "
          "привет мир Ελληνικά العربية עברית हिन्दी ไทย 한국어 日本語 中文 漢字かな "
@@ -81,38 +84,16 @@ def random_text(rng, added):
     return "".join(parts)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("encode_lines")
-    parser.add_argument("directory")
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--code-points", action="store_true",
-                        help="also every code point in four surroundings")
-    parser.add_argument("--added", default="all",
-                        choices=["none", "nonspecial", "all"])
-    options = parser.parse_args()
-
-    path = pathlib.Path(options.directory) / "tokenizer.json"
-    definition = json.loads(path.read_text(encoding="utf-8"))
-    added = [t["content"] for t in definition["added_tokens"]]
-    if options.added == "none":
-        definition["added_tokens"] = []
-    reference = Tokenizer.from_str(json.dumps(definition))
-    if options.added == "nonspecial":
-        reference.encode_special_tokens = True
-
-    rng = random.Random(options.seed)
-    texts = list(all_code_points()) if options.code_points else []
-    texts += [random_text(rng, added) for _ in range(options.count)]
+def compare(encode_lines, directory, added, reference, texts, decodes=True):
+    """Prints the texts whose ids differ, or which |decodes| wants back and does
+    not get; the number of them."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
         for text in texts:
             file.write(json.dumps(text) + "\n")
         file.flush()
         with open(file.name, encoding="utf-8") as lines:
-            run = subprocess.run(
-                [options.encode_lines, options.directory, options.added],
-                stdin=lines, capture_output=True, text=True, check=False)
+            run = subprocess.run([encode_lines, directory, added], stdin=lines,
+                                 capture_output=True, text=True, check=False)
     if run.returncode != 0:
         sys.exit(f"encode_lines failed: {run.stderr}")
     results = run.stdout.split("\n")[:-1]
@@ -124,13 +105,63 @@ def main():
         found = [int(i) for i in ids.split()]
         expected = reference.encode(text, add_special_tokens=False).ids
         decoded = json.loads(whole)
-        if (found == expected and decoded == text
-                and json.loads(pieces) == text):
+        if found == expected and (not decodes or decoded == text
+                                  and json.loads(pieces) == text):
             continue
         mismatches += 1
         if mismatches <= 20:
             print(f"{text!r}\n  expected {expected}\n  found    {found}\n"
                   f"  decoded  {decoded!r}")
+    return mismatches
+
+
+def compare_forms(encode_lines, definition, texts):
+    mismatches = 0
+    for name, changes in forms.FORMS.items():
+        changed = generate_forms.changed(json.dumps(definition), changes)
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / "tokenizer.json"
+            path.write_text(json.dumps(changed), encoding="utf-8")
+            reference = Tokenizer.from_file(str(path))
+            reference.no_padding()
+            found = compare(encode_lines, directory, "all", reference, texts,
+                            decodes=False)
+        mismatches += found
+        if found:
+            print(f"  of the form '{name}'")
+    return mismatches
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("encode_lines")
+    parser.add_argument("directory")
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--code-points", action="store_true",
+                        help="also every code point in four surroundings")
+    parser.add_argument("--added", default="all",
+                        choices=["none", "nonspecial", "all"])
+    parser.add_argument("--forms", action="store_true",
+                        help="with each of the changes in forms.py")
+    options = parser.parse_args()
+
+    path = pathlib.Path(options.directory) / "tokenizer.json"
+    definition = json.loads(path.read_text(encoding="utf-8"))
+    added = [t["content"] for t in definition["added_tokens"]]
+    rng = random.Random(options.seed)
+    texts = list(all_code_points()) if options.code_points else []
+    texts += [random_text(rng, added) for _ in range(options.count)]
+    if options.forms:
+        mismatches = compare_forms(options.encode_lines, definition, texts)
+    else:
+        if options.added == "none":
+            definition["added_tokens"] = []
+        reference = Tokenizer.from_str(json.dumps(definition))
+        if options.added == "nonspecial":
+            reference.encode_special_tokens = True
+        mismatches = compare(options.encode_lines, options.directory,
+                             options.added, reference, texts)
     print(f"{len(texts)} texts, {mismatches} mismatches")
     return 1 if mismatches else 0
 

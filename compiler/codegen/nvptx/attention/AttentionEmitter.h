@@ -143,8 +143,9 @@ protected:
   /// values; |next| gives those of the second in this order.
   llvm::SmallVector<Value> softmaxMerge(mlir::ValueRange state,
                                         llvm::function_ref<Value()> next);
-  /// acc / sum; 0 for a row that saw no key.
-  Value softmaxFinish(const SoftmaxRegisters &state);
+  /// acc / sum; 0 for a sequence of |length| 0. Of keys whose scores are all
+  /// -inf the sum is 0 as well, and the result NaN.
+  Value softmaxFinish(const SoftmaxRegisters &state, Value length);
   /// Words 4k..4k+3 of lane q become those of block 4k+q of the four lanes.
   void transposeQuads(llvm::MutableArrayRef<Value> words);
   /// Stores |fragment| (at least |limit| columns) as bf16: this thread's two

@@ -50,6 +50,14 @@ mlir::FailureOr<sm90::KernelOp> lowerSpecialised(const KernelLowering &lowering,
 /// or value columns of a head.
 inline constexpr int64_t kPrefillQueryTile = 256, kPrefillHeadColumns = 128;
 
+/// Limits of both, which a model is refused by before it is compiled: columns
+/// of the latent, held in the registers of two warpgroups of mla_decode;
+/// elements of a row of the cache, of which two key tiles and a query tile fit
+/// into shared memory; rotary elements, beside which the weights of mla_prefill
+/// fit there.
+inline constexpr int64_t kLatentColumns = 512, kCacheRow = 576,
+                         kRotaryColumns = 320;
+
 /// The registered lowerings.
 const KernelLowering &mlaDecodeLowering();
 const KernelLowering &mlaPrefillLowering();

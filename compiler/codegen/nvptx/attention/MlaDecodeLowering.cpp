@@ -290,7 +290,8 @@ void Emitter::emitConsumer(Value group) {
             byteOffset(views[O].data,
                        b.mul(wide(b.add(row, b.i32(8 * half))), b.i64(pitch))));
       Value column = b.mul(group, b.i32(plan.columns));
-      storeRows(softmaxFinish(state), rows, valid, column, plan.latent);
+      storeRows(softmaxFinish(state, work.sequence.length), rows, valid, column,
+                plan.latent);
     };
     if (finishes)
       emitIf(finishes, finish);

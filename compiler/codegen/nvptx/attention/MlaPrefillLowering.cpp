@@ -415,8 +415,8 @@ void Emitter::finish(const SoftmaxRegisters &state, const Work &work,
   SmallVector<Value> tokens;
   for (int64_t half = 0; half < 2; ++half)
     tokens.push_back(tokenOf(work, rowOf(group, tile, half)));
-  Value result =
-      softmaxFinish({state.max, quadSum(state.sum), state.acc});
+  Value result = softmaxFinish({state.max, quadSum(state.sum), state.acc},
+                               work.sequence.length);
   if (plan.quantize)
     return storeQuantized(result, work, tokens, valid);
   int64_t pitch = tile::rowPitchBytes(views[O].type);

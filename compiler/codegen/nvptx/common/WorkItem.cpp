@@ -1,5 +1,6 @@
 #include "compiler/codegen/nvptx/common/WorkItem.h"
 
+#include "dialects/Diagnostics.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
 using namespace mlir;
@@ -73,21 +74,19 @@ Value emitInside(ImplicitLocOpBuilder &b, KernelOp kernel,
   return active;
 }
 
-bool isParameter(Value view) {
-  auto type = cast<ViewType>(view.getType());
-  return isa<BlockArgument>(view) && type.getNumDynamic() == 0 &&
-         isa<FloatType>(type.getElementType()) &&
-         llvm::all_of(view.getUsers(),
-                      [](Operation *op) { return isa<LoadOp>(op); });
+bool isConstant(Value view) {
+  auto arg = dyn_cast<BlockArgument>(view);
+  auto kernel = arg ? dyn_cast<KernelOp>(arg.getOwner()->getParentOp())
+                    : KernelOp();
+  return kernel && kernel.isConstant(arg.getArgNumber());
 }
 
 LogicalResult refuseOtherWords(KernelOp kernel, ArrayRef<StringRef> known) {
   for (NamedAttribute word : kernel.getSchedule().getWords()) {
     if (llvm::is_contained(known, word.getName().strref()))
       continue;
-    InFlightDiagnostic error =
-        kernel.emitOpError("H3008: its sm_90a lowering knows no word '");
-    error << word.getName().strref() << "', only ";
+    InFlightDiagnostic error = emitCodedError(kernel, 3008);
+    error << "its sm_90a lowering knows no word '" << word.getName().strref() << "', only ";
     llvm::interleaveComma(known, error);
     return error;
   }

@@ -20,11 +20,10 @@ emitInside(mlir::ImplicitLocOpBuilder &b, tile::KernelOp kernel,
            llvm::ArrayRef<mlir::Value> coordinates,
            llvm::function_ref<mlir::Value(mlir::Value)> sizeAt);
 
-/// True if |view| is a parameter: an argument of static extents whose elements
-/// are floats and which is only loaded from. No kernel writes one, so that it
-/// may be read before griddepcontrol.wait; every other view of static extents
-/// holds numbers of the step (integers) or is written by its kernel.
-bool isParameter(mlir::Value view);
+/// True if |view| is an argument that is marked constant. No kernel writes one, so
+/// that it may be read before griddepcontrol.wait; whatever else a view shows may
+/// be written by the kernels ahead until then.
+bool isConstant(mlir::Value view);
 
 /// Reports at |kernel| a word of its schedule that is not one of |known|: no
 /// word is without an effect.

@@ -28,7 +28,7 @@ static bool isKnownAtStart(Value index, KernelOp kernel, Value iv) {
 
 bool PipelineEmitter::isEarly(LoadOp load) const {
   FoldOp fold = mainFold;
-  return isParameter(load.getView()) &&
+  return isConstant(load.getView()) &&
          llvm::all_of(load.getIndices(), [&](Value index) {
            return isKnownAtStart(index, kernel, fold.getInductionVar());
          });

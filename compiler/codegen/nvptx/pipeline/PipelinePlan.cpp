@@ -178,6 +178,23 @@ LogicalResult PipelineEmitter::planRows() {
   return success();
 }
 
+/// A ring counts its uses in a value that starts at 0 and is carried by the loop
+/// over its own block alone (the parity of an mbarrier's phase follows from the
+/// count). If an outer loop came back to the block, or passed it by in some
+/// turns, producer and consumers would count from 0 again: a stale stage, or a
+/// wait for ever.
+static LogicalResult checkRunsOnce(Operation &owner, LoadOp load) {
+  auto outer = owner.getParentOfType<FoldOp>();
+  if (!outer)
+    return success();
+  InFlightDiagnostic error = load.emitOpError(
+      "has no sm_90a lowering: an operand of wgmma is loaded inside a ");
+  error << (isa<FoldOp>(owner) ? "fold" : "condition")
+        << " that an outer fold repeats; load it in the outer fold's own block";
+  error.attachNote(outer.getLoc()) << "the outer fold";
+  return error;
+}
+
 LogicalResult PipelineEmitter::plan() {
   if (failed(readWords()) || failed(swapAb ? planTransposed() : planRows()))
     return failure();
@@ -196,6 +213,9 @@ LogicalResult PipelineEmitter::plan() {
     plan->loads.push_back(load);
     plan->stageBytes += tileTypeOf(load).getBytes();
   });
+  for (auto &ring : rings)
+    if (failed(checkRunsOnce(*ring->block->getParentOp(), ring->loads.front())))
+      return failure();
   int64_t fixed = kReservedShared, folds = 0;
   int64_t shared = ctasPerSm == 1
                        ? chip.sharedPerBlock

@@ -139,7 +139,7 @@ void SimtEmitter::hoistParameters() {
     bool isFixed = llvm::all_of(load.getIndices(), [](Value index) {
       return getConstantIntValue(index).has_value();
     });
-    if (!isFixed || !isParameter(load.getView()) || load.getScales())
+    if (!isFixed || !isConstant(load.getView()) || load.getScales())
       continue;
     for (Value index : load.getIndices())
       if (!scalar(index))

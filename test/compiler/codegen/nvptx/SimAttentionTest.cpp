@@ -83,6 +83,45 @@ TEST(MlaDecodeSm90, aSequenceWithoutKeysGivesZeros) {
       EXPECT_EQ(o.at(h, c), 0.0);
 }
 
+/// The sum of a row's weights is 0 where it has no key, and where all its
+/// scores are -inf: the first gives zeros, the second must not.
+TEST(MlaDecodeSm90, scoresOfMinusInfinityGiveNaN) {
+  Shape s{16, 16, 16, 16, 128, 64};
+  for (int64_t split : {1, 2}) {
+    Batch batch(s, Act::bf16, Weight::f32, {3, 0, 70}, {1, 1, 1});
+    batch.positions.set(1, 0, 0);
+    Buffer query =
+        batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
+    batch.makeScoresInfinite(query, s.latent, s.width());
+    Executable kernel(builderOf(splitSpec(s, 1, 64, split), buildMlaDecode),
+                      Mode::loops);
+    Buffer o = batch.decode(kernel, query);
+    for (int64_t row = 0; row < 3 * s.heads; ++row)
+      for (int64_t c = 0; c < s.latent; ++c)
+        if (row / s.heads == 1)
+          ASSERT_EQ(o.at(row, c), 0.0);
+        else
+          ASSERT_TRUE(std::isnan(o.at(row, c))) << row << ", " << c;
+  }
+}
+
+TEST(MlaPrefillSm90, scoresOfMinusInfinityGiveNaN) {
+  Shape s{2, 16, 16, 16, 64, 64};
+  Batch batch(s, Act::bf16, Weight::bf16, {70, 0}, {5, 1});
+  batch.positions.set(5, 0, 0);
+  batch.makeScoresInfinite(batch.q, s.nope, s.head());
+  Executable kernel(builderOf(prefillSpec(s, Act::bf16, Weight::bf16, 64, 0.2),
+                              buildMlaPrefill),
+                    Mode::loops);
+  Buffer o = batch.prefill(kernel, false);
+  for (int64_t m = 0; m < 6; ++m)
+    for (int64_t c = 0; c < s.heads * s.value; ++c)
+      if (m == 5)
+        ASSERT_EQ(o.at(m, c), 0.0);
+      else
+        ASSERT_TRUE(std::isnan(o.at(m, c))) << m << ", " << c;
+}
+
 TEST(MlaDecodeSm90, aSplitFoldComputesTheSame) {
   // More chunks than parts, as many, fewer, and a part of one tile.
   for (int64_t split : {2, 4})

@@ -1123,3 +1123,58 @@ tile.kernel @k(%x: !tile.view<256x256xbf16>, %i: !tile.view<256xi32>, %w: !tile.
   }
   tile.store %y[%m, %c], %d : !tile.view<256x64xf32>, tensor<64x64xf32>
 }
+
+// -----
+
+// An outer fold would start the inner one's ring again at its first stage.
+tile.kernel @k(%x: !tile.view<64x4096xbf16>, %w: !tile.view<64x4096xbf16>, %y: !tile.view<64x64xf32>, %sz: !tile.sizes) domain(%m = 64 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 2 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
+  %c = arith.constant 0 : index
+  %n = arith.constant 4096 : index
+  %i = arith.constant 192 : index
+  %z = arith.constant dense<0.0> : tensor<64x64xf32>
+  // expected-note @+1 {{the outer fold}}
+  %d = tile.fold %o = %c to %n step 192 init(%s = %z : tensor<64x64xf32>) {
+    %e = tile.fold %k = %c to %i step 64 init(%t = %s : tensor<64x64xf32>) {
+      %at = arith.addi %o, %k : index
+      // expected-error @+1 {{has no sm_90a lowering: an operand of wgmma is loaded inside a fold that an outer fold repeats; load it in the outer fold's own block}}
+      %a = tile.load %x[%m, %at] : !tile.view<64x4096xbf16> -> tensor<64x64xbf16>
+      %b = tile.load %w[%c, %at] : !tile.view<64x4096xbf16> -> tensor<64x64xbf16>
+      %p = tile.dot %a, %b, %t tb : tensor<64x64xbf16>, tensor<64x64xbf16>, tensor<64x64xf32>
+      tile.yield %p : tensor<64x64xf32>
+    } combine (%p), (%q) {
+      %t = arith.addf %p, %q : tensor<64x64xf32>
+      tile.yield %t : tensor<64x64xf32>
+    }
+    tile.yield %e : tensor<64x64xf32>
+  } combine (%p), (%q) {
+    %t = arith.addf %p, %q : tensor<64x64xf32>
+    tile.yield %t : tensor<64x64xf32>
+  }
+  tile.store %y[%m, %c], %d : !tile.view<64x64xf32>, tensor<64x64xf32>
+}
+
+// -----
+
+// A step that skips a load would leave the ring's count behind.
+tile.kernel @k(%x: !tile.view<64x4096xbf16>, %w: !tile.view<64x4096xbf16>, %y: !tile.view<64x64xf32>, %sz: !tile.sizes) domain(%m = 64 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 2 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
+  %c = arith.constant 0 : index
+  %n = arith.constant 4096 : index
+  %half = arith.constant 2048 : index
+  %z = arith.constant dense<0.0> : tensor<64x64xf32>
+  // expected-note @+1 {{the outer fold}}
+  %d = tile.fold %k = %c to %n step 64 init(%s = %z : tensor<64x64xf32>) {
+    %low = arith.cmpi slt, %k, %half : index
+    scf.if %low {
+      // expected-error @+1 {{has no sm_90a lowering: an operand of wgmma is loaded inside a condition that an outer fold repeats; load it in the outer fold's own block}}
+      %a = tile.load %x[%m, %k] : !tile.view<64x4096xbf16> -> tensor<64x64xbf16>
+      %b = tile.load %w[%c, %k] : !tile.view<64x4096xbf16> -> tensor<64x64xbf16>
+      %p = tile.dot %a, %b, %z tb : tensor<64x64xbf16>, tensor<64x64xbf16>, tensor<64x64xf32>
+      tile.store %y[%m, %c], %p : !tile.view<64x64xf32>, tensor<64x64xf32>
+    }
+    tile.yield %s : tensor<64x64xf32>
+  } combine (%p), (%q) {
+    %t = arith.addf %p, %q : tensor<64x64xf32>
+    tile.yield %t : tensor<64x64xf32>
+  }
+  tile.store %y[%m, %c], %d : !tile.view<64x64xf32>, tensor<64x64xf32>
+}
