@@ -235,6 +235,7 @@ const Space<MlaDecodeSpec> &cpuSpace(const MlaDecodeSpec *) {
   static const Space<MlaDecodeSpec> space = [] {
     Space<MlaDecodeSpec> words = {
         decodeQueryRows(),
+        attentionKeys<MlaDecodeSpec>({16, 32, 128, 256}),
         formWord<MlaDecodeSpec>(
             [](const F &f) { return dotForm(f.number("bm")); },
             [](const F &) { return texts({"dot", "loops"}); }),
@@ -250,6 +251,7 @@ const Space<MlaPrefillSpec> &cpuSpace(const MlaPrefillSpec *) {
   static const Space<MlaPrefillSpec> space = [] {
     Space<MlaPrefillSpec> words = {
         prefillQueryRows(16),
+        attentionKeys<MlaPrefillSpec>({16, 32, 128, 256}),
         formWord<MlaPrefillSpec>(
             [](const F &f) { return dotForm(f.number("bm")); },
             [](const F &) { return texts({"dot", "loops"}); }),

@@ -66,6 +66,8 @@ std::vector<AnySpec> specsOf(Target target) {
 /// Words with one legal value on every spec: what a dump says is built, and
 /// nothing to choose.
 const std::map<std::string, const char *> kFixed = {
+    {"sm_90a mla_decode bn", "its lowering is written for steps of 64 keys"},
+    {"sm_90a mla_prefill bn", "as above"},
     {"sm_90a gate_topk threads", "a selection is the work of one warp"},
     {"sm_90a absorb_q swap_ab", "its weight is [K, N]"},
     {"sm_90a absorb_v swap_ab", "o_lat's columns of a head are K"},
