@@ -98,14 +98,15 @@ const Space<GemmSpec> &cpuSpace(const GemmSpec *) {
     Space<GemmSpec> words = {
         {"bm", "rows of a tile", Bits::same, true,
          [](const F &f) -> Value { return panelRows(f.spec); },
-         [](const F &) { return numbers({1, 4, 8, 16, 64, 128, 256}); }},
+         [](const F &) {
+           return numbers({1, 4, 8, 16, 64, 128, 256});
+         }},
         {"bn", "columns of a tile", Bits::same, true, gemmColumns,
          legalGemmColumns},
         formWord<GemmSpec>(
             [](const F &f) {
-              return rowForm(f.number("bm"), f.spec.experts > 0
-                                                 ? kMostExpertRows
-                                                 : kMostRows);
+              return rowForm(f.number("bm"),
+                             f.spec.experts > 0 ? kMostExpertRows : kMostRows);
             },
             [](const F &f) { return legalRowForms(f.number("bm")); }),
         // Forms walk K in blocks of 128, and so do codes with scales.
@@ -238,7 +239,9 @@ const Space<MlaDecodeSpec> &cpuSpace(const MlaDecodeSpec *) {
         attentionKeys<MlaDecodeSpec>({16, 32, 128, 256}),
         formWord<MlaDecodeSpec>(
             [](const F &f) { return dotForm(f.number("bm")); },
-            [](const F &) { return texts({"dot", "loops"}); }),
+            [](const F &) {
+              return texts({"dot", "loops"});
+            }),
     };
     addFormWords(words);
     return words;
@@ -254,7 +257,9 @@ const Space<MlaPrefillSpec> &cpuSpace(const MlaPrefillSpec *) {
         attentionKeys<MlaPrefillSpec>({16, 32, 128, 256}),
         formWord<MlaPrefillSpec>(
             [](const F &f) { return dotForm(f.number("bm")); },
-            [](const F &) { return texts({"dot", "loops"}); }),
+            [](const F &) {
+              return texts({"dot", "loops"});
+            }),
     };
     addFormWords(words);
     return words;

@@ -7,12 +7,12 @@
 
 #include "RunImage.h"
 #include "compiler/codegen/cpu/CpuKernels.h"
-#include "gtest/gtest.h"
 #include "kernels/SpecText.h"
 #include "mlir/Parser/Parser.h"
 #include "schedule/Attribute.h"
 #include "test/kernels/AttentionBatch.h"
 #include "test/lib/BuiltKernel.h"
+#include "gtest/gtest.h"
 
 using namespace hadal::cpu;
 
@@ -82,8 +82,8 @@ Subject<AbsorbQSpec> absorbQ(int64_t rows, Weight weight, Words given = {}) {
     Buffer w = random.matrix(formatOf(weight), 2 * 128, 512, 128, 0.1);
     Buffer out(Format::bf16, rows, 2 * (512 + 16));
     std::vector<int32_t> sizes = makeSizes(rows);
-    kernel.run(
-        Slots().view(q, {rows}).view(w).view(out, {rows}).sizes(sizes), rows);
+    kernel.run(Slots().view(q, {rows}).view(w).view(out, {rows}).sizes(sizes),
+               rows);
     EXPECT_TRUE(out.guardIntact());
     return Outputs{out};
   };
@@ -151,8 +151,7 @@ Subject<MoeCombineSpec> combine() {
   auto run = [=](const Executable &kernel) {
     Random random(5);
     Buffer y = random.matrix(Format::bf16, 6, spec.hidden),
-           pos(Format::i32, 3, 2),
-           weights = random.matrix(Format::f32, 3, 2),
+           pos(Format::i32, 3, 2), weights = random.matrix(Format::f32, 3, 2),
            shared = random.matrix(Format::bf16, 3, spec.hidden),
            residual = random.matrix(Format::bf16, 3, spec.hidden),
            out(Format::bf16, 3, spec.hidden);
@@ -205,9 +204,9 @@ Subject<MoePermuteSpec> permute() {
 /// were, where they stay legal (|others|), else as the rules then say. Null if
 /// the tables have none.
 template <typename Spec>
-std::optional<Words> changed(const Subject<Spec> &subject,
-                             const Words &before, std::string_view word,
-                             const Value &value, bool &others) {
+std::optional<Words> changed(const Subject<Spec> &subject, const Words &before,
+                             std::string_view word, const Value &value,
+                             bool &others) {
   std::string error;
   Words words = before;
   words[std::string(word)] = value;
@@ -262,8 +261,7 @@ public:
   }
 
 private:
-  void runWith(const Word<Spec> &word, const Value &value,
-               const Words &ruled) {
+  void runWith(const Word<Spec> &word, const Value &value, const Words &ruled) {
     SCOPED_TRACE(std::string(word.name) + "=" + schedule::toString(value));
     bool others;
     auto words = changed(subject, ruled, word.name, value, others);
@@ -408,8 +406,7 @@ std::string refusalOfLowering(const Subject<Spec> &subject, const Words &words,
     edited.words[word] = value;
   for (const std::string &word : missing)
     edited.words.erase(word);
-  kernel.setScheduleAttr(
-      schedule::toAttribute(kernel.getContext(), edited));
+  kernel.setScheduleAttr(schedule::toAttribute(kernel.getContext(), edited));
   CpuOptions options;
   options.variants = {Variant::v3};
   CpuKernels kernels;
@@ -452,15 +449,15 @@ TEST(CpuWords, TheLoweringRefusesFormsThatItCannotBuild) {
                 "the tile has one activation row, which is gemv");
   expectRefused(refusalOfLowering(gemv, withStreams("columns")), "H3008",
                 "the body of its fold does more than load and multiply");
-  expectRefused(refusalOfLowering(absorbQ(1, Weight::bf16),
-                                  withStreams("gemv")),
-                "H3008", "its weight's rows are not its columns");
-  expectRefused(refusalOfLowering(absorbV(1, Weight::bf16),
-                                  withStreams("columns")),
-                "H3008", "its weight's rows are not K");
-  expectRefused(refusalOfLowering(absorbQ(4, Weight::bf16),
-                                  withStreams("columns")),
-                "H3008", "it has more than one activation row");
+  expectRefused(
+      refusalOfLowering(absorbQ(1, Weight::bf16), withStreams("gemv")), "H3008",
+      "its weight's rows are not its columns");
+  expectRefused(
+      refusalOfLowering(absorbV(1, Weight::bf16), withStreams("columns")),
+      "H3008", "its weight's rows are not K");
+  expectRefused(
+      refusalOfLowering(absorbQ(4, Weight::bf16), withStreams("columns")),
+      "H3008", "it has more than one activation row");
   AbsorbQSpec narrow = absorbQ(1, Weight::bf16).spec;
   narrow.latent = 64;
   expectRefused(refusalOfLowering(Subject<AbsorbQSpec>{narrow, {}, {}},
@@ -509,7 +506,8 @@ tile.kernel @hand(%x: !tile.view<16x128xf32>,
                   %w: !tile.view<16x128xf8E4M3FN, scale<16x64>>,
                   %y: !tile.view<16x16xf32>, %sz: !tile.sizes)
     domain(%m = 16 by 16)
-    schedule {form = ")" + form + R"(", prefetch_blocks = 0 : i64,
+    schedule {form = ")" +
+                     form + R"(", prefetch_blocks = 0 : i64,
               chunk_bytes = 4096 : i64, decoded_rows = 16 : i64,
               panel_unroll = 1 : i64, panel_rows = 4 : i64,
               panel_vectors = 1 : i64, panel_rows_256 = 4 : i64,
@@ -522,8 +520,8 @@ tile.kernel @hand(%x: !tile.view<16x128xf32>,
   tile.store %y[%m, %c0], %r : !tile.view<16x16xf32>, tensor<16x16xf32>
 })";
   hadal::test::BuiltKernel built([&](mlir::OpBuilder &builder) {
-    auto parsed = mlir::parseSourceString<mlir::ModuleOp>(
-        text, builder.getContext());
+    auto parsed =
+        mlir::parseSourceString<mlir::ModuleOp>(text, builder.getContext());
     if (!parsed)
       return tile::KernelOp();
     auto kernel = *parsed->getOps<tile::KernelOp>().begin();
@@ -542,9 +540,8 @@ tile.kernel @hand(%x: !tile.view<16x128xf32>,
 }
 
 TEST(CpuWords, TheLoweringRefusesProductsThatItsFormsDoNotTake) {
-  std::string plain =
-      "%r = tile.dot %a, %a, %zero tb : tensor<16x128xf32>, "
-      "tensor<16x128xf32>, tensor<16x16xf32>";
+  std::string plain = "%r = tile.dot %a, %a, %zero tb : tensor<16x128xf32>, "
+                      "tensor<16x128xf32>, tensor<16x16xf32>";
   EXPECT_EQ(refusalOfBody("dot", plain), "compiled");
   EXPECT_EQ(refusalOfBody("loops", plain), "compiled");
   expectRefused(refusalOfBody("panel", plain), "H3008: kernel 'hand'",
@@ -562,8 +559,7 @@ TEST(CpuWords, TheLoweringRefusesProductsThatItsFormsDoNotTake) {
                     "%r = tile.dot_scaled %a, %q * %s, %zero {k = 64 : i64} : "
                     "tensor<16x128xf32>, tensor<16x128xf8E4M3FN>, "
                     "tensor<1x2xf32>, tensor<16x16xf32>"),
-      "H3008: kernel 'hand'",
-      "its scales are not those of blocks of 128");
+      "H3008: kernel 'hand'", "its scales are not those of blocks of 128");
   expectRefused(
       refusalOfBody(
           "dot",
@@ -583,8 +579,7 @@ TEST(CpuWords, TheLoweringRefusesProductsThatItsFormsDoNotTake) {
 //===----------------------------------------------------------------------===//
 
 /// A schedule of |spec| whose words were drawn from the legal values.
-template <typename Spec>
-Words drawSchedule(const Spec &spec, Random &random) {
+template <typename Spec> Words drawSchedule(const Spec &spec, Random &random) {
   Words words;
   for (const Word<Spec> &word : schedule::spaceOf<Spec>(Target::cpu)) {
     Facts<Spec> facts{spec, nullptr, words};
@@ -603,13 +598,14 @@ TEST(CpuWords, WhateverIsLegalLowers) {
     return *(of.begin() + random.below(of.size()));
   };
   auto weight = [&] {
-    return std::array{Weight::bf16, Weight::f32,
-                      Weight::fp8}[random.below(3)];
+    return std::array{Weight::bf16, Weight::f32, Weight::fp8}[random.below(3)];
   };
   auto draw = [&]() -> AnySpec {
     switch (random.below(4)) {
     case 0: {
-      GemmSpec spec{{}, pick({24, 128, 160, 2112}), pick({64, 200, 1536}),
+      GemmSpec spec{{},
+                    pick({24, 128, 160, 2112}),
+                    pick({64, 200, 1536}),
                     pick({1, 3, 8, 16, 64, 512})};
       spec.weight = weight();
       spec.quantizedInput = spec.weight == Weight::fp8 && random.below(2);
