@@ -56,13 +56,11 @@ tile::KernelOp buildMlaDecode(OpBuilder &builder, Location loc, StringRef name,
           Value scores = k.mulf(
               k.dot(query, key, k.zeros({bm, keys}), /*transposeB=*/true),
               spec.softmaxScale * kLog2E);
-          Value index =
-              k.addi(k.iota({bm, keys}, 1), k.splat(t, {bm, keys}));
+          Value index = k.addi(k.iota({bm, keys}, 1), k.splat(t, {bm, keys}));
           Value sees = k.cmpi(CmpIPredicate::slt, index, visible);
-          scores =
-              k.select(sees, scores,
-                       k.constant({bm, keys},
-                                  -std::numeric_limits<double>::infinity()));
+          scores = k.select(
+              sees, scores,
+              k.constant({bm, keys}, -std::numeric_limits<double>::infinity()));
           // The value is the first columns of the key.
           Value value = k.slice(key, {0, 0}, {keys, spec.latent});
           SoftmaxState next =

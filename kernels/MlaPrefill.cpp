@@ -76,31 +76,27 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
             ValueRange state) -> SmallVector<Value> {
           Value cached = k.load(context, {t, zero}, {keys, width});
           Value latent = k.slice(cached, {0, 0}, {keys, spec.latent});
-          Value rotary =
-              k.slice(cached, {0, spec.latent}, {keys, spec.rope});
+          Value rotary = k.slice(cached, {0, spec.latent}, {keys, spec.rope});
           if (columns != spec.latent)
             latent = k.concat(
-                {latent, k.toElement(k.zeros({keys, columns - spec.latent}),
-                                     k.act())},
+                {latent,
+                 k.toElement(k.zeros({keys, columns - spec.latent}), k.act())},
                 1);
           Scaled c{latent, {}};
           if (spec.quantizeLatent)
             c = k.quantize(latent);
-          Value nope =
-              k.toAct(k.dotWeight(c, wk, k.zeros({keys, spec.nope})));
+          Value nope = k.toAct(k.dotWeight(c, wk, k.zeros({keys, spec.nope})));
           Value value =
               k.toAct(k.dotWeight(c, wv, k.zeros({keys, spec.value})));
           Value key = k.concat({nope, rotary}, 1);
           Value scores = k.mulf(
               k.dot(query, key, k.zeros({bm, keys}), /*transposeB=*/true),
               spec.softmaxScale * kLog2E);
-          Value index =
-              k.addi(k.iota({bm, keys}, 1), k.splat(t, {bm, keys}));
+          Value index = k.addi(k.iota({bm, keys}, 1), k.splat(t, {bm, keys}));
           Value sees = k.cmpi(CmpIPredicate::slt, index, visible);
-          scores =
-              k.select(sees, scores,
-                       k.constant({bm, keys},
-                                  -std::numeric_limits<double>::infinity()));
+          scores = k.select(
+              sees, scores,
+              k.constant({bm, keys}, -std::numeric_limits<double>::infinity()));
           SoftmaxState next =
               softmaxStep(k, {state[0], state[1], state[2]}, scores, value);
           return {next.max, next.sum, next.acc};

@@ -1,7 +1,8 @@
-// A word that no lowering obeys is worse than none. For every kind of kernel and
-// target, each word of its table: two legal values, with all other words equal
-// where they may be, give different code on some spec. An unknown word and an
-// illegal value are refused with the kernel, the word and the legal values.
+// A word that no lowering obeys is worse than none. For every kind of kernel
+// and target, each word of its table: two legal values, with all other words
+// equal where they may be, give different code on some spec. An unknown word
+// and an illegal value are refused with the kernel, the word and the legal
+// values.
 #include <map>
 
 #include <gtest/gtest.h>
