@@ -3,6 +3,7 @@
 
 #include "compiler/driver/Compiler.h"
 #include "frontend/Error.h"
+#include "runtime/base/CpuCount.h"
 #include "runtime/base/Interrupt.h"
 #include "runtime/base/MappedFile.h"
 #include "llvm/Support/CommandLine.h"
@@ -87,7 +88,7 @@ cl::opt<bool> planOnly("plan-only",
                        cl::desc("print the memory plan and stop"),
                        cl::cat(category));
 cl::opt<unsigned> threads("codegen-threads",
-                          cl::desc("code generation threads (one per core)"),
+                          cl::desc("code generation threads (one per usable CPU)"),
                           cl::init(0), cl::cat(category));
 
 /// The phases, for --help.
@@ -150,7 +151,7 @@ int main(int argc, char **argv) {
   request.output = output;
   request.dumpDir = dumpPhasesTo;
   request.planOnly = planOnly;
-  request.threads = threads;
+  request.threads = threads ? threads : usableCpus();
   request.ptxas = ptxas;
   request.kernelCache = kernelCache;
   if (input.empty())
