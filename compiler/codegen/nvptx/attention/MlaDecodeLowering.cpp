@@ -36,8 +36,8 @@ struct Plan : AttentionForm {
   }
   int64_t rowTiles() const { return llvm::divideCeil(rows, rowTile); }
 
-  static constexpr StringRef kWords[] = {"bm",         "chunk",  "split",
-                                         "warpgroups", "stages", "regs"};
+  static constexpr StringRef kWords[] = {
+      "bm", "bn", "chunk", "split", "warpgroups", "stages", "regs"};
   static std::string matchTypes(tile::KernelOp) { return {}; }
   std::string read(tile::KernelOp kernel);
   std::string readWords(tile::KernelOp kernel, const Chip &chip);

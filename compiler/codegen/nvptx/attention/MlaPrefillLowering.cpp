@@ -44,7 +44,8 @@ struct Plan : AttentionForm {
   int64_t ctasPerItem() const { return llvm::divideCeil(rowTile, ctaQueries()); }
   int64_t rowTiles() const { return llvm::divideCeil(queries, rowTile); }
 
-  static constexpr StringRef kWords[] = {"bm", "query_tile", "stages", "regs"};
+  static constexpr StringRef kWords[] = {"bm", "bn", "query_tile", "stages",
+                                         "regs"};
   static std::string matchTypes(tile::KernelOp kernel);
   std::string read(tile::KernelOp kernel);
   std::string readWords(tile::KernelOp kernel, const Chip &chip);
