@@ -4,6 +4,7 @@
 #include "frontend/Import.h"
 #include "frontend/TensorNames.h"
 #include "llvm/ADT/StringSet.h"
+#include <set>
 
 using namespace hadal;
 using namespace hadal::dsv3;
@@ -28,19 +29,108 @@ StringRef dtypeText(Type type) {
   return "F8_E8M0";
 }
 
-/// True for a tensor that the configuration announces and this graph leaves
-/// out.
-bool isSkipped(StringRef name, const ModelConfig &config, bool &isMtp) {
-  isMtp = false;
-  if (name.ends_with(".rotary_emb.inv_freq"))
-    return true;
-  StringRef rest = name;
+/// The index of the layer whose tensor |name| is, in either spelling; |rest|
+/// receives what follows it.
+std::optional<int64_t> layerOf(StringRef name, StringRef &rest) {
   int64_t layer = 0;
+  rest = name;
   rest.consume_front("model.");
-  if (!rest.consume_front("layers.") || rest.consumeInteger(10, layer))
-    return false;
-  isMtp = layer >= config.layers && layer < config.layers + config.mtpLayers;
-  return isMtp;
+  if (!rest.consume_front("layers.") || rest.consumeInteger(10, layer) ||
+      !rest.consume_front("."))
+    return std::nullopt;
+  return layer;
+}
+
+/// Why a graph leaves tensors out, and how many of each.
+class LeftOut {
+public:
+  /// |indexers|: tensors of the sparse attention indexers.
+  LeftOut(const ModelConfig &config, const Checkpoint &checkpoint,
+          const llvm::StringSet<> &indexers)
+      : config(config), indexers(indexers) {
+    for (const auto &entry : checkpoint.tensors)
+      if (std::optional<int64_t> layer = layerOf(entry.getKey(), rest))
+        if (*layer >= config.layers && isMtpModule(rest))
+          mtpLayers.insert(*layer);
+  }
+
+  /// Counts |name| where it belongs to a part that the graph leaves out.
+  bool count(StringRef name, const TensorInfo &info) {
+    std::optional<int64_t> layer = layerOf(name, rest);
+    if (name.ends_with(".rotary_emb.inv_freq"))
+      ++rotary;
+    else if (indexers.contains(name))
+      ++indexer;
+    else if (layer && *layer >= config.layers &&
+             (*layer < config.layers + config.mtpLayers ||
+              mtpLayers.contains(*layer)))
+      ++mtp;
+    else if (!info.isListed)
+      ++unlisted;
+    else
+      return false;
+    return true;
+  }
+
+  std::string describe() const {
+    std::string text;
+    for (auto [number, what] :
+         {std::pair(mtp, "of multi-token prediction layers"),
+          std::pair(rotary, "rotary tables"),
+          std::pair(indexer, "of sparse attention indexers"),
+          std::pair(unlisted, "that the index does not name")})
+      if (number)
+        text +=
+            llvm::formatv("{0}{1} {2}", text.empty() ? "" : ", ", number, what);
+    if (text.empty())
+      return text;
+    return llvm::formatv("left out {0} tensors: {1}",
+                         mtp + rotary + indexer + unlisted, text);
+  }
+
+private:
+  /// What only a multi-token prediction layer has, behind "layers.N.": a file
+  /// may hold such layers whatever num_nextn_predict_layers says, while other
+  /// layers behind the last one are a sign of another model's configuration.
+  static bool isMtpModule(StringRef rest) {
+    StringRef module = rest.split('.').first;
+    return module == "eh_proj" || module == "enorm" || module == "hnorm" ||
+           module == "shared_head" || module == "embed_tokens";
+  }
+
+  const ModelConfig &config;
+  const llvm::StringSet<> &indexers;
+  std::set<int64_t> mtpLayers;
+  StringRef rest;
+  int64_t mtp = 0, rotary = 0, indexer = 0, unlisted = 0;
+};
+
+/// The tensors of the sparse attention indexers, which are not read: up to
+/// index_topk tokens their selection is every token. H1007 for one that is not
+/// there.
+llvm::Error collectIndexers(const ModelConfig &config,
+                            const Checkpoint &checkpoint,
+                            llvm::StringSet<> &indexers) {
+  TensorNames nameInFile(&checkpoint);
+  for (auto [i, full] : llvm::enumerate(config.fullIndexers)) {
+    if (!full)
+      continue;
+    std::string stem =
+        "model.layers." + std::to_string(i) + ".self_attn.indexer.";
+    for (const char *part : {"wq_b.weight", "wk.weight", "k_norm.weight",
+                             "k_norm.bias", "weights_proj.weight",
+                             "wq_b.weight_scale_inv", "wk.weight_scale_inv"}) {
+      std::string name = nameInFile(stem + part);
+      if (checkpoint.find(name))
+        indexers.insert(name);
+      else if (!StringRef(part).ends_with("_scale_inv"))
+        return makeError(1007,
+                         "{0}: tensor '{1}' is missing: layer {2} has an "
+                         "indexer of its own",
+                         checkpoint.directory, name, i);
+    }
+  }
+  return llvm::Error::success();
 }
 
 /// Checks one tensor and marks it as used.
@@ -50,7 +140,7 @@ llvm::Error checkTensor(ParameterOp parameter, StringRef name,
   used.insert(name);
   const TensorInfo *info = checkpoint.find(name);
   if (!info) {
-    if (parameter.getCheck() == ValueCheck::Positive)
+    if (parameter.getCheck() == ValueCheck::NonNegative)
       return makeError(1011,
                        "{0}: FP8 tensor '{1}' has no scale tensor '{2}', "
                        "expected {3}",
@@ -64,6 +154,11 @@ llvm::Error checkTensor(ParameterOp parameter, StringRef name,
     return makeError(1009, "{0}: tensor '{1}' has shape {2}, expected {3}",
                      info->file, name, shapeText(info->shape),
                      shapeText(shape));
+  if (!info->alsoIn.empty())
+    return makeError(1006,
+                     "tensor '{0}' is in {1} and in {2}, and the index names "
+                     "neither",
+                     name, info->file, info->alsoIn);
   std::string accepted;
   for (Type type : parameter.getAccepts().getAsValueRange<TypeAttr>()) {
     if (dtypeText(type) == info->dtype)
@@ -112,18 +207,18 @@ llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
     if (llvm::Error error = checkParameter(parameter, checkpoint, used))
       return error;
 
+  llvm::StringSet<> indexers;
+  if (llvm::Error error = collectIndexers(config, checkpoint, indexers))
+    return error;
+
   std::string head = TensorNames(&checkpoint)("lm_head.weight");
+  LeftOut leftOut(config, checkpoint, indexers);
   std::vector<StringRef> extra;
-  int64_t mtp = 0, rotary = 0;
   for (const auto &entry : checkpoint.tensors) {
     StringRef name = entry.getKey();
-    bool isMtp = false;
-    if (used.contains(name))
-      continue;
-    if (isSkipped(name, config, isMtp))
-      ++(isMtp ? mtp : rotary);
     // A tied head may be stored all the same.
-    else if (!(config.tiedEmbeddings && name == head))
+    if (!used.contains(name) && !leftOut.count(name, entry.getValue()) &&
+        !(config.tiedEmbeddings && name == head))
       extra.push_back(name);
   }
   if (!extra.empty()) {
@@ -138,10 +233,6 @@ llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
             ? std::string()
             : llvm::formatv(" (nor are {0} more)", extra.size() - 1).str());
   }
-  if (mtp + rotary)
-    skipped = llvm::formatv("left out {0} tensors: {1} of multi-token "
-                            "prediction layers, {2} rotary tables",
-                            mtp + rotary, mtp, rotary)
-                  .str();
+  skipped = leftOut.describe();
   return llvm::Error::success();
 }

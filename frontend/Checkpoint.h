@@ -14,12 +14,19 @@ struct TensorInfo {
   std::string file;  ///< name of the file, without directory
   std::string dtype; ///< as in the header: "BF16", "F8_E4M3", "F32", ...
   std::vector<int64_t> shape;
+  /// False for a leftover: there is an index, and it does not name the tensor.
+  bool isListed = true;
+  /// Another file with the same leftover, or empty: which one counts is not
+  /// known.
+  std::string alsoIn;
 };
 
 /// A checkpoint directory's tensors by name.
 struct Checkpoint {
   std::string directory;
   llvm::StringMap<TensorInfo> tensors;
+  /// One line about files that are not part of the model, or empty.
+  std::string passedOver;
 
   const TensorInfo *find(llvm::StringRef name) const {
     auto it = tensors.find(name);
@@ -27,19 +34,11 @@ struct Checkpoint {
   }
 };
 
-/// Reads the index (model.safetensors.index.json, or every *.safetensors file
-/// where there is none) and all headers of |directory|. Empty where it holds
-/// no weights. H1006 for anything malformed: a header longer than its file,
-/// extents that do not match the offsets, holes or overlaps, a shard that is
-/// absent, a tensor in two files or missing from the index, the files of a
-/// conversion for several ranks.
+/// Reads the index and all headers of |directory| with the runtime's reader
+/// (runtime/checkpoint), so that a checkpoint which compiles also loads. Empty
+/// where the directory holds no weights, a bare config.json. H1006 for whatever
+/// that reader refuses.
 llvm::Expected<std::optional<Checkpoint>>
 readCheckpoint(llvm::StringRef directory);
-
-/// Parses the header of one safetensors file of |fileBytes| bytes; |json| is
-/// the header's text. |file| is named in messages (H1006).
-llvm::Expected<llvm::StringMap<TensorInfo>>
-parseSafetensorsHeader(llvm::StringRef json, uint64_t fileBytes,
-                       llvm::StringRef file);
 
 } // namespace hadal

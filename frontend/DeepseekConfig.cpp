@@ -53,7 +53,9 @@ llvm::Expected<json::Object> hadal::normalizeDeepseekConfig(json::Object object,
   json::Value score = take("score_func", "softmax");
   bool sigmoid = score.getAsString() == StringRef("sigmoid");
   bool grouped = hf.getInteger("n_group").value_or(1) > 1;
-  hf["model_type"] = sigmoid ? "deepseek_v3" : "deepseek_v2";
+  hf["model_type"] = object.get("index_topk") ? "deepseek_v32"
+                     : sigmoid                ? "deepseek_v3"
+                                              : "deepseek_v2";
   hf["scoring_func"] = std::move(score);
   // ModelArgs has no such fields: renormalisation follows the score function,
   // and the selection bias is a property of the noaux_tc models.

@@ -15,6 +15,8 @@ public:
 
   /// The four digits of the `H` code.
   int getCode() const { return code; }
+  /// Without the code.
+  const std::string &getMessage() const { return message; }
   /// What a tool returns for this error.
   int getExitCode() const;
   /// Prints "H1004: message".

@@ -13,18 +13,29 @@ namespace {
 /// Builds one function. Arguments are appended as they are needed.
 class FunctionBuilder {
 public:
-  FunctionBuilder(OpBuilder &module, StringRef name, bool isPrivate)
-      : b(module.getContext()) {
-    func = func::FuncOp::create(module, loc(name), name,
+  /// |kind| is what equal functions are called: it has no layer's number.
+  FunctionBuilder(OpBuilder &module, StringRef name, StringRef kind,
+                  bool isPrivate)
+      : b(module.getContext()), kind(symbolLoc(kind)) {
+    func = func::FuncOp::create(module, this->kind, name,
                                 module.getFunctionType({}, {}));
     if (isPrivate)
       func.setPrivate();
     b.setInsertionPointToStart(func.addEntryBlock());
   }
 
-  Location loc(StringRef name) { return NameLoc::get(b.getStringAttr(name)); }
+  /// A model operation: its name in its kind of function. Names are unique in a
+  /// function (VerifyDsv3).
+  Location loc(StringRef name) {
+    return NameLoc::get(b.getStringAttr(name), kind);
+  }
+  /// An argument, or a reference to a parameter or a state: no operation of the
+  /// model.
+  Location symbolLoc(StringRef symbol) {
+    return NameLoc::get(b.getStringAttr(symbol));
+  }
   Value argument(StringRef name, Type type) {
-    return func.front().addArgument(type, loc(name));
+    return func.front().addArgument(type, symbolLoc(name));
   }
   void finish(Value result) {
     func::ReturnOp::create(b, loc("return"), result);
@@ -33,6 +44,7 @@ public:
   }
 
   OpBuilder b;
+  Location kind;
   func::FuncOp func;
 };
 
@@ -51,7 +63,7 @@ public:
       : c(c), o(o), module(ModuleOp::create(UnknownLoc::get(context))),
         b(OpBuilder::atBlockEnd(module->getBody())),
         act(o.f32Activations ? Type(b.getF32Type()) : b.getBF16Type()),
-        parameters(*module, c, checkpoint) {}
+        parameters(*module, c, checkpoint, o.roundF32Matrices) {}
 
   llvm::Expected<OwningOpRef<ModuleOp>> run();
 
@@ -92,17 +104,17 @@ private:
 
 Value Importer::use(Layer &layer, StringRef name, ParameterOp parameter) {
   Type type = parameter.getType();
-  layer.operands.push_back(
-      GetParameterOp::create(forward->b, forward->loc(parameter.getSymName()),
-                             type, parameter.getSymName()));
+  layer.operands.push_back(GetParameterOp::create(
+      forward->b, forward->symbolLoc(parameter.getSymName()), type,
+      parameter.getSymName()));
   return layer.fn.argument(name, type);
 }
 
 Value Importer::useState(Layer &layer, StringRef name, std::string symbol,
                          Type type) {
-  StateOp::create(parameters.getBuilder(), forward->loc(symbol), symbol, type);
-  layer.operands.push_back(
-      GetStateOp::create(forward->b, forward->loc(symbol), type, symbol));
+  Location loc = forward->symbolLoc(symbol);
+  StateOp::create(parameters.getBuilder(), loc, symbol, type);
+  layer.operands.push_back(GetStateOp::create(forward->b, loc, type, symbol));
   return layer.fn.argument(name, type);
 }
 
@@ -114,8 +126,8 @@ Value Importer::linear(Layer &layer, StringRef name, Value x, ParameterOp w) {
 
 Value Importer::norm(Layer &layer, StringRef name, Value x, int64_t width,
                      double eps) {
-  ParameterOp w = parameters.vector(layer.prefix + name.str() + ".weight",
-                                    width, ValueCheck::None);
+  ParameterOp w =
+      parameters.vector(layer.prefix + name.str() + ".weight", width);
   StringRef local = name.rsplit('.').second;
   local = local.empty() ? name : local;
   Value weight = use(layer, ("w_" + local).str(), w);
@@ -206,17 +218,18 @@ Value Importer::attention(Layer &layer, int64_t index, Value x) {
 Value Importer::moe(Layer &layer, int64_t index, Value x) {
   OpBuilder &fb = layer.fn.b;
   std::string p = layer.prefix + "mlp.";
-  Value gateWeight = use(layer, "w_gate",
-                         parameters.matrix(p + "gate", c.experts, c.hidden,
-                                           /*quantizable=*/false));
+  Value gateWeight =
+      use(layer, "w_gate",
+          parameters.matrix(p + "gate", c.experts, c.hidden,
+                            /*quantizable=*/false, ValueCheck::Finite));
   Value logits = LinearOp::create(
       fb, layer.fn.loc("router"),
       getRowsType(Extent::Tokens, c.experts, fb.getF32Type()), x, gateWeight);
   Value bias;
   if (c.routerBias)
-    bias = use(layer, "bias",
-               parameters.vector(p + "gate.e_score_correction_bias", c.experts,
-                                 ValueCheck::Finite));
+    bias =
+        use(layer, "bias",
+            parameters.vector(p + "gate.e_score_correction_bias", c.experts));
   Type i32 = fb.getI32Type();
   Type idsType = getRowsType(Extent::Tokens, c.topK, i32);
   auto gate = GateTopkOp::create(
@@ -262,7 +275,9 @@ Value Importer::moe(Layer &layer, int64_t index, Value x) {
 
 void Importer::buildLayer(int64_t index) {
   std::string n = std::to_string(index);
-  Layer layer{FunctionBuilder(b, "layer_" + n, /*isPrivate=*/true),
+  Layer layer{FunctionBuilder(b, "layer_" + n,
+                              c.isMoe(index) ? "moe_layer" : "dense_layer",
+                              /*isPrivate=*/true),
               "model.layers." + n + ".",
               {},
               {},
@@ -286,19 +301,18 @@ void Importer::buildLayer(int64_t index) {
 }
 
 func::FuncOp Importer::buildHead() {
-  FunctionBuilder fn(b, "head", /*isPrivate=*/false);
+  FunctionBuilder fn(b, "head", "head", /*isPrivate=*/false);
   Value hidden = fn.argument("hidden", residual.getType());
   Type i32 = b.getI32Type();
   Value rows = fn.argument("logit_rows", getRowsType(Extent::Logits, {}, i32));
   auto get = [&](ParameterOp p) -> Value {
-    return GetParameterOp::create(fn.b, fn.loc(p.getSymName()), p.getType(),
-                                  p.getSymName());
+    return GetParameterOp::create(fn.b, fn.symbolLoc(p.getSymName()),
+                                  p.getType(), p.getSymName());
   };
   Value x = GatherRowsOp::create(fn.b, fn.loc("gather"),
                                  getRowsType(Extent::Logits, c.hidden, act),
                                  hidden, rows);
-  Value w =
-      get(parameters.vector("model.norm.weight", c.hidden, ValueCheck::None));
+  Value w = get(parameters.vector("model.norm.weight", c.hidden));
   x = RmsNormOp::create(fn.b, fn.loc("norm"), x.getType(), x, w,
                         llvm::APFloat(c.normEps));
   Value head;
@@ -351,16 +365,16 @@ llvm::Expected<OwningOpRef<ModuleOp>> Importer::run() {
       pb, NameLoc::get(b.getStringAttr("rope_table")), "rope_table", tableType,
       invFreq, llvm::APFloat(static_cast<float>(c.ropeScale())));
 
-  forward.emplace(b, "forward", /*isPrivate=*/false);
+  forward.emplace(b, "forward", "forward", /*isPrivate=*/false);
   Type ids = getRowsType(Extent::Tokens, {}, b.getI32Type());
   Value tokenIds = forward->argument("tokens", ids);
   batch = forward->argument("batch", BatchType::get(b.getContext()));
-  table = GetParameterOp::create(forward->b, forward->loc("rope_table"),
+  table = GetParameterOp::create(forward->b, forward->symbolLoc("rope_table"),
                                  tableType, tableOp.getSymName());
   ParameterOp embed = parameters.matrix("model.embed_tokens", c.vocab, c.hidden,
                                         /*quantizable=*/false);
   Value embedding =
-      GetParameterOp::create(forward->b, forward->loc("embed_tokens"),
+      GetParameterOp::create(forward->b, forward->symbolLoc("embed_tokens"),
                              embed.getType(), embed.getSymName());
   residual = EmbedOp::create(forward->b, forward->loc("embed"),
                              tokens(c.hidden), tokenIds, embedding);
@@ -386,5 +400,9 @@ llvm::Expected<OwningOpRef<ModuleOp>> Importer::run() {
 llvm::Expected<OwningOpRef<ModuleOp>>
 hadal::importModel(MLIRContext *context, const ModelConfig &config,
                    const ImportOptions &options, const Checkpoint *checkpoint) {
+  if (llvm::Error error = checkMaxSeqLen(config, options.maxSeqLen))
+    return std::move(error);
+  if (llvm::Error error = checkSizes(config, options))
+    return std::move(error);
   return Importer(context, config, options, checkpoint).run();
 }

@@ -24,6 +24,12 @@ struct YarnConfig {
   std::optional<double> attentionFactor;
   int64_t originalLength = 4096;
   bool truncate = true;
+
+  /// Factor of cos and sin.
+  double rotationScale() const;
+  /// Whether two spellings describe the same embedding: 40 and 40.0, defaults
+  /// written out.
+  bool meansTheSame(const YarnConfig &other) const;
 };
 
 /// A model of the family. Names as in model-spec; all widths in elements.
@@ -39,6 +45,12 @@ struct ModelConfig {
   int64_t qLoraRank = 0;  ///< 0: direct q_proj
   int64_t kvLoraRank = 0; ///< latent width C
   int64_t nope = 0, rope = 0, value = 0;
+  /// Tokens up to which a model with a sparse attention indexer attends to
+  /// every token, so that it is dense attention; 0: it has no indexer.
+  int64_t indexTopk = 0;
+  /// With an indexer, for each layer: whether it has one of its own. The others
+  /// have no indexer tensors and take the selection of the layer before.
+  std::vector<bool> fullIndexers;
 
   // Mixture of experts; experts == 0: dense only.
   int64_t experts = 0, sharedExperts = 0, topK = 0, moeIntermediate = 0;
@@ -64,7 +76,7 @@ struct ModelConfig {
   int64_t bosToken = -1;
   std::vector<int64_t> eosTokens;
 
-  /// One line each: keys that were neither known nor ignorable.
+  /// One line each: unknown keys that were allowed.
   std::vector<std::string> warnings;
 
   /// True for a layer whose FFN is a mixture of experts.
@@ -84,14 +96,29 @@ struct ModelConfig {
   double softmaxScale() const;
 };
 
+/// How strictly a configuration is read.
+struct ConfigOptions {
+  /// --allow-unknown-keys: warn of a key that ConfigKeys.def does not know
+  /// instead of refusing it. Keys inside the rotary and the quantisation object
+  /// are refused all the same.
+  bool allowUnknownKeys = false;
+};
+
 /// Parses an HF config.json or one of DeepSeek's own inference configs.
 /// |origin| is named in messages. Errors: H1001 not JSON, H1002 missing field,
 /// H1003 wrong type or range, H1004 contradiction, H1005 unsupported feature.
 llvm::Expected<ModelConfig> parseModelConfig(llvm::StringRef text,
-                                             llvm::StringRef origin);
+                                             llvm::StringRef origin,
+                                             const ConfigOptions &options = {});
 
-/// Reads |path|, a config file or a directory with a config.json.
-llvm::Expected<ModelConfig> loadModelConfig(llvm::StringRef path);
+/// Reads |path|, a config file or a directory with a config.json, which may be
+/// completed by a hf_quant_config.json.
+llvm::Expected<ModelConfig> loadModelConfig(llvm::StringRef path,
+                                            const ConfigOptions &options = {});
+
+/// Whether |config| can serve sequences of |maxSeqLen| tokens: H1005 beyond
+/// the bound of a sparse attention indexer.
+llvm::Error checkMaxSeqLen(const ModelConfig &config, int64_t maxSeqLen);
 
 /// Translates DeepSeek's own field names (model-spec 1.1) into HF's; defaults
 /// are those of ModelArgs. |object| is returned unchanged if it is not one.

@@ -12,9 +12,9 @@ std::string hadal::symbolOf(StringRef tensor) {
 }
 
 ParameterBuilder::ParameterBuilder(ModuleOp module, const ModelConfig &config,
-                                   const Checkpoint *checkpoint)
+                                   const Checkpoint *checkpoint, bool roundF32)
     : b(module.getContext()), config(config), checkpoint(checkpoint),
-      nameInFile(checkpoint) {
+      nameInFile(checkpoint), roundF32(roundF32) {
   b.setInsertionPointToStart(module.getBody());
 }
 
@@ -52,7 +52,8 @@ ParameterOp ParameterBuilder::declare(StringRef symbol, StringRef scaleSymbol,
                                       ArrayRef<int64_t> shape, Type element,
                                       Storage storage,
                                       ArrayRef<std::string> names,
-                                      ArrayRef<int64_t> rows) {
+                                      ArrayRef<int64_t> rows,
+                                      ValueCheck check) {
   MLIRContext *ctx = b.getContext();
   auto partsOf = [&](StringRef suffix) {
     SmallVector<Attribute> parts;
@@ -87,20 +88,24 @@ ParameterOp ParameterBuilder::declare(StringRef symbol, StringRef scaleSymbol,
         RankedTensorType::get(getScaleShape(type), b.getF32Type(),
                               layoutOf(ScaleAttr())),
         partsOf(".weight_scale_inv"), scaleRows, b.getTypeArrayAttr(accepts),
-        Placement::Copy, ValueCheck::Positive, FlatSymbolRefAttr());
+        Placement::Copy, ValueCheck::NonNegative, FlatSymbolRefAttr());
     scaleRef = FlatSymbolRefAttr::get(op.getSymNameAttr());
   }
+  bool isRounded = roundF32 && element.isF32();
+  Type read = isRounded ? Type(b.getBF16Type()) : element;
   return ParameterOp::create(
-      b, loc, symbol, RankedTensorType::get(shape, element, layoutOf(scale)),
-      partsOf(".weight"), rows, b.getTypeArrayAttr(element), Placement::Map,
-      ValueCheck::None, scaleRef);
+      b, loc, symbol, RankedTensorType::get(shape, read, layoutOf(scale)),
+      partsOf(".weight"), rows, b.getTypeArrayAttr(element),
+      isRounded ? Placement::Copy : Placement::Map, check, scaleRef);
 }
 
 ParameterOp ParameterBuilder::matrix(StringRef name, int64_t rows,
-                                     int64_t columns, bool quantizable) {
+                                     int64_t columns, bool quantizable,
+                                     ValueCheck check) {
   std::string symbol = symbolOf(name);
   return declare(symbol, symbol + ".scale", {rows, columns},
-                 elementOf(name, quantizable), Storage::Whole, name.str(), {});
+                 elementOf(name, quantizable), Storage::Whole, name.str(), {},
+                 check);
 }
 
 ParameterOp ParameterBuilder::stack(StringRef symbol, StringRef pattern,
@@ -121,14 +126,13 @@ ParameterOp ParameterBuilder::segments(StringRef symbol,
                  elementOf(names.front()), Storage::Segments, names, rows);
 }
 
-ParameterOp ParameterBuilder::vector(StringRef tensor, int64_t size,
-                                     ValueCheck check) {
+ParameterOp ParameterBuilder::vector(StringRef tensor, int64_t size) {
   std::string symbol = symbolOf(tensor);
   Type accepts[] = {b.getF32Type(), b.getBF16Type()};
   return ParameterOp::create(b, NameLoc::get(b.getStringAttr(symbol)), symbol,
                              RankedTensorType::get(size, b.getF32Type()),
                              b.getStrArrayAttr(StringRef(nameInFile(tensor))),
-                             ArrayRef<int64_t>(),
-                             b.getTypeArrayAttr(accepts), Placement::Copy,
-                             check, FlatSymbolRefAttr());
+                             ArrayRef<int64_t>(), b.getTypeArrayAttr(accepts),
+                             Placement::Copy, ValueCheck::Finite,
+                             FlatSymbolRefAttr());
 }

@@ -16,13 +16,16 @@ namespace hadal {
 /// is not to be used.
 class ParameterBuilder {
 public:
+  /// |roundF32|: a float32 matrix is declared as a bf16 copy of it.
   ParameterBuilder(mlir::ModuleOp module, const ModelConfig &config,
-                   const Checkpoint *checkpoint);
+                   const Checkpoint *checkpoint, bool roundF32);
 
   /// A matrix [rows, columns] of tensor |name|.weight, in the file's dtype;
-  /// |quantizable|: one that an FP8 checkpoint stores as FP8.
+  /// |quantizable|: one that an FP8 checkpoint stores as FP8. |check|: only for
+  /// what is small; every load reads it whole.
   dsv3::ParameterOp matrix(llvm::StringRef name, int64_t rows, int64_t columns,
-                           bool quantizable = true);
+                           bool quantizable = true,
+                           dsv3::ValueCheck check = dsv3::ValueCheck::None);
   /// |count| equal matrices; |pattern| contains {e}, |symbol| names the stack.
   dsv3::ParameterOp stack(llvm::StringRef symbol, llvm::StringRef pattern,
                           int64_t count, int64_t rows, int64_t columns);
@@ -30,10 +33,10 @@ public:
   dsv3::ParameterOp segments(llvm::StringRef symbol,
                              llvm::ArrayRef<std::string> names,
                              llvm::ArrayRef<int64_t> rows, int64_t columns);
-  /// A float32 vector of |tensor| (a norm weight, the router's bias).
-  dsv3::ParameterOp vector(llvm::StringRef tensor, int64_t size,
-                           dsv3::ValueCheck check);
-  /// The element type of |name|.weight.
+  /// A float32 vector of |tensor| (a norm weight, the router's bias), checked
+  /// to be finite at load.
+  dsv3::ParameterOp vector(llvm::StringRef tensor, int64_t size);
+  /// The element type of |name|.weight in the file.
   mlir::Type elementOf(llvm::StringRef name, bool quantizable = true);
 
   /// Inserts after the parameters declared so far.
@@ -45,12 +48,14 @@ private:
                             llvm::ArrayRef<int64_t> shape, mlir::Type element,
                             dsv3::Storage storage,
                             llvm::ArrayRef<std::string> names,
-                            llvm::ArrayRef<int64_t> rows);
+                            llvm::ArrayRef<int64_t> rows,
+                            dsv3::ValueCheck check = dsv3::ValueCheck::None);
 
   mlir::OpBuilder b;
   const ModelConfig &config;
   const Checkpoint *checkpoint;
   TensorNames nameInFile;
+  bool roundF32;
   llvm::Error error = llvm::Error::success();
 };
 

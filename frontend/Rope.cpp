@@ -7,7 +7,7 @@
 using namespace hadal;
 
 /// Attention temperature of a context extended |factor| times.
-static double mscale(double factor, double m) {
+static double temperature(double factor, double m) {
   return factor <= 1 ? 1.0 : 0.1 * m * std::log(factor) + 1.0;
 }
 
@@ -50,15 +50,23 @@ std::vector<float> ModelConfig::invFreq() const {
   return out;
 }
 
+double YarnConfig::rotationScale() const {
+  if (attentionFactor)
+    return *attentionFactor;
+  if (mscale != 0 && mscaleAllDim != 0)
+    return temperature(factor, mscale) / temperature(factor, mscaleAllDim);
+  return temperature(factor, 1);
+}
+
+bool YarnConfig::meansTheSame(const YarnConfig &other) const {
+  return factor == other.factor && betaFast == other.betaFast &&
+         betaSlow == other.betaSlow && originalLength == other.originalLength &&
+         truncate == other.truncate && mscaleAllDim == other.mscaleAllDim &&
+         rotationScale() == other.rotationScale();
+}
+
 double ModelConfig::ropeScale() const {
-  if (!yarn)
-    return 1;
-  if (yarn->attentionFactor)
-    return *yarn->attentionFactor;
-  if (yarn->mscale != 0 && yarn->mscaleAllDim != 0)
-    return mscale(yarn->factor, yarn->mscale) /
-           mscale(yarn->factor, yarn->mscaleAllDim);
-  return mscale(yarn->factor, 1);
+  return yarn ? yarn->rotationScale() : 1;
 }
 
 double ModelConfig::softmaxScale() const {
@@ -66,6 +74,6 @@ double ModelConfig::softmaxScale() const {
   if (!yarn || yarn->mscaleAllDim == 0)
     return scale;
   // Squared: the correction belongs to queries and to keys.
-  double m = mscale(yarn->factor, yarn->mscaleAllDim);
+  double m = temperature(yarn->factor, yarn->mscaleAllDim);
   return scale * m * m;
 }

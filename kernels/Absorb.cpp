@@ -2,8 +2,6 @@
 #include <numeric>
 
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
-#include "schedule/GemmSchedule.h"
 
 namespace hadal::kernels {
 
@@ -11,46 +9,24 @@ namespace hadal::kernels {
 // absorb_q
 //===----------------------------------------------------------------------===//
 
-std::string kernelName(const AbsorbQSpec &spec) {
-  return KernelName("absorb_q", spec)
-      .weight(spec.weight)
-      .number("h", spec.heads)
-      .number("dn", spec.nope)
-      .number("dr", spec.rope)
-      .number("dv", spec.value)
-      .number("c", spec.latent)
-      .number("r", spec.rows)
-      .str();
-}
-
 tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
-                            const AbsorbQSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                            const AbsorbQSpec &spec,
+                            const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.heads > 0 && spec.nope > 0 && spec.rope > 0 &&
                      spec.value > 0 && spec.latent > 0 && spec.rows > 0,
                  "needs positive shapes"))
     return {};
   int64_t head = spec.nope + spec.rope, headRows = spec.nope + spec.value,
           outHead = spec.latent + spec.rope;
-  bool wgmma = spec.target == Target::sm90a;
-  int64_t bm = wgmma ? schedule::pickWgmmaRows(spec.rows)
-                     : std::min<int64_t>(schedule::pickRowTile(spec.rows), 64);
-  // One row: whole rows of the weight, a few at a time. More: the usual tile.
-  int64_t bn = bm == 1 ? exactStep(spec.latent, 512)
-                       : exactStep(spec.latent, kGroup);
-  int64_t bk = bm == 1 && spec.nope % 16 == 0 ? 16 : spec.nope;
+  int64_t bm = k.word("bm"), bn = k.word("bn"), bk = k.word("bk");
   unsigned q = k.arg("q", k.actView({-1, spec.heads * head}));
-  unsigned w = k.arg("wkv_b", k.weightView(spec.weight, spec.heads * headRows,
-                                           spec.latent));
+  unsigned w = k.constant(
+      "wkv_b", k.weightView(spec.weight, spec.heads * headRows, spec.latent));
   unsigned out = k.arg("out", k.actView({-1, spec.heads * outHead}));
   k.dim(-1, bm, tile::Bound::Tokens);
   k.dim(spec.heads, 1);
   k.dim(spec.latent, bn);
-  k.word("bm", bm);
-  k.word("bn", bn);
-  k.word("form", wgmma ? "wgmma" : bm == 1 ? "gemv" : "panel");
-  if (wgmma)
-    k.word("rows", spec.rows);
   k.begin();
 
   Value m = k.coordinate(0), h = k.coordinate(1), n = k.coordinate(2), left;
@@ -67,8 +43,8 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
       k.index(0), k.index(spec.nope), bk, {{bm, bn}},
       [&](Value d, ValueRange state) -> SmallVector<Value> {
         Value a = k.load(k[q], {m, k.add(qColumn, d)}, {bm, bk});
-        Scaled b = k.loadScaled(k[w], {k.add(row, d), n}, {bk, bn},
-                                bk / group, columns);
+        Scaled b = k.loadScaled(k[w], {k.add(row, d), n}, {bk, bn}, bk / group,
+                                columns);
         Value weight = b.tile;
         if (b.scales)
           weight = tile::DequantizeOp::create(
@@ -80,8 +56,8 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
 
   // The first tile of each head carries its rotary part over.
   k.ifLess(n, k.index(1), [&] {
-    Value rotary = k.load(k[q], {m, k.add(qColumn, k.index(spec.nope))},
-                          {bm, spec.rope});
+    Value rotary =
+        k.load(k[q], {m, k.add(qColumn, k.index(spec.nope))}, {bm, spec.rope});
     k.store(k[out], {m, k.add(outColumn, k.index(spec.latent))}, rotary, left);
   });
   return k.end();
@@ -91,21 +67,10 @@ tile::KernelOp buildAbsorbQ(OpBuilder &builder, Location loc, StringRef name,
 // absorb_v
 //===----------------------------------------------------------------------===//
 
-std::string kernelName(const AbsorbVSpec &spec) {
-  return KernelName("absorb_v", spec)
-      .weight(spec.weight)
-      .number("h", spec.heads)
-      .number("dn", spec.nope)
-      .number("dv", spec.value)
-      .number("c", spec.latent)
-      .number("r", spec.rows)
-      .flag(spec.quantize, "quant")
-      .str();
-}
-
 tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
-                            const AbsorbVSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                            const AbsorbVSpec &spec,
+                            const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.heads > 0 && spec.nope > 0 && spec.value > 0 &&
                      spec.latent > 0 && spec.rows > 0,
                  "needs positive shapes") ||
@@ -113,29 +78,16 @@ tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
                  "quantises heads of whole groups of 128 only"))
     return {};
   int64_t headRows = spec.nope + spec.value;
-  bool wgmma = spec.target == Target::sm90a;
-  int64_t bm = wgmma ? schedule::pickWgmmaRows(spec.rows)
-                     : std::min<int64_t>(schedule::pickRowTile(spec.rows), 64);
-  int64_t bn = exactStep(spec.value, kGroup);
-  // The contraction must not leave the head's columns of o_lat, and a step
-  // must lie in one scale block.
-  int64_t bk = spec.latent <= kGroup ? spec.latent
-                                     : std::gcd(spec.latent, kGroup);
+  int64_t bm = k.word("bm"), bn = k.word("bn"), bk = k.word("bk");
   unsigned oLat = k.arg("o_lat", k.actView({-1, spec.heads * spec.latent}));
-  unsigned w = k.arg("wkv_b", k.weightView(spec.weight, spec.heads * headRows,
-                                           spec.latent));
-  unsigned o = k.arg("o", spec.quantize
-                              ? k.quantizedView(spec.heads * spec.value)
-                              : k.actView({-1, spec.heads * spec.value}));
+  unsigned w = k.constant(
+      "wkv_b", k.weightView(spec.weight, spec.heads * headRows, spec.latent));
+  unsigned o =
+      k.arg("o", spec.quantize ? k.quantizedView(spec.heads * spec.value)
+                               : k.actView({-1, spec.heads * spec.value}));
   k.dim(-1, bm, tile::Bound::Tokens);
   k.dim(spec.heads, 1);
   k.dim(spec.value, bn);
-  k.word("bm", bm);
-  k.word("bn", bn);
-  k.word("bk", bk);
-  k.word("form", wgmma ? "wgmma" : bm == 1 ? "gemv" : "panel");
-  if (wgmma)
-    k.word("rows", spec.rows);
   k.begin();
 
   Value m = k.coordinate(0), h = k.coordinate(1), n = k.coordinate(2);
@@ -144,8 +96,7 @@ tile::KernelOp buildAbsorbV(OpBuilder &builder, Location loc, StringRef name,
     left = k.sub(k.size(tile::SizeName::Tokens), m);
   Value column = k.mulIndex(h, spec.latent);
   Value row = k.add(k.add(k.mulIndex(h, headRows), k.index(spec.nope)), n);
-  int64_t group =
-      std::gcd(std::gcd(headRows, spec.nope), std::gcd(bn, kGroup));
+  int64_t group = std::gcd(std::gcd(headRows, spec.nope), std::gcd(bn, kGroup));
   Value acc = k.foldSum(
       k.index(0), k.index(spec.latent), bk, {{bm, bn}},
       [&](Value kk, ValueRange state) -> SmallVector<Value> {

@@ -1,25 +1,17 @@
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
-std::string kernelName(const EmbedSpec &spec) {
-  return KernelName("embed", spec)
-      .weight(spec.table)
-      .number("v", spec.vocab)
-      .number("d", spec.hidden)
-      .str();
-}
-
 tile::KernelOp buildEmbed(OpBuilder &builder, Location loc, StringRef name,
-                          const EmbedSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                          const EmbedSpec &spec,
+                          const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.table != Weight::fp8, "an embedding is not FP8") ||
       !k.require(spec.vocab > 0 && spec.hidden > 0, "needs a table"))
     return {};
   unsigned tokens = k.arg("tokens", k.view({-1}, k.i32()));
   unsigned table =
-      k.arg("table", k.weightView(spec.table, spec.vocab, spec.hidden));
+      k.constant("table", k.weightView(spec.table, spec.vocab, spec.hidden));
   unsigned h = k.arg("h", k.actView({-1, spec.hidden}));
   k.dim(-1, 1, tile::Bound::Tokens);
   k.begin();

@@ -1,47 +1,8 @@
 #include <numeric>
 
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
-#include "schedule/GemmSchedule.h"
 
 namespace hadal::kernels {
-
-static StringRef epilogueName(Epilogue epilogue) {
-  switch (epilogue) {
-  case Epilogue::none:
-    return "plain";
-  case Epilogue::residual:
-    return "residual";
-  case Epilogue::rope:
-    return "rope";
-  case Epilogue::swiglu:
-    return "swiglu";
-  case Epilogue::swigluQuantize:
-    return "swigluq";
-  }
-  llvm_unreachable("all epilogues are named");
-}
-
-std::string kernelName(const GemmSpec &spec) {
-  KernelName name("gemm", spec);
-  name.part(epilogueName(spec.epilogue))
-      .weight(spec.weight)
-      .flag(spec.quantizedInput, "xfp8")
-      .number("n", spec.n)
-      .number("k", spec.k)
-      .number("r", spec.rows)
-      .flag(spec.f32Output, "outf32")
-      .flag(spec.logitRows, "logits");
-  if (spec.experts > 0)
-    name.number("e", spec.experts).flag(spec.gather, "gather");
-  if (spec.segmentRows > 0)
-    name.number("seg", spec.segmentRows);
-  if (spec.epilogue == Epilogue::rope)
-    name.number("hd", spec.headDim)
-        .number("rd", spec.ropeDim)
-        .number("p", spec.positions);
-  return name.str();
-}
 
 static bool verifySpec(KernelBuilder &k, const GemmSpec &spec) {
   bool ropes = spec.epilogue == Epilogue::rope;
@@ -57,13 +18,12 @@ static bool verifySpec(KernelBuilder &k, const GemmSpec &spec) {
                    "a grouped GEMM is bounded by its experts' rows") &&
          k.require(!ropes || (spec.headDim > 0 && spec.n % spec.headDim == 0),
                    "the RoPE epilogue needs whole heads") &&
-         k.require(!ropes || (spec.ropeDim > 0 && spec.ropeDim % 2 == 0 &&
-                              spec.ropeDim <= spec.headDim &&
-                              spec.positions > 0),
+         k.require(!ropes ||
+                       (spec.ropeDim > 0 && spec.ropeDim % 2 == 0 &&
+                        spec.ropeDim <= spec.headDim && spec.positions > 0),
                    "the RoPE epilogue needs an even rotary width in the head "
                    "and a table") &&
-         k.require(spec.epilogue != Epilogue::swigluQuantize ||
-                       !spec.f32Output,
+         k.require(spec.epilogue != Epilogue::swigluQuantize || !spec.f32Output,
                    "a quantised output is not f32") &&
          k.require(spec.experts == 0 || spec.epilogue == Epilogue::none ||
                        spec.epilogue == Epilogue::swiglu ||
@@ -75,26 +35,19 @@ static bool verifySpec(KernelBuilder &k, const GemmSpec &spec) {
 static Value rotateHead(KernelBuilder &k, const GemmSpec &spec, Value acc,
                         Value cosSin) {
   int64_t bm = k.extent(acc, 0), plain = spec.headDim - spec.ropeDim;
-  Value rotated =
-      k.rope(k.slice(acc, {0, plain}, {bm, spec.ropeDim}), cosSin);
+  Value rotated = k.rope(k.slice(acc, {0, plain}, {bm, spec.ropeDim}), cosSin);
   if (plain == 0)
     return rotated;
   return k.concat({k.slice(acc, {0, 0}, {bm, plain}), rotated}, 1);
 }
 
 tile::KernelOp buildGemm(OpBuilder &builder, Location loc, StringRef name,
-                         const GemmSpec &spec) {
-  return buildScheduledGemm(builder, loc, name, spec,
-                            schedule::pickGemmSchedule(spec));
-}
-
-tile::KernelOp buildScheduledGemm(OpBuilder &builder, Location loc,
-                                  StringRef name, const GemmSpec &spec,
-                                  const schedule::GemmSchedule &schedule) {
-  KernelBuilder k(builder, loc, name, spec);
+                         const GemmSpec &spec,
+                         const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!verifySpec(k, spec))
     return {};
-  int64_t bm = schedule.bm, bn = schedule.bn, bk = schedule.bk;
+  int64_t bm = k.word("bm"), bn = k.word("bn"), bk = k.word("bk");
   bool grouped = spec.experts > 0;
   bool gated = spec.epilogue == Epilogue::swiglu ||
                spec.epilogue == Epilogue::swigluQuantize;
@@ -104,13 +57,13 @@ tile::KernelOp buildScheduledGemm(OpBuilder &builder, Location loc,
                                               : k.actView({-1, spec.k}));
   if (spec.gather)
     rowToken = k.arg("row_token", k.view({-1}, k.i32()));
-  tile::ViewType weight = k.weightView(spec.weight, spec.n, spec.k,
-                                       spec.experts, spec.segmentRows);
-  unsigned w = k.arg("w", weight);
+  tile::ViewType weight =
+      k.weightView(spec.weight, spec.n, spec.k, spec.experts, spec.segmentRows);
+  unsigned w = k.constant("w", weight);
   if (gated)
-    wUp = k.arg("w_up", weight);
+    wUp = k.constant("w_up", weight);
   if (spec.epilogue == Epilogue::rope) {
-    cosSin = k.arg("cos_sin", k.view({spec.positions, spec.ropeDim}, k.f32()));
+    cosSin = k.constant("cos_sin", k.view({spec.positions, spec.ropeDim}, k.f32()));
     positions = k.arg("positions", k.view({-1}, k.i32()));
   }
   if (spec.epilogue == Epilogue::residual)
@@ -120,8 +73,8 @@ tile::KernelOp buildScheduledGemm(OpBuilder &builder, Location loc,
                           : spec.f32Output ? k.view({-1, spec.n}, k.f32())
                                            : k.actView({-1, spec.n}));
 
-  tile::Bound rows = spec.logitRows ? tile::Bound::LogitRows
-                                    : tile::Bound::Tokens;
+  tile::Bound rows =
+      spec.logitRows ? tile::Bound::LogitRows : tile::Bound::Tokens;
   if (grouped) {
     k.dim(-1, bm, tile::Bound::ExpertRows, /*boundDim=*/1);
     k.dim(spec.experts, 1);
@@ -129,16 +82,6 @@ tile::KernelOp buildScheduledGemm(OpBuilder &builder, Location loc,
     k.dim(-1, bm, rows);
   }
   k.dim(spec.n, bn);
-  k.word("bm", bm);
-  k.word("bn", bn);
-  k.word("bk", bk);
-  k.word("form", schedule.form);
-  if (spec.target == Target::sm90a)
-    k.word("rows", spec.rows);
-  if (schedule.swapAb)
-    k.flag("swap_ab");
-  if (schedule.split > 0)
-    k.word("split", schedule.split);
   k.begin();
 
   // Rows of the tile that exist, and the first row in x and y.
@@ -147,8 +90,7 @@ tile::KernelOp buildScheduledGemm(OpBuilder &builder, Location loc,
   if (grouped) {
     Value expert = k.coordinate(1);
     Value begin = k.size(tile::SizeName::ExpertBegin, expert);
-    Value end = k.size(tile::SizeName::ExpertBegin,
-                       k.add(expert, k.index(1)));
+    Value end = k.size(tile::SizeName::ExpertBegin, k.add(expert, k.index(1)));
     row = k.add(begin, m);
     left = k.sub(end, row);
   } else if (bm > 1) {
@@ -167,7 +109,8 @@ tile::KernelOp buildScheduledGemm(OpBuilder &builder, Location loc,
     sourceRow = zero;
   }
 
-  // A tile starts at a multiple of bn, so scales repeat every gcd(bn, 128) rows.
+  // A tile starts at a multiple of bn, so scales repeat every gcd(bn, 128)
+  // rows.
   int64_t scaleRows = bn / std::gcd(bn, kGroup);
   auto loadWeight = [&](unsigned handle, Value kk) {
     SmallVector<Value> at{n, kk};

@@ -1,18 +1,34 @@
 #include "kernels/KernelBuilder.h"
 
+#include "dialects/Diagnostics.h"
+#include "kernels/ScheduledKernel.h"
+#include "schedule/Attribute.h"
+
 using namespace mlir;
 
 namespace hadal::kernels {
 
-int64_t exactStep(int64_t extent, int64_t preferred) {
-  if (extent % preferred == 0)
-    return preferred;
-  if (extent <= 2 * preferred)
-    return extent;
-  for (int64_t step = preferred; step >= 32; --step)
-    if (extent % step == 0)
-      return step;
-  return extent;
+tile::KernelOp buildKernel(OpBuilder &builder, Location loc, StringRef name,
+                           const AnySpec &spec,
+                           const schedule::Schedule &schedule) {
+#define HADAL_BUILD(K)                                                         \
+  if (const auto *s = std::get_if<K##Spec>(&spec))                             \
+    return build##K(builder, loc, name, *s, schedule);
+  HADAL_FOR_EACH_KERNEL(HADAL_BUILD)
+#undef HADAL_BUILD
+  llvm_unreachable("a spec is one of the kinds");
+}
+
+tile::KernelOp buildScheduled(OpBuilder &builder, Location loc, StringRef name,
+                              const AnySpec &spec, schedule::Target target,
+                              const nvptx::Chip *chip,
+                              const schedule::Words &given) {
+  std::string error;
+  auto schedule = schedule::resolveSchedule(spec, target, chip, given, error);
+  if (schedule)
+    return buildKernel(builder, loc, name, spec, *schedule);
+  emitCodedError(loc, 3008) << "kernel '" << name << "': " << error;
+  return {};
 }
 
 //===----------------------------------------------------------------------===//
@@ -35,8 +51,7 @@ tile::ViewType KernelBuilder::quantizedView(int64_t width) {
 }
 
 tile::ViewType KernelBuilder::weightView(Weight weight, int64_t n, int64_t k,
-                                         int64_t experts,
-                                         int64_t segmentRows) {
+                                         int64_t experts, int64_t segmentRows) {
   SmallVector<int64_t> shape{n, k};
   tile::ViewKind kind = tile::ViewKind::Dense;
   if (experts > 0) {
@@ -60,22 +75,26 @@ unsigned KernelBuilder::arg(StringRef argName, Type type) {
   return argTypes.size() - 1;
 }
 
+unsigned KernelBuilder::constant(StringRef argName, Type type) {
+  constants.push_back(argTypes.size());
+  return arg(argName, type);
+}
+
 void KernelBuilder::dim(int64_t extent, int64_t step, tile::Bound bound,
                         int64_t boundDim) {
-  domain.push_back(tile::DomainDimAttr::get(b.getContext(), extent, step, bound,
-                                            boundDim));
+  domain.push_back(
+      tile::DomainDimAttr::get(b.getContext(), extent, step, bound, boundDim));
 }
 
-void KernelBuilder::word(StringRef key, int64_t value) {
-  words.push_back(b.getNamedAttr(key, b.getI64IntegerAttr(value)));
-}
-
-void KernelBuilder::word(StringRef key, StringRef value) {
-  words.push_back(b.getNamedAttr(key, b.getStringAttr(value)));
-}
-
-void KernelBuilder::flag(StringRef key) {
-  words.push_back(b.getNamedAttr(key, b.getBoolAttr(true)));
+int64_t KernelBuilder::word(StringRef word) {
+  const int64_t *value = schedule.find<int64_t>(std::string_view(word));
+  if (value && *value > 0)
+    return *value;
+  emitCodedError(loc, 3008) << "kernel '" << name
+                            << "': the schedule has no positive number '"
+                            << word << "'";
+  isBroken = true;
+  return 1;
 }
 
 bool KernelBuilder::require(bool ok, const Twine &what) {
@@ -88,7 +107,8 @@ void KernelBuilder::begin() {
   arg("sizes", tile::SizesType::get(b.getContext()));
   SmallVector<StringRef> names(argNames.begin(), argNames.end());
   kernel = tile::KernelOp::create(b, loc, name, argTypes, names, domain,
-                                  b.getDictionaryAttr(words));
+                                  b.getDictionaryAttr({}), spec, constants);
+  kernel.setScheduleAttr(schedule::toAttribute(b.getContext(), schedule));
   for (BlockArgument value : kernel.getKernelArguments())
     args.push_back(value);
   for (BlockArgument value : kernel.getCoordinates())
@@ -98,7 +118,10 @@ void KernelBuilder::begin() {
 
 tile::KernelOp KernelBuilder::end() {
   b.setInsertionPointAfter(kernel);
-  return kernel;
+  if (!isBroken)
+    return kernel;
+  kernel.erase();
+  return {};
 }
 
 //===----------------------------------------------------------------------===//
@@ -163,8 +186,7 @@ Scaled KernelBuilder::loadScaled(Value view, ValueRange at, Shape shape,
   if (!type.isScaled())
     return {load(view, at, shape), {}};
   if (!scaleColumns)
-    scaleColumns =
-        (shape[1] + type.getScaleCols() - 1) / type.getScaleCols();
+    scaleColumns = (shape[1] + type.getScaleCols() - 1) / type.getScaleCols();
   auto load = tile::LoadOp::create(
       b, loc, RankedTensorType::get(shape, type.getElementType()),
       RankedTensorType::get({scaleRows, scaleColumns}, f32()), view, at,
@@ -326,12 +348,11 @@ Value KernelBuilder::select(Value condition, Value a, Value c) {
 // Parts of models
 //===----------------------------------------------------------------------===//
 
-Value KernelBuilder::rmsNorm(Value x, Value weight, int64_t width,
-                             double eps) {
+Value KernelBuilder::rmsNorm(Value x, Value weight, int64_t width, double eps) {
   Value sum = reduce(tile::ReduceKind::Add, mulf(x, x), 1);
   Value mean = divf(sum, constant(shapeOf(sum), width));
-  Value inverse = math::RsqrtOp::create(
-      b, loc, addf(mean, constant(shapeOf(mean), eps)));
+  Value inverse =
+      math::RsqrtOp::create(b, loc, addf(mean, constant(shapeOf(mean), eps)));
   return mulf(mulf(x, inverse), weight);
 }
 
@@ -416,10 +437,10 @@ SmallVector<Value> KernelBuilder::foldSum(
 /// |max|, or 0 for a row that saw no key, so that no difference of two
 /// infinities is ever formed.
 static Value finiteReference(KernelBuilder &k, Value max) {
-  Value none = k.constant(k.shapeOf(max),
-                          -std::numeric_limits<double>::infinity());
-  Value empty = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OEQ,
-                                      max, none);
+  Value none =
+      k.constant(k.shapeOf(max), -std::numeric_limits<double>::infinity());
+  Value empty =
+      arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OEQ, max, none);
   return k.select(empty, k.zeros(k.shapeOf(max)), max);
 }
 
@@ -430,13 +451,12 @@ SoftmaxState softmaxInit(KernelBuilder &k, int64_t m, int64_t n) {
 
 SoftmaxState softmaxStep(KernelBuilder &k, SoftmaxState state, Value scores,
                          Value values) {
-  Value max =
-      k.maxf(state.max, k.reduce(tile::ReduceKind::Max, scores, 1));
+  Value max = k.maxf(state.max, k.reduce(tile::ReduceKind::Max, scores, 1));
   Value reference = finiteReference(k, max);
   Value weight = k.exp2(k.subf(state.max, reference));
   Value p = k.exp2(k.subf(scores, reference));
-  Value sum = k.addf(k.mulf(state.sum, weight),
-                     k.reduce(tile::ReduceKind::Add, p, 1));
+  Value sum =
+      k.addf(k.mulf(state.sum, weight), k.reduce(tile::ReduceKind::Add, p, 1));
   Value acc = k.dot(k.toAct(p), values, k.mulf(state.acc, weight), false);
   return {max, sum, acc};
 }
@@ -450,11 +470,11 @@ SoftmaxState softmaxMerge(KernelBuilder &k, SoftmaxState a, SoftmaxState c) {
           k.addf(k.mulf(a.acc, wa), k.mulf(c.acc, wc))};
 }
 
-Value softmaxFinish(KernelBuilder &k, SoftmaxState state) {
-  Value zero = k.zeros(k.shapeOf(state.sum));
-  Value empty = arith::CmpFOp::create(k.b, k.loc, arith::CmpFPredicate::OEQ,
-                                      state.sum, zero);
-  Value sum = k.select(empty, k.constant(k.shapeOf(state.sum), 1.0), state.sum);
+Value softmaxFinish(KernelBuilder &k, SoftmaxState state, Value length) {
+  SmallVector<int64_t> shape(k.shapeOf(state.sum));
+  Value empty = k.cmpi(arith::CmpIPredicate::eq, k.splat(length, shape),
+                       k.constantI32(shape, 0));
+  Value sum = k.select(empty, k.constant(shape, 1.0), state.sum);
   return k.divf(state.acc, sum);
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "kernels/Kernels.h"
+#include "kernels/SpecAttr.h"
 
 namespace hadal::kernels {
 
@@ -36,16 +37,13 @@ inline int64_t roundUp(int64_t value, int64_t step) {
   return (value + step - 1) / step * step;
 }
 
-/// The step to cover |extent| in tiles that never leave it: |preferred| if it
-/// divides, |extent| itself while small, else the largest divisor that is at
-/// most |preferred| (or |extent| where that would be degenerate).
-int64_t exactStep(int64_t extent, int64_t preferred);
-
 class KernelBuilder {
 public:
+  template <typename Spec>
   KernelBuilder(OpBuilder &builder, Location loc, StringRef name,
-                const Common &common)
-      : b(builder), loc(loc), name(name), common(common) {}
+                const Spec &spec, const schedule::Schedule &schedule)
+      : b(builder), loc(loc), name(name), common(spec),
+        spec(toAttr(builder.getContext(), spec)), schedule(schedule) {}
 
   //===--- Declaration ----------------------------------------------------===//
 
@@ -65,16 +63,18 @@ public:
 
   /// Declares the next argument; the handle is valid after begin().
   unsigned arg(StringRef argName, Type type);
+  /// The same, of memory that no kernel of the program writes.
+  unsigned constant(StringRef argName, Type type);
   void dim(int64_t extent, int64_t step,
            tile::Bound bound = tile::Bound::None, int64_t boundDim = 0);
-  void word(StringRef key, int64_t value);
-  void word(StringRef key, StringRef value);
-  void flag(StringRef key);
+  /// What the schedule says for |word|, a positive number; if it says none, that
+  /// is reported and end() returns null.
+  int64_t word(StringRef word);
   /// Reports a spec that this kernel cannot serve; returns |ok|.
   bool require(bool ok, const llvm::Twine &what);
   /// Appends !tile.sizes, creates the kernel and moves into its body.
   void begin();
-  /// Leaves the body and returns the kernel.
+  /// Leaves the body and returns the kernel; null if it could not be built.
   tile::KernelOp end();
 
   Value operator[](unsigned handle) { return args[handle]; }
@@ -174,10 +174,13 @@ private:
 
   std::string name;
   Common common;
+  tile::SpecAttr spec;
   SmallVector<std::string> argNames;
   SmallVector<Type> argTypes;
+  SmallVector<int64_t> constants;
   SmallVector<tile::DomainDimAttr> domain;
-  SmallVector<mlir::NamedAttribute> words;
+  const schedule::Schedule &schedule;
+  bool isBroken = false; // the schedule lacks a word
   tile::KernelOp kernel;
   SmallVector<Value> args, coordinates;
 };
@@ -195,7 +198,8 @@ SoftmaxState softmaxStep(KernelBuilder &k, SoftmaxState state, Value scores,
 SoftmaxState softmaxMerge(KernelBuilder &k, SoftmaxState a, SoftmaxState c);
 /// The state of no key.
 SoftmaxState softmaxInit(KernelBuilder &k, int64_t m, int64_t n);
-/// acc / sum; 0 for a row that saw no key.
-Value softmaxFinish(KernelBuilder &k, SoftmaxState state);
+/// acc / sum; 0 for the rows of a sequence of |length| (i32) 0. Of keys whose
+/// scores are all -inf the sum is 0 as well, and the result NaN.
+Value softmaxFinish(KernelBuilder &k, SoftmaxState state, Value length);
 
 } // namespace hadal::kernels

@@ -5,57 +5,128 @@
 // bucket's capacity of rows, bound at launch. Symbols: T tokens, R rows
 // (sequences), E experts, H heads, D hidden, C latent width, dr/dn/dv rotary,
 // non-rotary and value width of a head.
+//
+// A spec is an aggregate with
+// - kKind: the kernel's name;
+// - kSymbol: the pattern of its kernels' symbols (SpecText.h). A symbol is for
+//   readers: two specs may share one, and nothing is read back from it;
+// - fields(): its fields by name, in order. The attribute of tile.kernel, the
+//   field of the artifact, equality, text and parsing follow from this list
+//   alone (SpecText.h, SpecAttr.h), which SpecText.cpp checks for completeness.
+//
+// Adding a kernel: its spec here and a line in HADAL_FOR_EACH_KERNEL; then, each
+// in a file of its own, the builder (Kernels.h), the launch of the dsv3 op
+// (passes/Dsv3ToExec/KernelModel.h) and the bench's case
+// (tools/hadal-bench/kernels/CaseBuilder.h). CONTRIBUTING.md lists the rest.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string_view>
+#include <variant>
 
 namespace hadal::kernels {
 
+// wordsOf(E) are the names of an enum's values in their order.
+
 /// Element type of stored activations, latent cache and P.
 enum class Act { bf16, f32 };
+inline constexpr auto wordsOf(Act) {
+  return std::to_array<std::string_view>({"bf16", "f32"});
+}
+
 /// Number format of dynamic activation scales.
 enum class ScaleFormat { f32, ue8m0 };
+inline constexpr auto wordsOf(ScaleFormat) {
+  return std::to_array<std::string_view>({"f32", "ue8m0"});
+}
+
 /// Storage of a weight matrix in the checkpoint.
 enum class Weight { bf16, f32, fp8 };
-
-/// The machine that a kernel is scheduled for. It changes schedules only, never
-/// what a kernel computes; all kernels of a program have the same.
-enum class Target { cpu, sm90a };
+inline constexpr auto wordsOf(Weight) {
+  return std::to_array<std::string_view>({"bf16", "f32", "fp8"});
+}
 
 /// What every kernel needs to know.
 struct Common {
   Act act = Act::bf16;
   ScaleFormat scaleFormat = ScaleFormat::f32;
-  Target target = Target::cpu;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    v("act", s.act);
+    v("scale_format", s.scaleFormat);
+  }
 };
 
 /// tokens i32[?], table [V,D], h act[?,D], sizes. Bound: tokens.
 struct EmbedSpec : Common {
+  static constexpr std::string_view kKind = "embed";
+  static constexpr std::string_view kSymbol = "embed_{vocab}x{hidden}";
   int64_t vocab, hidden;
   Weight table = Weight::bf16;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("vocab", s.vocab);
+    v("hidden", s.hidden);
+    v("table", s.table);
+  }
 };
 
 /// y = RMSNorm(x [+ delta]) * w; the sum and the norm in f32 (the norm sees the
-/// unrounded sum, the quantisation the unrounded norm). Arguments: x act[?,width], [delta act[?,width]], w f32[width],
+/// unrounded sum, the quantisation the unrounded norm). Arguments:
+/// x act[?,width], [delta act[?,width]], w f32[width],
 /// [sum act[?,width] if delta], [y act[?,width] if emitAct],
 /// [q e4m3fn[?,width] with scale<1x128> if quantize], sizes. |gather| reads row
 /// logit_rows[i] of x for output row i (argument rows i32[?] after x; bound
 /// logit_rows instead of tokens; no delta).
 struct NormQuantSpec : Common {
+  static constexpr std::string_view kKind = "norm_quant";
+  static constexpr std::string_view kSymbol =
+      "norm_quant_{width}[_{delta}][_{quantize}][_{gather}]";
   int64_t width;
   double eps = 1e-6;
   bool delta = false, emitAct = true, quantize = false, gather = false;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("width", s.width);
+    v("eps", s.eps);
+    v("delta", s.delta);
+    v("emit_act", s.emitAct);
+    v("quantize", s.quantize);
+    v("gather", s.gather);
+  }
 };
 
 /// x act[?,width], q e4m3fn[?,width] scale<1x128>, sizes. Bound:
 /// tokens.
 struct QuantizeSpec : Common {
+  static constexpr std::string_view kKind = "quantize";
+  static constexpr std::string_view kSymbol = "quantize_{width}";
   int64_t width;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("width", s.width);
+  }
 };
 
 /// out = a + b. a, b, out act[?,width], sizes.
 struct AddSpec : Common {
+  static constexpr std::string_view kKind = "add";
+  static constexpr std::string_view kSymbol = "add_{width}";
   int64_t width;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("width", s.width);
+  }
 };
 
 /// Where a GEMM's result goes.
@@ -66,6 +137,11 @@ enum class Epilogue {
   swiglu,         // y = silu(gate) * up, two weight operands
   swigluQuantize, // the same, quantised per 128 columns
 };
+inline constexpr auto wordsOf(Epilogue) {
+  return std::to_array<std::string_view>(
+      {"none", "residual", "rope", "swiglu", "swiglu_quantize"});
+}
+
 
 /// y[M,N] = x[M,K] . w[N,K]^T with f32 accumulation (model-spec 3.5 for FP8).
 /// Arguments: x (act[?,K], or e4m3fn[?,K] scale<1x128> if quantizedInput),
@@ -77,6 +153,9 @@ enum class Epilogue {
 /// is row_token[r] if gather, else r. The first dimension of a grouped GEMM's
 /// domain runs over the rows of one expert: launch it with capacity |rows|.
 struct GemmSpec : Common {
+  static constexpr std::string_view kKind = "gemm";
+  static constexpr std::string_view kSymbol =
+      "gemm[_{epilogue}]_{n}x{k}_r{rows}[_e{experts}]";
   int64_t n, k;
   int64_t rows;               // most rows (grouped: of one expert, so tokens)
   Weight weight = Weight::fp8;
@@ -84,10 +163,31 @@ struct GemmSpec : Common {
   bool f32Output = false;
   bool logitRows = false;     // bound by logit_rows instead of tokens
   int64_t experts = 0;
+  int64_t topk = 0;           // grouped: experts of a token
   bool gather = false;
   int64_t segmentRows = 0;    // segments of wq_a | wkv_a
   Epilogue epilogue = Epilogue::none;
   int64_t headDim = 0, ropeDim = 0, positions = 0; // rope
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("n", s.n);
+    v("k", s.k);
+    v("rows", s.rows);
+    v("weight", s.weight);
+    v("quantized_input", s.quantizedInput);
+    v("f32_output", s.f32Output);
+    v("logit_rows", s.logitRows);
+    v("experts", s.experts);
+    v("topk", s.topk);
+    v("gather", s.gather);
+    v("segment_rows", s.segmentRows);
+    v("epilogue", s.epilogue);
+    v("head_dim", s.headDim);
+    v("rope_dim", s.ropeDim);
+    v("positions", s.positions);
+  }
 };
 
 /// From the fused down-projection to queries, cache and rotary key.
@@ -97,26 +197,70 @@ struct GemmSpec : Common {
 /// [cq act[?,qLora] if qLora and not quantize], [cq e4m3fn[?,qLora] scale<1x128>
 /// if quantize], sizes.
 struct LatentNormRopeCacheSpec : Common {
+  static constexpr std::string_view kKind = "latent_norm_rope_cache";
+  static constexpr std::string_view kSymbol =
+      "latent_norm_rope_cache_{q_lora}_{latent}_{rope}";
   int64_t qLora, latent, rope, positions;
   double eps = 1e-6; // of the two inner norms
   bool quantize = false;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("q_lora", s.qLora);
+    v("latent", s.latent);
+    v("rope", s.rope);
+    v("positions", s.positions);
+    v("eps", s.eps);
+    v("quantize", s.quantize);
+  }
 };
 
 /// q_lat = q_nope . W_UK per head; the rotary part is copied behind it.
 /// Arguments: q act[?, H*(dn+dr)], wkv_b [H*(dn+dv), C] (fp8: scale<128x128>,
 /// exact code * scale), out act[?, H*(C+dr)], sizes.
 struct AbsorbQSpec : Common {
+  static constexpr std::string_view kKind = "absorb_q";
+  static constexpr std::string_view kSymbol =
+      "absorb_q_h{heads}_{nope}x{latent}_r{rows}";
   int64_t heads, nope, rope, value, latent, rows;
   Weight weight = Weight::fp8;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("heads", s.heads);
+    v("nope", s.nope);
+    v("rope", s.rope);
+    v("value", s.value);
+    v("latent", s.latent);
+    v("rows", s.rows);
+    v("weight", s.weight);
+  }
 };
 
 /// o = o_lat . W_UV^T per head. Arguments: o_lat act[?, H*C],
 /// wkv_b [H*(dn+dv), C], o act[?, H*dv] or, if quantize (dv % 128 == 0),
 /// e4m3fn[?, H*dv] scale<1x128>, sizes.
 struct AbsorbVSpec : Common {
+  static constexpr std::string_view kKind = "absorb_v";
+  static constexpr std::string_view kSymbol =
+      "absorb_v_h{heads}_{latent}x{value}_r{rows}";
   int64_t heads, nope, value, latent, rows;
   Weight weight = Weight::fp8;
   bool quantize = false;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("heads", s.heads);
+    v("nope", s.nope);
+    v("value", s.value);
+    v("latent", s.latent);
+    v("rows", s.rows);
+    v("weight", s.weight);
+    v("quantize", s.quantize);
+  }
 };
 
 /// Absorbed attention over the paged latent cache (MQA of width C + dr; the
@@ -127,21 +271,33 @@ struct AbsorbVSpec : Common {
 /// kv_len i32[?], positions i32[?], o act[?, C] (row = token*H + head), sizes.
 /// P is rounded to act before P.V. Domain: rows, then blocks of query rows.
 ///
-/// split > 1: a target may share the keys of a block between so many workers.
-/// Those of a sequence of n keys get ceil(chunks / split) chunks each, of
-/// chunks = ceil(n / chunk), in order; their states are merged in that order. The
-/// result depends on the row, its keys, chunk and split, and on nothing else.
+/// A target may share the keys of a block between workers (schedule words chunk
+/// and split). Those of a sequence of n keys get ceil(chunks / split) chunks each,
+/// of chunks = ceil(n / chunk), in order; their states are merged in that order.
+/// The result depends on the row, its keys, chunk and split, and on nothing else.
 struct MlaDecodeSpec : Common {
+  static constexpr std::string_view kKind = "mla_decode";
+  static constexpr std::string_view kSymbol =
+      "mla_decode_h{heads}_{latent}_{rope}_q{max_queries}[_r{rows}]";
   int64_t heads, latent, rope, pageSize, maxQueries; // S of the bucket
   double softmaxScale;
-  int64_t chunk = 0, split = 1; // keys of a chunk, if split > 1
-};
+  /// Facts of the bucket, which schedules go by: sequences, and most keys of one;
+  /// 0 where the target shares no keys.
+  int64_t rows = 0, maxKeys = 0;
 
-/// Chunk and split of |spec| in a bucket of |rows| sequences of at most |maxKeys|
-/// keys on |workers| processors. Split stays 1 where the blocks of the bucket
-/// alone fill them, and where a sequence is one chunk.
-void splitKeys(MlaDecodeSpec &spec, int64_t rows, int64_t maxKeys,
-               int64_t workers);
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("heads", s.heads);
+    v("latent", s.latent);
+    v("rope", s.rope);
+    v("page_size", s.pageSize);
+    v("max_queries", s.maxQueries);
+    v("softmax_scale", s.softmaxScale);
+    v("rows", s.rows);
+    v("max_keys", s.maxKeys);
+  }
+};
 
 /// Expanded attention: per head, k_nope = c . W_UK^T and v = c . W_UV^T for each
 /// key tile inside the kernel, rounded to act; quantizeLatent: c per 128 (W8A8).
@@ -149,10 +305,29 @@ void splitKeys(MlaDecodeSpec &spec, int64_t rows, int64_t maxKeys,
 /// q_start i32[?], kv_len i32[?], positions i32[?], wkv_b [H*(dn+dv), C],
 /// o act[?, H*dv] or e4m3fn scale<1x128> if quantize (dv % 128 == 0), sizes.
 struct MlaPrefillSpec : Common {
+  static constexpr std::string_view kKind = "mla_prefill";
+  static constexpr std::string_view kSymbol =
+      "mla_prefill_h{heads}_{latent}_{rope}_q{max_queries}";
   int64_t heads, nope, rope, value, latent, pageSize, maxQueries;
   double softmaxScale;
   Weight weight = Weight::fp8;
   bool quantizeLatent = false, quantize = false;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("heads", s.heads);
+    v("nope", s.nope);
+    v("rope", s.rope);
+    v("value", s.value);
+    v("latent", s.latent);
+    v("page_size", s.pageSize);
+    v("max_queries", s.maxQueries);
+    v("softmax_scale", s.softmaxScale);
+    v("weight", s.weight);
+    v("quantize_latent", s.quantizeLatent);
+    v("quantize", s.quantize);
+  }
 };
 
 /// Router scores to experts (model-spec 2.11), all in f32; ties to the lower id.
@@ -160,12 +335,28 @@ struct MlaPrefillSpec : Common {
 /// score). Arguments: logits f32[?,E], [bias f32[E]], ids i32[?,k],
 /// weights f32[?,k], sizes.
 struct GateTopkSpec : Common {
+  static constexpr std::string_view kKind = "gate_topk";
+  static constexpr std::string_view kSymbol = "gate_topk_{topk}of{experts}";
   int64_t experts, topk, groups = 1, topkGroups = 1;
   bool sigmoid = true;     // else softmax
   bool bias = true;        // noaux_tc
   bool groupTop2 = true;   // group score: sum of the two best; else max
   bool normalize = true;   // norm_topk_prob (adds 1e-20 to the sum)
   double routeScale = 1.0;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("experts", s.experts);
+    v("topk", s.topk);
+    v("groups", s.groups);
+    v("topk_groups", s.topkGroups);
+    v("sigmoid", s.sigmoid);
+    v("bias", s.bias);
+    v("group_top2", s.groupTop2);
+    v("normalize", s.normalize);
+    v("route_scale", s.routeScale);
+  }
 };
 
 /// Stable permutation by expert. Arguments: ids i32[?,k], row_token i32[?,1]
@@ -173,20 +364,49 @@ struct GateTopkSpec : Common {
 /// assignment (t,j); -1 where the id names no expert), expert_load i32[E] (adds
 /// counts), sizes (writes expert_begin). Domain: the experts.
 struct MoePermuteSpec : Common {
+  static constexpr std::string_view kKind = "moe_permute";
+  static constexpr std::string_view kSymbol =
+      "moe_permute_{topk}of{experts}_t{tokens}";
   int64_t experts, topk, tokens; // tokens: the bucket's capacity
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("experts", s.experts);
+    v("topk", s.topk);
+    v("tokens", s.tokens);
+  }
 };
 
 /// out = residual + sum_j weights[t,j] * y[pos[t,j]] + shared, f32 sums (j
 /// ascending), one rounding. Arguments: y act[?,D], pos i32[?,k],
 /// weights f32[?,k], [shared act[?,D]], residual act[?,D], out act[?,D], sizes.
 struct MoeCombineSpec : Common {
+  static constexpr std::string_view kKind = "moe_combine";
+  static constexpr std::string_view kSymbol = "moe_combine_{topk}x{hidden}";
   int64_t hidden, topk;
   bool shared = true;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("hidden", s.hidden);
+    v("topk", s.topk);
+    v("shared", s.shared);
+  }
 };
 
 /// y = silu(gate) * up. gate, up, y act[?,width], sizes.
 struct SiluMulSpec : Common {
+  static constexpr std::string_view kKind = "silu_mul";
+  static constexpr std::string_view kSymbol = "silu_mul_{width}";
   int64_t width;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("width", s.width);
+  }
 };
 
 #define HADAL_FOR_EACH_KERNEL(X)                                               \
@@ -204,5 +424,17 @@ struct SiluMulSpec : Common {
   X(MoePermute)                                                                \
   X(MoeCombine)                                                                \
   X(SiluMul)
+
+namespace detail {
+template <typename, typename... Specs> struct VariantOf {
+  using Type = std::variant<Specs...>;
+};
+} // namespace detail
+
+/// One of the specs.
+#define HADAL_NEXT_SPEC(K) , K##Spec
+using AnySpec =
+    detail::VariantOf<void HADAL_FOR_EACH_KERNEL(HADAL_NEXT_SPEC)>::Type;
+#undef HADAL_NEXT_SPEC
 
 } // namespace hadal::kernels

@@ -3,30 +3,26 @@
 // Each builder appends one tile.kernel to |builder|'s insertion point.
 #pragma once
 
-#include <string>
-
 #include "dialects/Tile/IR/TileDialect.h"
 #include "kernels/KernelSpecs.h"
-
-namespace hadal::schedule {
-struct GemmSchedule;
-}
+#include "schedule/Words.h"
 
 namespace hadal::kernels {
 
-/// tile::KernelOp build<Kernel>(builder, loc, name, spec), and a name that two
-/// specs share iff they describe the same kernel (a valid symbol). A spec that
-/// the kernel cannot serve is reported at loc; the result is then null.
+/// tile::KernelOp build<Kernel>(builder, loc, name, spec, schedule): the kernel
+/// |name| with |spec| and |schedule| as its attributes. A spec that the kernel
+/// cannot serve, or a schedule without a word that shapes the body, is reported at
+/// loc; the result is then null.
 #define HADAL_DECLARE_KERNEL(K)                                                \
   tile::KernelOp build##K(mlir::OpBuilder &builder, mlir::Location loc,        \
-                          llvm::StringRef name, const K##Spec &spec);          \
-  std::string kernelName(const K##Spec &spec);
+                          llvm::StringRef name, const K##Spec &spec,           \
+                          const schedule::Schedule &schedule);
 HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_KERNEL)
 #undef HADAL_DECLARE_KERNEL
 
-/// buildGemm with a schedule of the caller's choice: it computes the same.
-tile::KernelOp buildScheduledGemm(mlir::OpBuilder &builder, mlir::Location loc,
-                                  llvm::StringRef name, const GemmSpec &spec,
-                                  const schedule::GemmSchedule &schedule);
+/// The builder of |spec|'s kind.
+tile::KernelOp buildKernel(mlir::OpBuilder &builder, mlir::Location loc,
+                           llvm::StringRef name, const AnySpec &spec,
+                           const schedule::Schedule &schedule);
 
 } // namespace hadal::kernels

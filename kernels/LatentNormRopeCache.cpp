@@ -1,23 +1,12 @@
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
-std::string kernelName(const LatentNormRopeCacheSpec &spec) {
-  return KernelName("latent_norm_rope_cache", spec)
-      .number("q", spec.qLora)
-      .number("c", spec.latent)
-      .number("r", spec.rope)
-      .number("p", spec.positions)
-      .real("eps", spec.eps)
-      .flag(spec.quantize, "quant")
-      .str();
-}
-
 tile::KernelOp buildLatentNormRopeCache(OpBuilder &builder, Location loc,
                                         StringRef name,
-                                        const LatentNormRopeCacheSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                                        const LatentNormRopeCacheSpec &spec,
+                                        const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.latent > 0 && spec.rope > 0 && spec.rope % 2 == 0 &&
                      spec.qLora >= 0 && spec.positions > 0,
                  "needs a latent, an even rotary width and a table") ||
@@ -28,10 +17,10 @@ tile::KernelOp buildLatentNormRopeCache(OpBuilder &builder, Location loc,
   unsigned qNorm = 0, cq = 0;
   unsigned x = k.arg("x", k.actView({-1, spec.qLora + row}));
   if (spec.qLora)
-    qNorm = k.arg("q_norm", k.view({spec.qLora}, k.f32()));
-  unsigned kvNorm = k.arg("kv_norm", k.view({spec.latent}, k.f32()));
+    qNorm = k.constant("q_norm", k.view({spec.qLora}, k.f32()));
+  unsigned kvNorm = k.constant("kv_norm", k.view({spec.latent}, k.f32()));
   unsigned cosSin =
-      k.arg("cos_sin", k.view({spec.positions, spec.rope}, k.f32()));
+      k.constant("cos_sin", k.view({spec.positions, spec.rope}, k.f32()));
   unsigned positions = k.arg("positions", k.view({-1}, k.i32()));
   unsigned slot = k.arg("slot", k.view({-1}, k.b.getI64Type()));
   unsigned cache = k.arg("cache", k.actView({-1, row}));
@@ -62,8 +51,7 @@ tile::KernelOp buildLatentNormRopeCache(OpBuilder &builder, Location loc,
                            spec.latent, spec.eps);
   Value key = k.toF32(
       k.load(k[x], {m, k.index(spec.qLora + spec.latent)}, {1, spec.rope}));
-  Value rotated =
-      k.rope(key, k.loadCosSin(k[cosSin], k[positions], m, 1));
+  Value rotated = k.rope(key, k.loadCosSin(k[cosSin], k[positions], m, 1));
   Value target = k.rows(k[cache], k.load(k[slot], m, {1}));
   k.store(target, {zero, zero}, k.toAct(k.concat({normed, rotated}, 1)));
   return k.end();

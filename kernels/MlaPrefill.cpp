@@ -1,37 +1,15 @@
 #include <numeric>
 
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
 using mlir::arith::CmpIPredicate;
 
-/// Keys per step.
-static constexpr int64_t kKeyTile = 64;
-/// Queries per tile at most. Each tile expands every key again, which costs
-/// C (dn + dv) per key against bm (dn + dr + dv): hence whole chunks.
-static constexpr int64_t kMaxQueries = 512;
-
-std::string kernelName(const MlaPrefillSpec &spec) {
-  return KernelName("mla_prefill", spec)
-      .weight(spec.weight)
-      .number("h", spec.heads)
-      .number("dn", spec.nope)
-      .number("dr", spec.rope)
-      .number("dv", spec.value)
-      .number("c", spec.latent)
-      .number("page", spec.pageSize)
-      .number("s", spec.maxQueries)
-      .real("scale", spec.softmaxScale)
-      .flag(spec.quantizeLatent, "cfp8")
-      .flag(spec.quantize, "quant")
-      .str();
-}
-
 tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
-                               const MlaPrefillSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                               const MlaPrefillSpec &spec,
+                               const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.heads > 0 && spec.nope > 0 && spec.rope > 0 &&
                      spec.value > 0 && spec.latent > 0 && spec.pageSize > 0 &&
                      spec.maxQueries > 0,
@@ -43,23 +21,21 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
     return {};
   int64_t head = spec.nope + spec.rope, width = spec.latent + spec.rope,
           headRows = spec.nope + spec.value;
-  int64_t bm = std::min(roundUp(spec.maxQueries, 16), kMaxQueries);
+  int64_t bm = k.word("bm"), keys = k.word("bn");
   unsigned q = k.arg("q", k.actView({-1, spec.heads * head}));
   unsigned pool = k.arg("pool", k.actView({-1, spec.pageSize, width}));
   unsigned table = k.arg("page_table", k.view({-1, -1}, k.i32()));
   unsigned qStart = k.arg("q_start", k.view({-1}, k.i32()));
   unsigned kvLen = k.arg("kv_len", k.view({-1}, k.i32()));
   unsigned positions = k.arg("positions", k.view({-1}, k.i32()));
-  unsigned w = k.arg("wkv_b", k.weightView(spec.weight, spec.heads * headRows,
-                                           spec.latent));
-  unsigned o = k.arg("o", spec.quantize
-                              ? k.quantizedView(spec.heads * spec.value)
-                              : k.actView({-1, spec.heads * spec.value}));
+  unsigned w = k.constant(
+      "wkv_b", k.weightView(spec.weight, spec.heads * headRows, spec.latent));
+  unsigned o =
+      k.arg("o", spec.quantize ? k.quantizedView(spec.heads * spec.value)
+                               : k.actView({-1, spec.heads * spec.value}));
   k.dim(-1, 1, tile::Bound::Rows);
   k.dim(spec.heads, 1);
   k.dim(spec.maxQueries, bm);
-  k.word("bm", bm);
-  k.word("bn", kKeyTile);
   k.begin();
 
   Value r = k.coordinate(0), h = k.coordinate(1), block = k.coordinate(2),
@@ -71,16 +47,15 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
     Value token = k.add(first, block);
     Value length = k.read(k[kvLen], r);
     Value query = k.load(k[q], {token, k.mulIndex(h, head)}, {bm, head});
-    Value position =
-        k.reshape(k.load(k[positions], token, {bm}), {bm, 1});
+    Value position = k.reshape(k.load(k[positions], token, {bm}), {bm, 1});
     Value visible = k.addi(position, k.constantI32({bm, 1}, 1));
     visible = mlir::arith::MinSIOp::create(k.b, k.loc, visible,
                                            k.splat(length, {bm, 1}));
     // Positions ascend inside a sequence: no row sees beyond its last one.
     Value lastToken =
         k.sub(k.minIndex(k.add(token, k.index(bm)), last), k.index(1));
-    Value end = k.minIndex(
-        k.add(k.read(k[positions], lastToken), k.index(1)), length);
+    Value end =
+        k.minIndex(k.add(k.read(k[positions], lastToken), k.index(1)), length);
 
     // The head's W_UK and W_UV, with K in whole scale groups.
     int64_t columns = roundUp(spec.latent, kGroup);
@@ -96,37 +71,32 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
                                           k[pool], k[table], r, length);
     SoftmaxState init = softmaxInit(k, bm, spec.value);
     auto fold = tile::FoldOp::create(
-        k.b, k.loc, zero, end, kKeyTile, {init.max, init.sum, init.acc},
+        k.b, k.loc, zero, end, keys, {init.max, init.sum, init.acc},
         [&](OpBuilder &, Location, Value t,
             ValueRange state) -> SmallVector<Value> {
-          Value cached = k.load(context, {t, zero}, {kKeyTile, width});
-          Value latent = k.slice(cached, {0, 0}, {kKeyTile, spec.latent});
-          Value rotary =
-              k.slice(cached, {0, spec.latent}, {kKeyTile, spec.rope});
+          Value cached = k.load(context, {t, zero}, {keys, width});
+          Value latent = k.slice(cached, {0, 0}, {keys, spec.latent});
+          Value rotary = k.slice(cached, {0, spec.latent}, {keys, spec.rope});
           if (columns != spec.latent)
             latent = k.concat(
-                {latent, k.toElement(
-                             k.zeros({kKeyTile, columns - spec.latent}),
-                             k.act())},
+                {latent,
+                 k.toElement(k.zeros({keys, columns - spec.latent}), k.act())},
                 1);
           Scaled c{latent, {}};
           if (spec.quantizeLatent)
             c = k.quantize(latent);
-          Value nope = k.toAct(
-              k.dotWeight(c, wk, k.zeros({kKeyTile, spec.nope})));
-          Value value = k.toAct(
-              k.dotWeight(c, wv, k.zeros({kKeyTile, spec.value})));
+          Value nope = k.toAct(k.dotWeight(c, wk, k.zeros({keys, spec.nope})));
+          Value value =
+              k.toAct(k.dotWeight(c, wv, k.zeros({keys, spec.value})));
           Value key = k.concat({nope, rotary}, 1);
           Value scores = k.mulf(
-              k.dot(query, key, k.zeros({bm, kKeyTile}), /*transposeB=*/true),
+              k.dot(query, key, k.zeros({bm, keys}), /*transposeB=*/true),
               spec.softmaxScale * kLog2E);
-          Value index = k.addi(k.iota({bm, kKeyTile}, 1),
-                               k.splat(t, {bm, kKeyTile}));
+          Value index = k.addi(k.iota({bm, keys}, 1), k.splat(t, {bm, keys}));
           Value sees = k.cmpi(CmpIPredicate::slt, index, visible);
           scores = k.select(
               sees, scores,
-              k.constant({bm, kKeyTile},
-                         -std::numeric_limits<double>::infinity()));
+              k.constant({bm, keys}, -std::numeric_limits<double>::infinity()));
           SoftmaxState next =
               softmaxStep(k, {state[0], state[1], state[2]}, scores, value);
           return {next.max, next.sum, next.acc};
@@ -138,7 +108,7 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
           return {merged.max, merged.sum, merged.acc};
         });
     Value result = softmaxFinish(
-        k, {fold.getResult(0), fold.getResult(1), fold.getResult(2)});
+        k, {fold.getResult(0), fold.getResult(1), fold.getResult(2)}, length);
     SmallVector<Value> at{token, k.mulIndex(h, spec.value)};
     Value left = k.sub(numQueries, block);
     if (spec.quantize)

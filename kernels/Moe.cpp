@@ -1,6 +1,5 @@
 // Dispatch and return of routed rows on one rank: moe_permute, moe_combine.
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
@@ -11,37 +10,24 @@ using mlir::arith::CmpIPredicate;
 // moe_permute
 //===----------------------------------------------------------------------===//
 
-std::string kernelName(const MoePermuteSpec &spec) {
-  return KernelName("moe_permute", spec)
-      .number("e", spec.experts)
-      .number("k", spec.topk)
-      .number("t", spec.tokens)
-      .str();
-}
-
-/// Assignments of one step (about): on a GPU the steps follow each other, so they
-/// are few; on a CPU the tiles of a step stay in the first cache.
-static constexpr int64_t kAssignments = 4096;
-
 // One work item per expert: it counts the assignments of its own and of all
 // lower experts, which gives its rows, and then places its own in the order of
 // tokens. Experts never exchange anything.
-tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
-                               StringRef name, const MoePermuteSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc, StringRef name,
+                               const MoePermuteSpec &spec,
+                               const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.experts > 0 && spec.topk > 0 && spec.tokens > 0,
                  "needs positive shapes"))
     return {};
   int64_t experts = spec.experts, topk = spec.topk;
-  int64_t tokens = std::min(std::max<int64_t>(kAssignments / topk, 1),
-                            spec.tokens);
+  int64_t tokens = k.word("bm");
   int64_t count = tokens * topk;
   unsigned ids = k.arg("ids", k.view({-1, topk}, k.i32()));
   unsigned rowToken = k.arg("row_token", k.view({-1, 1}, k.i32()));
   unsigned pos = k.arg("pos", k.view({-1, 1}, k.i32()));
   unsigned load = k.arg("expert_load", k.view({experts}, k.i32()));
   k.dim(experts, 1);
-  k.word("bm", tokens);
   k.begin();
 
   Value zero = k.index(0), numTokens = k.size(tile::SizeName::Tokens);
@@ -51,8 +37,8 @@ tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
   auto loadIds = [&](Value t) {
     Value id = k.reshape(k.load(k[ids], {t, zero}, {tokens, topk}), row);
     Value left = k.mulIndex(k.sub(numTokens, t), topk);
-    Value exists = k.cmpi(CmpIPredicate::slt, k.iota(row, 1),
-                          k.splat(left, row));
+    Value exists =
+        k.cmpi(CmpIPredicate::slt, k.iota(row, 1), k.splat(left, row));
     return k.select(exists, id, k.constantI32(row, -1));
   };
   auto asNumber = [&](Value condition) -> Value {
@@ -75,10 +61,9 @@ tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
           ValueRange state) -> SmallVector<Value> {
         Value id = loadIds(t);
         // Unsigned: an id that names no expert is below none.
-        return {k.addi(state[0],
-                       asNumber(k.cmpi(CmpIPredicate::ult, id, mine))),
-                k.addi(state[1],
-                       asNumber(k.cmpi(CmpIPredicate::eq, id, mine)))};
+        return {
+            k.addi(state[0], asNumber(k.cmpi(CmpIPredicate::ult, id, mine))),
+            k.addi(state[1], asNumber(k.cmpi(CmpIPredicate::eq, id, mine)))};
       },
       addStates);
   Value begin = k.reduce(tile::ReduceKind::Add, counts.getResult(0), 1);
@@ -105,14 +90,12 @@ tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
         Value before = tile::ScanOp::create(k.b, k.loc, hit, 1);
         Value nowhere = k.constantI32(row, -1);
         Value where = k.select(isMine, k.addi(before, state[0]), nowhere);
-        Value at = k.addi(k.iota(row, 1),
-                          k.splat(k.mulIndex(t, topk), row));
-        Value isLost = k.cmpi(CmpIPredicate::uge, id,
-                              k.constantI32(row, experts));
+        Value at = k.addi(k.iota(row, 1), k.splat(k.mulIndex(t, topk), row));
+        Value isLost =
+            k.cmpi(CmpIPredicate::uge, id, k.constantI32(row, experts));
         Value owner = k.select(isLost, k.constantI32(row, 0), id);
-        Value exists =
-            k.cmpi(CmpIPredicate::slt, at,
-                   k.splat(k.mulIndex(numTokens, topk), row));
+        Value exists = k.cmpi(CmpIPredicate::slt, at,
+                              k.splat(k.mulIndex(numTokens, topk), row));
         Value answers = mlir::arith::AndIOp::create(
             k.b, k.loc, exists, k.cmpi(CmpIPredicate::eq, owner, mine));
         Value slot = k.select(answers, at, nowhere);
@@ -132,17 +115,10 @@ tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc,
 // moe_combine
 //===----------------------------------------------------------------------===//
 
-std::string kernelName(const MoeCombineSpec &spec) {
-  return KernelName("moe_combine", spec)
-      .number("d", spec.hidden)
-      .number("k", spec.topk)
-      .flag(spec.shared, "shared")
-      .str();
-}
-
-tile::KernelOp buildMoeCombine(OpBuilder &builder, Location loc,
-                               StringRef name, const MoeCombineSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+tile::KernelOp buildMoeCombine(OpBuilder &builder, Location loc, StringRef name,
+                               const MoeCombineSpec &spec,
+                               const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.hidden > 0 && spec.topk > 0, "needs positive shapes"))
     return {};
   unsigned y = k.arg("y", k.actView({-1, spec.hidden})), shared = 0;
@@ -152,7 +128,7 @@ tile::KernelOp buildMoeCombine(OpBuilder &builder, Location loc,
     shared = k.arg("shared", k.actView({-1, spec.hidden}));
   unsigned residual = k.arg("residual", k.actView({-1, spec.hidden}));
   unsigned out = k.arg("out", k.actView({-1, spec.hidden}));
-  int64_t columns = std::min<int64_t>(spec.hidden, 1024);
+  int64_t columns = k.word("columns");
   k.dim(-1, 1, tile::Bound::Tokens);
   k.dim(spec.hidden, columns);
   k.begin();

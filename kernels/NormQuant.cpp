@@ -1,25 +1,13 @@
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
-std::string kernelName(const NormQuantSpec &spec) {
-  return KernelName("norm_quant", spec)
-      .number("w", spec.width)
-      .real("eps", spec.eps)
-      .flag(spec.delta, "delta")
-      .flag(spec.emitAct, "act")
-      .flag(spec.quantize, "quant")
-      .flag(spec.gather, "gather")
-      .str();
-}
-
 tile::KernelOp buildNormQuant(OpBuilder &builder, Location loc, StringRef name,
-                              const NormQuantSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                              const NormQuantSpec &spec,
+                              const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.width > 0, "needs a width") ||
-      !k.require(!(spec.delta && spec.gather),
-                 "gathered rows take no delta") ||
+      !k.require(!(spec.delta && spec.gather), "gathered rows take no delta") ||
       !k.require(spec.emitAct || spec.quantize, "has no output"))
     return {};
   unsigned x = k.arg("x", k.actView({-1, spec.width})), rows = 0, delta = 0,
@@ -28,7 +16,7 @@ tile::KernelOp buildNormQuant(OpBuilder &builder, Location loc, StringRef name,
     rows = k.arg("rows", k.view({-1}, k.i32()));
   if (spec.delta)
     delta = k.arg("delta", k.actView({-1, spec.width}));
-  unsigned w = k.arg("w", k.view({spec.width}, k.f32()));
+  unsigned w = k.constant("w", k.view({spec.width}, k.f32()));
   if (spec.delta)
     sum = k.arg("sum", k.actView({-1, spec.width}));
   if (spec.emitAct)

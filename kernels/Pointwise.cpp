@@ -1,27 +1,18 @@
 // The kernels that map each element (or group of 128) on its own: quantize,
 // add, silu_mul.
 #include "kernels/KernelBuilder.h"
-#include "kernels/KernelName.h"
 
 namespace hadal::kernels {
 
-/// Columns of one work item.
-static int64_t pickColumns(int64_t width) {
-  return std::min<int64_t>(roundUp(width, kGroup), 1024);
-}
-
-std::string kernelName(const QuantizeSpec &spec) {
-  return KernelName("quantize", spec).number("w", spec.width).str();
-}
-
 tile::KernelOp buildQuantize(OpBuilder &builder, Location loc, StringRef name,
-                             const QuantizeSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                             const QuantizeSpec &spec,
+                             const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   if (!k.require(spec.width > 0, "needs a width"))
     return {};
   unsigned x = k.arg("x", k.actView({-1, spec.width}));
   unsigned q = k.arg("q", k.quantizedView(spec.width));
-  int64_t columns = pickColumns(spec.width);
+  int64_t columns = k.word("columns");
   k.dim(-1, 1, tile::Bound::Tokens);
   k.dim(spec.width, columns);
   k.begin();
@@ -39,7 +30,7 @@ buildBinary(KernelBuilder &k, int64_t width, std::array<StringRef, 3> names,
   unsigned a = k.arg(names[0], k.actView({-1, width}));
   unsigned c = k.arg(names[1], k.actView({-1, width}));
   unsigned out = k.arg(names[2], k.actView({-1, width}));
-  int64_t columns = pickColumns(width);
+  int64_t columns = k.word("columns");
   k.dim(-1, 1, tile::Bound::Tokens);
   k.dim(width, columns);
   k.begin();
@@ -50,27 +41,20 @@ buildBinary(KernelBuilder &k, int64_t width, std::array<StringRef, 3> names,
   return k.end();
 }
 
-std::string kernelName(const AddSpec &spec) {
-  return KernelName("add", spec).number("w", spec.width).str();
-}
-
 tile::KernelOp buildAdd(OpBuilder &builder, Location loc, StringRef name,
-                        const AddSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
+                        const AddSpec &spec,
+                        const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
   return buildBinary(k, spec.width, {"a", "b", "out"},
                      [&](Value x, Value y) { return k.addf(x, y); });
 }
 
-std::string kernelName(const SiluMulSpec &spec) {
-  return KernelName("silu_mul", spec).number("w", spec.width).str();
-}
-
 tile::KernelOp buildSiluMul(OpBuilder &builder, Location loc, StringRef name,
-                            const SiluMulSpec &spec) {
-  KernelBuilder k(builder, loc, name, spec);
-  return buildBinary(k, spec.width, {"gate", "up", "y"}, [&](Value x, Value y) {
-    return k.mulf(k.silu(x), y);
-  });
+                            const SiluMulSpec &spec,
+                            const schedule::Schedule &schedule) {
+  KernelBuilder k(builder, loc, name, spec, schedule);
+  return buildBinary(k, spec.width, {"gate", "up", "y"},
+                     [&](Value x, Value y) { return k.mulf(k.silu(x), y); });
 }
 
 } // namespace hadal::kernels

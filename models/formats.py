@@ -73,11 +73,15 @@ def to_e4m3(values):
 
 
 def ue8m0_ceil(scales):
-    """Returns float32 `scales` rounded up to a power of two, from their bits."""
+    """Returns float32 `scales` rounded up to a power of two, from their bits.
+
+    Infinity and NaN stay.
+    """
     bits = np.ascontiguousarray(scales, np.float32).view(np.uint32)
     exponent = (bits >> 23) + ((bits & 0x7FFFFF) != 0)
     exponent = np.clip(exponent, 1, 254).astype(np.uint32)
-    return (exponent << 23).view(np.float32)
+    power = (exponent << 23).view(np.float32)
+    return np.where(np.isfinite(scales), power, scales).astype(np.float32)
 
 
 def quantize_blocks(weight, ue8m0=False):

@@ -11,8 +11,11 @@ namespace hadal {
 enum class AttentionChoice { Auto, Absorbed, Expanded };
 
 struct CompileOptions {
-  std::string target = "cpu"; ///< "cpu" or "sm_90a"
-  std::string chip;           ///< --chip, of sm_90a only: "h100", "h200"
+  std::string target; ///< --target: a name of the table; "": the default
+  std::string chip;   ///< --chip, of a target that has several: "h100"
+  /// --images, of a target whose artifacts hold several images: "all", or names
+  /// joined by commas.
+  std::string images;
   int64_t maxBatchSize = 16;
   int64_t maxSeqLen = 4096;
   int64_t pageSize = 64; ///< tokens per page of the latent cache
@@ -24,6 +27,9 @@ struct CompileOptions {
   std::vector<int64_t> decodeBuckets = {1, 4, 16, 64};
   std::vector<int64_t> prefillBuckets = {64, 512};
   std::vector<int64_t> headBuckets = {1, 16, 64};
+  /// --schedule, "REGEX:WORD=VALUE,...": words of the schedules of the kernels
+  /// whose symbol matches, in the order in which they were given.
+  std::vector<std::string> schedules;
 };
 
 } // namespace hadal

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Checks that every message of a verifier or refusal is expected by a test.
 
-Takes the string literals of each emitOpError, emitError, emitRemark, refuse and
-makeError of CHECKED, joins those that the compiler joins, cuts them where a
+Takes the string literals of each emitOpError, emitError, emitRemark, refuse,
+emitCodedError, emitCodedOpError and makeError of CHECKED, joins those that the compiler joins, cuts them where a
 value is put in, and looks for the longest piece of each message in what the
 tests expect: the {{...}} of expected-error and its kind, the CHECK lines, the
 strings of tests in C++ and Python. A test that spells only a part of that piece
-does not count. Prints each message without a test and exits 1 if there is one.
+does not count. Also, no text spells a code of the error table ("H2002: ..."): a
+diagnostic has it as a number (dialects/Diagnostics.h), from which the exit status
+comes. Prints each message without a test and each spelt code, and exits 1 if there
+is one.
 With --self-test it checks itself on planted texts.
 """
 import pathlib
@@ -14,7 +17,8 @@ import re
 import sys
 
 CHECKED = ["dialects", "passes", "frontend", "compiler/driver",
-           "compiler/artifact", "compiler/codegen/nvptx"]
+           "compiler/artifact", "compiler/codegen/cpu",
+           "compiler/codegen/nvptx"]
 
 # Messages that no test can cause, with the reason: most say that two parts of
 # the compiler disagree.
@@ -31,11 +35,19 @@ EXEMPT = {
         "the plan of shared memory has refused the kernel before",
     "has no sm_90a lowering: FP8 operands are K-major":
         "tile.dot takes no codes, tile.dot_scaled has one form",
+    "does not lower to loops": "every op of a verified kernel has loops",
+    "H3002: kernels do not lower to LLVM": "loops are lowered by MLIR's passes",
+    "H3002: the dot forms do not lower to LLVM": "as above",
+    "H3002: the LLVM dialect does not translate": "as above",
     "this LLVM has no NVPTX target": "a fact of the build",
     "the NVPTX target cannot emit PTX text": "a fact of the build",
 }
 
-CALL = re.compile(r"\b(?:emitOpError|emitError|emitRemark|refuse|makeError)\b(?=\s*\()")
+CALL = re.compile(r"\b(?:emitOpError|emitError|emitRemark|emitCodedError|"
+                  r"emitCodedOpError|refuse|makeError)\b(?=\s*\()")
+# Where no text may spell a code.
+CODED = ["dialects", "passes", "frontend", "compiler", "kernels", "schedule"]
+SPELT = re.compile(r"\bH[1-6]\d{3}\b")
 # A comment, a character or a string; only the last has group 1.
 TOKEN = re.compile(
     r"//[^\n]*|/\*.*?\*/|'(?:\\.|[^'\\])'|\"((?:\\.|[^\"\\\n])*)\"", re.S)
@@ -99,6 +111,13 @@ def messages(text):
             yield text.count("\n", 0, call.start()) + 1, piece
 
 
+def spelt_codes(text):
+    """Yields (line, text) of each string that spells a code."""
+    for start, value in strings(text):
+        if SPELT.search(value):
+            yield text.count("\n", 0, start) + 1, value
+
+
 def expectations(path, text):
     """What a test file expects to be said, as one squeezed text."""
     if path.suffix == ".mlir":
@@ -123,6 +142,8 @@ def self_test():
     mlir = "// expected-error @+1 {{has 7 columns, wgmma takes 8..256; not 9}}\n"
     cpp = '// is unknown; known:\n  EXPECT_EQ(f(), "--x=1 is un"\n "known; known: 2");'
     ok = (found == wanted
+          and list(spelt_codes('// "H2001"\n f("at H2001: no");'))
+          == [(2, "at H2001: no")]
           and wanted[0] in expectations(pathlib.Path("a.mlir"), mlir)
           and wanted[1] in expectations(pathlib.Path("a.cpp"), cpp)
           and wanted[1] not in expectations(pathlib.Path("a.cpp"), "// " + wanted[1])
@@ -152,8 +173,15 @@ def main():
                     missing.append(f"{path.relative_to(root)}:{line}: no test "
                                    f"expects '{piece}'")
     missing += [f"no message says '{piece}', which is exempt" for piece in unused]
+    for folder in CODED:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in (".cpp", ".h"):
+                missing += [f"{path.relative_to(root)}:{line}: spells a code: "
+                            f"'{text}'" for line, text in
+                            spelt_codes(path.read_text())]
     print("\n".join(missing))
-    print(f"check_messages: {count} messages, {len(missing)} without a test")
+    print(f"check_messages: {count} messages, {len(missing)} without "
+          f"a test or with a spelt code")
     return 1 if missing or not count else 0
 
 

@@ -4,10 +4,12 @@
 #include "dialects/Exec/IR/Exec.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "frontend/Error.h"
+#include "kernels/SpecAttr.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/raw_ostream.h"
 #include "passes/Memory/KernelSlots.h"
 #include "runtime/schemas/ArtifactFile.h"
+#include "schedule/Attribute.h"
 
 #include <list>
 #include <zstd.h>
@@ -122,7 +124,8 @@ public:
                  b, provenance, modelTable, b.CreateVector(parameters),
                  b.CreateVector(states), b.CreateVector(*kernels),
                  b.CreateVector(images), b.CreateVector(functions),
-                 b.CreateVector(entries), b.CreateVector(blobs)),
+                 b.CreateVector(entries), b.CreateVector(blobs),
+                 b.CreateVector(opNames)),
              artifact::kIdentifier);
     std::vector<uint8_t> manifest(b.GetBufferPointer(),
                                   b.GetBufferPointer() + b.GetSize());
@@ -190,7 +193,7 @@ private:
 
   fb::Offset<schema::Provenance> serializeProvenance() {
     std::vector<fb::Offset<schema::KeyValue>> options;
-    StringRef target = "cpu";
+    StringRef target;
     if (auto given = module->getAttrOfType<DictionaryAttr>(exec::kOptionsAttr))
       for (NamedAttribute option : given) {
         auto key = string(option.getName());
@@ -199,6 +202,8 @@ private:
         if (option.getName() == "target")
           target = cast<StringAttr>(option.getValue());
       }
+    if (target.empty())
+      fail("'" + exec::kOptionsAttr + "' lacks the text 'target'");
     auto version = string(HADAL_VERSION), llvmVersion = string(LLVM_VERSION_STRING);
     auto targetName = string(target), digest = string("");
     auto optionTable = b.CreateVector(options);
@@ -259,7 +264,7 @@ private:
     p.add_inner(inner);
     if (isSegments)
       p.add_segment_rows(*op.getCount());
-    p.add_is_scale(op.getCheck() == exec::ValueCheck::Positive);
+    p.add_is_scale(op.getCheck() == exec::ValueCheck::NonNegative);
     p.add_is_finite(op.getCheck() == exec::ValueCheck::Finite);
     p.add_row_pitch(op.getPitch().value_or(0));
     if (op.getScaleParts()) {
@@ -336,10 +341,13 @@ private:
       }
       auto name = string(kernel.getSymName());
       auto args = b.CreateVector(argNames);
-      auto schedule = string(printed(kernel.getSchedule().getWords()));
       auto factVector = b.CreateVector(factTable);
       uint64_t flops =
           countLaunchFlops(kernel, items.lookup(kernel.getSymName()), topk);
+      fb::Offset<schema::KernelSpec> spec;
+      if (kernel.getSpecAttr())
+        spec = serialize(kernel.getSpecAttr());
+      auto words = serialize(kernel.getSchedule());
       fb::Offset<fb::Vector<fb::Offset<schema::TensorMap>>> maps;
       fb::Offset<fb::Vector<fb::Offset<schema::KernelCode>>> images;
       DeviceKernel device;
@@ -350,16 +358,49 @@ private:
         images = addCode(device);
       }
       out.push_back(schema::CreateKernel(
-          b, name, argNames.size(), args, facts.scratchBytes, schedule,
+          b, name, argNames.size(), args, facts.scratchBytes,
           factVector, weightBytes(kernel), flops, device.threads,
           device.sharedBytes, device.ctasPerItem, device.persistent,
-          device.workspaceFixed, device.workspacePerItem, maps, images));
+          device.workspaceFixed, device.workspacePerItem, maps, images, spec,
+          words));
     }
     if (out.size() != code.kernels.size())
       return makeError(2001, "the target has code for {0} kernels, the module "
                              "has {1}",
                        code.kernels.size(), out.size());
     return out;
+  }
+
+  fb::Offset<fb::Vector<fb::Offset<schema::ScheduleWord>>>
+  serialize(tile::ScheduleAttr attribute) {
+    std::vector<fb::Offset<schema::ScheduleWord>> words;
+    std::string error;
+    auto schedule = schedule::fromAttribute(attribute, error);
+    if (!schedule) // hand-written, and refused by every lowering
+      return b.CreateVector(words);
+    for (const auto &[word, value] : schedule->words) {
+      auto given = schedule->given.find(word);
+      schema::ScheduleOrigin origin = schema::ScheduleOrigin::rule;
+      if (given != schedule->given.end())
+        origin = given->second == schedule::Origin::option
+                     ? schema::ScheduleOrigin::option
+                     : schema::ScheduleOrigin::edit;
+      auto wordText = string(word);
+      words.push_back(schema::CreateScheduleWord(
+          b, wordText, string(schedule::toString(value)), origin));
+    }
+    return b.CreateVector(words);
+  }
+
+  fb::Offset<schema::KernelSpec> serialize(tile::SpecAttr spec) {
+    kernels::SpecText text = kernels::toText(spec);
+    std::vector<fb::Offset<schema::KeyValue>> fields;
+    for (const auto &[key, value] : text.fields) {
+      auto keyText = string(key);
+      fields.push_back(schema::CreateKeyValue(b, keyText, string(value)));
+    }
+    auto kind = string(text.kind);
+    return schema::CreateKernelSpec(b, kind, b.CreateVector(fields));
   }
 
   std::vector<fb::Offset<schema::Image>> serializeImages() {
@@ -430,7 +471,7 @@ private:
     auto name = string(func.getSymName());
     functions.push_back(schema::CreateFunction(
         b, name, func.getParameters().size(), func.getStates().size(),
-        b.CreateVector(commands)));
+        b.CreateVector(commands), strings(func.getArgNames())));
     return functionIndex[func] = functions.size() - 1;
   }
 
@@ -515,10 +556,26 @@ private:
     }
     auto argTable = b.CreateVector(args);
     auto none = b.CreateVector(std::vector<uint32_t>());
-    return schema::CreateCommand(
-        b, schema::CommandKind::launch, op.getStream(),
-        kernelIndex.lookup(op.getKernel()), op.getItems(), argTable, 0, 0,
-        none, none);
+    int32_t name = op.getOp() ? int32_t(nameOf(*op.getOp())) : -1;
+    fb::Offset<fb::Vector<uint32_t>> members;
+    if (op.getMembers()) {
+      std::vector<uint32_t> list;
+      for (StringRef member : op.getAllMembers())
+        list.push_back(nameOf(member));
+      members = b.CreateVector(list);
+    }
+    return schema::CreateCommand(b, schema::CommandKind::launch, op.getStream(),
+                                 kernelIndex.lookup(op.getKernel()),
+                                 op.getItems(), argTable, 0, 0, none, none,
+                                 name, members);
+  }
+
+  /// The index of |key| in op_names.
+  uint32_t nameOf(StringRef key) {
+    auto [it, isNew] = opIndex.try_emplace(key, opNames.size());
+    if (isNew)
+      opNames.push_back(string(key));
+    return it->second;
   }
 
   fb::Offset<schema::Command>
@@ -542,7 +599,8 @@ private:
   SymbolTable symbols;
   DictionaryAttr model;
   fb::FlatBufferBuilder b;
-  llvm::StringMap<uint32_t> parameterIndex, stateIndex, kernelIndex;
+  llvm::StringMap<uint32_t> parameterIndex, stateIndex, kernelIndex, opIndex;
+  std::vector<fb::Offset<fb::String>> opNames;
   DenseMap<Operation *, uint32_t> functionIndex;
   std::vector<fb::Offset<schema::Blob>> blobs;
   std::vector<artifact::BlobContent> contents;

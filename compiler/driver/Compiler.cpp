@@ -2,11 +2,11 @@
 
 #include "compiler/artifact/FileWriter.h"
 #include "compiler/artifact/Writer.h"
-#include "compiler/codegen/cpu/CpuKernels.h"
-#include "compiler/codegen/nvptx/Chip.h"
+#include "compiler/codegen/Target.h"
+#include "compiler/driver/DumpIndex.h"
 #include "compiler/driver/MemoryReport.h"
+#include "compiler/driver/PassSnapshots.h"
 #include "compiler/driver/Register.h"
-#include "compiler/driver/Sm90Code.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "frontend/Import.h"
@@ -18,10 +18,16 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Pass/PassManager.h"
+#include "dialects/Diagnostics.h"
+#include "passes/Identity/Conservation.h"
+#include "passes/Identity/Names.h"
 
 using namespace mlir;
 
 namespace hadal {
+
+/// The exit status of what only we can mend.
+static constexpr int kInternalError = 1;
 
 namespace {
 
@@ -57,10 +63,14 @@ private:
 
   LogicalResult report(Diagnostic &diagnostic) {
     std::lock_guard<std::mutex> lock(mutex);
+    std::optional<int> code = getErrorCode(diagnostic);
     StringRef severity;
     switch (diagnostic.getSeverity()) {
     case DiagnosticSeverity::Error:
-      severity = "error: ";
+      // The text of a coded one begins "H2002: ".
+      severity = code ? "error " : "error: ";
+      if (!firstCode)
+        firstCode = code;
       break;
     case DiagnosticSeverity::Warning:
       severity = "warning: ";
@@ -87,14 +97,25 @@ private:
   llvm::Error resume();
   llvm::Error runPhase(Phase phase);
   llvm::Error generate();
-  LogicalResult generateCpu(TargetCode &code);
-  LogicalResult generateSm90a(TargetCode &code);
+  llvm::Error plan();
+  /// "6-fuse".
+  static std::string dumpName(Phase phase) {
+    return llvm::formatv("{0}-{1}", static_cast<int>(phase) + 1,
+                         phaseWord(phase));
+  }
   llvm::Error dump(Phase phase);
+  /// The directory for what code generation has below tile; "": none.
+  std::string codegenDumpDir() {
+    llvm::SmallString<128> path(request.dumpDir);
+    if (!path.empty())
+      llvm::sys::path::append(path, dumpName(Phase::Artifact));
+    return std::string(path);
+  }
   llvm::Error failure(Phase phase, StringRef pass, ModuleOp before);
   static std::string print(ModuleOp module) {
     std::string text;
     llvm::raw_string_ostream os(text);
-    module.print(os);
+    module.print(os, getDumpFlags());
     os << "\n";
     return text;
   }
@@ -111,23 +132,24 @@ private:
   std::mutex mutex;
   ScopedDiagnosticHandler diagnostics;
   CompileOptions options;
+  const TargetInfo *target = nullptr; // of |options|
   OwningOpRef<ModuleOp> module;
-  std::optional<nvptx::Ptxas> ptxas; // of sm_90a
+  std::unique_ptr<CodeGenerator> generator;
+  std::optional<int> firstCode; // of the diagnostics that have one
 };
 
 llvm::Error CompileRun::import() {
   options = request.options;
-  if (llvm::Error error = validateOptions(options))
+  if (llvm::Error error = resolveOptions(options))
     return error;
+  target = findTarget(options.target);
   progress(Phase::Import);
-  auto config = loadModelConfig(request.input);
+  auto config =
+      loadModelConfig(request.input, {.allowUnknownKeys = request.allowUnknownKeys});
   if (!config)
     return config.takeError();
   for (const std::string &warning : config->warnings)
     log << "hadal-compile: warning: " << warning << "\n";
-  if (options.target == "sm_90a")
-    if (llvm::Error error = checkSm90aModel(*config))
-      return error;
   std::optional<Checkpoint> checkpoint;
   if (llvm::sys::fs::is_directory(request.input)) {
     auto read = readCheckpoint(request.input);
@@ -135,13 +157,18 @@ llvm::Error CompileRun::import() {
       return read.takeError();
     checkpoint = std::move(*read);
   }
+  if (checkpoint && !checkpoint->passedOver.empty())
+    log << "hadal-compile: " << checkpoint->passedOver << "\n";
+  const Checkpoint *tensors = checkpoint ? &*checkpoint : nullptr;
+  if (llvm::Error error = target->checkModel(*config, tensors, options))
+    return error;
   ImportOptions importOptions;
   importOptions.f32Activations = options.f32Activations;
   importOptions.maxSeqLen = options.maxSeqLen;
   importOptions.maxBatchSize = options.maxBatchSize;
   importOptions.pageSize = options.pageSize;
-  auto imported = importModel(&context, *config, importOptions,
-                              checkpoint ? &*checkpoint : nullptr);
+  importOptions.roundF32Matrices = target->roundsF32Matrices;
+  auto imported = importModel(&context, *config, importOptions, tensors);
   if (!imported)
     return imported.takeError();
   module = std::move(*imported);
@@ -167,6 +194,7 @@ llvm::Error CompileRun::resume() {
   if (!loaded)
     return loaded.takeError();
   options = *loaded;
+  target = findTarget(options.target);
   // A file of a later phase would pass through the early passes unseen.
   bool hasProgram = !module->getOps<exec::EntryOp>().empty();
   if (hasProgram != (*request.resumed >= Phase::Lower))
@@ -180,6 +208,12 @@ llvm::Error CompileRun::resume() {
 }
 
 llvm::Error CompileRun::failure(Phase phase, StringRef pass, ModuleOp before) {
+  std::string where = llvm::formatv("phase '{0}' failed in pass '{1}'",
+                                    phaseWord(phase),
+                                    pass.empty() ? "(verifier)" : pass);
+  // What the user can mend is no reason to keep the phase's input.
+  if (firstCode && getExitCode(*firstCode) != kInternalError)
+    return makeError(*firstCode, "{0}; its message is above", where);
   // Beside the output; beside a pipe or a device is no place for a file.
   std::string base = request.output.empty() || request.output == "-" ||
                              OutputFile::isStream(request.output)
@@ -197,8 +231,7 @@ llvm::Error CompileRun::failure(Phase phase, StringRef pass, ModuleOp before) {
                           "--compile-to={2}",
                           path, phaseWord(previous), phaseWord(phase));
   }
-  return makeError(2004, "phase '{0}' failed in pass '{1}'; {2}",
-                   phaseWord(phase), pass.empty() ? "(verifier)" : pass, rerun);
+  return makeError(2004, "{0}; {1}", where, rerun);
 }
 
 llvm::Error CompileRun::runPhase(Phase phase) {
@@ -208,8 +241,21 @@ llvm::Error CompileRun::runPhase(Phase phase) {
   pm.enableVerifier(true);
   std::string failedPass;
   pm.addInstrumentation(std::make_unique<FailedPass>(failedPass));
+  if (request.verifyEach)
+    pm.addInstrumentation(createConservationCheck(failedPass));
+  std::vector<PassSnapshot> snapshots;
+  if (!request.passDumpDir.empty())
+    pm.addInstrumentation(createSnapshotRecorder(snapshots));
   buildPhase(phase, pm, options);
-  if (failed(pm.run(*module)))
+  bool isFailed = failed(pm.run(*module)) || !failedPass.empty();
+  // Also of a run that failed: what came before is what one wants to see then.
+  if (!request.passDumpDir.empty()) {
+    llvm::SmallString<128> directory(request.passDumpDir);
+    llvm::sys::path::append(directory, dumpName(phase));
+    if (llvm::Error error = writeSnapshots(*before, snapshots, directory))
+      return error;
+  }
+  if (isFailed)
     return failure(phase, failedPass, *before);
   return dump(phase);
 }
@@ -217,15 +263,7 @@ llvm::Error CompileRun::runPhase(Phase phase) {
 llvm::Error CompileRun::dump(Phase phase) {
   if (request.dumpDir.empty())
     return llvm::Error::success();
-  if (std::error_code ec = llvm::sys::fs::create_directories(request.dumpDir))
-    return makeError(4006, "{0}: cannot create the directory: {1}",
-                     request.dumpDir, ec.message());
-  llvm::SmallString<128> path(request.dumpDir);
-  llvm::sys::path::append(
-      path, llvm::formatv("{0}-{1}.mlir", static_cast<int>(phase) + 1,
-                          phaseWord(phase))
-                .str());
-  return writeText(path, print(*module));
+  return writeDump(dumpModule(*module), request.dumpDir, dumpName(phase));
 }
 
 llvm::Error CompileRun::generate() {
@@ -237,30 +275,27 @@ llvm::Error CompileRun::generate() {
   if (!module)
     return makeError(2001, "the plan does not parse back");
   TargetCode code;
-  bool isCpu = options.target == "cpu";
-  if (failed(isCpu ? generateCpu(code) : generateSm90a(code)))
+  if (failed(generator->run(*module, code, log)))
     return failure(Phase::Artifact, "code generation", *before);
   auto bytes = serializeArtifact(*module, code);
   if (!bytes)
     return bytes.takeError();
+  std::string report;
+  llvm::raw_string_ostream reportStream(report);
+  if (llvm::Error error =
+          printMemoryReport(*module, memoryOf(code), reportStream))
+    return error;
   if (llvm::Error error = writeOutput(request.output, *bytes))
     return error;
-  uint64_t scratch = 0;
-  llvm::StringMap<KernelWorkspace> workspaces;
-  for (const KernelFacts &kernel : code.kernels) {
-    scratch = std::max(scratch, kernel.scratchBytes);
-    if (kernel.device)
-      workspaces[kernel.name] = {kernel.device->workspacePerItem,
-                                 kernel.device->workspaceFixed};
-  }
-  uint64_t workspace = workspaceBytes(*module, [&](StringRef kernel) {
-    return workspaces.lookup(kernel);
-  });
-  printMemoryReport(*module, scratch, workspace, log);
-  std::string what =
-      isCpu ? llvm::formatv("{0} images", code.images.size()).str()
-      : code.ptxas.empty() ? "PTX only"
-                           : "PTX and cubin of ptxas " + code.ptxas;
+  log << report;
+  std::string what;
+  for (const KernelImage &image : code.images)
+    what += (what.empty() ? "" : ", ") + image.variant;
+  if (code.images.empty())
+    what = code.ptxas.empty() ? "PTX only"
+                              : "PTX and cubin of ptxas " + code.ptxas;
+  else
+    what = (code.images.size() == 1 ? "image " : "images ") + what;
   log << llvm::formatv("hadal-compile: wrote {0}: {1} kernels, {2}, {3:F2} "
                        "MiB\n",
                        request.output, code.kernels.size(), what,
@@ -268,75 +303,27 @@ llvm::Error CompileRun::generate() {
   return llvm::Error::success();
 }
 
-LogicalResult CompileRun::generateCpu(TargetCode &code) {
-  cpu::CpuOptions cpuOptions;
-  cpuOptions.threads = request.threads;
-  cpu::CpuKernels kernels;
-  if (failed(cpu::compileCpuKernels(*module, cpuOptions, kernels)))
-    return mlir::failure();
-  for (cpu::CpuKernel &kernel : kernels.kernels)
-    code.kernels.push_back({std::move(kernel.name), kernel.scratchBytes,
-                            std::move(kernel.facts), std::nullopt});
-  for (cpu::CpuImage &image : kernels.images)
-    code.images.push_back({std::move(image.variant), std::move(image.bytes),
-                           std::move(image.entryOffsets)});
-  return success();
-}
-
-LogicalResult CompileRun::generateSm90a(TargetCode &code) {
-  nvptx::Sm90Options targetOptions;
-  targetOptions.chip = nvptx::findChip(options.chip);
-  targetOptions.threads = request.threads;
-  targetOptions.ptxas = ptxas;
-  targetOptions.cacheDirectory =
-      nvptx::KernelCache::resolveDirectory(request.kernelCache);
-  nvptx::Sm90Module kernels;
-  LogicalResult compiled = nvptx::compileSm90Kernels(*module, registry,
-                                                     targetOptions, kernels);
-  // Also of kernels that fail: their sm90 form is what one wants to see then.
-  if (!request.dumpDir.empty()) {
-    llvm::SmallString<128> directory(request.dumpDir);
-    llvm::sys::path::append(directory, "9-artifact");
-    if (llvm::Error error = dumpSm90a(*module, *targetOptions.chip, kernels,
-                                      directory))
-      return module->emitError(llvm::toString(std::move(error)));
-  }
-  if (failed(compiled))
-    return mlir::failure();
-  if (kernels.cached)
-    log << llvm::formatv("hadal-compile: {0} of {1} kernels from the cache in "
-                         "{2}\n",
-                         kernels.cached, kernels.kernels.size(),
-                         targetOptions.cacheDirectory);
-  if (!kernels.cacheProblem.empty())
-    log << llvm::formatv("hadal-compile: warning: the kernel cache in {0} "
-                         "cannot be written: {1}; --kernel-cache=DIR chooses "
-                         "another place\n",
-                         targetOptions.cacheDirectory, kernels.cacheProblem);
-  if (!ptxas)
-    log << "hadal-compile: ptxas was not "
-        << (request.ptxas == "none" ? "used (--ptxas=none)" : "found")
-        << ": the artifact holds PTX only, which the CUDA driver assembles at "
-           "load\n";
-  code = describeSm90a(kernels, ptxas);
-  return success();
+llvm::Error CompileRun::plan() {
+  MemoryByKernel memory;
+  if (failed(target->plan(*module, options, memory)))
+    return makeError(2004, "the kernels of the plan do not lower; run without "
+                           "--plan-only to keep their input");
+  return printMemoryReport(*module, memory, llvm::outs());
 }
 
 llvm::Error CompileRun::run() {
   if (llvm::Error error = request.resumed ? resume() : import())
     return error;
   Phase last = request.planOnly ? Phase::Plan : request.last;
-  for (auto [name, value] : {std::pair<StringRef, StringRef>{
-                                 "--ptxas", request.ptxas},
-                             {"--kernel-cache", request.kernelCache}})
-    if (options.target == "cpu" && !value.empty())
-      return makeError(3004, "{0}={1} belongs to --target=sm_90a", name, value);
-  // A mistaken --ptxas is told at once, not after the compilation.
-  if (options.target == "sm_90a" && last == Phase::Artifact) {
-    auto found = nvptx::findPtxas(request.ptxas);
-    if (!found)
-      return found.takeError();
-    ptxas = std::move(*found);
+  if (llvm::Error error = checkFlag(*target, "--ptxas", request.ptxas))
+    return error;
+  if (last == Phase::Artifact) {
+    CodegenRequest codegen{request.threads, request.ptxas, request.kernelCache,
+                           codegenDumpDir()};
+    auto prepared = target->prepare(options, codegen);
+    if (!prepared)
+      return prepared.takeError();
+    generator = std::move(*prepared);
   }
   Phase done = request.resumed.value_or(Phase::Import);
   for (const PhaseInfo &info : allPhases()) {
@@ -346,21 +333,8 @@ llvm::Error CompileRun::run() {
     if (llvm::Error error = runPhase(info.phase))
       return error;
   }
-  if (request.planOnly && options.target != "cpu") {
-    printMemoryReport(
-        *module, /*scratchBytes=*/0,
-        planSm90aWorkspace(*module, *nvptx::findChip(options.chip)),
-        llvm::outs());
-    return llvm::Error::success();
-  }
-  if (request.planOnly) {
-    auto scratch = cpu::planCpuScratch(*module, {});
-    if (failed(scratch))
-      return makeError(2004, "the kernels of the plan do not lower; run without "
-                             "--plan-only to keep their input");
-    printMemoryReport(*module, *scratch, /*workspaceBytes=*/0, llvm::outs());
-    return llvm::Error::success();
-  }
+  if (request.planOnly)
+    return plan();
   if (last == Phase::Artifact)
     return generate();
   std::string text = print(*module);

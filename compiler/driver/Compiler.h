@@ -20,9 +20,15 @@ struct CompileRequest {
   std::optional<Phase> resumed;
   Phase last = Phase::Artifact;
   bool planOnly = false; // stop after Plan and print the memory plan
-  std::string dumpDir;   // IR after each phase, numbered files
+  // Keys of config.json that are not known are warned of, not refused.
+  bool allowUnknownKeys = false;
+  // IR after each phase, numbered files, each with its index (DumpIndex.h).
+  std::string dumpDir;
+  // The same after each pass that changed it, a folder for each phase.
+  std::string passDumpDir;
+  bool verifyEach = false; // no pass may lose the name of a model operation
   unsigned threads = 0;  // of code generation; 0: one per core
-  // Of sm_90a: what --ptxas and --kernel-cache were given ("": the default).
+  // What --ptxas and --kernel-cache were given ("": the default).
   std::string ptxas, kernelCache;
 };
 

@@ -1,16 +1,23 @@
-// "Will it fit?": what an artifact needs at run time, from its plan.
+// "Will it fit?": what an artifact needs at run time, from its plan. Printed by
+// --plan-only before code generation and by a compilation after it, from the
+// same numbers.
 #pragma once
 
-#include "mlir/IR/BuiltinOps.h"
+#include "compiler/codegen/Target.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace hadal {
 
+/// What the kernels of |code| need.
+MemoryByKernel memoryOf(const TargetCode &code);
+
 /// Prints weights by dtype (mapped and copied), the latent cache at full batch
-/// and length, the states and the arena of each entry of |module| (after phase
-/// plan). |scratchBytes| is per worker thread; 0 if not known yet, or none.
-/// |workspaceBytes| is of a GPU.
-void printMemoryReport(mlir::ModuleOp module, uint64_t scratchBytes,
-                       uint64_t workspaceBytes, llvm::raw_ostream &os);
+/// and length, the states, the arena of each entry of |module| (after phase
+/// plan), and what its kernels need: the scratch of a worker thread is that of
+/// the kernel with most, the workspaces of all kernels exist at once, each for
+/// the largest launch. Nothing is printed if a sum exceeds 64 bits: H2003.
+llvm::Error printMemoryReport(mlir::ModuleOp module,
+                              const MemoryByKernel &memory,
+                              llvm::raw_ostream &os);
 
 } // namespace hadal

@@ -1,13 +1,15 @@
 #include "compiler/driver/Phases.h"
 
-#include "compiler/codegen/nvptx/Chip.h"
-#include "compiler/codegen/nvptx/attention/KernelLowering.h"
+#include "compiler/codegen/Target.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "passes/Absorb/Passes.h"
 #include "passes/Dsv3/Passes.h"
 #include "passes/Dsv3ToExec/Passes.h"
+#include "passes/Fuse/Passes.h"
 #include "passes/Memory/Passes.h"
+#include "passes/Quantize/Passes.h"
 
 using namespace mlir;
 
@@ -45,11 +47,9 @@ static StringRef wordOf(AttentionChoice choice) {
   llvm_unreachable("all choices are named");
 }
 
-static bool isSm90a(const CompileOptions &options) {
-  return options.target == "sm_90a";
-}
-
 void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
+  TargetPasses target;
+  findTarget(options.target)->choosePasses(options, target);
   switch (phase) {
   case Phase::Import:
   case Phase::Artifact:
@@ -71,43 +71,28 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
   }
   case Phase::Attention: {
     pm.addPass(createAbsorbWkvB());
-    SelectAttentionFormOptions select;
-    select.attention = wordOf(options.attention).str();
-    if (isSm90a(options)) {
-      select.queryTile = nvptx::kPrefillQueryTile;
-      select.headColumns = nvptx::kPrefillHeadColumns;
-    }
-    pm.addPass(createSelectAttentionForm(select));
+    target.attention.attention = wordOf(options.attention).str();
+    pm.addPass(createSelectAttentionForm(target.attention));
     return;
   }
   case Phase::Quantize:
     // Before the latent of an FP8 wkv_b would be quantised.
-    if (isSm90a(options))
+    if (target.dequantizeWkvB)
       pm.addPass(createDequantizeWkvB());
     pm.addPass(createMaterializeTileQuantization(
         {.fp8 = options.w8a16 ? "w8a16" : "w8a8"}));
     pm.nest<func::FuncOp>().addPass(createElideRequantize());
     return;
-  case Phase::Fuse: {
-    OpPassManager &func = pm.nest<func::FuncOp>();
-    func.addPass(createFuseLatentCache());
-    func.addPass(createFuseNormQuant());
-    func.addPass(createFuseGatedLinear());
-    func.addPass(createFuseMoeCombine());
-    func.addPass(createFuseLinearEpilogue());
-    func.addPass(createFuseAttentionQuant());
-    pm.addPass(createVerifyDsv3({.stage = "fused"}));
+  case Phase::Fuse:
+    buildFusion(pm);
     return;
-  }
-  case Phase::Lower: {
-    LowerDsv3ToExecOptions lower;
-    lower.target = options.target;
-    if (const nvptx::Chip *chip = nvptx::findChip(options.chip))
-      lower.multiprocessors = chip->multiprocessors;
-    pm.addPass(createLowerDsv3ToExec(lower));
+  case Phase::Lower:
+    target.lower.schedules.assign(options.schedules.begin(),
+                                  options.schedules.end());
+    pm.addPass(createLowerDsv3ToExec(target.lower));
     return;
-  }
   case Phase::Plan:
+    pm.addPass(createApplySchedules(target.schedules));
     pm.addPass(createPlanBuffers());
     pm.addPass(createVerifyExec());
     return;
@@ -139,6 +124,15 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
   };
   if (!options.chip.empty())
     attributes.push_back(b.getNamedAttr("chip", b.getStringAttr(options.chip)));
+  if (!options.images.empty())
+    attributes.push_back(
+        b.getNamedAttr("images", b.getStringAttr(options.images)));
+  if (!options.schedules.empty()) {
+    SmallVector<StringRef> schedules(options.schedules.begin(),
+                                     options.schedules.end());
+    attributes.push_back(
+        b.getNamedAttr("schedules", b.getStrArrayAttr(schedules)));
+  }
   module->setAttr(exec::kOptionsAttr, b.getDictionaryAttr(attributes));
 }
 
@@ -176,10 +170,18 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
   list("prefill_buckets", options.prefillBuckets);
   list("head_buckets", options.headBuckets);
   options.target = text("target");
-  if (isSm90a(options))
+  const TargetInfo *target = findTarget(options.target);
+  if (target && target->takes("--chip"))
     options.chip = text("chip");
+  // Absent: all of them, which older files mean.
+  if (auto images = dictionary.getAs<StringAttr>("images"))
+    options.images = images.str();
   options.f32Activations = text("activations") == "f32";
   options.w8a16 = text("fp8") == "w8a16";
+  if (auto schedules = dictionary.getAs<ArrayAttr>("schedules"))
+    for (Attribute schedule : schedules)
+      if (auto given = dyn_cast<StringAttr>(schedule))
+        options.schedules.push_back(given.str());
   StringRef attention = text("attention");
   options.attention = attention == "absorbed"   ? AttentionChoice::Absorbed
                       : attention == "expanded" ? AttentionChoice::Expanded
@@ -187,45 +189,27 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
   if (!missing.empty())
     return makeError(2005, "'{0}' of the module lacks '{1}'",
                      exec::kOptionsAttr, missing);
-  if (llvm::Error error = validateOptions(options))
+  if (llvm::Error error = resolveOptions(options))
     return std::move(error);
   return options;
 }
 
-/// Refuses what the kernels of sm_90a do not compute.
-static llvm::Error validateSm90a(const CompileOptions &options) {
-  if (!nvptx::findChip(options.chip)) {
+llvm::Error resolveOptions(CompileOptions &options) {
+  const TargetInfo *target = findTarget(options.target);
+  if (!target) {
     std::string known;
-    for (const nvptx::Chip &chip : nvptx::allChips())
-      known += (known.empty() ? "" : ", ") + std::string(chip.name);
-    return makeError(3004, "--chip={0} is unknown; known: {1}", options.chip,
-                     known);
+    for (const TargetInfo *each : allTargets())
+      known += (known.empty() ? "" : ", ") + each->name.str();
+    return makeError(3001, "--target={0} is unknown; known: {1}",
+                     options.target, known);
   }
-  auto refuse = [](StringRef option, StringRef why) {
-    return makeError(3004, "{0} is not supported by --target=sm_90a: {1}",
-                     option, why);
-  };
-  if (options.f32Activations)
-    return refuse("--activations=f32",
-                  "its tensor cores multiply bf16 and FP8; use "
-                  "--activations=bf16, or --target=cpu");
-  if (options.w8a16)
-    return refuse("--fp8=w8a16", "its tensor cores multiply FP8 by FP8; use "
-                                 "--fp8=w8a8, or --target=cpu");
-  return llvm::Error::success();
-}
-
-llvm::Error validateOptions(const CompileOptions &options) {
-  if (options.target != "cpu" && options.target != "sm_90a")
-    return makeError(3001, "--target={0} is unknown; known: cpu, sm_90a",
-                     options.target);
-  if (isSm90a(options)) {
-    if (llvm::Error e = validateSm90a(options))
-      return e;
-  } else if (!options.chip.empty()) {
-    return makeError(3004, "--chip={0} belongs to --target=sm_90a",
-                     options.chip);
-  }
+  options.target = target->name;
+  if (llvm::Error e = checkFlag(*target, "--chip", options.chip))
+    return e;
+  if (llvm::Error e = checkFlag(*target, "--images", options.images))
+    return e;
+  if (llvm::Error e = target->resolveOptions(options))
+    return e;
   auto inRange = [](StringRef flag, int64_t value, int64_t max) -> llvm::Error {
     if (value >= 1 && value <= max)
       return llvm::Error::success();

@@ -51,7 +51,8 @@ void buildPhase(Phase phase, mlir::OpPassManager &pm,
 void storeOptions(mlir::ModuleOp module, const CompileOptions &options);
 /// Reads them back. H2005 if the module has none or they are malformed.
 llvm::Expected<CompileOptions> loadOptions(mlir::ModuleOp module);
-/// Refuses options that no compilation can meet (H2002, H3001, H3004).
-llvm::Error validateOptions(const CompileOptions &options);
+/// Completes |options| (the target's name, what words like native stand for)
+/// and refuses what no compilation can meet (H2002, H3001, H3004).
+llvm::Error resolveOptions(CompileOptions &options);
 
 } // namespace hadal

@@ -1,9 +1,10 @@
-#include "passes/Dsv3/Passes.h"
+#include "passes/Absorb/Passes.h"
+#include "passes/Identity/Names.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_ABSORBWKVB
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Absorb/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -55,13 +56,13 @@ struct AbsorbWkvBPass : hadal::impl::AbsorbWkvBBase<AbsorbWkvBPass> {
 
     b.setInsertionPointToStart(&forms.getAbsorbed().emplaceBlock());
     Value q = AbsorbQOp::create(
-        b, loc, withColumns(type, heads * (latent + rope)), op.getQuery(),
-        op.getWkvB(), heads, nope, value, whole);
-    Value o =
-        MlaDecodeOp::create(b, loc, withColumns(type, heads * latent), q,
-                            op.getCache(), op.getBatch(), heads, op.getScale());
-    o = AbsorbVOp::create(b, loc, type, o, op.getWkvB(), heads, nope, value,
-                          whole, /*floor=*/FloatAttr());
+        b, splitLoc(op, "absorb_q"), withColumns(type, heads * (latent + rope)),
+        op.getQuery(), op.getWkvB(), heads, nope, value, whole);
+    Value o = MlaDecodeOp::create(
+        b, splitLoc(op, "decode"), withColumns(type, heads * latent), q,
+        op.getCache(), op.getBatch(), heads, op.getScale());
+    o = AbsorbVOp::create(b, splitLoc(op, "absorb_v"), type, o, op.getWkvB(),
+                          heads, nope, value, whole, /*floor=*/FloatAttr());
     YieldOp::create(b, loc, o);
 
     b.setInsertionPointToStart(&forms.getExpanded().emplaceBlock());

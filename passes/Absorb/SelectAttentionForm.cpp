@@ -1,10 +1,11 @@
-#include "passes/Dsv3/Passes.h"
+#include "dialects/Diagnostics.h"
+#include "passes/Absorb/Passes.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <cmath>
 
 namespace hadal {
 #define GEN_PASS_DEF_SELECTATTENTIONFORM
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Absorb/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -26,16 +27,17 @@ struct SelectAttentionFormPass
     ModuleOp module = getOperation();
     if (attention != "auto" && attention != "absorbed" &&
         attention != "expanded")
-      return module.emitError() << "H2002: attention must be auto, absorbed or "
-                                   "expanded, got '"
-                                << attention << "'";
+      return emitCodedError(module, 2002)
+             << "attention must be auto, absorbed or expanded, got '"
+             << attention << "'";
     llvm::MapVector<BucketAttr, StringAttr> forms;
     SmallVector<AttentionFormsOp> ops;
     module.walk([&](AttentionFormsOp op) { ops.push_back(op); });
     for (AttentionFormsOp op : ops) {
       BucketAttr bucket = getBucket(op->getParentOfType<func::FuncOp>());
       if (!bucket)
-        return op.emitOpError("H2001: lies in a function without a bucket");
+        return emitCodedOpError(op, 2001)
+               << "lies in a function without a bucket";
       bool absorbed = choose(op, bucket);
       forms[bucket] =
           StringAttr::get(&getContext(), absorbed ? "absorbed" : "expanded");

@@ -1,6 +1,7 @@
 #include "mlir/IR/OperationSupport.h"
 #include "mlir/IR/SymbolTable.h"
 #include "passes/Dsv3/Passes.h"
+#include "passes/Identity/Names.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_DEDUPLICATELAYERS
@@ -20,6 +21,17 @@ bool areEqual(func::FuncOp a, func::FuncOp b) {
              &a.getBody(), &b.getBody(), OperationEquivalence::IgnoreLocations);
 }
 
+/// Lets the operations of |kept| stand for those of |erased|, which is equal.
+/// Imported layers of one kind have equal names.
+void absorbNames(func::FuncOp kept, func::FuncOp erased) {
+  SmallVector<Operation *> theirs;
+  erased->walk([&](Operation *op) { theirs.push_back(op); });
+  size_t next = 0;
+  kept->walk([&](Operation *op) {
+    absorbLoc(op, "deduplicate-layers", theirs[next++]);
+  });
+}
+
 struct DeduplicateLayersPass
     : hadal::impl::DeduplicateLayersBase<DeduplicateLayersPass> {
   void runOnOperation() override {
@@ -37,6 +49,7 @@ struct DeduplicateLayersPass
         replacement[func.getSymName()] = func;
       } else {
         replacement[func.getSymName()] = *same;
+        absorbNames(*same, func);
       }
     }
     module.walk([&](func::CallOp call) {

@@ -1,4 +1,5 @@
 #include "mlir/IR/SymbolTable.h"
+#include "dialects/Diagnostics.h"
 #include "passes/Dsv3/Passes.h"
 
 namespace hadal {
@@ -49,7 +50,7 @@ struct InstantiateBucketsPass
     auto forward = module.lookupSymbol<func::FuncOp>("forward");
     auto head = module.lookupSymbol<func::FuncOp>("head");
     if (!forward || !head)
-      return module.emitOpError("H2001: needs @forward and @head");
+      return emitCodedOpError(module, 2001) << "needs @forward and @head";
     SmallVector<BucketAttr> buckets, heads;
     if (failed(makeBuckets(buckets, heads)))
       return failure();
@@ -88,13 +89,12 @@ struct InstantiateBucketsPass
     for (int64_t size : {decodeSizes.front(), prefillSizes.front(),
                          headSizes.front(), maxBatchSize.getValue()})
       if (size < 1)
-        return getOperation().emitError()
-               << "H2002: bucket and batch sizes must be positive, got "
-               << size;
+        return emitCodedError(getOperation(), 2002)
+               << "bucket and batch sizes must be positive, got " << size;
     SmallVector<int64_t> chosen = selectDecodeSizes(decodeSizes, maxBatchSize);
     if (chosen.empty())
-      return getOperation().emitError()
-             << "H2002: no decode bucket holds --max-batch-size "
+      return emitCodedError(getOperation(), 2002)
+             << "no decode bucket holds --max-batch-size "
              << maxBatchSize.getValue() << "; the largest is "
              << decodeSizes.back();
     for (int64_t n : chosen)

@@ -27,6 +27,11 @@ llvm::SmallVector<int64_t> selectDecodeSizes(llvm::ArrayRef<int64_t> sizes,
 /// Does nothing if the same sentence is there already.
 void recordChoice(mlir::Operation *op, llvm::StringRef text);
 
+/// Says that nothing will stand for |op|, which is about to be erased, and
+/// |reason|: a remark "dropped" at |op|, and its members
+/// (passes/Identity/Names.h) in `dsv3.dropped` of its function.
+void recordDropped(mlir::Operation *op, llvm::StringRef reason);
+
 /// What the dsv3 pipeline depends on.
 struct Dsv3PipelineOptions
     : public mlir::PassPipelineOptions<Dsv3PipelineOptions> {
@@ -50,6 +55,10 @@ struct Dsv3PipelineOptions
 /// quantisation, fusions; ends with VerifyDsv3.
 void buildDsv3Pipeline(mlir::OpPassManager &pm,
                        const Dsv3PipelineOptions &options);
+
+/// The fusions in their order, after which every op is one kernel, and the check
+/// of it: the last step of the pipeline.
+void buildFusion(mlir::OpPassManager &pm);
 
 /// Registers the passes and `hadal-dsv3-pipeline`.
 void registerDsv3Passes();

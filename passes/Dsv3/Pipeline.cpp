@@ -1,6 +1,9 @@
 // The order of the passes over dsv3.
 #include "mlir/Pass/PassRegistry.h"
+#include "passes/Absorb/Passes.h"
 #include "passes/Dsv3/Passes.h"
+#include "passes/Fuse/Passes.h"
+#include "passes/Quantize/Passes.h"
 
 using namespace hadal;
 using namespace mlir;
@@ -23,8 +26,12 @@ void hadal::buildDsv3Pipeline(OpPassManager &pm,
   pm.addPass(createAbsorbWkvB());
   pm.addPass(createSelectAttentionForm({.attention = options.attention}));
   pm.addPass(createMaterializeTileQuantization({.fp8 = options.fp8}));
+  pm.nest<func::FuncOp>().addPass(createElideRequantize());
+  buildFusion(pm);
+}
+
+void hadal::buildFusion(OpPassManager &pm) {
   OpPassManager &func = pm.nest<func::FuncOp>();
-  func.addPass(createElideRequantize());
   func.addPass(createFuseLatentCache());
   func.addPass(createFuseNormQuant());
   func.addPass(createFuseGatedLinear());
@@ -36,6 +43,9 @@ void hadal::buildDsv3Pipeline(OpPassManager &pm,
 
 void hadal::registerDsv3Passes() {
   registerHadalDsv3Passes();
+  registerHadalAbsorbPasses();
+  registerHadalQuantizePasses();
+  registerHadalFusePasses();
   PassPipelineRegistration<Dsv3PipelineOptions>("hadal-dsv3-pipeline",
                                                 "frontend's dsv3 -> fused dsv3",
                                                 buildDsv3Pipeline);

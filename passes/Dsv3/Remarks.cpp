@@ -1,4 +1,5 @@
 #include "passes/Dsv3/Passes.h"
+#include "passes/Identity/Names.h"
 
 using namespace hadal;
 using namespace mlir;
@@ -15,4 +16,16 @@ void hadal::recordChoice(Operation *op, StringRef text) {
   emitRemark(op->getLoc(), text);
   all.push_back(remark);
   module->setAttr(dsv3::kRemarksAttr, ArrayAttr::get(op->getContext(), all));
+}
+
+void hadal::recordDropped(Operation *op, StringRef reason) {
+  auto func = op->getParentOfType<func::FuncOp>();
+  SmallVector<Attribute> all;
+  if (auto old = func->getAttrOfType<ArrayAttr>(dsv3::kDroppedAttr))
+    llvm::append_range(all, old);
+  for (const std::string &name : getMembers(op->getLoc())) {
+    emitRemark(op->getLoc()) << "dropped: '" << name << "': " << reason;
+    all.push_back(StringAttr::get(op->getContext(), name));
+  }
+  func->setAttr(dsv3::kDroppedAttr, ArrayAttr::get(op->getContext(), all));
 }

@@ -1,4 +1,7 @@
+#include "dialects/Diagnostics.h"
 #include "passes/Dsv3/Passes.h"
+#include "llvm/ADT/StringSet.h"
+#include "passes/Identity/Names.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_VERIFYDSV3
@@ -17,8 +20,8 @@ struct VerifyDsv3Pass : hadal::impl::VerifyDsv3Base<VerifyDsv3Pass> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     if (stage != "model" && stage != "fused") {
-      module.emitError() << "H2002: stage must be model or fused, got '"
-                         << stage << "'";
+      emitCodedError(module, 2002)
+          << "stage must be model or fused, got '" << stage << "'";
       return signalPassFailure();
     }
     LogicalResult result =
@@ -53,18 +56,19 @@ struct VerifyDsv3Pass : hadal::impl::VerifyDsv3Base<VerifyDsv3Pass> {
   LogicalResult verifyFused(ModuleOp module) {
     for (func::FuncOp func : module.getOps<func::FuncOp>()) {
       if (!getBucket(func))
-        return func.emitOpError("H2001: has no bucket; run "
-                                "hadal-instantiate-buckets");
+        return emitCodedOpError(func, 2001)
+               << "has no bucket; run hadal-instantiate-buckets";
       if (attends(func) && !func->hasAttr(kAttentionAttr))
-        return func.emitOpError("H2001: attends but does not record its form; "
-                                "run hadal-select-attention-form");
+        return emitCodedOpError(func, 2001)
+               << "attends but does not record its form; run "
+                  "hadal-select-attention-form";
     }
     WalkResult walk = module.walk([](Operation *op) -> WalkResult {
       StringRef pass = getRemovingPass(op);
       if (pass.empty())
         return WalkResult::advance();
-      op->emitOpError() << "H2001: has no kernel; " << pass
-                        << " should have removed it";
+      emitCodedOpError(op, 2001)
+          << "has no kernel; " << pass << " should have removed it";
       return WalkResult::interrupt();
     });
     return failure(walk.wasInterrupted());
@@ -73,11 +77,30 @@ struct VerifyDsv3Pass : hadal::impl::VerifyDsv3Base<VerifyDsv3Pass> {
   LogicalResult verifyModel(ModuleOp module) {
     for (StringRef name : {"forward", "head"})
       if (!module.lookupSymbol<func::FuncOp>(name))
-        return module.emitError() << "H2001: has no @" << name;
+        return emitCodedError(module, 2001) << "has no @" << name;
     if (!module->hasAttr(kModelAttr))
-      return module.emitError()
-             << "H2001: has no '" << kModelAttr << "' attribute";
+      return emitCodedError(module, 2001)
+             << "has no '" << kModelAttr << "' attribute";
+    for (func::FuncOp func : module.getOps<func::FuncOp>())
+      if (failed(verifyNames(func)))
+        return failure();
     return success();
+  }
+
+  /// A name is one operation's: everything later is joined by it.
+  static LogicalResult verifyNames(func::FuncOp func) {
+    llvm::StringSet<> seen;
+    WalkResult walk = func.getBody().walk([&](Operation *op) -> WalkResult {
+      for (const std::string &name : getMembers(op->getLoc()))
+        if (!seen.insert(name).second) {
+          emitCodedOpError(op, 2001)
+              << "has the name '" << name
+              << "' of another operation of @" << func.getSymName();
+          return WalkResult::interrupt();
+        }
+      return WalkResult::advance();
+    });
+    return failure(walk.wasInterrupted());
   }
 
   /// Every tensor of every function has a valid layout, arguments included
@@ -87,8 +110,8 @@ struct VerifyDsv3Pass : hadal::impl::VerifyDsv3Base<VerifyDsv3Pass> {
       for (Type type : llvm::concat<const Type>(func.getArgumentTypes(),
                                                 func.getResultTypes()))
         if (isa<TensorType>(type) && !hasValidLayout(type))
-          return func.emitOpError()
-                 << "H2001: type " << type
+          return emitCodedOpError(func, 2001)
+                 << "type " << type
                  << " needs a layout that names its dynamic extents and, for "
                     "FP8, its scales";
     return success();

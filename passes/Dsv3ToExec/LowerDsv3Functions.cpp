@@ -1,5 +1,6 @@
 // Functions, calls and the residual stream.
 #include "passes/Dsv3ToExec/Lowering.h"
+#include "passes/Identity/Names.h"
 
 using namespace mlir;
 
@@ -20,7 +21,7 @@ static bool isParameter(Value value) {
 FunctionLowering::FunctionLowering(ProgramContext &context,
                                    func::FuncOp source,
                                    dsv3::BucketAttr bucket, Block *body)
-    : context(context), source(source), bucket(bucket),
+    : context(context), source(source), functionBucket(bucket),
       b(OpBuilder::atBlockEnd(body)) {}
 
 /// The operand of |call| whose memory its result takes over: its only
@@ -56,7 +57,7 @@ LogicalResult FunctionLowering::bindResult() {
   auto ret = cast<func::ReturnOp>(source.front().getTerminator());
   if (ret.getNumOperands() != 1)
     return ret.emitError("a function of a bucket returns one value");
-  bool isHead = bucket.getKind() == dsv3::BucketKind::Head;
+  bool isHead = functionBucket.getKind() == dsv3::BucketKind::Head;
   Storage result;
   if (isHead) {
     result.data =
@@ -127,11 +128,14 @@ FunctionLowering::lowerCalls(func::CallOp first,
     }
   }
   StringRef callee = first.getCallee();
-  if (run.size() == 1)
+  if (run.size() == 1) {
     exec::CallOp::create(b, first.getLoc(), callee, parameters, states);
-  else
-    exec::RepeatOp::create(b, first.getLoc(), run.size(), callee, parameters,
-                           states);
+    return success();
+  }
+  SmallVector<Operation *> calls(run.begin(), run.end());
+  exec::RepeatOp::create(
+      b, fuseLoc(getLocalName(first), "lower-dsv3-to-exec", calls), run.size(),
+      callee, parameters, states);
   return success();
 }
 

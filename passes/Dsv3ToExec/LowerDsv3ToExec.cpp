@@ -1,7 +1,10 @@
 // The module: manifest entries, functions, entries.
 #include "passes/Dsv3ToExec/Passes.h"
 
-#include "passes/Dsv3ToExec/Lowering.h"
+#include "dialects/Diagnostics.h"
+#include "passes/Dsv3ToExec/KernelModel.h"
+#include "passes/Dsv3ToExec/ReadTarget.h"
+#include "schedule/Chip.h"
 
 using namespace mlir;
 
@@ -13,6 +16,7 @@ namespace hadal {
 namespace {
 
 using lower::FunctionLowering;
+using lower::GivenSchedule;
 using lower::ProgramContext;
 using lower::Storage;
 
@@ -47,10 +51,10 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
     rows.push_back(shape.front());
   exec::ValueCheckAttr check;
   if (op.getCheck() != dsv3::ValueCheck::None)
-    check = exec::ValueCheckAttr::get(
-        b.getContext(), op.getCheck() == dsv3::ValueCheck::Finite
-                            ? exec::ValueCheck::Finite
-                            : exec::ValueCheck::Positive);
+    check = exec::ValueCheckAttr::get(b.getContext(),
+                                      op.getCheck() == dsv3::ValueCheck::Finite
+                                          ? exec::ValueCheck::Finite
+                                          : exec::ValueCheck::NonNegative);
   IntegerAttr pitch;
   if (type.getRank() > 1)
     pitch = context.pitch(type.getElementType(), type.getShape().back());
@@ -83,18 +87,18 @@ public:
   using Base::Base;
 
 private:
+  void getDependentDialects(DialectRegistry &registry) const override {
+    Base::getDependentDialects(registry);
+    lower::registerKernelModels(registry);
+  }
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     ProgramContext context(module);
-    if (target != "cpu" && target != "sm_90a") {
-      module.emitError("H3001: target '") << target << "' is unknown";
+    if (failed(lower::readTarget(module, target, chip, context.target,
+                                 context.chip)))
       return signalPassFailure();
-    }
-    if (target != "cpu") {
-      context.target = kernels::Target::sm90a;
-      context.multiprocessors = multiprocessors;
-    }
-    if (failed(readModel(context)))
+    if (failed(readModel(context)) || failed(readSchedules(context)))
       return signalPassFailure();
 
     SmallVector<Operation *> old;
@@ -118,14 +122,51 @@ private:
       if (!func.isPrivate() && failed(lowerEntry(context, func)))
         return signalPassFailure();
 
+    for (const GivenSchedule &given : context.given)
+      if (!given.matched) {
+        reportUnmatched(context, given);
+        return signalPassFailure();
+      }
+
     for (Operation *op : llvm::reverse(old))
       op->erase();
     for (ModuleOp part : {*manifest, *kernels, *program})
       module.getBody()->getOperations().splice(
           module.getBody()->end(), part.getBody()->getOperations());
     setAttributes(context);
-    numKernels += context.numKernels;
+    numKernels += context.kernelOf.size();
     numLaunches += context.numLaunches;
+  }
+
+  LogicalResult readSchedules(ProgramContext &context) {
+    for (const std::string &text : schedules) {
+      auto refuse = [&](const llvm::Twine &why) -> LogicalResult {
+        return emitCodedError(context.module, 3008)
+               << "--schedule=" << text << ": " << why << "; it takes REGEX:WORD=VALUE,...";
+      };
+      auto [pattern, words] = StringRef(text).rsplit(':');
+      GivenSchedule given{text, llvm::Regex(pattern), {}, false};
+      std::string error;
+      if (pattern.empty() || words.empty())
+        return refuse("no words for a pattern of symbols");
+      if (!given.regex.isValid(error))
+        return refuse("'" + pattern + "' is no regular expression: " + error);
+      if (!schedule::parseWords(std::string_view(words), given.words, error))
+        return refuse(error);
+      context.given.push_back(std::move(given));
+    }
+    return success();
+  }
+
+  static void reportUnmatched(ProgramContext &context,
+                              const GivenSchedule &given) {
+    InFlightDiagnostic error = emitCodedError(context.module, 3008);
+    error << "--schedule=" << given.text << ": the symbol of no kernel matches; kernels: ";
+    SmallVector<StringRef> symbols;
+    for (auto &[spec, kernel] : context.kernelOf)
+      symbols.push_back(kernel.getSymName());
+    llvm::sort(symbols);
+    llvm::interleaveComma(symbols, error);
   }
 
   LogicalResult readModel(ProgramContext &context) {
@@ -330,6 +371,9 @@ private:
     SmallVector<NamedAttribute> facts(model.getValue());
     facts.push_back(b.getNamedAttr("hidden_buffer_bytes",
                                    b.getI64IntegerAttr(hiddenBytes(context))));
+    if (context.target.hasRowPitch())
+      facts.push_back(
+          b.getNamedAttr(exec::kRowAlignment, b.getI64IntegerAttr(16)));
     StringRef mode = !hasFP8                        ? "none"
                      : context.quantizesActivations ? "w8a8"
                                                     : "w8a16";

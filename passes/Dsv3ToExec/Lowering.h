@@ -5,6 +5,9 @@
 #include "dialects/Exec/IR/Exec.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "kernels/Kernels.h"
+#include "kernels/SpecAttr.h"
+#include "schedule/Space.h"
+#include "llvm/Support/Regex.h"
 #include "mlir/IR/SymbolTable.h"
 
 namespace hadal::lower {
@@ -14,6 +17,14 @@ struct Storage {
   mlir::Value data, scale;
 };
 
+/// Words that the user gave for the kernels whose symbol |regex| matches.
+struct GivenSchedule {
+  std::string text; ///< as it was given
+  llvm::Regex regex;
+  schedule::Words words;
+  bool matched = false;
+};
+
 /// What all functions of the module share.
 struct ProgramContext {
   explicit ProgramContext(mlir::ModuleOp module)
@@ -21,31 +32,33 @@ struct ProgramContext {
 
   mlir::ModuleOp module;
   mlir::SymbolTable symbols;
-  /// Of the kernels built so far.
+  /// The kernels built so far: their symbols, and each by its spec.
   mlir::SymbolTable *kernelSymbols = nullptr;
+  llvm::DenseMap<tile::SpecAttr, tile::KernelOp> kernelOf;
   /// At the end of the kernels, and at the end of the module.
   mlir::OpBuilder kernels, program;
   // Facts of the model attribute.
   kernels::Act act = kernels::Act::bf16;
-  kernels::Target target = kernels::Target::cpu;
+  schedule::Target target = schedule::allTargets().front();
   int64_t topk = 0, maxSeqLen = 0, maxBatchSize = 0, pageSize = 0;
-  /// Of the target's chip; 0 where no schedule is made for one.
-  int64_t multiprocessors = 0;
+  /// That schedules are made for; null where the target has none.
+  const nvptx::Chip *chip = nullptr;
+  std::vector<GivenSchedule> given;
   /// Rows of the state `hidden`: the largest bucket.
   int64_t hiddenRows = 0;
   /// Some linear reads quantised rows.
   bool quantizesActivations = false;
-  int64_t numKernels = 0, numLaunches = 0;
+  int64_t numLaunches = 0;
 
   int64_t pagesPerRow() const {
     return (maxSeqLen + pageSize - 1) / pageSize;
   }
   /// Bytes from row to row of a matrix with |columns| elements in a row.
   int64_t rowBytes(mlir::Type element, int64_t columns) const {
-    return target == kernels::Target::cpu
-               ? columns * static_cast<int64_t>(llvm::divideCeil(
-                               element.getIntOrFloatBitWidth(), 8))
-               : tile::rowPitchBytes(element, 2, columns);
+    return target.hasRowPitch()
+               ? tile::rowPitchBytes(element, 2, columns)
+               : columns * static_cast<int64_t>(llvm::divideCeil(
+                               element.getIntOrFloatBitWidth(), 8));
   }
   /// The pitch of such a matrix for the manifest: null if it is dense.
   mlir::IntegerAttr pitch(mlir::Type element, int64_t columns) {
@@ -59,6 +72,20 @@ struct ProgramContext {
 /// Name of the state that holds the residual stream.
 inline constexpr llvm::StringLiteral kHidden = "hidden";
 
+/// A kernel's view argument: what it points to and its dynamic extents.
+struct Operand {
+  Storage storage;
+  llvm::SmallVector<int64_t, 2> extents;
+};
+
+/// A launch of the kernel that |spec| describes: one operand for each of its
+/// view arguments, and the extent of its first dimension, if that is dynamic.
+struct KernelLaunch {
+  kernels::AnySpec spec;
+  llvm::SmallVector<Operand> operands;
+  int64_t capacity;
+};
+
 /// Lowers one function (of one bucket) into the body of an entry or function.
 class FunctionLowering {
 public:
@@ -69,13 +96,30 @@ public:
   /// Sets where an argument of the source function lives.
   void bind(mlir::Value value, Storage storage) { storages[value] = storage; }
 
-private:
-  /// A kernel's view argument: what it points to and its dynamic extents.
-  struct Operand {
-    Storage storage;
-    llvm::SmallVector<int64_t, 2> extents;
-  };
+  //===--- What the models of kernels ask for (KernelModel.h) -------------===//
 
+  const ProgramContext &program() const { return context; }
+  dsv3::BucketAttr bucket() const { return functionBucket; }
+  /// Capacity of dimension 0 of |value| in this bucket.
+  int64_t rows(mlir::Value value);
+  /// |value| as an operand with its rows as the dynamic extent.
+  Operand rowsOf(mlir::Value value) { return rowsOf(value, 1); }
+  /// The same memory seen as |factor| times as many rows.
+  Operand rowsOf(mlir::Value value, int64_t factor);
+  /// A weight, a table or a vector: no dynamic extent.
+  Operand whole(mlir::Value value) { return {storageOf(value), {}}; }
+  Operand pool(mlir::Value cache);
+  /// Entry inputs that attention reads: page_table, q_start, kv_len, positions.
+  void addBatch(llvm::SmallVectorImpl<Operand> &operands);
+  Operand input(exec::Input name, llvm::ArrayRef<int64_t> extents);
+  /// Gives |result| memory (unless it is bound) and returns it as an operand.
+  Operand define(mlir::Value result, llvm::StringRef suffix = "");
+  /// Empty if |value| has no memory.
+  Storage storageOf(mlir::Value value) const { return storages.lookup(value); }
+  /// Says that a linear of the program reads quantised rows.
+  void noteQuantizedInput() { context.quantizesActivations = true; }
+
+private:
   // Structure (LowerDsv3Functions.cpp).
   mlir::LogicalResult bindResult();
   mlir::LogicalResult lowerCalls(mlir::func::CallOp first,
@@ -84,55 +128,23 @@ private:
 
   // Kernels (LowerDsv3Kernels.cpp).
   mlir::LogicalResult lowerKernel(mlir::Operation *op);
-  mlir::LogicalResult lower(dsv3::EmbedOp op);
-  mlir::LogicalResult lower(dsv3::AddOp op);
-  mlir::LogicalResult lower(dsv3::SiluMulOp op);
-  mlir::LogicalResult lower(dsv3::QuantizeTilesOp op);
-  mlir::LogicalResult lower(dsv3::NormQuantOp op);
-  mlir::LogicalResult lower(dsv3::LinearOp op);
-  mlir::LogicalResult lower(dsv3::GatedLinearOp op);
-  mlir::LogicalResult lower(dsv3::LatentNormRopeCacheOp op);
-  mlir::LogicalResult lower(dsv3::AbsorbQOp op);
-  mlir::LogicalResult lower(dsv3::AbsorbVOp op);
-  mlir::LogicalResult lower(dsv3::MlaDecodeOp op);
-  mlir::LogicalResult lower(dsv3::MlaPrefillOp op);
-  mlir::LogicalResult lower(dsv3::GateTopkOp op);
-  mlir::LogicalResult lower(dsv3::MoePermuteOp op);
-  mlir::LogicalResult lower(dsv3::MoeCombineOp op);
-
-  /// Finds or builds the kernel of |spec| and launches it with |operands|, one
-  /// for each view argument; |capacity| is the extent of its first dimension.
-  template <typename Spec>
-  mlir::LogicalResult launch(mlir::Operation *op, Spec spec,
-                             llvm::ArrayRef<Operand> operands,
-                             int64_t capacity);
-
-  /// Capacity of dimension 0 of |value| in this bucket.
-  int64_t rows(mlir::Value value);
-  /// |value| as an operand with its rows as the dynamic extent.
-  Operand rowsOf(mlir::Value value);
-  /// The same memory seen as |factor| times as many rows.
-  Operand rowsOf(mlir::Value value, int64_t factor);
-  /// A weight, a table or a vector: no dynamic extent.
-  Operand whole(mlir::Value value) { return {storages.lookup(value), {}}; }
-  Operand pool(mlir::Value cache);
-  /// Entry inputs that attention reads: page_table, q_start, kv_len, positions.
-  void addBatch(llvm::SmallVectorImpl<Operand> &operands);
-  Operand input(exec::Input name, llvm::ArrayRef<int64_t> extents);
-  /// Gives |result| memory (unless it is bound) and returns it as an operand.
-  Operand define(mlir::Value result, llvm::StringRef suffix = "");
+  /// The kernel of |spec|, built at its first launch; null, with an error at
+  /// |op|, if there can be none.
+  tile::KernelOp kernelFor(mlir::Operation *op, kernels::AnySpec spec);
+  /// The schedule of the kernel |symbol|: the user's words and the rules'.
+  std::optional<schedule::Schedule> scheduleFor(mlir::Operation *op,
+                                                llvm::StringRef symbol,
+                                                const kernels::AnySpec &spec);
+  mlir::LogicalResult launch(mlir::Operation *op, const KernelLaunch &what);
   mlir::Value allocate(mlir::Location loc, llvm::StringRef label,
                        int64_t bytes);
 
   ProgramContext &context;
   mlir::func::FuncOp source;
-  dsv3::BucketAttr bucket;
+  dsv3::BucketAttr functionBucket;
   mlir::OpBuilder b;
   llvm::DenseMap<mlir::Value, Storage> storages;
   llvm::DenseMap<unsigned, mlir::Value> inputs;
 };
-
-/// The weight storage that |value| has in the checkpoint.
-kernels::Weight weightOf(mlir::Value value);
 
 } // namespace hadal::lower

@@ -7,24 +7,56 @@ def LowerDsv3ToExec : Pass<"hadal-lower-dsv3-to-exec", "::mlir::ModuleOp"> {
   let summary = "Turns the fused functions of every bucket into kernels and a program.";
   let description = [{
     In: dsv3 functions with a `dsv3.bucket`, in which every op is one kernel
-    (after the fusion passes). Out: tile kernels, one per distinct shape, and an
-    exec program: a value becomes a buffer of the bucket's capacity (FP8: codes
-    and scales), a layer function an `exec.func`, a run of calls to one function
-    an `exec.repeat`, parameters and states manifest entries. The residual
-    stream is the state `hidden`, updated in place by each layer and read by the
-    head. Offsets are left to `hadal-plan-buffers`.
+    (after the fusion passes), as its KernelOpInterface says. Out: tile kernels,
+    one per distinct spec, and an exec program: a value becomes a buffer of the
+    bucket's capacity (FP8: codes and scales), a layer function an `exec.func`,
+    a run of calls to one function an `exec.repeat`, parameters and states
+    manifest entries. The residual stream is the state `hidden`, updated in
+    place by each layer and read by the head. Offsets are left to `hadal-plan-
+    buffers`.
   }];
   let options = [
-    Option<"target", "target", "std::string", "\"cpu\"",
-           "cpu; sm_90a: rows of matrices have a pitch, schedules of its own">,
-    Option<"multiprocessors", "multiprocessors", "int64_t", "0",
-           "sm_90a: of the chip, which schedules are made for; 0: the keys of "
-           "attention are not shared between blocks">];
+    Option<"target", "target", "std::string", "\"\"",
+           "the machine whose schedules kernels get (cpu, sm_90a); empty: the "
+           "first">,
+    Option<"chip", "chip", "std::string", "\"\"",
+           "sm_90a: the chip that schedules are made for (h100, h200); empty: "
+           "the first">,
+    ListOption<"schedules", "schedules", "std::string",
+               "REGEX:word=value,...: words of the schedules of the kernels "
+               "whose symbol matches; of two that name a word the later "
+               "counts">];
   let dependentDialects = ["::hadal::exec::ExecDialect",
                            "::hadal::tile::TileDialect"];
   let statistics = [
     Statistic<"numKernels", "kernels", "distinct kernels built">,
     Statistic<"numLaunches", "launches", "launches in all functions">];
+}
+
+def ApplySchedules : Pass<"hadal-apply-schedules", "::mlir::ModuleOp"> {
+  let summary = "Checks every kernel's schedule and builds again what it changed.";
+  let description = [{
+    The schedules of a file of IR may have been edited. Of every kernel with a
+    spec the schedule must be complete, without words that the kernel has not,
+    and legal (H3008 names the kernel, the word, its value and the legal ones).
+    Where words shape the body (bm, bn, bk, columns) and the body has other tiles,
+    the kernel is built again from spec and schedule, and its launches get as many
+    items as its domain then has. With `rebuild` off such a kernel is refused:
+    behind the planning of memory it is too late. A word that differs from the
+    rule's and was not given on the command line becomes of origin `edit`.
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"\"",
+           "the machine whose schedules kernels have (cpu, sm_90a); empty: the "
+           "first">,
+    Option<"chip", "chip", "std::string", "\"\"",
+           "sm_90a: the chip that schedules are made for; empty: the first">,
+    Option<"rebuild", "rebuild", "bool", "true",
+           "build kernels again whose words and body differ">];
+  let dependentDialects = ["::hadal::exec::ExecDialect",
+                           "::hadal::tile::TileDialect"];
+  let statistics = [
+    Statistic<"numRebuilt", "rebuilt", "kernels built again">];
 }
 
 #endif // HADAL_LOWER_MODEL_PASSES

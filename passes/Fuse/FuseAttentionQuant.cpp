@@ -2,7 +2,7 @@
 
 namespace hadal {
 #define GEN_PASS_DEF_FUSEATTENTIONQUANT
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Fuse/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -40,6 +40,7 @@ struct FuseAttentionQuantPass
     op.getResult().setType(
         cast<RankedTensorType>(quantization.getResult().getType()));
     quantization.getResult().replaceAllUsesWith(op.getResult());
+    absorbLoc(op, "fuse-attention-quant", quantization);
     quantization.erase();
   }
 };

@@ -2,7 +2,7 @@
 
 namespace hadal {
 #define GEN_PASS_DEF_FUSEGATEDLINEAR
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Fuse/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -42,9 +42,15 @@ struct FuseGatedLinearPass
     QuantizeTilesOp quantization = fuse::getQuantization(op.getResult());
     if (quantization && !op.getResult().hasOneUse())
       quantization = {};
+    SmallVector<Operation *> parts = {gate, up, op};
+    if (quantization)
+      parts.push_back(quantization);
+    // gate_proj and up_proj become gate_up.
+    StringRef name = getLocalName(gate);
+    name.consume_back("_proj");
     OpBuilder b(op);
     auto fused = GatedLinearOp::create(
-        b, op.getLoc(),
+        b, fuseLoc((name + "_up").str(), "fuse-gated-linear", parts),
         quantization ? quantization.getResult().getType() : type,
         gate.getInput(), gate.getWeight(), up.getWeight(), gate.getBegin(),
         gate.getSource(),

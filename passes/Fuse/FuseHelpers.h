@@ -1,6 +1,7 @@
 // Helpers of the fusion passes.
 #pragma once
-#include "passes/Dsv3/Passes.h"
+#include "passes/Fuse/Passes.h"
+#include "passes/Identity/Names.h"
 
 namespace hadal::fuse {
 

@@ -2,7 +2,7 @@
 
 namespace hadal {
 #define GEN_PASS_DEF_FUSELATENTCACHE
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Fuse/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -85,10 +85,15 @@ struct FuseLatentCachePass
       floor = uses->floor();
       qWeight = g.queryNorm.getWeight();
     }
+    SmallVector<Operation *> parts = {g.latent, g.kvNorm, g.kPe, g.rope, op};
+    if (g.queryNorm)
+      parts.append({g.query, g.queryNorm});
+    if (uses && uses->quantization)
+      parts.push_back(uses->quantization);
     auto fused = LatentNormRopeCacheOp::create(
-        b, op.getLoc(), normType, quantizedType, input, qWeight,
-        g.kvNorm.getWeight(), g.rope.getTable(), op.getBatch(), op.getCache(),
-        g.kvNorm.getEpsAttr(), floor);
+        b, fuseLoc("latent_cache", "fuse-latent-cache", parts), normType,
+        quantizedType, input, qWeight, g.kvNorm.getWeight(), g.rope.getTable(),
+        op.getBatch(), op.getCache(), g.kvNorm.getEpsAttr(), floor);
     op.erase();
     g.rope.erase();
     g.kPe.erase();

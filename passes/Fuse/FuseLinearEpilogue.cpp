@@ -2,7 +2,7 @@
 
 namespace hadal {
 #define GEN_PASS_DEF_FUSELINEAREPILOGUE
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Fuse/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -39,10 +39,10 @@ struct FuseLinearEpiloguePass
   static void replace(Operation *op, LinearOp linear, Value table, Value batch,
                       Value residual, IntegerAttr heads, IntegerAttr rope) {
     OpBuilder b(op);
-    Value fused =
-        LinearOp::create(b, linear.getLoc(), op->getResult(0).getType(),
-                         linear.getInput(), linear.getWeight(), Value(),
-                         Value(), table, batch, residual, heads, rope);
+    Value fused = LinearOp::create(
+        b, fuseLoc(getLocalName(linear), "fuse-linear-epilogue", {linear, op}),
+        op->getResult(0).getType(), linear.getInput(), linear.getWeight(),
+        Value(), Value(), table, batch, residual, heads, rope);
     op->getResult(0).replaceAllUsesWith(fused);
     op->erase();
     linear.erase();

@@ -2,7 +2,7 @@
 
 namespace hadal {
 #define GEN_PASS_DEF_FUSEMOECOMBINE
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Fuse/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -45,10 +45,14 @@ struct FuseMoeCombinePass
       shared = innerIsShared ? first : second;
       residual = innerIsShared ? second : first;
     }
+    SmallVector<Operation *> parts = {op, inner};
+    if (outer)
+      parts.push_back(outer);
     OpBuilder b(last);
-    Value fused = MoeCombineOp::create(b, op.getLoc(), op.getResult().getType(),
-                                       op.getRows(), op.getPlace(),
-                                       op.getWeights(), shared, residual);
+    Value fused = MoeCombineOp::create(
+        b, fuseLoc(getLocalName(op), "fuse-moe-combine", parts),
+        op.getResult().getType(), op.getRows(), op.getPlace(), op.getWeights(),
+        shared, residual);
     last.getResult().replaceAllUsesWith(fused);
     if (outer)
       outer.erase();

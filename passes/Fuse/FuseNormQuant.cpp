@@ -3,7 +3,7 @@
 
 namespace hadal {
 #define GEN_PASS_DEF_FUSENORMQUANT
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Fuse/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -43,10 +43,18 @@ struct FuseNormQuantPass : hadal::impl::FuseNormQuantBase<FuseNormQuantPass> {
       gather = {};
     }
     fuse::NormUses uses(op.getResult());
+    SmallVector<Operation *> parts = {op};
+    if (add)
+      parts.push_back(add);
+    if (gather)
+      parts.push_back(gather);
+    if (uses.quantization)
+      parts.push_back(uses.quantization);
     auto fused = NormQuantOp::create(
-        b, op.getLoc(), add ? add.getResult().getType() : Type(),
-        uses.normType(op.getResult()), uses.quantizedType(), input, addend,
-        indices, op.getWeight(), op.getEpsAttr(), uses.floor());
+        b, fuseLoc(getLocalName(op), "fuse-norm-quant", parts),
+        add ? add.getResult().getType() : Type(), uses.normType(op.getResult()),
+        uses.quantizedType(), input, addend, indices, op.getWeight(),
+        op.getEpsAttr(), uses.floor());
     if (uses.quantization) {
       uses.quantization.getResult().replaceAllUsesWith(fused.getQuantized());
       uses.quantization.erase();

@@ -45,7 +45,7 @@ SmallVector<KernelSlot> getKernelSlots(tile::KernelOp kernel) {
       bool isExtent = role == KernelSlot::Role::extent;
       slots.push_back({role, static_cast<unsigned>(index),
                        !isExtent && effects.reads, !isExtent && effects.writes,
-                       slotName});
+                       !isExtent && kernel.isConstant(index), slotName});
     };
     auto view = dyn_cast<tile::ViewType>(arg.getType());
     if (!view) {

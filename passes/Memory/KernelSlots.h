@@ -15,6 +15,8 @@ struct KernelSlot {
   unsigned argument;
   /// What the body does with the memory behind it (not for extents).
   bool reads = false, writes = false;
+  /// The argument is marked constant: a parameter has to be bound to it.
+  bool constant = false;
   /// "x", "x.scale", "x.extent0", ...
   std::string name;
 };

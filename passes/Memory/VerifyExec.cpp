@@ -3,6 +3,7 @@
 #include <map>
 
 #include "dialects/Exec/IR/Exec.h"
+#include "kernels/SpecAttr.h"
 #include "passes/Memory/KernelSlots.h"
 
 using namespace mlir;
@@ -247,6 +248,10 @@ private:
         isa<exec::GetParameterOp, exec::InputOp>(op))
       return launch.emitOpError("slot '")
              << slot.name << "' writes " << describe(access.root);
+    if (slot.constant && !isa<exec::GetParameterOp>(op))
+      return launch.emitOpError("slot '")
+             << slot.name << "' is constant and takes a parameter, found "
+             << describe(access.root);
     auto buffer = dyn_cast<exec::BufferOp>(op);
     if (!buffer)
       return success();
@@ -340,6 +345,9 @@ class VerifyExecPass : public impl::VerifyExecBase<VerifyExecPass> {
                           << "' has no place in a program of tile and exec";
         return signalPassFailure();
       }
+    for (auto kernel : getOperation().getOps<tile::KernelOp>())
+      if (kernel.getSpecAttr() && failed(kernels::readSpec(kernel)))
+        return signalPassFailure();
     for (auto entry : getOperation().getOps<exec::EntryOp>())
       if (failed(EntryVerifier(entry, symbols, ownerOf).run()))
         return signalPassFailure();

@@ -1,8 +1,9 @@
-#include "passes/Dsv3/Passes.h"
+#include "dialects/Diagnostics.h"
+#include "passes/Quantize/Passes.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_DEQUANTIZEWKVB
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Quantize/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -41,8 +42,8 @@ struct DequantizeWkvBPass
           continue;
         auto call = dyn_cast<func::CallOp>(use.getOwner());
         if (!call)
-          return use.getOwner()->emitError("H3004: reads W_kv_b as FP8, which "
-                                           "the target holds as bf16");
+          return emitCodedError(use.getOwner(), 3004)
+                 << "reads W_kv_b as FP8, which the target holds as bf16";
         auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
         pending.push_back(callee.getArgument(use.getOperandNumber()));
       }
@@ -55,8 +56,8 @@ struct DequantizeWkvBPass
                                  argument.getOwner()->getParentOp())
                            : func::FuncOp();
       if (!func)
-        return emitError(value.getLoc(),
-                         "H2001: W_kv_b is neither a parameter nor an argument");
+        return emitCodedError(value.getLoc(), 2001)
+               << "W_kv_b is neither a parameter nor an argument";
       for (auto caller : module.getOps<func::FuncOp>())
         for (auto call : caller.getOps<func::CallOp>())
           if (call.getCallee() == func.getSymName())

@@ -1,8 +1,9 @@
-#include "passes/Dsv3/Passes.h"
+#include "passes/Identity/Names.h"
+#include "passes/Quantize/Passes.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_ELIDEREQUANTIZE
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Quantize/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -29,6 +30,7 @@ struct ElideRequantizePass
           continue;
         }
         op.getResult().replaceAllUsesWith(same->getResult());
+        absorbLoc(*same, "elide-requantize", op);
         op.erase();
       }
     });

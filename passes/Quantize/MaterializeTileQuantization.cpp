@@ -1,8 +1,10 @@
-#include "passes/Dsv3/Passes.h"
+#include "dialects/Diagnostics.h"
+#include "passes/Identity/Names.h"
+#include "passes/Quantize/Passes.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_MATERIALIZETILEQUANTIZATION
-#include "passes/Dsv3/Passes.h.inc"
+#include "passes/Quantize/Passes.h.inc"
 } // namespace hadal
 
 using namespace hadal;
@@ -22,8 +24,8 @@ struct MaterializeTileQuantizationPass
   void runOnOperation() override {
     ModuleOp module = getOperation();
     if (fp8 != "w8a8" && fp8 != "w8a16") {
-      module.emitError() << "H2002: fp8 must be w8a8 or w8a16, got '" << fp8
-                         << "'";
+      emitCodedError(module, 2002)
+          << "fp8 must be w8a8 or w8a16, got '" << fp8 << "'";
       return signalPassFailure();
     }
     if (fp8 == "w8a16")
@@ -46,9 +48,9 @@ struct MaterializeTileQuantizationPass
     if (!isFP8(op.getWeight().getType()) || isFP8(type))
       return;
     OpBuilder b(op);
-    Value quantized =
-        QuantizeTilesOp::create(b, op.getLoc(), getQuantizedType(type, format),
-                                op.getInput(), llvm::APFloat(kAmaxFloor));
+    Value quantized = QuantizeTilesOp::create(
+        b, splitLoc(op, "quantize"), getQuantizedType(type, format),
+        op.getInput(), llvm::APFloat(kAmaxFloor));
     op.getInputMutable().assign(quantized);
   }
 

@@ -93,6 +93,7 @@ public:
     HADAL_RETURN_IF_ERROR(states());
     HADAL_RETURN_IF_ERROR(kernels());
     HADAL_RETURN_IF_ERROR(images());
+    HADAL_RETURN_IF_ERROR(opNames());
     HADAL_RETURN_IF_ERROR(functions());
     return entries();
   }
@@ -287,6 +288,43 @@ private:
     return {};
   }
 
+  /// Kinds and fields are the tools' business; each is named once.
+  Status spec(std::string_view kernel, const KernelSpec &spec) {
+    if (!spec.kind()->size())
+      return fail("the spec of kernel '{}' has no kind", kernel);
+    std::unordered_set<std::string_view> seen;
+    for (const KeyValue *field : *spec.fields()) {
+      std::string_view key = field->key()->string_view();
+      if (key.empty())
+        return fail("the spec of kernel '{}' has a field without a name",
+                    kernel);
+      if (!seen.insert(key).second)
+        return fail("the spec of kernel '{}' has the field '{}' twice", kernel,
+                    key);
+    }
+    return {};
+  }
+
+  /// Words are the tools' business too; each is named once.
+  Status words(const Kernel &kernel) {
+    std::string_view name = kernel.name()->string_view();
+    std::unordered_set<std::string_view> seen;
+    for (const ScheduleWord *word : *kernel.words()) {
+      std::string_view key = word->word()->string_view();
+      if (key.empty())
+        return fail("the schedule of kernel '{}' has a word without a name",
+                    name);
+      if (!seen.insert(key).second)
+        return fail("the schedule of kernel '{}' has the word '{}' twice", name,
+                    key);
+      if (word->origin() > ScheduleOrigin::MAX)
+        return fail("the word '{}' of the schedule of kernel '{}' has the "
+                    "origin {}, which is none",
+                    key, name, static_cast<unsigned>(word->origin()));
+    }
+    return {};
+  }
+
   Status kernels() {
     HADAL_RETURN_IF_ERROR(uniqueNames(a.kernels(), "kernel"));
     for (const Kernel *k : *a.kernels()) {
@@ -299,6 +337,10 @@ private:
         return fail("kernel '{}' wants {} bytes of scratch, at most {} are "
                     "given",
                     n, k->scratch_bytes(), kMaxScratchBytes);
+      if (k->spec())
+        HADAL_RETURN_IF_ERROR(spec(n, *k->spec()));
+      if (k->words())
+        HADAL_RETURN_IF_ERROR(words(*k));
       HADAL_RETURN_IF_ERROR(require(isCpu() ? checkNoDeviceFields(*k)
                                             : checkDeviceKernel(a, *k)));
     }
@@ -341,6 +383,33 @@ private:
                       a.kernels()->Get(k)->name()->string_view(),
                       offsets->Get(k), v, blob.bytes());
     }
+    return {};
+  }
+
+  Status opNames() {
+    std::unordered_set<std::string_view> seen;
+    for (unsigned i = 0; i < numOpNames(); ++i) {
+      std::string_view n = a.op_names()->Get(i)->string_view();
+      if (n.empty() || !seen.insert(n).second)
+        return fail("op name {} is '{}', expected names, each once", i, n);
+    }
+    return {};
+  }
+  unsigned numOpNames() { return a.op_names() ? a.op_names()->size() : 0; }
+
+  /// What a command says about the model operations that it is.
+  Status names(const std::string &where, const Command &c) {
+    const unsigned members = c.members() ? c.members()->size() : 0;
+    if (c.kind() != CommandKind::launch && (c.op() != -1 || members))
+      return fail("{}: a call names no operation", where);
+    if (c.op() < -1 || c.op() >= int64_t(numOpNames()))
+      return fail("{}: op name {} of {}", where, c.op(), numOpNames());
+    if (c.op() == -1 && members)
+      return fail("{}: {} members of no operation", where, members);
+    for (unsigned i = 0; i < members; ++i)
+      if (c.members()->Get(i) >= numOpNames())
+        return fail("{}: member {} is op name {} of {}", where, i,
+                    c.members()->Get(i), numOpNames());
     return {};
   }
 
@@ -451,11 +520,16 @@ private:
     HADAL_RETURN_IF_ERROR(uniqueNames(a.functions(), "function"));
     for (unsigned i = 0; i < a.functions()->size(); ++i) {
       const Function &f = *a.functions()->Get(i);
+      const uint64_t slots = uint64_t(f.num_parameters()) + f.num_states();
+      if (f.arg_names() && f.arg_names()->size() != slots)
+        return fail("function '{}' has {} argument names for {} slots",
+                    f.name()->string_view(), f.arg_names()->size(), slots);
       Needs needs;
       for (unsigned c = 0; c < f.commands()->size(); ++c) {
         const Command &command = *f.commands()->Get(c);
         std::string where = fmt::format("function '{}', command {}",
                                         f.name()->string_view(), c);
+        HADAL_RETURN_IF_ERROR(names(where, command));
         switch (command.kind()) {
         case CommandKind::launch:
           HADAL_RETURN_IF_ERROR(launch(where, f, command, needs));

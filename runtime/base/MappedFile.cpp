@@ -115,7 +115,8 @@ void endProcessAtLostMapping() {
 
 StatusOr<MappedFile> MappedFile::open(const std::string &path,
                                       std::optional<uint64_t> expectedBytes) {
-  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  // Not to wait for the writer of a pipe, which is then refused.
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0)
     return error(5001, "cannot open '{}': {}", path, std::strerror(errno));
   struct stat info;

@@ -54,12 +54,18 @@ void addBody(ArtifactT &a, const std::string &name, EntryKind kind,
                           input(Input::sizes),
                           arg(ArgKind::scalar, 0, kExperts)}));
   layer.push_back(launch(kMove, tokens, {x, y}));
+  // The attention stands for two operations, the first command for one.
+  layer[0].op = 1;
+  layer[1].op = 2;
+  layer[1].members = {1, 2};
   addFunction(a, name + ".layer", 1, 2, std::move(layer));
+  a.functions.back()->arg_names = {"w", "kv", "expert_load"};
   uint32_t layerIndex = static_cast<uint32_t>(a.functions.size() - 1);
 
   std::vector<CommandT> body;
   body.push_back(launch(kEmbed, tokens,
                         {x, input(Input::tokens), input(Input::sizes)}));
+  body.back().op = 0;
   CommandT repeat;
   repeat.kind = CommandKind::repeat;
   repeat.callee = layerIndex;
@@ -107,7 +113,14 @@ void addKernel(ArtifactT &a, const std::string &name,
   k->num_args = static_cast<uint32_t>(args.size());
   k->arg_names = std::move(args);
   k->scratch_bytes = scratch;
-  k->schedule = "#tile.schedule<>";
+  for (auto [word, value, origin] :
+       {std::tuple("bm", "4", ScheduleOrigin::rule),
+        std::tuple("form", "rows", ScheduleOrigin::option)}) {
+    k->words.push_back(std::make_unique<ScheduleWordT>());
+    k->words.back()->word = word;
+    k->words.back()->value = value;
+    k->words.back()->origin = origin;
+  }
   k->bytes_read = 4;
   a.kernels.push_back(std::move(k));
 }
@@ -168,6 +181,7 @@ CommandT launch(uint32_t kernel, uint64_t items, std::vector<ArgT> args) {
 
 ArtifactT skeleton() {
   ArtifactT a;
+  a.op_names = {"forward.embed", "layer.append", "layer.attend"};
   a.provenance = std::make_unique<ProvenanceT>();
   a.provenance->compiler_version = "toy";
   a.provenance->llvm_version = "0";

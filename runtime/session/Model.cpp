@@ -4,6 +4,7 @@
 #include <set>
 
 #include "runtime/session/MemoryPlan.h"
+#include "runtime/weights/WeightValues.h"
 
 namespace hadal {
 
@@ -122,6 +123,14 @@ Status Model::loadWeights(const ModelOptions &options) {
   for (size_t i = 0; i < uploaded_->size(); ++i)
     parameters_.push_back(uploaded_->argument(i));
   return {};
+}
+
+Status Model::withCause(const Status &failure) const {
+  StatusOr<std::string> cause =
+      findNonFinite(weightsDirectory_, parameterSpecs(artifact_.root()));
+  if (!cause.ok() || cause->empty())
+    return failure;
+  return error(failure.code(), "{}; {}", failure.message(), *cause);
 }
 
 } // namespace hadal

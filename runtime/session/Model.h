@@ -62,6 +62,9 @@ public:
   /// Bytes of weights in the device's own memory.
   uint64_t uploadedBytes() const { return uploaded_ ? uploaded_->bytes() : 0; }
   const std::string &weightsDirectory() const { return weightsDirectory_; }
+  /// |failure|, an H5008, with the first weight that is not finite, if there is
+  /// one. Reads all weights.
+  Status withCause(const Status &failure) const;
   /// The kernel argument of each artifact parameter.
   std::span<const DeviceAddress> parameters() const { return parameters_; }
   /// generation_config.json of the checkpoint.

@@ -59,12 +59,14 @@ DeviceImage::DeviceImage(const ParameterSpec &spec, const DeviceLayout &layout,
   }
 }
 
-/// Bytes [begin, end) of row |row| of |source|, both at most rowBytes.
-void DeviceImage::fillRow(uint8_t *to, const SourceRows &source, uint64_t row,
-                          uint64_t begin, uint64_t end) const {
-  if (!source.scales) {
-    std::memcpy(to, source.data + row * layout.rowBytes + begin, end - begin);
-    return;
+/// An element of a row that is converted.
+inline uint16_t DeviceImage::bf16At(const SourceRows &source, uint64_t row,
+                                    uint64_t column) const {
+  const uint64_t element = row * layout.columns + column;
+  if (source.isFloat) {
+    float value;
+    std::memcpy(&value, source.data + element * sizeof(value), sizeof(value));
+    return f32ToBf16(value);
   }
   static const std::array<float, 256> codes = [] {
     std::array<float, 256> table;
@@ -72,13 +74,21 @@ void DeviceImage::fillRow(uint8_t *to, const SourceRows &source, uint64_t row,
       table[code] = e4m3ToF32(static_cast<uint8_t>(code));
     return table;
   }();
-  const uint8_t *in = source.data + row * layout.columns;
   const float *scales = source.scales + row / scaleBlockRows * scaleColumns;
+  return f32ToBf16(codes[source.data[element]] *
+                   scales[column / scaleBlockCols]);
+}
+
+/// Bytes [begin, end) of row |row| of |source|, both at most rowBytes.
+void DeviceImage::fillRow(uint8_t *to, const SourceRows &source, uint64_t row,
+                          uint64_t begin, uint64_t end) const {
+  if (!source.scales && !source.isFloat) {
+    std::memcpy(to, source.data + row * layout.rowBytes + begin, end - begin);
+    return;
+  }
   // A range may begin or end inside an element of two bytes.
   for (uint64_t at = begin; at < end;) {
-    const uint64_t column = at / 2;
-    const uint16_t bits =
-        f32ToBf16(codes[in[column]] * scales[column / scaleBlockCols]);
+    const uint16_t bits = bf16At(source, row, at / 2);
     const uint64_t inside = at % 2, count = std::min(2 - inside, end - at);
     std::memcpy(to, reinterpret_cast<const uint8_t *>(&bits) + inside, count);
     to += count;
@@ -99,7 +109,7 @@ void DeviceImage::fill(uint8_t *to, uint64_t begin, uint64_t end) const {
            firstRows[s] + sources[s].rows <= begin / layout.pitch)
       ++s;
     const SourceRows &source = sources[s];
-    if (dense && !source.scales) {
+    if (dense && !source.scales && !source.isFloat) {
       // Everything that is left of this source at once.
       const uint64_t first = firstRows[s] * layout.pitch;
       const uint64_t stop = std::min(end, first + source.rows * layout.pitch);

@@ -1,5 +1,5 @@
 // The bytes of a parameter as they lie in a device's own memory, by the upload
-// steps of docs/artifact.md: join, dequantise, pad rows.
+// steps of docs/artifact.md: join, dequantise or round, pad rows.
 #pragma once
 
 #include <cstdint>
@@ -29,13 +29,16 @@ struct SourceRows {
   /// Dequantise: the block scales of these rows, f32 row-major, the first of
   /// them that of row 0.
   const float *scales = nullptr;
+  /// Round: the rows are float32, the parameter is bf16.
+  bool isFloat = false;
 };
 
 /// Produces any byte range of a parameter's device image.
 class DeviceImage {
 public:
   /// |spec|'s layout over |sources|, which together have its rows. With scales
-  /// the sources hold FP8 codes, else elements of the parameter's dtype.
+  /// the sources hold FP8 codes, else elements of the parameter's dtype unless
+  /// they say that they are float32.
   DeviceImage(const ParameterSpec &spec, const DeviceLayout &layout,
               std::vector<SourceRows> sources);
 
@@ -44,6 +47,8 @@ public:
   void fill(uint8_t *to, uint64_t begin, uint64_t end) const;
 
 private:
+  uint16_t bf16At(const SourceRows &source, uint64_t row,
+                  uint64_t column) const;
   void fillRow(uint8_t *to, const SourceRows &source, uint64_t row,
                uint64_t begin, uint64_t end) const;
 

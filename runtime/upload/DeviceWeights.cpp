@@ -1,5 +1,7 @@
 #include "runtime/upload/DeviceWeights.h"
 
+#include <algorithm>
+
 #include "runtime/base/Checked.h"
 #include "runtime/base/Progress.h"
 #include "runtime/upload/DeviceImage.h"
@@ -41,6 +43,20 @@ bool isDequantised(const ParameterSpec &spec) {
   return !spec.scaleParts.empty();
 }
 
+/// True for bf16 that the file has as float32 only.
+bool isRounded(const ParameterSpec &spec) {
+  return spec.dtype == DType::bf16 && spec.place == Placement::copy &&
+         spec.fileDtypes == std::vector{DType::f32};
+}
+
+/// The spec of the float32 of |spec|, as the file has it.
+ParameterSpec floatsOf(const ParameterSpec &spec) {
+  ParameterSpec floats = spec;
+  floats.dtype = DType::f32;
+  floats.place = Placement::map;
+  return floats;
+}
+
 /// The start of each part (of a stack, of each tensor) of parameter |index|:
 /// segments are cut into blocks of segmentRows rows.
 std::vector<const uint8_t *> partStarts(const WeightStore &host, size_t index,
@@ -75,7 +91,7 @@ std::vector<SourceRows> sourcesOf(const WeightStore &host, size_t index,
                               ? spec.rows[0] * inside
                               : spec.rows[i] * inside;
     if (rows)
-      sources.push_back({starts[i], rows, nullptr});
+      sources.push_back({starts[i], rows, nullptr, isRounded(spec)});
   }
   if (!isDequantised(spec))
     return sources;
@@ -96,6 +112,8 @@ std::vector<ParameterSpec> hostSpecs(std::span<const ParameterSpec> specs) {
     if (isDequantised(specs[i])) {
       result[i] = codesOf(specs[i]);
       result.push_back(scalesOf(specs[i]));
+    } else if (isRounded(specs[i])) {
+      result[i] = floatsOf(specs[i]);
     }
   return result;
 }
@@ -127,6 +145,11 @@ DeviceWeights::upload(Driver &driver, const WeightStore &host,
     total += layout->bytes;
   }
   DeviceWeights weights;
+  if (const auto rounded = std::count_if(specs.begin(), specs.end(), isRounded);
+      rounded && !quiet)
+    fmt::print(stderr,
+               "float32 matrices are rounded to bf16: {} of {} parameters\n",
+               rounded, specs.size());
   Progress progress("uploading weights", total, Progress::Unit::Bytes,
                     quiet ? nullptr : stderr);
   size_t scaleIndex = specs.size();

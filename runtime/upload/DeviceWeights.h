@@ -12,8 +12,8 @@
 namespace hadal {
 
 /// What the weight store must resolve on the host for |specs|: element i for
-/// parameter i, with the codes of a dequantised one as they are in the file,
-/// then the scales of those.
+/// parameter i, with the codes of a dequantised one and the float32 of a
+/// rounded one as they are in the file, then the scales of the codes.
 std::vector<ParameterSpec> hostSpecs(std::span<const ParameterSpec> specs);
 
 /// Bytes that |specs| take of the memory of |driver|. H5006 if they exceed 64
@@ -25,9 +25,9 @@ StatusOr<uint64_t> deviceWeightBytes(const Driver &driver,
 class DeviceWeights {
 public:
   /// Brings |specs| into the memory of |driver| by their upload steps, with
-  /// progress on stderr unless |quiet|. |host| has resolved hostSpecs(specs)
-  /// and is not needed afterwards. H5006 where memory lacks,
-  /// H5016 when |interrupt| is set.
+  /// progress, and a line where float32 is rounded to bf16, on stderr unless
+  /// |quiet|. |host| has resolved hostSpecs(specs) and is not needed afterwards.
+  /// H5006 where memory lacks, H5016 when |interrupt| is set.
   static StatusOr<DeviceWeights> upload(Driver &driver, const WeightStore &host,
                                         std::span<const ParameterSpec> specs,
                                         bool quiet,

@@ -38,4 +38,9 @@ struct ParameterSpec {
   uint32_t scaleBlockRows = 0, scaleBlockCols = 0;
 };
 
+/// The name of tensor |element| of a stack whose part is |pattern|.
+inline std::string stackPartName(std::string pattern, uint32_t element) {
+  return pattern.replace(pattern.find("{e}"), 3, std::to_string(element));
+}
+
 } // namespace hadal

@@ -8,10 +8,10 @@
 #include <optional>
 
 #include "runtime/base/Checked.h"
-#include "runtime/base/Float.h"
 #include "runtime/base/ProcessMemory.h"
 #include "runtime/base/Progress.h"
 #include "runtime/weights/RopeTable.h"
+#include "runtime/weights/WeightValues.h"
 
 namespace hadal {
 
@@ -19,50 +19,6 @@ namespace {
 
 /// What kernels may assume of a copy: a cache line, and one AVX-512 register.
 constexpr uint64_t kCopyAlignment = 64;
-
-/// The element type of the schema that a file type is, or none.
-DType schemaDType(SafetensorsDType dtype) {
-  switch (dtype) {
-  case SafetensorsDType::F32:
-    return DType::f32;
-  case SafetensorsDType::BF16:
-    return DType::bf16;
-  case SafetensorsDType::F8E4M3:
-    return DType::f8e4m3fn;
-  case SafetensorsDType::F8E8M0:
-    return DType::f8e8m0fnu;
-  case SafetensorsDType::I32:
-    return DType::i32;
-  case SafetensorsDType::I64:
-    return DType::i64;
-  case SafetensorsDType::U8:
-    return DType::u8;
-  default:
-    return DType::none;
-  }
-}
-
-/// Element |i| of |data| as f32; |data| may have any alignment.
-float loadAsF32(const uint8_t *data, DType dtype, uint64_t i) {
-  if (dtype == DType::f32) {
-    float value;
-    std::memcpy(&value, data + 4 * i, 4);
-    return value;
-  }
-  if (dtype == DType::bf16) {
-    uint16_t bits;
-    std::memcpy(&bits, data + 2 * i, 2);
-    return bf16ToF32(bits);
-  }
-  if (dtype == DType::f8e4m3fn)
-    return e4m3ToF32(data[i]);
-  return e8m0ToF32(data[i]);
-}
-
-bool isFloat(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::bf16 ||
-         dtype == DType::f8e4m3fn || dtype == DType::f8e8m0fnu;
-}
 
 /// Why |spec| is no description of a parameter, or an empty string. The
 /// artifact reader has checked the structure, not this meaning.
@@ -120,12 +76,6 @@ std::string findContradiction(const ParameterSpec &spec) {
   return "";
 }
 
-std::string stackPartName(const std::string &pattern, uint32_t element) {
-  std::string name = pattern;
-  name.replace(name.find("{e}"), 3, std::to_string(element));
-  return name;
-}
-
 std::string joinDtypes(const std::vector<DType> &dtypes) {
   std::string text;
   for (DType dtype : dtypes)
@@ -170,18 +120,15 @@ struct WeightStore::Loader {
                      const uint8_t *data, uint64_t elements) {
     if (!spec.isScale && !spec.isFinite)
       return Status();
-    for (uint64_t i = 0; i < elements; ++i) {
-      float value = loadAsF32(data, spec.dtype, i);
-      if (std::isfinite(value) && (!spec.isScale || value > 0))
-        continue;
-      return error(5004,
-                   "'{}': tensor {}: expected {} values, found {} at "
-                   "element {}; the checkpoint is damaged or not "
-                   "initialised",
-                   at.file->path(), part,
-                   spec.isScale ? "finite positive" : "finite", value, i);
-    }
-    return Status();
+    uint64_t i = countUsable(data, spec.dtype, elements, spec.isScale);
+    if (i == elements)
+      return Status();
+    return error(5004,
+                 "'{}': tensor {}: expected finite {}values, found {} at "
+                 "element {}; the checkpoint is damaged or not "
+                 "initialised",
+                 at.file->path(), part, spec.isScale ? "non-negative " : "",
+                 loadAsF32(data, spec.dtype, i), i);
   }
 
   /// Finds tensor |part|, checks it against |spec| and returns its data as
@@ -193,7 +140,7 @@ struct WeightStore::Loader {
       return error(5016, "interrupted while weights were loaded");
     StatusOr<CheckpointIndex::Entry> found = store.checkpoint_.find(part);
     if (!found.ok())
-      return error(5003, "parameter {}: {}", spec.name,
+      return error(found.status().code(), "parameter {}: {}", spec.name,
                    found.status().message());
     const SafetensorsTensor &tensor = *found->tensor;
     const std::string &path = found->file->path();
@@ -376,6 +323,9 @@ StatusOr<WeightStore> WeightStore::load(CheckpointIndex checkpoint,
   WeightStore store;
   store.checkpoint_ = std::move(checkpoint);
   store.statistics_.parameters = specs.size();
+  if (std::string line = store.checkpoint_.description().describePassedOver();
+      !line.empty() && !options.quiet)
+    fmt::print(stderr, "{}\n", line);
   Progress progress("loading weights", total, Progress::Unit::Items,
                     options.quiet ? nullptr : stderr);
   Loader loader{store, progress, options.interrupt, {}};

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "runtime/base/Status.h"
-#include "runtime/weights/CheckpointIndex.h"
+#include "runtime/checkpoint/CheckpointIndex.h"
 #include "runtime/weights/ParameterSpec.h"
 
 namespace hadal {

@@ -96,27 +96,32 @@ class Tools:
         if key not in self.artifacts:
             path = os.path.join(self.work, "-".join(filter(None, key)) + ".hadal")
             extra = ["--fp8", fp8] if fp8 else []
+            length = 512
+            if name != "tiny":  # an indexer is left out up to index_topk tokens
+                length = min(length, make_configs.find(name)[0].get("index_topk", 512))
             self.call(
                 "hadal-compile", self.model(name), "-o", path,
-                "--target=cpu" if self.device == "cpu" else "--target=sm_90a",
-                "--max-batch-size", PROMPTS, "--max-seq-len", 512,
+                *(["--target=cpu", "--images=native"] if self.device == "cpu"
+                  else ["--target=sm_90a"]),
+                "--max-batch-size", PROMPTS, "--max-seq-len", length,
                 "--decode-buckets=1,8", "--prefill-buckets=128",
                 "--attention", attention, "--activations", activations, *extra)
             self.artifacts[key] = path
         return self.artifacts[key]
 
-    def logits(self, key, rows, chunk=None, threads=None, loads=None):
+    def logits(self, key, rows, chunk=None, threads=None, loads=None, weights=None):
         """Returns float32 logits [positions, vocab] of each row of ids.
 
         Several rows are prefilled together, as one batch. `loads` names a file
-        for the tokens routed to each expert.
+        for the tokens routed to each expert, `weights` a directory of another
+        checkpoint of the same shapes.
         """
         extra = ["--prefill-chunk", chunk] if chunk else []
         extra += ["--expert-load", loads] if loads else []
         path = os.path.join(self.work, "logits.npy")
         self.call(
-            "hadal-run", self.artifact(*key), "--weights", self.model(key[0]),
-            "--input-ids", ";".join(",".join(map(str, row)) for row in rows),
+            "hadal-run", self.artifact(*key), "--weights",
+            weights or self.model(key[0]), "--input-ids", ";".join(",".join(map(str, row)) for row in rows),
             "--logits", "all", "--output", path, "-t", threads or self.threads,
             "--device", self.device, *extra)
         logits = np.load(path)

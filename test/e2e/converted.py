@@ -89,7 +89,7 @@ def main():
             for command in (
                     ["hadal-compile", model, "-o", artifact, "--max-batch-size",
                      "1", "--max-seq-len", "1024", "--decode-buckets", "1",
-                     "--prefill-buckets", "64"],
+                     "--prefill-buckets", "64", "--images=native"],
                     ["hadal-run", artifact, "--weights", model, "--input-ids",
                      ",".join(str(7 * i % 1000) for i in range(20)),
                      "--logits", "all", "--output", output]):

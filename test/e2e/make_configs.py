@@ -64,6 +64,45 @@ def v2(**changes):
     return config
 
 
+def youtu(**changes):
+    """Returns a small dense Youtu-LLM configuration, as transformers writes it."""
+    config = v3(
+        architectures=["YoutuForCausalLM"], model_type="youtu",
+        tie_word_embeddings=True, q_lora_rank=64, qk_nope_head_dim=128,
+        qk_rope_head_dim=64, v_head_dim=128, head_dim=64, qk_head_dim=192,
+        mlp_bias=False, rope_interleave=True, dtype="bfloat16",
+        rope_parameters=dict(rope_theta=1600000.0, rope_type="default"))
+    for key in ("moe_intermediate_size", "first_k_dense_replace", "n_routed_experts",
+                "n_shared_experts", "num_experts_per_tok", "n_group", "topk_group",
+                "topk_method", "scoring_func", "norm_topk_prob",
+                "routed_scaling_factor", "moe_layer_freq", "rope_theta",
+                "rope_scaling", "torch_dtype", "num_nextn_predict_layers"):
+        del config[key]
+    config.update(changes)
+    return config
+
+
+def glm_flash(**changes):
+    """Returns a small GLM-4.7-Flash configuration: it names no scoring_func."""
+    config = v3(
+        architectures=["Glm4MoeLiteForCausalLM"], model_type="glm4_moe_lite",
+        num_attention_heads=5, num_key_value_heads=5, qk_nope_head_dim=192,
+        qk_rope_head_dim=64, v_head_dim=256, n_routed_experts=8, n_group=1,
+        topk_group=1, routed_scaling_factor=1.8, rms_norm_eps=1e-5,
+        rope_theta=1000000, partial_rotary_factor=1.0, dtype="bfloat16",
+        mlp_layer_types=["dense", "sparse", "sparse"])
+    del config["scoring_func"], config["torch_dtype"]
+    config.update(changes)
+    return config
+
+
+def indexed(**changes):
+    """Returns the keys of a sparse attention indexer, with `changes` applied."""
+    return dict(dict(index_n_heads=4, index_head_dim=128, index_topk=128,
+                     qk_nope_head_dim=128, qk_rope_head_dim=64, v_head_dim=128),
+                **changes)
+
+
 # What each configuration is there for, beside what its name says. `make` holds
 # what shapes the weights: bias = (lowest, step), latent = gain of the latent
 # projections, embed = scale of the embedding.
@@ -161,7 +200,68 @@ CONFIGS = {
     "layer-ue8m0-fp8": (v3(
         num_hidden_layers=1, first_k_dense_replace=0, q_lora_rank=None,
         quantization_config=dict(FP8, scale_fmt="ue8m0")), {"embed": 0.5}),
+    # GigaChat 3: V3 without q_lora, values wider than keys, one group.
+    "gigachat": (v3(
+        q_lora_rank=None, qk_nope_head_dim=128, qk_rope_head_dim=64,
+        v_head_dim=192, n_routed_experts=8, n_group=1, topk_group=1,
+        rope_scaling=YARN), {}),
+    # Moonlight: no YaRN, eps 1e-5, two shared experts, six of the experts.
+    "moonlight": (v3(
+        q_lora_rank=None, qk_nope_head_dim=128, qk_rope_head_dim=64,
+        v_head_dim=128, n_group=1, topk_group=1, num_experts_per_tok=6,
+        n_shared_experts=2, routed_scaling_factor=2.446, rms_norm_eps=1e-5,
+        rope_theta=50000.0), {}),
+    # GLM-4.7-Flash: its head widths, a number of heads that no tile divides.
+    "glm-flash": (glm_flash(), {}),
+    # Latents of 1e-3: the inner norms keep 1e-6 where rms_norm_eps is 1e-5.
+    "glm-flash-eps": (glm_flash(
+        num_hidden_layers=2, mlp_layer_types=["dense", "sparse"]), {
+            "embed": 0.1, "latent": 0.001}),
+    # Youtu-LLM: dense, the embedding as head.
+    "youtu": (youtu(), {"embed": 0.1}),
+    # V3.2 and GLM-5: dense attention up to index_topk tokens, which no prompt
+    # of these exceeds; the indexers' tensors are in the files.
+    "v32": (v3(
+        architectures=["DeepseekV32ForCausalLM"], model_type="deepseek_v32",
+        rope_scaling=YARN, **indexed()), {}),
+    "glm5": (v3(
+        architectures=["GlmMoeDsaForCausalLM"], model_type="glm_moe_dsa",
+        num_attention_heads=2, num_key_value_heads=2, n_group=1, topk_group=1,
+        rms_norm_eps=1e-5, rope_theta=1000000, head_dim=64,
+        indexer_types=["full", "full", "shared"],
+        mlp_layer_types=["dense", "sparse", "sparse"],
+        **indexed(qk_nope_head_dim=192, v_head_dim=256)), {}),
+    # FP8 where a scale block spans W_UK and W_UV: 320 and 448 rows a head.
+    "gigachat-fp8": (v3(
+        num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=3,
+        qk_nope_head_dim=128, qk_rope_head_dim=64, v_head_dim=192,
+        q_lora_rank=None, quantization_config=FP8), {}),
+    "glm-flash-fp8": (glm_flash(
+        num_hidden_layers=2, mlp_layer_types=["dense", "sparse"],
+        num_attention_heads=3, num_key_value_heads=3, quantization_config=FP8), {}),
+    # 64 layers, as many as GigaChat 3 702B has: layer 61, where other models
+    # keep their prediction layer, is one of them, and the file holds a layer 64.
+    "deep": (v3(
+        vocab_size=64, hidden_size=64, intermediate_size=64,
+        moe_intermediate_size=32, num_hidden_layers=64, first_k_dense_replace=62,
+        num_attention_heads=2, num_key_value_heads=2, q_lora_rank=None,
+        kv_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=16, v_head_dim=24,
+        n_routed_experts=8, n_group=1, topk_group=1,
+        num_nextn_predict_layers=1), {"branch": 0.4}),
 }
+
+# Read with more tokens than index_topk, where the indexer leaves one out: what
+# transformers computes there is not what the oracle and the tools compute.
+BEYOND = {
+    "v32-short": (v3(
+        architectures=["DeepseekV32ForCausalLM"], model_type="deepseek_v32",
+        num_hidden_layers=2, **indexed(index_topk=32)), {}),
+}
+
+
+def find(name):
+    """Returns (config, make) of configuration `name`."""
+    return CONFIGS[name] if name in CONFIGS else BEYOND[name]
 
 
 def seed_of(name):
@@ -201,9 +301,18 @@ def part_ties(tensors, config):
             codes[part] -= near.astype(np.uint16)  # towards zero
 
 
+def is_dense(config, layer):
+    """Whether the FFN of `layer` is no mixture of experts."""
+    if "mlp_layer_types" in config:
+        return config["mlp_layer_types"][layer:layer + 1] == ["dense"]
+    return (not config.get("n_routed_experts")
+            or layer < config["first_k_dense_replace"]
+            or layer % config.get("moe_layer_freq", 1) != 0)
+
+
 def make_tensors(name):
     """Returns {tensor: (dtype, array)} of configuration `name`."""
-    config, make = CONFIGS[name]
+    config, make = find(name)
     rng = formats.Random(seed_of(name))
     fp8 = config.get("quantization_config")
     ue8m0 = bool(fp8) and fp8.get("scale_fmt") == "ue8m0"
@@ -238,6 +347,16 @@ def make_tensors(name):
         linear(stem + ".up_proj.weight", width, hidden)
         linear(stem + ".down_proj.weight", hidden, width, branch)
 
+    def indexer(stem):
+        """Tensors that are in the files of DeepSeek-V3.2 and GLM-5."""
+        width = config["index_head_dim"]
+        linear(stem + "wq_b.weight", config["index_n_heads"] * width, q_rank)
+        linear(stem + "wk.weight", width, hidden)
+        norm(stem + "k_norm.weight", width)
+        norm(stem + "k_norm.bias", width)
+        weight = rng.normal((config["index_n_heads"], hidden), 0.1)
+        tensors[stem + "weights_proj.weight"] = ("BF16", formats.to_bf16(weight))
+
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
     latent, rope = config["kv_lora_rank"], config["qk_rope_head_dim"]
     nope, value = config["qk_nope_head_dim"], config["v_head_dim"]
@@ -246,8 +365,17 @@ def make_tensors(name):
     if config["tie_word_embeddings"]:
         embed[:2] = 0
     tensors["model.embed_tokens.weight"] = ("BF16", formats.to_bf16(embed))
-    for layer in range(config["num_hidden_layers"]):
+    layers = config["num_hidden_layers"]
+    # Those that predict several tokens follow the main ones.
+    for layer in range(layers + config.get("num_nextn_predict_layers", 0)):
         at = f"model.layers.{layer}."
+        if layer >= layers:
+            norm(at + "enorm.weight", hidden)
+            norm(at + "hnorm.weight", hidden)
+            linear(at + "eh_proj.weight", hidden, 2 * hidden)
+            norm(at + "shared_head.norm.weight", hidden)
+            for copy in ("embed_tokens.weight", "shared_head.head.weight"):
+                tensors[at + copy] = tensors["model.embed_tokens.weight"]
         norm(at + "input_layernorm.weight", hidden)
         attn = at + "self_attn."
         small = make.get("latent", 1.0)
@@ -263,14 +391,16 @@ def make_tensors(name):
         linear(attn + "o_proj.weight", hidden, heads * value,
                make.get("branch", 1.0))
         norm(at + "post_attention_layernorm.weight", hidden)
-        every = config.get("moe_layer_freq", 1)
-        if layer < config["first_k_dense_replace"] or layer % every:
+        kinds = config.get("indexer_types")
+        if "index_topk" in config and (not kinds or kinds[layer] == "full"):
+            indexer(attn + "indexer.")
+        if is_dense(config, layer):
             mlp(at + "mlp", config["intermediate_size"])
             continue
         experts = config["n_routed_experts"]
         router = rng.normal((experts, hidden), 3.0 / math.sqrt(hidden))
         tensors[at + "mlp.gate.weight"] = ("BF16", formats.to_bf16(router))
-        if config["topk_method"] == "noaux_tc":
+        if config.get("topk_method") == "noaux_tc":
             low, step = make.get("bias", (2.0, 0.02))
             order = np.argsort(rng.uniform((experts,)), kind="stable")
             bias = (low + step * order).astype(np.float32)
@@ -294,7 +424,7 @@ def prompt_ids(name, count, index=0):
 
     The first id is BOS, none is EOS.
     """
-    config, _ = CONFIGS[name]
+    config, _ = find(name)
     rng = formats.Random(seed_of(name) ^ 0x5EED ^ (index << 32))
     return [0] + rng.integers(count - 1, 2, config["vocab_size"])
 
@@ -304,7 +434,7 @@ def write(name, out):
     directory = os.path.join(out, name)
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, "config.json"), "w") as file:
-        json.dump(CONFIGS[name][0], file, indent=2)
+        json.dump(find(name)[0], file, indent=2)
         file.write("\n")
     formats.write_safetensors(
         os.path.join(directory, "model.safetensors"), make_tensors(name))
@@ -317,15 +447,15 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
-    unknown = set(args.names) - set(CONFIGS)
+    unknown = set(args.names) - set(CONFIGS) - set(BEYOND)
     if unknown:
         parser.error(f"unknown: {sorted(unknown)}; see --list")
     if args.list:
-        print("\n".join(CONFIGS))
+        print("\n".join([*CONFIGS, *BEYOND]))
         return
     if not args.out:
         parser.error("--out is needed")
-    for name in args.names or CONFIGS:
+    for name in args.names or [*CONFIGS, *BEYOND]:
         print(write(name, args.out))
 
 

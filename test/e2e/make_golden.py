@@ -56,6 +56,27 @@ def make(name, out):
             f"margin under 1e-3 at {(result['margin'] < 1e-3).mean():.1%}")
 
 
+def make_beyond(name, out):
+    """Writes out/NAME.npz of a model with an indexer, read one token beyond
+    index_topk: ids int32 [n + 1] and logits float32 [n + 1, vocab], of which the
+    oracle, which is dense, has the first n rows and not the last."""
+    import transformers
+
+    with tempfile.TemporaryDirectory() as folder:
+        model, config = reference.load(make_configs.write(name, folder))
+    ids = make_configs.prompt_ids(name, config["index_topk"] + 1)
+    want = reference.run(model, config, ids)["logits"]
+    oracle = Oracle(config, make_configs.make_tensors(name))
+    distance = one_minus_cos(want, oracle.run(ids)["logits"])
+    if distance[:-1].max() > 1e-10 or distance[-1] < 1e-6:
+        raise SystemExit(f"{name}: 1-cos {distance[:-1].max():.1e} up to "
+                         f"index_topk, {distance[-1]:.1e} beyond")
+    np.savez(os.path.join(out, name + ".npz"), ids=np.array(ids, np.int32),
+             logits=want, version=np.array(transformers.__version__))
+    return (f"{name:18} oracle 1-cos {distance[:-1].max():.1e} up to index_topk, "
+            f"{distance[-1]:.1e} beyond")
+
+
 def main():
     parser = argparse.ArgumentParser()
     here = os.path.dirname(os.path.abspath(__file__))
@@ -68,8 +89,9 @@ def main():
         raise SystemExit(f"transformers {reference.PINNED} is needed for golden "
                          f"files, found {transformers.__version__}")
     os.makedirs(args.out, exist_ok=True)
-    for name in args.names or make_configs.CONFIGS:
-        print(make(name, args.out), flush=True)
+    for name in args.names or [*make_configs.CONFIGS, *make_configs.BEYOND]:
+        one = make_beyond if name in make_configs.BEYOND else make
+        print(one(name, args.out), flush=True)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def call(bin_dir, tool, *args):
 
 
 def compile_model(bin_dir, model, target, path, cache, attention="absorbed"):
-    extra = ["--kernel-cache", cache] if target == "sm_90a" else []
+    extra = ["--kernel-cache", cache] if target == "sm_90a" else \
+        ["--images=native"]
     call(bin_dir, "hadal-compile", model, "-o", path, "--target", target,
          "--max-batch-size", BATCH, "--max-seq-len", 256,
          f"--decode-buckets=1,{BATCH}", "--prefill-buckets=64",

@@ -83,8 +83,12 @@ def rotate(x, positions, inverse, magnitude):
 
 
 def descending(values):
-    """Returns indices by falling value, then rising index, along the last axis."""
-    return np.argsort(-values, axis=-1, kind="stable")
+    """Returns indices by falling value, then rising index, along the last axis.
+
+    NaN comes first, as in torch.topk.
+    """
+    key = np.where(np.isnan(values), -np.inf, -values)
+    return np.argsort(key, axis=-1, kind="stable")
 
 
 def sigmoid(z):
@@ -106,7 +110,9 @@ def route(config, logits, bias):
     method = config.get("topk_method", "greedy")
     if method == "greedy":
         groups = 1
-    if config.get("scoring_func", "softmax") == "sigmoid":
+    # GLM-4.7-Flash names none; its class has the sigmoid.
+    default = "sigmoid" if config["model_type"] == "glm4_moe_lite" else "softmax"
+    if config.get("scoring_func", default) == "sigmoid":
         scores = sigmoid(logits)
         choice = scores + (0 if bias is None else bias.astype(np.float64))
         ranked = choice

@@ -35,9 +35,12 @@ from perturbed import moved
 HERE = os.path.dirname(os.path.abspath(__file__))
 TINY = os.path.join(HERE, "../../models/tiny")
 # The issue of the target names them: the shipped model, bf16, V2-Lite's shape,
-# W8A8, and W8A8 with ragged widths.
-MODELS = ["tiny", "v3", "v2-lite", "v3-fp8", "v3-ragged-fp8"]
-MORE = ["dense", "v3.1-fp8", "kimi-fp8"]
+# W8A8, and W8A8 with ragged widths. Then the head widths of the rest of the
+# family: values of 192, and keys of 192 + 64 with values of 256.
+MODELS = ["tiny", "v3", "v2-lite", "v3-fp8", "v3-ragged-fp8", "gigachat",
+          "glm-flash-fp8"]
+MORE = ["dense", "v3.1-fp8", "kimi-fp8", "gigachat-fp8", "glm-flash",
+        "moonlight", "youtu"]
 EXPANDED = ["v3-fp8"]  # of --quick, in the expanded form of attention too
 BATCH = 8  # prompts of one run
 
@@ -104,6 +107,7 @@ def one_layer(model, index, inputs):
         model.config, num_hidden_layers=1, vocab_size=vocab,
         first_k_dense_replace=int(at + "mlp.gate.weight" not in model.tensors),
         tie_word_embeddings=False)
+    config.pop("mlp_layer_types", None)
     if model.fp8 and model.oracle.ue8m0 is False:
         # Inputs are bf16 like an embedding, and tie as often.
         make_configs.part_ties(tensors, config)

@@ -313,6 +313,83 @@ class Mutant(unittest.TestCase):
 
         self.rejected_method("v2-lite", {"mlp": wrong})
 
+    # ------------------------------------------------------------ families
+
+    def test_glm_flash_with_a_softmax(self):
+        def wrong(config, logits, bias):
+            return route(dict(config, scoring_func="softmax"), logits, bias)
+
+        self.rejected("glm-flash", route=wrong)
+
+    def test_inner_norms_of_glm_flash_with_its_eps(self):
+        init = Oracle.__init__
+
+        def wrong(self, *args, **kwargs):
+            init(self, *args, **dict(kwargs, inner_eps=1e-5))
+
+        for attention in ("expanded", "absorbed"):
+            self.rejected_method("glm-flash-eps", {"__init__": wrong}, attention)
+
+    def test_heads_of_keys_and_values_split_in_half(self):
+        attend = Oracle.attend
+
+        def wrong(self, at, x, positions, past):
+            # W_UK and W_UV of each head as if they had the same height.
+            config = self.config
+            nope, value = config["qk_nope_head_dim"], config["v_head_dim"]
+            name = at + "kv_b_proj.weight"
+            kept = self.tensor(name)
+            heads = kept.reshape(-1, nope + value, kept.shape[-1])
+            half = (nope + value) // 2
+            turned = np.roll(heads, nope - half, 1)
+            self.cache[name] = turned.reshape(kept.shape)
+            out = attend(self, at, x, positions, past)
+            self.cache[name] = kept
+            return out
+
+        for name in ("gigachat", "glm-flash"):
+            self.rejected_method(name, {"attend": wrong})
+
+    def test_layer_61_taken_for_a_prediction_layer(self):
+        layer = Oracle.layer
+
+        def wrong(self, index, h, positions, past=None):
+            out, margin, kept = layer(self, index, h, positions, past)
+            return (h if index == 61 else out), margin, kept
+
+        self.rejected_method("deep", {"layer": wrong})
+
+    def test_scale_blocks_that_begin_anew_at_w_uv(self):
+        tensor = Oracle.tensor
+
+        def wrong(self, name):
+            if ".kv_b_proj." not in name:
+                return tensor(self, name)
+            codes = self.tensors[name][1]
+            scales = self.tensors[name + "_scale_inv"][1]
+            nope = self.config["qk_nope_head_dim"]
+            head = nope + self.config["v_head_dim"]
+            row = np.arange(len(codes)) % head
+            block = (np.arange(len(codes)) // head * -(-head // 128)
+                     + np.where(row < nope, row // 128,
+                                -(-nope // 128) + (row - nope) // 128))
+            wide = np.repeat(scales[np.minimum(block, len(scales) - 1)], 128, 1)
+            return (formats.E4M3[codes].astype(np.float64)
+                    * wide[:, : codes.shape[1]])
+
+        for name in ("gigachat-fp8", "glm-flash-fp8"):
+            for attention in ("expanded", "absorbed"):
+                self.rejected_method(name, {"tensor": wrong}, attention, "w8a16")
+
+    def test_an_indexer_selects_beyond_index_topk(self):
+        data = compare.golden("v32-short")
+        model = Oracle(make_configs.find("v32-short")[0],
+                       make_configs.make_tensors("v32-short"))
+        distance = one_minus_cos(
+            model.run(data["ids"].tolist())["logits"], data["logits"])
+        self.assertLess(distance[:-1].max(), 1e-8)
+        self.assertGreater(distance[-1], 1e-4)
+
     # ------------------------------------------------------------ FP8
 
     def rejected_weights(self, change):

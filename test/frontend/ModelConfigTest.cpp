@@ -2,6 +2,8 @@
 #include "frontend/ModelConfig.h"
 #include "frontend/Error.h"
 #include "test/Paths.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 #include <gtest/gtest.h>
 
@@ -187,12 +189,81 @@ TEST(ModelConfig, DenseOnlyModelsNeedNoRouterFields) {
   EXPECT_EQ(parsed(std::move(object)).numMoeLayers(), 0);
 }
 
-TEST(ModelConfig, UnknownKeysAreOneWarningEach) {
-  json::Object object = with("colour", "blue");
-  object["use_cache"] = true; // ignorable: no warning
-  ModelConfig c = parsed(std::move(object));
-  ASSERT_EQ(c.warnings.size(), 1u);
-  EXPECT_EQ(c.warnings[0], "unknown key 'colour' is ignored");
+TEST(ModelConfig, UnknownKeysAreRefused) {
+  expectError(with("colour", "blue"), 1005,
+              "unknown key 'colour': it may change what the model computes; "
+              "if it does not, pass --allow-unknown-keys");
+  EXPECT_TRUE(parsed(with("use_cache", true)).warnings.empty());
+  EXPECT_TRUE(parsed(with("colour", nullptr)).warnings.empty());
+}
+
+// One meaning, two spellings: compared by value, named as the file names them.
+TEST(ModelConfig, AliasesMeanTheSame) {
+  for (const char *alias :
+       {"num_experts", "num_local_experts", "num_routed_experts"}) {
+    json::Object object = with(alias, 16.0);
+    EXPECT_EQ(parsed(object).experts, 16) << alias;
+    object.erase("n_routed_experts");
+    EXPECT_EQ(parsed(object).experts, 16) << alias;
+    object["n_routed_experts"] = nullptr;
+    EXPECT_EQ(parsed(object).experts, 16) << alias;
+    expectError(with(alias, 8), 1004,
+                "'n_routed_experts' is 16, but '" + std::string(alias) +
+                    "', which means the same, is 8");
+  }
+  json::Object mtp = with("num_mtp_layers", 1);
+  EXPECT_EQ(parsed(mtp).mtpLayers, 1);
+  mtp["num_nextn_predict_layers"] = 2;
+  expectError(std::move(mtp), 1004, "'num_nextn_predict_layers' is 2, but");
+  json::Object shared = base();
+  shared.erase("n_shared_experts");
+  shared["num_shared_experts"] = "one";
+  expectError(std::move(shared), 1003, "field 'num_shared_experts' must be");
+  json::Object score = with("score_function", "sigmoid");
+  score["scoring_func"] = "softmax";
+  expectError(std::move(score), 1004, "'scoring_func' is \"softmax\", but");
+  json::Object dtype = with("dtype", "torch.bfloat16");
+  EXPECT_EQ(parsed(dtype).weights, WeightFormat::BF16);
+  dtype["dtype"] = "float32";
+  expectError(std::move(dtype), 1004,
+              "'dtype' is \"float32\", but 'torch_dtype', which means the "
+              "same, is \"bfloat16\"");
+  expectError(with("q_head_dim", 128), 1004, "'q_head_dim' is 128, but");
+}
+
+TEST(ModelConfig, DerivedKeysMustAgree) {
+  EXPECT_TRUE(parsed(with("moe_shared_expert_intermediate_size", 128))
+                  .warnings.empty());
+  expectError(with("moe_shared_expert_intermediate_size", 256), 1004,
+              "'moe_shared_expert_intermediate_size' is 256, but");
+  EXPECT_TRUE(parsed(with("moe_router_enable_expert_bias", true)).routerBias);
+  expectError(with("moe_router_enable_expert_bias", false), 1004,
+              "'moe_router_enable_expert_bias' is false, but 'topk_method' "
+              "\"noaux_tc\" selects with a bias");
+  json::Object v2 = with("model_type", "deepseek_v2");
+  v2["n_group"] = v2["topk_group"] = 1;
+  v2["router_enable_expert_bias"] = true;
+  expectError(std::move(v2), 1004, "selects without a bias");
+}
+
+// A list of layers says what first_k_dense_replace does.
+TEST(ModelConfig, LayersHaveTwoSpellings) {
+  json::Object object =
+      with("mlp_layer_types", json::Array{"dense", "sparse", "sparse"});
+  EXPECT_EQ(parsed(object).denseLayers, 1);
+  object.erase("first_k_dense_replace");
+  EXPECT_EQ(parsed(object).denseLayers, 1);
+  object["mlp_layer_types"] = json::Array{"dense", "sparse"};
+  expectError(object, 1004, "'mlp_layer_types' names 2 layers");
+  object["mlp_layer_types"] = json::Array{"dense", "sparse", "conv"};
+  expectError(object, 1005,
+              "'mlp_layer_types' holds \"conv\", which is not "
+              "supported; known: dense, sparse");
+  object["mlp_layer_types"] = "dense";
+  expectError(object, 1003, "'mlp_layer_types' must be a list of strings");
+  object["mlp_layer_types"] = json::Array{1, 2, 3};
+  expectError(object, 1003,
+              "'mlp_layer_types' must be a list of strings, found 1 in it");
 }
 
 TEST(ModelConfig, AnEosListIsKept) {
@@ -207,7 +278,8 @@ TEST(ModelConfig, RefusesWhatIsNotJson) {
     EXPECT_NE(text.find("H1001"), std::string::npos) << text;
     EXPECT_NE(text.find(part), std::string::npos) << text;
   };
-  expectBad(parseModelConfig("{", "config.json"), "config.json: not valid JSON");
+  expectBad(parseModelConfig("{", "config.json"),
+            "config.json: not valid JSON");
   expectBad(parseModelConfig("[]", "config.json"),
             "config.json: must hold a JSON object");
   expectBad(loadModelConfig("/nonexistent"),
@@ -318,6 +390,216 @@ TEST(ModelConfig, RefusesOtherQuantisations) {
       1005, "'quantization_config.scale_fmt'");
 }
 
+// A file of its own may stand for the quantization_config, or for the config.
+TEST(ModelConfig, RefusesWhatOtherFilesAnnounce) {
+  llvm::SmallString<128> directory;
+  ASSERT_FALSE(llvm::sys::fs::createUniqueDirectory("config", directory));
+  auto write = [&](llvm::StringRef name, llvm::StringRef text) {
+    std::error_code ec;
+    llvm::raw_fd_ostream os((directory + "/" + name).str(), ec);
+    os << text;
+  };
+  auto expectBad = [&](llvm::StringRef part) {
+    auto config = loadModelConfig(directory);
+    ASSERT_FALSE(static_cast<bool>(config))
+        << "parsed; expected " << part.str();
+    std::string text = llvm::toString(config.takeError());
+    EXPECT_NE(text.find(part.str()), std::string::npos) << text;
+  };
+  write("params.json", "{}");
+  expectBad("H1005: " + (directory + "/params.json").str() +
+            ": Mistral's own format is not supported: it needs queries scaled "
+            "by position; expected a config.json");
+  std::string text;
+  llvm::raw_string_ostream(text) << json::Value(base());
+  write("config.json", text);
+  write("hf_quant_config.json",
+        R"({"quantization": {"quant_algo": "NVFP4", "group_size": 16}})");
+  expectBad("hf_quant_config.json: 'quantization.quant_algo' is \"NVFP4\": "
+            "this quantisation is not supported; known: "
+            "'quantization_config' fp8 in config.json");
+  write(
+      "hf_quant_config.json",
+      R"({"quantization": {"quant_algo": null, "kv_cache_quant_algo": "FP8"}})");
+  expectBad("'quantization.kv_cache_quant_algo' is \"FP8\"");
+  write("hf_quant_config.json", "{}");
+  expectBad("hf_quant_config.json: has no 'quantization' object");
+  write("hf_quant_config.json", "{");
+  expectBad("hf_quant_config.json: not valid JSON");
+  write("hf_quant_config.json", R"({"quantization": {"quant_algo": null}})");
+  auto config = loadModelConfig(directory);
+  EXPECT_TRUE(static_cast<bool>(config)) << llvm::toString(config.takeError());
+  llvm::sys::fs::remove_directories(directory);
+}
+
+// ------------------------------------------------------- rotary embedding
+
+TEST(ModelConfig, BothRotaryObjectsMayBeGivenIfTheyAgree) {
+  json::Object object = with("rope_theta", 10000.0);
+  object["rope_scaling"] = yarn();
+  json::Object other{
+      {"rope_type", "yarn"}, {"rope_theta", 10000},
+      {"factor", 40.0},      {"mscale", 1},
+      {"mscale_all_dim", 1}, {"attention_factor", 1.0},
+      {"truncate", true},    {"original_max_position_embeddings", 4096.0}};
+  object["rope_parameters"] = json::Object(other); // beta_*: the defaults
+  EXPECT_TRUE(parsed(object).yarn.has_value());
+  for (auto [key, value] :
+       std::initializer_list<std::pair<const char *, json::Value>>{
+           {"factor", 32},
+           {"beta_fast", 1},
+           {"beta_slow", 2},
+           {"truncate", false},
+           {"mscale_all_dim", 0.707},
+           {"attention_factor", 1.1},
+           {"original_max_position_"
+            "embeddings",
+            8192}}) {
+    json::Object changed = other;
+    changed[key] = value;
+    object["rope_parameters"] = std::move(changed);
+    expectError(object, 1004,
+                "'rope_scaling' and 'rope_parameters' are both "
+                "given and differ; keep one");
+  }
+}
+
+TEST(ModelConfig, TheBaseMayStandInThreePlacesIfTheyAgree) {
+  json::Object object = with("rope_theta", 50000);
+  json::Object inner = yarn();
+  inner["rope_theta"] = 50000.0;
+  object["rope_scaling"] = json::Object(inner);
+  inner["rope_type"] = "yarn";
+  object["rope_parameters"] = json::Object(inner);
+  EXPECT_EQ(parsed(object).ropeTheta, 50000);
+  inner["rope_theta"] = 10000;
+  object["rope_parameters"] = std::move(inner);
+  expectError(std::move(object), 1004,
+              "'rope_scaling.rope_theta' is 50000 but "
+              "'rope_parameters.rope_theta' is 10000");
+}
+
+TEST(ModelConfig, AStretchNeedsTheTypeYarn) {
+  json::Object inner{{"rope_type", "default"}, {"factor", 1.0}};
+  EXPECT_FALSE(
+      parsed(with("rope_parameters", json::Object(inner))).yarn.has_value());
+  inner["factor"] = 40;
+  expectError(with("rope_parameters", std::move(inner)), 1004,
+              "'rope_parameters.factor' is 40, but a rotary embedding of type "
+              "\"default\" has none; expected \"yarn\"");
+}
+
+TEST(ModelConfig, PartialRotationIsTheRotaryWidth) {
+  EXPECT_TRUE(parsed(with("partial_rotary_factor", 1.0)).warnings.empty());
+  json::Object object = with("partial_rotary_factor", 0.5);
+  expectError(object, 1005,
+              "'partial_rotary_factor' is 0.5: a rotation of a "
+              "part of the 64 values of 'qk_rope_head_dim'");
+  object["head_dim"] = 128;
+  EXPECT_TRUE(parsed(object).warnings.empty());
+  object["rope_parameters"] = json::Object{{"partial_rotary_factor", 1.0}};
+  expectError(std::move(object), 1004,
+              "'partial_rotary_factor' is 0.5 but "
+              "'rope_parameters.partial_rotary_factor' is 1");
+}
+
+// ------------------------------------------------------- families
+
+// What a file leaves out is what the reference class has.
+TEST(ModelConfig, DefaultsAreOfTheModelType) {
+  auto plain = [](const char *type) {
+    json::Object object = with("model_type", type);
+    for (const char *key : {"n_group", "topk_group", "first_k_dense_replace"})
+      object.erase(key);
+    object["num_hidden_layers"] = 8;
+    object["num_experts_per_tok"] = 2;
+    return object;
+  };
+  ModelConfig v2 = parsed(plain("deepseek_v2"));
+  EXPECT_EQ(v2.groups, 1);
+  EXPECT_EQ(v2.denseLayers, 0);
+  EXPECT_EQ(v2.routeScale, 1);
+  ModelConfig v3 = parsed(plain("deepseek_v3"));
+  EXPECT_EQ(v3.groups, 8);
+  EXPECT_EQ(v3.topGroups, 4);
+  EXPECT_EQ(v3.denseLayers, 3);
+  EXPECT_EQ(v3.routeScale, 2.5);
+  EXPECT_EQ(v3.normEps, 1e-6);
+  ModelConfig glm = parsed(plain("glm4_moe_lite"));
+  EXPECT_TRUE(glm.sigmoid && glm.routerBias && glm.renormalize);
+  EXPECT_EQ(glm.groups, 1);
+  EXPECT_EQ(glm.denseLayers, 1);
+  EXPECT_EQ(glm.routeScale, 1.8);
+  EXPECT_EQ(glm.normEps, 1e-5);
+  EXPECT_EQ(glm.innerNormEps, 1e-6);
+  json::Object object = plain("youtu");
+  for (const char *key : {"n_routed_experts", "num_experts_per_tok",
+                          "moe_intermediate_size", "n_shared_experts"})
+    object.erase(key);
+  ModelConfig youtu = parsed(std::move(object));
+  EXPECT_TRUE(youtu.tiedEmbeddings);
+  EXPECT_EQ(youtu.numMoeLayers(), 0);
+  EXPECT_FALSE(v3.tiedEmbeddings);
+}
+
+TEST(ModelConfig, HeadDimMeansNothingInGlm5) {
+  expectError(with("head_dim", 96), 1004, "'head_dim' 96 is neither");
+  json::Object glm = with("model_type", "glm_moe_dsa");
+  glm["head_dim"] = 96;
+  EXPECT_TRUE(parsed(std::move(glm)).warnings.empty());
+}
+
+TEST(ModelConfig, AnIndexerBoundsTheLength) {
+  json::Object object = with("model_type", "deepseek_v32");
+  object["index_topk"] = 32;
+  ModelConfig c = parsed(object);
+  EXPECT_EQ(c.indexTopk, 32);
+  EXPECT_EQ(c.fullIndexers, std::vector<bool>(3, true));
+  EXPECT_FALSE(static_cast<bool>(checkMaxSeqLen(c, 32)));
+  EXPECT_EQ(llvm::toString(checkMaxSeqLen(c, 33)),
+            "H1005: the sparse attention indexer is not supported; up to "
+            "'index_topk' 32 tokens the model is exact without it: expected "
+            "--max-seq-len=32 or less, found 33");
+  EXPECT_FALSE(static_cast<bool>(checkMaxSeqLen(parsed(base()), 1 << 20)));
+  object["q_lora_rank"] = nullptr;
+  expectError(std::move(object), 1004, "'q_lora_rank' is absent or 0");
+}
+
+TEST(ModelConfig, LayersWithAnIndexerHaveThreeSpellings) {
+  json::Object object = with("model_type", "glm_moe_dsa");
+  object["num_hidden_layers"] = 7;
+  std::vector<bool> full{true, true, true, false, false, false, true};
+  object["index_topk_freq"] = 4;
+  object["index_skip_topk_offset"] = 3;
+  EXPECT_EQ(parsed(object).fullIndexers, full);
+  object["index_topk_pattern"] = "FFFSSSF";
+  object["indexer_types"] =
+      json::Array{"full", "full", "full", "shared", "shared", "shared", "full"};
+  EXPECT_EQ(parsed(object).fullIndexers, full);
+  object.erase("index_topk_freq");
+  EXPECT_EQ(parsed(object).fullIndexers, full);
+  object["index_topk_pattern"] = "FFFFSSF";
+  expectError(object, 1004,
+              "'indexer_types' and 'index_topk_pattern' differ "
+              "on which layers have an indexer");
+  object.erase("indexer_types");
+  object["index_topk_pattern"] = "FFX";
+  expectError(object, 1003, "'index_topk_pattern' must be a string of F and S");
+  object["index_topk_pattern"] = "FFF";
+  expectError(object, 1004, "'index_topk_pattern' names 3 layers");
+  object["index_topk_pattern"] = "SFFFFFF";
+  expectError(object, 1004, "'index_topk_pattern' says that layer 0 shares");
+}
+
+TEST(ModelConfig, DeepseeksOwnSpellingOfV32) {
+  json::Object object{{"dim", 2048},           {"index_n_heads", 64},
+                      {"index_head_dim", 128}, {"index_topk", 2048},
+                      {"q_lora_rank", 1536},   {"score_func", "sigmoid"}};
+  ModelConfig c = parsed(std::move(object));
+  EXPECT_EQ(c.modelType, "deepseek_v32");
+  EXPECT_EQ(c.indexTopk, 2048);
+}
+
 TEST(ModelConfig, ReadsEveryShippedConfiguration) {
   struct Expected {
     const char *model;
@@ -329,7 +611,15 @@ TEST(ModelConfig, ReadsEveryShippedConfiguration) {
         Expected{"deepseek-v3.1", 61, 256, WeightFormat::FP8},
         Expected{"deepseek-v2", 60, 160, WeightFormat::BF16},
         Expected{"deepseek-v2-lite", 27, 64, WeightFormat::BF16},
-        Expected{"kimi-k2", 61, 384, WeightFormat::FP8}}) {
+        Expected{"deepseek-v3.2", 61, 256, WeightFormat::FP8},
+        Expected{"gigachat3-10b", 26, 64, WeightFormat::BF16},
+        Expected{"gigachat3-702b", 64, 256, WeightFormat::FP8},
+        Expected{"glm-4.7-flash", 47, 64, WeightFormat::BF16},
+        Expected{"glm-5", 78, 256, WeightFormat::BF16},
+        Expected{"glm-5.2", 78, 256, WeightFormat::BF16},
+        Expected{"kimi-k2", 61, 384, WeightFormat::FP8},
+        Expected{"moonlight-16b", 27, 64, WeightFormat::BF16},
+        Expected{"youtu-llm-2b", 32, 0, WeightFormat::BF16}}) {
     auto c =
         loadModelConfig(std::string(HADAL_SOURCE_DIR "/models/") + e.model);
     ASSERT_TRUE(static_cast<bool>(c)) << llvm::toString(c.takeError());
@@ -337,7 +627,8 @@ TEST(ModelConfig, ReadsEveryShippedConfiguration) {
     EXPECT_EQ(c->experts, e.experts) << e.model;
     EXPECT_EQ(c->weights, e.weights) << e.model;
     EXPECT_TRUE(c->warnings.empty()) << e.model << ": " << c->warnings[0];
-    EXPECT_EQ(c->ue8m0Activations, e.model == std::string("deepseek-v3.1"));
+    EXPECT_EQ(c->ue8m0Activations,
+              llvm::StringRef(e.model).starts_with("deepseek-v3."));
   }
 }
 

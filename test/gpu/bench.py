@@ -80,10 +80,12 @@ class Runner:
                          f"{last_line(err) or last_line(out)}")
         return out
 
-    def kernel_names(self, artifact):
+    def kernel_specs(self, artifact):
+        """{name: spec} of the kernels of |artifact|."""
         text = self.checked(os.path.join(HERE, "bin/hadal-inspect"), artifact,
                             "--kernels", "--format", "json", limit=60)
-        return [kernel["name"] for kernel in json.loads(text)["kernels"]]
+        return {kernel["name"]: kernel["spec"]
+                for kernel in json.loads(text)["kernels"]}
 
     def kernels(self, artifact, names, *flags, device="cuda", limit=300,
                 stalled=60, keep=None):

@@ -29,9 +29,17 @@ RUN = os.path.join(HERE, "bin/hadal-run")
 TINY = os.path.join(HERE, "models/tiny")
 PROMPTS = ["In the beginning", "And the king said", "Blessed are they"]
 SANITIZERS = ["memcheck", "synccheck", "initcheck", "racecheck"]
-SHAPE_ARTIFACTS = {"shape-o4096x7168.hadal": "_n4096_k7168_",
-                   "shape-o32768x512.hadal": "_n32768_k512_",
-                   "shape-o8192x8192.hadal": "_n8192_k8192_r8192"}
+# The kernels of an artifact that are measured: fields of their specs.
+SHAPE_ARTIFACTS = {
+    "shape-o4096x7168.hadal": {"n": 4096, "k": 7168},
+    "shape-o32768x512.hadal": {"n": 32768, "k": 512},
+    "shape-o8192x8192.hadal": {"n": 8192, "k": 8192, "rows": 8192}}
+
+
+def heavy(spec):
+    """Reads the weights of all experts of V3, or of its vocabulary."""
+    return spec.get("kind") == "gemm" and (
+        spec["experts"] == 256 or spec["n"] == 129280)
 
 
 def path(name):
@@ -73,7 +81,7 @@ def check_artifact(runner, step, artifact, names, limit):
 
 def check(runner, step, rehearsal):
     """Kernels against references in double; the simulator's beside them."""
-    small = runner.kernel_names(path("small.hadal"))
+    small = list(runner.kernel_specs(path("small.hadal")))
     bad = check_artifact(runner, step, "small.hadal", small, 120)
     with open(path("sim.json")) as file:
         simulated = {k["name"]: k for k in json.load(file)["kernels"]}
@@ -85,8 +93,8 @@ def check(runner, step, rehearsal):
          f"{len(small) - len(apart)} of {len(small)} kernels"
          + (f"; apart: {', '.join(apart)}" if apart else ""))
     # Experts and the head are gigabytes each: `times` checks them.
-    names = [n for n in runner.kernel_names(path("v3.hadal"))
-             if "_e256" not in n and "n129280" not in n]
+    names = [n for n, spec in runner.kernel_specs(path("v3.hadal")).items()
+             if not heavy(spec)]
     bad += check_artifact(runner, step, "v3.hadal", names, 150)
     if bad:
         raise Failed(f"{len(bad)} kernels are wrong or do not run")
@@ -155,7 +163,7 @@ def gather_peers(runner, step, rehearsal):
     """What torch and Triton reach at the published shapes, in a process of
     their own: it may not take ours with it."""
     wanted = {shape for row in step["kernels"]
-              if (shape := tables.dense_gemm(row["name"]))}
+              if (shape := tables.dense_gemm(row.get("spec", {})))}
     if rehearsal:
         wanted = {(4, 256, 384), (1, 128, 256)}
     status, out, err = runner.call(
@@ -204,23 +212,25 @@ def times(runner, step, rehearsal):
         save(runner, report_of[0])
 
     step["kernels"] = []
-    names = runner.kernel_names(path("v3.hadal"))
+    specs = runner.kernel_specs(path("v3.hadal"))
+    names = list(specs)
     if rehearsal:
-        names = [n for n in names if not n.endswith("r64")][:12]
-    heavy = [n for n in names if "_e256" in n or "n129280" in n]
+        names = [n for n in names if specs[n].get("rows") != 64][:12]
+    last = [n for n in names if heavy(specs[n])]
     bad = measured(runner, step, "v3.hadal",
-                   [n for n in names if n not in heavy], 110, keep)
+                   [n for n in names if n not in last], 110, keep)
     shapes = {}
-    for artifact, part in SHAPE_ARTIFACTS.items():
-        shapes[artifact] = [n for n in runner.kernel_names(path(artifact))
-                            if part in n + "_"]
+    for artifact, fields in SHAPE_ARTIFACTS.items():
+        found = runner.kernel_specs(path(artifact))
+        shapes[artifact] = [n for n, spec in found.items()
+                            if fields.items() <= spec.items()]
         if rehearsal:
-            shapes[artifact] = runner.kernel_names(path(artifact))[:1]
+            shapes[artifact] = list(found)[:1]
         bad += measured(runner, step, artifact, shapes[artifact], 60, keep)
     gather_peers(runner, step, rehearsal)
     keep()
     # The GEMMs again: how far two measurements of one run are apart.
-    gemms = [n for n in names if tables.dense_gemm(n)] or names[:1]
+    gemms = [n for n in names if tables.dense_gemm(specs[n])] or names[:1]
     again, _, _ = runner.kernels(path("v3.hadal"), gemms, limit=60)
     first = {row["name"]: row.get("seconds") for row in step["kernels"]}
     apart = [abs(row["seconds"] / first[row["name"]] - 1) for row in again
@@ -228,8 +238,8 @@ def times(runner, step, rehearsal):
     if apart:
         note(step, f"{len(apart)} GEMMs timed again after the peers: "
              f"{max(apart):.0%} apart at most")
-    if heavy:
-        bad += measured(runner, step, "v3.hadal", heavy, 150, keep)
+    if last:
+        bad += measured(runner, step, "v3.hadal", last, 150, keep)
     if bad:
         raise Failed(f"{len(bad)} kernels are wrong or do not run")
 

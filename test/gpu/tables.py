@@ -1,29 +1,33 @@
 """The tables of docs/benchmarks.md from what run.py measured."""
 
-import re
-
-# Rows and columns of the published dense FP8 GEMMs, and the kernel that has
-# them: ours may do more (a rotary embedding, SwiGLU over two halves).
+# Rows and columns of the published dense FP8 GEMMs, and what ours does besides
+# (a rotary embedding, SwiGLU over two halves).
 SHAPES = {
-    (2112, 7168): r"gemm_\w*_plain_wfp8_xfp8_n2112_k7168_r{m}(_|$)",
-    (24576, 1536): r"gemm_\w*_rope_wfp8_xfp8_n24576_k1536_r{m}_",
-    (32768, 512): r"gemm_\w*_plain_wfp8_xfp8_n32768_k512_r{m}(_|$)",
-    (7168, 16384): r"gemm_\w*_plain_wfp8_xfp8_n7168_k16384_r{m}(_|$)",
-    (4096, 7168): r"gemm_\w*_plain_wfp8_xfp8_n4096_k7168_r{m}(_|$)",
-    (7168, 2048): r"gemm_\w*_plain_wfp8_xfp8_n7168_k2048_r{m}$",
-    (36864, 7168): r"gemm_\w*_swigluq_wfp8_xfp8_n18432_k7168_r{m}$",
-    (7168, 18432): r"gemm_\w*_residual_wfp8_xfp8_n7168_k18432_r{m}$",
+    (2112, 7168): "none",
+    (24576, 1536): "rope",
+    (32768, 512): "none",
+    (7168, 16384): "none",
+    (4096, 7168): "none",
+    (7168, 2048): "none",
+    (36864, 7168): "swiglu_quantize",
+    (7168, 18432): "residual",
 }
 TOKENS = (1, 64, 128, 4096)
 
 
-def dense_gemm(name):
-    """(m, n, k) of one of SHAPES, or None."""
-    for (n, k), pattern in SHAPES.items():
-        for m in TOKENS:
-            if re.match(pattern.format(m=m), name):
-                return m, n, k
-    return None
+def dense_gemm(spec):
+    """(m, n, k) of the kernel of |spec| if it is one of SHAPES, or None."""
+    if spec.get("kind") != "gemm" or not spec["quantized_input"] or \
+            spec["experts"] or spec["rows"] not in TOKENS:
+        return None
+    halves = 2 if spec["epilogue"].startswith("swiglu") else 1
+    shape = (halves * spec["n"], spec["k"])
+    return (spec["rows"], *shape) \
+        if SHAPES.get(shape) == spec["epilogue"] else None
+
+
+def kind(row):
+    return row.get("spec", {}).get("kind")
 
 
 def us(value):
@@ -48,7 +52,7 @@ def gemm_table(rows, peers):
     """rows: of hadal-bench; peers: {"m,n,k": {name: seconds or reason}}."""
     found, reasons = [], set()
     for row in rows:
-        shape = dense_gemm(row["name"])
+        shape = dense_gemm(row.get("spec", {}))
         if not shape or "seconds" not in row:
             continue
         m, n, k = shape
@@ -75,8 +79,7 @@ def decode_table(rows, machine):
     copy = machine.get("copy_bytes_per_second")
     math = machine.get("bf16_flops_per_second")
     for row in rows:
-        if not row["name"].startswith("mla_decode") or "seconds" not in row \
-                or not copy:
+        if kind(row) != "mla_decode" or "seconds" not in row or not copy:
             continue
         bound = max(row["bytes"] / copy,
                     row["flops"] / (0.9 * math) if math else 0)
@@ -88,13 +91,13 @@ def decode_table(rows, machine):
                  ("kernel", "bucket", "us", "bound us", "times", "met"), found)
 
 
-ELEMENTWISE = ("norm_quant", "latent_norm", "moe_combine", "embed")
+ELEMENTWISE = ("norm_quant", "latent_norm_rope_cache", "moe_combine", "embed")
 
 
 def elementwise_table(rows):
     found = [(row["name"], row["entry"], us(row["seconds"]),
               share(row["share_of_copy"]), verdict(row["share_of_copy"] >= 0.75))
-             for row in rows if row["name"].startswith(ELEMENTWISE) and
+             for row in rows if kind(row) in ELEMENTWISE and
              row["entry"] == "prefill_4096" and "share_of_copy" in row]
     return table("Elementwise at 4096 tokens; wanted: 0.75 of a copy",
                  ("kernel", "bucket", "us", "of copy", "met"), found)

@@ -17,7 +17,7 @@ import tables
 TOOL = '''#!{python}
 import json, re, sys, time
 if "--format" in sys.argv:
-    print(json.dumps({{"kernels": [{{"name": n}} for n in {names}]}}))
+    print(json.dumps({{"kernels": [{{"name": n, "spec": {{}}}} for n in {names}]}}))
     sys.exit(0)
 pattern = [a for a in sys.argv if a.startswith("--kernels=")][0][10:]
 file = sys.argv[sys.argv.index("--json") + 1]
@@ -54,7 +54,7 @@ class RunnerTest(unittest.TestCase):
         self.folder.cleanup()
 
     def test_one_kernel_does_not_take_the_others_along(self):
-        names = self.runner.kernel_names("m")
+        names = list(self.runner.kernel_specs("m"))
         self.assertEqual(names, NAMES)
         seen = []
         rows, broken, machine = self.runner.kernels(
@@ -92,39 +92,46 @@ def row(name, entry, seconds, copy=0.5, floor=0.4, **others):
                 flops=1e9, **others)
 
 
-class TablesTest(unittest.TestCase):
-    PREFIX = "gemm_bf16_sm90a_"
+def gemm(n, k, rows, epilogue="none", experts=0):
+    return dict(kind="gemm", n=n, k=k, rows=rows, epilogue=epilogue,
+                experts=experts, quantized_input=True)
 
-    def test_shapes_are_found_by_name(self):
-        cases = {
-            "plain_wfp8_xfp8_n2112_k7168_r64_seg128": (64, 2112, 7168),
-            "plain_wfp8_xfp8_n7168_k16384_r1": (1, 7168, 16384),
-            "plain_wfp8_xfp8_n7168_k16384_r1_split4": (1, 7168, 16384),
-            "rope_wfp8_xfp8_n24576_k1536_r4096_hd192_rd64_p8192":
-                (4096, 24576, 1536),
-            "swigluq_wfp8_xfp8_n18432_k7168_r128": (128, 36864, 7168),
-            "plain_wfp8_xfp8_n7168_k2048_r64": (64, 7168, 2048),
-            # Grouped, and another bucket.
-            "plain_wfp8_xfp8_n7168_k2048_r64_e256": None,
-            "plain_wfp8_xfp8_n7168_k16384_r16": None,
-        }
-        for name, shape in cases.items():
-            self.assertEqual(tables.dense_gemm(self.PREFIX + name), shape, name)
+
+class TablesTest(unittest.TestCase):
+    def test_shapes_are_found_by_spec(self):
+        for spec, shape in (
+                (gemm(2112, 7168, 64), (64, 2112, 7168)),
+                (gemm(7168, 16384, 1), (1, 7168, 16384)),
+                (gemm(24576, 1536, 4096, "rope"), (4096, 24576, 1536)),
+                (gemm(18432, 7168, 128, "swiglu_quantize"), (128, 36864, 7168)),
+                (gemm(7168, 2048, 64), (64, 7168, 2048)),
+                # Grouped, another bucket, epilogue, number format and kind.
+                (gemm(7168, 2048, 64, experts=256), None),
+                (gemm(7168, 16384, 16), None),
+                (gemm(7168, 18432, 64), None),
+                (dict(gemm(7168, 2048, 64), quantized_input=False), None),
+                ({"kind": "add", "width": 7168}, None), ({}, None)):
+            self.assertEqual(tables.dense_gemm(spec), shape, spec)
 
     def test_verdicts(self):
-        gemm = self.PREFIX + "plain_wfp8_xfp8_n7168_k16384_r"
         report = {"gpu": "H100", "date": "2026-01-01", "steps": {
             "times": {
                 "result": "passed", "seconds": 1.0, "notes": ["a note"],
                 "machine": {"copy_bytes_per_second": 3e12, "copy_by": "c",
                             "bf16_flops_per_second": 8e14, "bf16_by": "b"},
                 "kernels": [
-                    row(gemm + "1", "decode_1", 60e-6, copy=0.61),
-                    row(gemm + "64", "decode_64", 50e-6),
-                    row(gemm + "128", "decode_128", 50e-6),
-                    row("mla_decode_x", "decode_128", 1e-3),
-                    row("norm_quant_x", "prefill_4096", 30e-6, copy=0.8),
-                    row("moe_combine_x", "prefill_4096", 30e-6, copy=0.7),
+                    row("gemm_1", "decode_1", 60e-6, copy=0.61,
+                        spec=gemm(7168, 16384, 1)),
+                    row("gemm_64", "decode_64", 50e-6,
+                        spec=gemm(7168, 16384, 64)),
+                    row("gemm_128", "decode_128", 50e-6,
+                        spec=gemm(7168, 16384, 128)),
+                    row("mla_decode_x", "decode_128", 1e-3,
+                        spec={"kind": "mla_decode"}),
+                    row("norm_quant_x", "prefill_4096", 30e-6, copy=0.8,
+                        spec={"kind": "norm_quant"}),
+                    row("moe_combine_x", "prefill_4096", 30e-6, copy=0.7,
+                        spec={"kind": "moe_combine"}),
                     {"name": "wrong", "entry": "decode_1", "right": False}],
                 "peers": {"64,7168,16384": {"torch scaled_mm": 46e-6,
                                             "triton": "no triton"},

@@ -103,6 +103,17 @@ struct Batch {
                              lengths[r]);
   }
 
+  /// Makes every score of |query|'s first column |column| of each head of
+  /// |width| -inf: the first rotary element is -inf there and 1 in every key.
+  void makeScoresInfinite(Buffer &query, int64_t column, int64_t width) {
+    for (int64_t row = 0; row < pool.rows(); ++row)
+      if (!std::isnan(pool.at(row, shape.latent)))
+        pool.set(row, shape.latent, 1);
+    for (int64_t row = 0; row < query.rows(); ++row)
+      for (int64_t c = column; c < query.cols(); c += width)
+        query.set(row, c, -std::numeric_limits<double>::infinity());
+  }
+
   void addAttentionViews(Slots &slots, Buffer &query,
                          std::vector<int64_t> dims) {
     slots.view(query, dims)

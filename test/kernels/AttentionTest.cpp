@@ -16,8 +16,8 @@ void checkDecode(Shape s, Act act, std::vector<int64_t> lengths,
                                      s.width());
   for (Mode mode : kModes) {
     MlaDecodeSpec spec = decodeSpec(s, act, maxQueries, scale);
-    Executable kernel(split ? splitBuilderOf(spec, buildMlaDecode)
-                            : builderOf(spec, buildMlaDecode),
+    Executable kernel(split ? splitBuilderOf(spec)
+                            : builderOf(spec),
                       mode);
     Buffer o = batch.decode(kernel, query);
     Comparison comparison =
@@ -49,7 +49,7 @@ TEST(MlaDecode, aSplitFoldComputesTheSame) {
 TEST(MlaDecode, Gotcha33ARowAloneAndInABatchIsBitEqual) {
   Shape s{16, 16, 8, 16, 32, 16};
   Executable kernel(
-      builderOf(decodeSpec(s, Act::bf16, 1, 0.2), buildMlaDecode), Mode::loops);
+      builderOf(decodeSpec(s, Act::bf16, 1, 0.2)), Mode::loops);
   Batch batch(s, Act::bf16, Weight::f32, {90, 150, 3}, {1, 1, 1});
   Buffer query = batch.random.matrix(Format::bf16, batch.capacity * 16, 40);
   Buffer together = batch.decode(kernel, query, 3);
@@ -74,6 +74,31 @@ TEST(MlaDecode, Gotcha33ARowAloneAndInABatchIsBitEqual) {
   }
 }
 
+/// The sum of a row's weights is 0 where it has no key, and where all its
+/// scores are -inf: the first gives zeros, the second must not.
+TEST(MlaDecode, scoresOfMinusInfinityGiveNaN) {
+  Shape s{4, 16, 8, 16, 24, 16};
+  for (int64_t split : {1, 2}) {
+    Batch batch(s, Act::f32, Weight::f32, {3, 0, 70}, {1, 1, 1});
+    batch.positions.set(1, 0, 0);
+    Buffer query =
+        batch.random.matrix(Format::f32, batch.capacity * s.heads, s.width());
+    batch.makeScoresInfinite(query, s.latent, s.width());
+    Executable kernel(
+        split > 1
+            ? splitBuilderOf(decodeSpec(s, Act::f32, 1, 0.2))
+            : builderOf(decodeSpec(s, Act::f32, 1, 0.2)),
+        Mode::loops);
+    Buffer o = batch.decode(kernel, query);
+    for (int64_t row = 0; row < 3 * s.heads; ++row)
+      for (int64_t c = 0; c < s.latent; ++c)
+        if (row / s.heads == 1)
+          ASSERT_EQ(o.at(row, c), 0.0);
+        else
+          ASSERT_TRUE(std::isnan(o.at(row, c))) << row << ", " << c;
+  }
+}
+
 void checkPrefill(Shape s, Act act, Weight weight, std::vector<int64_t> lengths,
                   std::vector<int64_t> queries, int64_t maxQueries,
                   bool quantizeLatent = false, bool quantize = false,
@@ -89,8 +114,8 @@ void checkPrefill(Shape s, Act act, Weight weight, std::vector<int64_t> lengths,
     MlaPrefillSpec spec = prefillSpec(s, act, weight, maxQueries, scale);
     spec.quantizeLatent = quantizeLatent;
     spec.quantize = quantize;
-    Executable kernel(split ? splitBuilderOf(spec, buildMlaPrefill)
-                            : builderOf(spec, buildMlaPrefill),
+    Executable kernel(split ? splitBuilderOf(spec)
+                            : builderOf(spec),
                       mode);
     Comparison comparison =
         compareRows(batch.prefill(kernel, quantize), expected);
@@ -117,19 +142,33 @@ TEST(MlaPrefill, aSplitFoldComputesTheSame) {
                190, false, false, /*split=*/true);
 }
 
+TEST(MlaPrefill, scoresOfMinusInfinityGiveNaN) {
+  Shape s{2, 16, 8, 24, 32, 16};
+  Batch batch(s, Act::f32, Weight::f32, {70, 0}, {5, 1});
+  batch.positions.set(5, 0, 0);
+  batch.makeScoresInfinite(batch.q, s.nope, s.head());
+  Executable kernel(builderOf(prefillSpec(s, Act::f32, Weight::f32, 64, 0.2)),
+                    Mode::loops);
+  Buffer o = batch.prefill(kernel, false);
+  for (int64_t m = 0; m < 6; ++m)
+    for (int64_t c = 0; c < s.heads * s.value; ++c)
+      if (m == 5)
+        ASSERT_EQ(o.at(m, c), 0.0);
+      else
+        ASSERT_TRUE(std::isnan(o.at(m, c))) << m << ", " << c;
+}
+
 TEST(MlaPrefill, Gotcha21ChunksMatchOneShot) {
   Shape s{2, 16, 8, 16, 24, 16};
   const int64_t length = 130;
   Batch whole(s, Act::f32, Weight::f32, {length}, {length});
   Executable oneShot(
-      builderOf(prefillSpec(s, Act::f32, Weight::f32, length, 0.2),
-                buildMlaPrefill),
+      builderOf(prefillSpec(s, Act::f32, Weight::f32, length, 0.2)),
       Mode::loops);
   Buffer expected = whole.prefill(oneShot, false);
   for (int64_t chunk : {1, 7, 64}) {
     Executable kernel(
-        builderOf(prefillSpec(s, Act::f32, Weight::f32, chunk, 0.2),
-                  buildMlaPrefill),
+        builderOf(prefillSpec(s, Act::f32, Weight::f32, chunk, 0.2)),
         Mode::loops);
     Comparison comparison;
     for (int64_t begin = 0; begin < length; begin += chunk) {
@@ -163,7 +202,7 @@ TEST(MlaPrefill, Gotcha18AbsorbedEqualsExpanded) {
     std::vector<int32_t> &sizes = batch.sizes;
     int64_t capacity = batch.capacity;
     Executable expanded(
-        builderOf(prefillSpec(s, Act::f32, weight, 3, scale), buildMlaPrefill),
+        builderOf(prefillSpec(s, Act::f32, weight, 3, scale)),
         Mode::loops);
     Buffer expected = batch.prefill(expanded, false);
 
@@ -173,7 +212,7 @@ TEST(MlaPrefill, Gotcha18AbsorbedEqualsExpanded) {
                       s.latent,   capacity, weight};
     Buffer qLat(Format::f32, capacity * s.heads, s.width()),
         o(Format::f32, capacity, s.heads * s.value);
-    Executable(builderOf(qSpec, buildAbsorbQ), Mode::loops)
+    Executable(builderOf(qSpec), Mode::loops)
         .run(Slots()
                  .view(batch.q, {capacity})
                  .view(batch.w)
@@ -181,10 +220,10 @@ TEST(MlaPrefill, Gotcha18AbsorbedEqualsExpanded) {
                  .sizes(sizes),
              capacity);
     Executable decode(
-        builderOf(decodeSpec(s, Act::f32, 3, scale), buildMlaDecode),
+        builderOf(decodeSpec(s, Act::f32, 3, scale)),
         Mode::loops);
     Buffer oLat = batch.decode(decode, qLat);
-    Executable(builderOf(vSpec, buildAbsorbV), Mode::loops)
+    Executable(builderOf(vSpec), Mode::loops)
         .run(Slots()
                  .view(oLat, {capacity})
                  .view(batch.w)

@@ -152,9 +152,9 @@ GemmSpec makeSpec(int64_t n, int64_t k, int64_t rows, Weight weight,
 }
 
 void checkDense(const GemmSpec &spec, int64_t tokens) {
-  SCOPED_TRACE(kernelName(spec));
+  SCOPED_TRACE(printSpec(spec));
   for (Mode mode : kModes) {
-    Executable kernel(builderOf(spec, buildGemm), mode);
+    Executable kernel(builderOf(spec), mode);
     Dense launch(spec, tokens, spec.n + spec.k);
     launch.run(kernel);
     launch.check();
@@ -213,7 +213,7 @@ TEST(Gemm, aSplitFoldComputesTheSame) {
   for (GemmSpec spec : {makeSpec(72, 700, 4, Weight::fp8, true, Act::f32,
                                  Epilogue::swiglu),
                         makeSpec(40, 90, 1, Weight::f32, false, Act::f32)}) {
-    Executable kernel(splitBuilderOf(spec, buildGemm), Mode::loops);
+    Executable kernel(splitBuilderOf(spec), Mode::loops);
     Dense launch(spec, spec.rows);
     launch.run(kernel);
     launch.check();
@@ -238,7 +238,7 @@ TEST(Gemm, Gotcha24SegmentsWithARaggedLastBlock) {
 TEST(Gemm, Gotcha22And23ScaleIsAnExactMultiplier) {
   // A scale that bf16 cannot hold, and one block whose largest code is 448.
   GemmSpec spec = makeSpec(16, 128, 1, Weight::fp8, false, Act::f32);
-  Executable kernel(builderOf(spec, buildGemm), Mode::loops);
+  Executable kernel(builderOf(spec), Mode::loops);
   Dense launch(spec, 1);
   const float scale = 1.00390f + 3e-5f;
   launch.w.scale(0, 0) = scale;
@@ -260,7 +260,7 @@ TEST(Gemm, Gotcha31CodesAreE4m3fn) {
   EXPECT_EQ(decodeE4m3(0x7E), 448);
   for (bool quantized : {false, true}) {
     GemmSpec spec = makeSpec(256, 128, 1, Weight::fp8, quantized, Act::f32);
-    Executable kernel(builderOf(spec, buildGemm), Mode::loops);
+    Executable kernel(builderOf(spec), Mode::loops);
     Dense launch(spec, 1);
     for (int c = 0; c < 128; ++c) {
       if (quantized)
@@ -285,7 +285,7 @@ TEST(Gemm, Gotcha30SumsOfManyBlocksStayExact) {
   // K = 7168, all positive, never constant: an accumulator of 14 bits is off
   // by 13 %.
   GemmSpec spec = makeSpec(16, 7168, 1, Weight::fp8, true, Act::f32);
-  Executable kernel(builderOf(spec, buildGemm), Mode::loops);
+  Executable kernel(builderOf(spec), Mode::loops);
   Dense launch(spec, 1);
   for (int64_t c = 0; c < spec.k; ++c) {
     launch.x.setCode(0, c, encodeE4m3(launch.random.uniform(1e-3, 448)));
@@ -305,7 +305,7 @@ TEST(Gemm, Gotcha5RouterLogitsKeepF32) {
   // them.
   GemmSpec spec = makeSpec(16, 256, 1, Weight::bf16, false, Act::bf16);
   spec.f32Output = true;
-  Executable kernel(builderOf(spec, buildGemm), Mode::loops);
+  Executable kernel(builderOf(spec), Mode::loops);
   Dense launch(spec, 1);
   for (int64_t c = 0; c < spec.k; ++c) {
     launch.x.set(0, c, 1.0);
@@ -330,7 +330,7 @@ TEST(Gemm, Gotcha33PaddingRowsChangeNothing) {
                  Epilogue::swigluQuantize),
         makeSpec(64, 96, 64, Weight::bf16, false, Act::bf16,
                  Epilogue::residual)}) {
-    Executable kernel(builderOf(spec, buildGemm), Mode::loops);
+    Executable kernel(builderOf(spec), Mode::loops);
     Dense alone(spec, 1), batch(spec, spec.rows);
     for (int64_t m = 1; m < spec.rows; ++m)
       for (int64_t c = 0; c < spec.k; ++c)
@@ -359,7 +359,7 @@ TEST(Gemm, Gotcha13RopeIsInterleavedAndGolden) {
                            Epilogue::rope);
   spec.headDim = spec.ropeDim = 64;
   spec.positions = 8;
-  Executable kernel(builderOf(spec, buildGemm), Mode::loops);
+  Executable kernel(builderOf(spec), Mode::loops);
   Dense launch(spec, 1);
   for (int n = 0; n < 64; ++n) {
     launch.x.set(0, n, n + 1);
@@ -388,7 +388,7 @@ TEST(Gemm, Gotcha15And16RopeUsesTheF32TableAtLargePositions) {
                            Epilogue::rope);
   spec.headDim = spec.ropeDim = 8;
   spec.positions = 163840;
-  Executable kernel(builderOf(spec, buildGemm), Mode::loops);
+  Executable kernel(builderOf(spec), Mode::loops);
   Dense launch(spec, 1);
   for (int64_t p : {100000, 163839}) {
     launch.positions.set(0, 0, p);
@@ -415,7 +415,7 @@ TEST(Gemm, Gotcha15And16RopeUsesTheF32TableAtLargePositions) {
 //===----------------------------------------------------------------------===//
 
 void checkGrouped(GemmSpec spec, std::vector<int> counts) {
-  SCOPED_TRACE(kernelName(spec));
+  SCOPED_TRACE(printSpec(spec));
   Random random(spec.n);
   int64_t experts = counts.size(), routed = 0;
   spec.experts = experts;
@@ -461,7 +461,7 @@ void checkGrouped(GemmSpec spec, std::vector<int> counts) {
     if (gated)
       slots.table(upParts);
     slots.view(y, {capacity}).sizes(sizes);
-    Executable kernel(builderOf(spec, buildGemm), mode);
+    Executable kernel(builderOf(spec), mode);
     kernel.run(slots, spec.rows);
     Comparison comparison;
     for (int64_t e = 0; e < experts; ++e)
@@ -533,10 +533,10 @@ void checkAbsorb(AbsorbCase c, Mode mode) {
                     c.value, c.latent, c.rows, c.weight};
   AbsorbVSpec vSpec{{c.act}, c.heads,  c.nope,  c.value,
                     c.latent, c.rows, c.weight, c.quantize};
-  Executable(builderOf(qSpec, buildAbsorbQ), mode)
+  Executable(builderOf(qSpec), mode)
       .run(Slots().view(q, {c.rows}).view(w).view(qLat, {c.rows}).sizes(sizes),
            c.rows);
-  Executable(builderOf(vSpec, buildAbsorbV), mode)
+  Executable(builderOf(vSpec), mode)
       .run(Slots().view(oLat, {c.rows}).view(w).view(o, {c.rows}).sizes(sizes),
            c.rows);
   Comparison absorbed, expanded;

@@ -1,16 +1,17 @@
-// The tile form of every kernel: verifies, prints losslessly, and is named
-// after its spec. With HADAL_PRINT_KERNELS set the IR goes to stdout.
+// The tile form of every kernel: verifies, prints losslessly, and carries its
+// spec. With HADAL_PRINT_KERNELS set the IR goes to stdout.
+#include <cmath>
 #include <cstdlib>
 
 #include <gtest/gtest.h>
 
 #include "V3Kernels.h"
-#include "kernels/KernelNames.h"
+#include "kernels/SpecAttr.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
-#include "schedule/GemmSchedule.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 
@@ -71,11 +72,10 @@ TEST_F(KernelIr, everyKernelVerifiesAndRoundTrips) {
 /// A GEMM's fold is what targets match: loads, a dot into each state, a yield;
 /// zero inits; a combine that adds.
 TEST_F(KernelIr, gemmFoldsArePureContractions) {
-  ASSERT_TRUE(
-      test::buildV3Kernels(builder, 64, Act::bf16, Weight::fp8, true));
+  ASSERT_TRUE(test::buildV3Kernels(builder, 64, Act::bf16, Weight::fp8, true));
   int folds = 0;
   for (auto kernel : module->getOps<tile::KernelOp>()) {
-    if (!kernel.getSymName().starts_with("gemm"))
+    if (kernel.getKind() != "gemm")
       continue;
     kernel.walk([&](tile::FoldOp fold) {
       ++folds;
@@ -98,54 +98,136 @@ TEST_F(KernelIr, gemmFoldsArePureContractions) {
   EXPECT_EQ(folds, 6);
 }
 
-TEST_F(KernelIr, namesDifferWhereSpecsDo) {
-  NormQuantSpec a{{}, 64}, b = a;
-  EXPECT_EQ(kernelName(a), kernelName(b));
-  b.eps = 1e-5;
-  EXPECT_NE(kernelName(a), kernelName(b));
-  b = a;
-  b.scaleFormat = ScaleFormat::ue8m0;
-  EXPECT_NE(kernelName(a), kernelName(b));
-  b = a;
-  b.act = Act::f32;
-  EXPECT_NE(kernelName(a), kernelName(b));
-  GemmSpec g{{}, 64, 64, 1}, h = g;
-  h.rows = 4;
-  EXPECT_NE(kernelName(g), kernelName(h));
-}
-
-/// A name holds the whole spec: parsed and named again it is the same.
-TEST_F(KernelIr, namesParseBack) {
+/// A kernel's attribute is its spec, through the attribute and through the text
+/// of an artifact.
+TEST_F(KernelIr, specsReadBack) {
   for (Act act : {Act::bf16, Act::f32})
     for (Weight weight : {Weight::fp8, Weight::bf16})
       for (int64_t rows : {1, 64})
         ASSERT_TRUE(test::buildV3Kernels(builder, rows, act, weight,
                                          weight == Weight::fp8));
-  int names = 0;
+  int kernels = 0;
   for (auto kernel : module->getOps<tile::KernelOp>()) {
-    StringRef name = kernel.getSymName();
-    std::optional<AnySpec> spec = parseKernelName(name.str());
-    ASSERT_TRUE(spec) << name.str();
-    EXPECT_EQ(std::visit([](const auto &s) { return kernelName(s); }, *spec),
-              name.str());
-    ++names;
+    FailureOr<AnySpec> spec = readSpec(kernel);
+    ASSERT_TRUE(succeeded(spec));
+    EXPECT_EQ(toAttr(&context, *spec), kernel.getSpecAttr());
+    EXPECT_EQ(kernel.getKind(), StringRef(kindOf(*spec)));
+    ParsedSpec parsed = parseSpec(toText(*spec));
+    ASSERT_TRUE(parsed.spec) << parsed.error;
+    EXPECT_EQ(toAttr(&context, *parsed.spec), kernel.getSpecAttr());
+    ++kernels;
   }
-  EXPECT_GT(names, 60);
-  MlaDecodeSpec split{{}, 128, 512, 64, 64, 1, 0.1};
-  EXPECT_EQ(kernelName(split).find("split"), std::string::npos);
-  split.chunk = 256;
-  split.split = 16;
-  std::optional<AnySpec> parsed = parseKernelName(kernelName(split));
-  ASSERT_TRUE(parsed);
-  EXPECT_EQ(std::get<MlaDecodeSpec>(*parsed).chunk, 256);
-  EXPECT_EQ(std::get<MlaDecodeSpec>(*parsed).split, 16);
-  EXPECT_EQ(std::get<MlaDecodeSpec>(*parsed).maxQueries, 1);
-  EXPECT_EQ(kernelName(std::get<MlaDecodeSpec>(*parsed)), kernelName(split));
-  for (StringRef bad :
-       {"", "gemm", "gemm_bf16", "add_bf16_w", "add_bf16_w12_w13",
-        "add_w12", "gemm_bf16_plain_wfp8_n64_k64_r1_colour",
-        "matmul_bf16_plain_wfp8_n64_k64_r1"})
-    EXPECT_FALSE(parseKernelName(bad.str())) << bad.str();
+  EXPECT_GT(kernels, 60);
+}
+
+/// Another value of |field|'s type.
+std::string changed(const std::string &field, const SpecValue &value) {
+  if (const auto *number = std::get_if<int64_t>(&value))
+    return std::to_string(*number + 1);
+  if (const auto *real = std::get_if<double>(&value))
+    return printValue(std::nextafter(*real + 1, 8.0));
+  if (const auto *flag = std::get_if<bool>(&value))
+    return *flag ? "false" : "true";
+  if (field == "epilogue")
+    return "rope";
+  return std::get<std::string_view>(value) == "f32"
+             ? field == "scale_format" ? "ue8m0" : "bf16"
+             : "f32";
+}
+
+/// Every field of every kind is a part of the spec: with another value of it
+/// the attribute and the text differ, and the value is read back.
+TEST_F(KernelIr, specsDifferWhereAFieldDoes) {
+  auto check = [&](const AnySpec &spec) {
+    auto values = valuesOf(spec);
+    SpecText text = toText(spec);
+    ASSERT_EQ(values.size(), text.fields.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      SCOPED_TRACE(text.kind + "." + text.fields[i].first);
+      SpecText other = text;
+      other.fields[i].second = changed(text.fields[i].first, values[i].second);
+      ASSERT_NE(other, text);
+      ParsedSpec parsed = parseSpec(other);
+      ASSERT_TRUE(parsed.spec) << parsed.error;
+      EXPECT_EQ(toText(*parsed.spec), other);
+      EXPECT_NE(toAttr(&context, *parsed.spec), toAttr(&context, spec));
+      EXPECT_NE(printSpec(*parsed.spec), printSpec(spec));
+    }
+  };
+#define HADAL_CHECK(K) check(K##Spec{});
+  HADAL_FOR_EACH_KERNEL(HADAL_CHECK)
+#undef HADAL_CHECK
+  EXPECT_EQ(printSpec(AddSpec{{}, 64}), "kind=add act=bf16 scale_format=f32 width=64");
+}
+
+TEST_F(KernelIr, refusesTextThatIsNoSpec) {
+  using Fields = std::vector<std::pair<std::string, std::string>>;
+  Fields fields{{"act", "bf16"}, {"scale_format", "f32"}, {"width", "64"}};
+  auto error = [&](const char *kind, const Fields &given) {
+    return parseSpec({kind, given}).error;
+  };
+  auto with = [&](size_t at, const char *value) {
+    Fields given = fields;
+    given[at].second = value;
+    return error("add", given);
+  };
+  EXPECT_EQ(error("add", fields), "");
+  EXPECT_EQ(error("matmul", fields)
+                .find("no kernel is of kind 'matmul', expected one of embed, "),
+            0u);
+  EXPECT_EQ(with(0, "bf8"), "field 'act' is 'bf8', expected one of bf16, f32");
+  for (const char *value : {"", "x", "64x", "6.5", " 64"})
+    EXPECT_EQ(with(2, value), "field 'width' is '" + std::string(value) +
+                                  "', expected a whole number");
+  EXPECT_EQ(error("add", {fields[0], fields[1]}), "field 'width' is missing");
+  EXPECT_EQ(error("add", {fields[0], fields[1], fields[2], fields[2]}),
+            "field 'width' is given twice");
+  EXPECT_EQ(error("add", {fields[0], fields[1], fields[2], {"colour", "1"}}),
+            "it has no field 'colour'");
+  SpecText norm = toText(NormQuantSpec{{}, 64});
+  for (auto &[name, value] : norm.fields)
+    if (name == "delta")
+      value = "1";
+  EXPECT_EQ(parseSpec(norm).error,
+            "field 'delta' is '1', expected true or false");
+  for (auto &[name, value] : norm.fields)
+    if (name == "eps")
+      value = "small";
+  EXPECT_EQ(parseSpec(norm).error, "field 'eps' is 'small', expected a number");
+}
+
+TEST_F(KernelIr, symbolsAreShortAndUnique) {
+  NormQuantSpec norm{{}, 7168};
+  EXPECT_EQ(symbolFor(norm), "norm_quant_7168");
+  norm.delta = norm.quantize = true;
+  EXPECT_EQ(symbolFor(norm), "norm_quant_7168_delta_quantize");
+  GemmSpec gemm{{}, 2112, 7168, 64};
+  EXPECT_EQ(symbolFor(gemm), "gemm_2112x7168_r64");
+  gemm.experts = 256;
+  gemm.epilogue = Epilogue::swigluQuantize;
+  EXPECT_EQ(symbolFor(gemm), "gemm_swiglu_quantize_2112x7168_r64_e256");
+  EXPECT_EQ(symbolFor(GateTopkSpec{{}, 256, 8}), "gate_topk_8of256");
+
+  llvm::StringSet<> taken;
+  auto isTaken = [&](const std::string &name) { return taken.contains(name); };
+  for (const char *expected : {"add_64", "add_64_2", "add_64_3"}) {
+    std::string symbol = uniqueSymbol(symbolFor(AddSpec{{}, 64}), isTaken);
+    EXPECT_EQ(symbol, expected);
+    taken.insert(symbol);
+  }
+
+  ASSERT_TRUE(test::buildV3Kernels(builder, 4096, Act::bf16, Weight::fp8, true,
+                                   schedule::Target::sm90a));
+  taken.clear();
+  for (auto kernel : module->getOps<tile::KernelOp>()) {
+    StringRef symbol = kernel.getSymName();
+    EXPECT_TRUE(taken.insert(symbol).second) << symbol.str();
+    EXPECT_TRUE(symbol.starts_with(kernel.getKind())) << symbol.str();
+    EXPECT_LE(symbol.size(), 48u) << symbol.str();
+    EXPECT_TRUE(llvm::all_of(symbol, [](char c) {
+      return llvm::isLower(c) || llvm::isDigit(c) || c == '_';
+    })) << symbol.str();
+  }
 }
 
 TEST_F(KernelIr, refusesSpecsByName) {
@@ -157,61 +239,21 @@ TEST_F(KernelIr, refusesSpecsByName) {
   Location loc = UnknownLoc::get(&context);
   AbsorbVSpec spec{{}, 2, 16, 24, 32, 1};
   spec.quantize = true;
-  EXPECT_FALSE(buildAbsorbV(builder, loc, "absorb", spec));
+  EXPECT_FALSE(buildScheduled(builder, loc, "absorb", spec, schedule::Target::cpu,
+                              /*chip=*/nullptr));
   EXPECT_EQ(message, "kernel 'absorb': quantises heads of whole groups of 128 "
                      "only");
   GemmSpec gemm{{}, 64, 64, 1};
   gemm.weight = Weight::bf16;
   gemm.quantizedInput = true;
-  EXPECT_FALSE(buildGemm(builder, loc, "g", gemm));
+  EXPECT_FALSE(buildScheduled(builder, loc, "g", gemm, schedule::Target::cpu,
+                              /*chip=*/nullptr));
   EXPECT_EQ(message, "kernel 'g': a quantised input needs an FP8 weight");
   GateTopkSpec gate{{}, 16, 9, 4, 2};
-  EXPECT_FALSE(buildGateTopk(builder, loc, "gate", gate));
+  EXPECT_FALSE(buildScheduled(builder, loc, "gate", gate, schedule::Target::cpu,
+                              /*chip=*/nullptr));
   EXPECT_EQ(message, "kernel 'gate': the kept groups hold fewer experts than "
                      "are chosen");
-}
-
-TEST(GemmSchedule, isLegalForEveryShape) {
-  for (int64_t rows : {1, 2, 4, 5, 8, 16, 64, 512})
-    for (int64_t n : {24, 160, 256, 2112, 24576})
-      for (int64_t segment : {0, 96, 128, 1536}) {
-        GemmSpec spec{{}, n, 200, rows};
-        spec.segmentRows = segment;
-        schedule::GemmSchedule s = schedule::pickGemmSchedule(spec);
-        EXPECT_GT(s.bm, 0);
-        EXPECT_GT(s.bn, 0);
-        EXPECT_EQ(s.bk, 128);
-        EXPECT_EQ(s.bm == 1, rows == 1);
-        if (segment) {
-          EXPECT_EQ(segment % s.bn, 0);
-        }
-      }
-  GemmSpec rope{{}, 24576, 1536, 1};
-  rope.epilogue = Epilogue::rope;
-  rope.headDim = 192;
-  EXPECT_EQ(schedule::pickGemmSchedule(rope).bn, 192);
-}
-
-TEST(GemmSchedule, swapsOperandsForFewTokensOfSm90a) {
-  for (int64_t rows : {1, 8, 9, 32, 33, 64, 512})
-    for (Target target : {Target::cpu, Target::sm90a})
-      for (int64_t head : {0, 24, 192, 320}) {
-        GemmSpec spec{{}, 1920, 512, rows};
-        spec.target = target;
-        if (head) {
-          spec.epilogue = Epilogue::rope;
-          spec.headDim = head;
-        }
-        schedule::GemmSchedule s = schedule::pickGemmSchedule(spec);
-        bool swaps = target == Target::sm90a && rows <= 32 &&
-                     (head == 0 || head == 192);
-        EXPECT_EQ(s.swapAb, swaps) << rows << " rows, heads of " << head;
-        if (swaps) {
-          EXPECT_EQ(s.bm % 8, 0);
-          EXPECT_GE(s.bm, rows);
-          EXPECT_LT(s.bm, rows + 8);
-        }
-      }
 }
 
 } // namespace

@@ -13,7 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "kernels/Kernels.h"
+#include "kernels/ScheduledKernel.h"
+#include "kernels/SpecText.h"
+#include "schedule/Chip.h"
 
 namespace hadal::kernels::test {
 
@@ -145,11 +147,18 @@ private:
   std::unique_ptr<Impl> impl;
 };
 
-/// build<Kernel>(spec) as an Executable::Build.
-template <typename Spec, typename Builder>
-Executable::Build builderOf(const Spec &spec, Builder build) {
-  return [spec, build](mlir::OpBuilder &builder) {
-    return build(builder, builder.getUnknownLoc(), kernelName(spec), spec);
+/// What an Executable's kernels are scheduled for.
+schedule::Target targetOfExecutables();
+
+/// The kernel of |spec| as an Executable::Build. |given|: words of its schedule
+/// in place of the rules'.
+template <typename Spec>
+Executable::Build builderOf(const Spec &spec,
+                            const schedule::Words &given = {}) {
+  return [spec, given](mlir::OpBuilder &builder) {
+    return buildScheduled(builder, builder.getUnknownLoc(), symbolFor(spec),
+                          spec, targetOfExecutables(),
+                          &nvptx::allChips().front(), given);
   };
 }
 
@@ -159,9 +168,15 @@ void splitFolds(tile::KernelOp kernel);
 
 /// builderOf, with every fold split in four, so that short ranges merge empty
 /// states with each other too.
-template <typename Spec, typename Builder>
-Executable::Build splitBuilderOf(const Spec &spec, Builder build) {
-  return [whole = builderOf(spec, build)](mlir::OpBuilder &builder) {
+template <typename Spec>
+Executable::Build splitBuilderOf(const Spec &spec) {
+  // The CPU's forms take over whole folds.
+  schedule::Words given;
+  if (targetOfExecutables() == schedule::Target::cpu &&
+      !std::is_same_v<Spec, MlaDecodeSpec> &&
+      !std::is_same_v<Spec, MlaPrefillSpec>)
+    given["form"] = std::string("loops");
+  return [whole = builderOf(spec, given)](mlir::OpBuilder &builder) {
     tile::KernelOp kernel = whole(builder);
     if (kernel) {
       splitFolds(kernel);

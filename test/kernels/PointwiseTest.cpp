@@ -31,7 +31,7 @@ TEST(Embed, gathersRowsAndSkipsPadding) {
                             std::pair(Act::bf16, Weight::f32)}) {
     Random random(1);
     EmbedSpec spec{{act}, 37, 45, table};
-    Executable kernel(builderOf(spec, buildEmbed), Mode::loops);
+    Executable kernel(builderOf(spec), Mode::loops);
     Buffer weight = random.matrix(
         table == Weight::bf16 ? Format::bf16 : Format::f32, 37, 45);
     Buffer tokens(Format::i32, 5, 1), h(formatOf(act), 5, 45);
@@ -67,7 +67,7 @@ void checkNorm(NormCase c, Mode mode) {
   spec.emitAct = c.emitAct;
   spec.quantize = c.quantize;
   spec.gather = c.gather;
-  Executable kernel(builderOf(spec, buildNormQuant), mode);
+  Executable kernel(builderOf(spec), mode);
   const int64_t capacity = 6, count = 4, inputs = 9;
   Buffer x = random.matrix(formatOf(c.act), inputs, c.width),
          delta = random.matrix(formatOf(c.act), inputs, c.width),
@@ -138,7 +138,7 @@ TEST(NormQuant, Gotcha38EpsIsTheSpecs) {
   for (double eps : {1e-6, 1e-5}) {
     NormQuantSpec spec{{Act::f32}, 64};
     spec.eps = eps;
-    Executable kernel(builderOf(spec, buildNormQuant), Mode::loops);
+    Executable kernel(builderOf(spec), Mode::loops);
     Buffer x(Format::f32, 1, 64), w(Format::f32, 1, 64), y(Format::f32, 1, 64);
     for (int c = 0; c < 64; ++c) {
       x.set(0, c, 1e-3);
@@ -156,7 +156,7 @@ TEST(NormQuant, Gotcha39RoundsOnceAtTheEnd) {
   // ours is the nearest bf16 of the exact value.
   Random random(39);
   NormQuantSpec spec{{Act::bf16}, 256};
-  Executable kernel(builderOf(spec, buildNormQuant), Mode::loops);
+  Executable kernel(builderOf(spec), Mode::loops);
   Buffer x = random.matrix(Format::bf16, 4, 256),
          w = random.matrix(Format::f32, 1, 256), y(Format::bf16, 4, 256);
   std::vector<int32_t> sizes = makeSizes(4);
@@ -177,7 +177,7 @@ TEST(NormQuant, Gotcha39RoundsOnceAtTheEnd) {
 
 Buffer quantizeRow(const Row &row, ScaleFormat format) {
   QuantizeSpec spec{{Act::f32, format}, static_cast<int64_t>(row.size())};
-  Executable kernel(builderOf(spec, buildQuantize), Mode::loops);
+  Executable kernel(builderOf(spec), Mode::loops);
   Buffer x(Format::f32, 1, row.size()), q(Format::fp8, 1, row.size());
   for (size_t c = 0; c < row.size(); ++c)
     x.set(0, c, row[c]);
@@ -293,11 +293,11 @@ TEST(Pointwise, addAndSiluMulMatchTheReference) {
                sum(formatOf(act), 3, width), gated(formatOf(act), 3, width);
         std::vector<int32_t> sizes = makeSizes(2);
         AddSpec add{{act}, width};
-        Executable addKernel(builderOf(add, buildAdd), mode);
+        Executable addKernel(builderOf(add), mode);
         addKernel.run(
             Slots().view(a, {3}).view(b, {3}).view(sum, {3}).sizes(sizes), 3);
         SiluMulSpec silu_{{act}, width};
-        Executable siluKernel(builderOf(silu_, buildSiluMul), mode);
+        Executable siluKernel(builderOf(silu_), mode);
         siluKernel.run(
             Slots().view(a, {3}).view(b, {3}).view(gated, {3}).sizes(sizes), 3);
         HADAL_EXPECT_CLOSE(compare(sum, 2,
@@ -317,7 +317,7 @@ TEST(Pointwise, addAndSiluMulMatchTheReference) {
 
 TEST(Pointwise, siluOfExtremesIsFinite) {
   SiluMulSpec spec{{Act::f32}, 4};
-  Executable kernel(builderOf(spec, buildSiluMul), Mode::loops);
+  Executable kernel(builderOf(spec), Mode::loops);
   Buffer gate(Format::f32, 1, 4), up(Format::f32, 1, 4), y(Format::f32, 1, 4);
   const double values[] = {-1e30, -100, 100, 1e30};
   for (int c = 0; c < 4; ++c) {
@@ -348,7 +348,7 @@ void checkLatent(LatentCase c, Mode mode) {
   LatentNormRopeCacheSpec spec{{c.act}, c.qLora, c.latent, c.rope, 50};
   spec.eps = 1e-5;
   spec.quantize = c.quantize;
-  Executable kernel(builderOf(spec, buildLatentNormRopeCache), mode);
+  Executable kernel(builderOf(spec), mode);
   int64_t width = c.qLora + c.latent + c.rope, row = c.latent + c.rope;
   const int64_t capacity = 6, tokens = 5, slots = 20;
   Format act = formatOf(c.act);

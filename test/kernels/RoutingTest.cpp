@@ -15,7 +15,7 @@ constexpr Mode kModes[] = {Mode::loops, Mode::loopsF64};
 std::vector<Routing> runGate(const GateTopkSpec &spec,
                              const std::vector<Row> &logits, const Row &bias,
                              Mode mode = Mode::loops) {
-  Executable kernel(builderOf(spec, buildGateTopk), mode);
+  Executable kernel(builderOf(spec), mode);
   int64_t tokens = logits.size(), capacity = tokens + 1;
   Buffer in(Format::f32, capacity, spec.experts),
       b(Format::f32, 1, spec.experts), ids(Format::i32, capacity, spec.topk),
@@ -176,13 +176,18 @@ TEST(GateTopk, randomLogitsMatchTheReference) {
   }
 }
 
-TEST(GateTopk, NaNLogitsStillGiveExperts) {
-  // Downstream indexes by the ids: they stay in range and distinct.
+TEST(GateTopk, aNaNLogitIsChosenAndShows) {
+  // A damaged row of the router: its expert is chosen, as torch.topk does, and
+  // no weight is a number. Downstream indexes by the ids: they stay in range
+  // and distinct.
   Row logits(16, 0.0);
   logits[3] = std::nan("");
   for (Row row : {logits, Row(16, std::nan(""))}) {
     Routing routing = runGate(goldenSpec(), {row}, kGoldenBias)[0];
     std::vector<int> ids = routing.ids;
+    EXPECT_NE(std::find(ids.begin(), ids.end(), 3), ids.end());
+    for (double weight : routing.weights)
+      EXPECT_TRUE(std::isnan(weight));
     std::sort(ids.begin(), ids.end());
     EXPECT_EQ(std::unique(ids.begin(), ids.end()), ids.end());
     EXPECT_GE(ids.front(), 0);
@@ -209,7 +214,7 @@ Permutation runPermute(const MoePermuteSpec &spec, Buffer &ids,
   p.sizes.push_back(12345);
   for (int64_t e = 0; e < spec.experts; ++e)
     p.load.set(0, e, 1000 + e);
-  Executable kernel(builderOf(spec, buildMoePermute), Mode::loops);
+  Executable kernel(builderOf(spec), Mode::loops);
   kernel.run(Slots()
                  .view(ids, {spec.tokens})
                  .view(p.rowToken, {spec.tokens * spec.topk})
@@ -295,7 +300,7 @@ void runCombine(const MoeCombineSpec &spec, Combine &c, int64_t tokens,
   if (spec.shared)
     slots.view(c.shared, {capacity});
   slots.view(c.residual, {capacity}).view(c.out, {capacity}).sizes(sizes);
-  Executable(builderOf(spec, buildMoeCombine), mode).run(slots, capacity);
+  Executable(builderOf(spec), mode).run(slots, capacity);
   EXPECT_TRUE(c.out.guardIntact());
 }
 

@@ -1,5 +1,9 @@
 #include "V3Kernels.h"
 
+#include "kernels/SpecText.h"
+#include "schedule/Chip.h"
+#include "llvm/ADT/StringSet.h"
+
 namespace hadal::kernels::test {
 
 namespace {
@@ -11,11 +15,17 @@ constexpr double kScale = 0.1352337788608801;
 
 struct Appender {
   mlir::OpBuilder &builder;
+  schedule::Target target;
   bool ok = true;
+  llvm::StringSet<> symbols = {};
 
-  template <typename Spec, typename Build>
-  void operator()(const Spec &spec, Build build) {
-    if (!build(builder, builder.getUnknownLoc(), kernelName(spec), spec))
+  void operator()(const AnySpec &spec) {
+    std::string symbol = uniqueSymbol(symbolFor(spec), [&](const auto &taken) {
+      return symbols.contains(taken);
+    });
+    symbols.insert(symbol);
+    if (!buildScheduled(builder, builder.getUnknownLoc(), symbol, spec, target,
+                        &nvptx::allChips().front()))
       ok = false;
   }
 };
@@ -23,24 +33,25 @@ struct Appender {
 } // namespace
 
 bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
-                    Weight weight, bool quantize, Target target) {
-  Appender append{builder};
-  Common common{act, ScaleFormat::f32, target};
-  bool gpu = target == Target::sm90a;
+                    Weight weight, bool quantize,
+                    schedule::Target target) {
+  Appender append{builder, target};
+  Common common{act, ScaleFormat::f32};
+  bool gpu = target == schedule::Target::sm90a;
   Weight plain = weight == Weight::fp8 ? Weight::bf16 : weight;
   int64_t head = kNope + kRope;
 
-  append(EmbedSpec{common, 129280, kHidden, plain}, buildEmbed);
+  append(EmbedSpec{common, 129280, kHidden, plain});
   NormQuantSpec norm{common, kHidden};
   norm.delta = true;
   norm.quantize = quantize;
-  append(norm, buildNormQuant);
+  append(norm);
   NormQuantSpec last{common, kHidden};
   last.gather = true;
-  append(last, buildNormQuant);
-  append(QuantizeSpec{common, kHidden}, buildQuantize);
-  append(AddSpec{common, kHidden}, buildAdd);
-  append(SiluMulSpec{common, 18432}, buildSiluMul);
+  append(last);
+  append(QuantizeSpec{common, kHidden});
+  append(AddSpec{common, kHidden});
+  append(SiluMulSpec{common, 18432});
 
   GemmSpec gemm{common};
   gemm.rows = rows;
@@ -50,7 +61,7 @@ bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
   down.n = kQLora + kLatent + kRope;
   down.k = kHidden;
   down.segmentRows = kQLora;
-  append(down, buildGemm);
+  append(down);
   GemmSpec qB = gemm;
   qB.n = kHeads * head;
   qB.k = kQLora;
@@ -58,57 +69,58 @@ bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
   qB.headDim = head;
   qB.ropeDim = kRope;
   qB.positions = kPositions;
-  append(qB, buildGemm);
+  append(qB);
   GemmSpec out = gemm;
   out.n = kHidden;
   out.k = kHeads * kValue;
   out.epilogue = Epilogue::residual;
-  append(out, buildGemm);
+  append(out);
   GemmSpec router = gemm;
   router.n = kExperts;
   router.k = kHidden;
   router.weight = plain;
   router.quantizedInput = false;
   router.f32Output = true;
-  append(router, buildGemm);
+  append(router);
   GemmSpec gateUp = gemm;
   gateUp.n = 2048;
   gateUp.k = kHidden;
   gateUp.experts = kExperts;
+  gateUp.topk = kTopk;
   gateUp.gather = true;
   gateUp.epilogue =
       quantize ? Epilogue::swigluQuantize : Epilogue::swiglu;
-  append(gateUp, buildGemm);
+  append(gateUp);
   GemmSpec expertDown = gemm;
   expertDown.n = kHidden;
   expertDown.k = 2048;
   expertDown.experts = kExperts;
-  append(expertDown, buildGemm);
+  expertDown.topk = kTopk;
+  append(expertDown);
 
   LatentNormRopeCacheSpec latent{common, kQLora, kLatent, kRope, kPositions};
   latent.quantize = quantize;
-  append(latent, buildLatentNormRopeCache);
+  append(latent);
   AbsorbQSpec absorbQ{common, kHeads, kNope, kRope, kValue, kLatent, rows};
   absorbQ.weight = gpu ? plain : weight;
-  append(absorbQ, buildAbsorbQ);
+  append(absorbQ);
   AbsorbVSpec absorbV{common, kHeads, kNope, kValue, kLatent, rows};
   absorbV.weight = gpu ? plain : weight;
   absorbV.quantize = quantize;
-  append(absorbV, buildAbsorbV);
-  append(MlaDecodeSpec{common, kHeads, kLatent, kRope, kPage, 1, kScale},
-         buildMlaDecode);
+  append(absorbV);
+  append(MlaDecodeSpec{common, kHeads, kLatent, kRope, kPage, 1, kScale});
   MlaPrefillSpec prefill{common, kHeads, kNope, kRope, kValue,
                          kLatent, kPage, rows,  kScale};
   prefill.weight = gpu ? plain : weight;
   prefill.quantizeLatent = quantize && !gpu;
   prefill.quantize = quantize;
-  append(prefill, buildMlaPrefill);
+  append(prefill);
 
   GateTopkSpec gate{common, kExperts, kTopk, 8, 4};
   gate.routeScale = 2.5;
-  append(gate, buildGateTopk);
-  append(MoePermuteSpec{common, kExperts, kTopk, rows}, buildMoePermute);
-  append(MoeCombineSpec{common, kHidden, kTopk}, buildMoeCombine);
+  append(gate);
+  append(MoePermuteSpec{common, kExperts, kTopk, rows});
+  append(MoeCombineSpec{common, kHidden, kTopk});
   return append.ok;
 }
 

@@ -1,7 +1,7 @@
 // Every kernel at the sizes of DeepSeek-V3, for tests that need the IR only.
 #pragma once
 
-#include "kernels/Kernels.h"
+#include "kernels/ScheduledKernel.h"
 
 namespace hadal::kernels::test {
 
@@ -10,6 +10,6 @@ namespace hadal::kernels::test {
 /// sm_90a wkv_b is bf16 (dequantised at upload).
 bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
                     Weight weight, bool quantize,
-                    Target target = Target::cpu);
+                    schedule::Target target = schedule::Target::cpu);
 
 } // namespace hadal::kernels::test

@@ -27,8 +27,8 @@ int main(int argc, char **argv) {
           hadal::kernels::Act::bf16, hadal::kernels::Weight::fp8,
           /*quantize=*/true,
           argc == 4 && llvm::StringRef(argv[3]) == "sm_90a"
-              ? hadal::kernels::Target::sm90a
-              : hadal::kernels::Target::cpu))
+              ? hadal::schedule::Target::sm90a
+              : hadal::schedule::Target::cpu))
     return 1;
   for (auto kernel :
        llvm::make_early_inc_range(module->getOps<hadal::tile::KernelOp>()))

@@ -90,6 +90,31 @@ TEST(HadalBench, RequestsBeyondTheLimitsAreRefused) {
   EXPECT_EQ(c.run("hadal-bench", model + " --prompt-len 0").status, 2);
 }
 
+/// The toy artifact's kernels are written by hand: no inputs follow from them.
+TEST(HadalBench, AKernelIsMeasuredByItsSpecAlone) {
+  ToyCheckpoint c;
+  const std::string kernels = c.artifact() + " --check-only --kernels=";
+  ToolResult r = c.run("hadal-bench", kernels + "embed");
+  EXPECT_EQ(r.status, 3);
+  EXPECT_NE(r.err.find("kernel 'embed' of '"), std::string::npos) << r.err;
+  EXPECT_NE(r.err.find("cannot be measured: it has no spec; compile the model "
+                       "with this version"),
+            std::string::npos)
+      << r.err;
+
+  // A name says nothing of what the kernel is; the spec does.
+  schema::ArtifactT artifact = model();
+  artifact.kernels[kEmbed]->spec = std::make_unique<schema::KernelSpecT>();
+  artifact.kernels[kEmbed]->spec->kind = "matmul";
+  writeFile(c.artifact(), assemble(artifact));
+  r = c.run("hadal-bench", kernels + "embed");
+  EXPECT_EQ(r.status, 3);
+  EXPECT_NE(r.err.find("cannot be measured: no kernel is of kind 'matmul', "
+                       "expected one of embed, "),
+            std::string::npos)
+      << r.err;
+}
+
 TEST(HadalInspect, OverviewAndSections) {
   ToyCheckpoint c;
   auto overview = inspectJson(c, "")["artifact"];
@@ -101,15 +126,25 @@ TEST(HadalInspect, OverviewAndSections) {
   auto kernels = inspectJson(c, "--kernels")["kernels"];
   ASSERT_EQ(kernels.size(), size_t(kNumKernels));
   EXPECT_EQ(kernels[kScratch]["scratch_bytes"], kScratchBytes);
-  EXPECT_EQ(kernels[0]["schedule"], "#tile.schedule<>");
+  EXPECT_EQ(kernels[0]["schedule"], "bm=4 form=rows(option)");
+  EXPECT_EQ(kernels[0]["spec"], nlohmann::json::object());
 
   auto program = inspectJson(c, "--program")["program"];
   auto commands = program["functions"]["decode_1"]["commands"];
   ASSERT_EQ(commands.size(), 3u);
-  EXPECT_EQ(commands[0], "launch embed[1](x = arena+0, tokens = tokens, sizes "
-                         "= sizes)");
-  EXPECT_EQ(commands[1], "repeat 2 decode_1.layer params [0, 1] states [0, 1, "
-                         "2, 3]");
+  EXPECT_EQ(commands[0]["text"],
+            "launch embed[1](x = arena+0, tokens = tokens, sizes = sizes) op "
+            "forward.embed");
+  EXPECT_EQ(commands[0]["op"], "forward.embed");
+  EXPECT_EQ(commands[0]["members"], nlohmann::json::array({"forward.embed"}));
+  EXPECT_EQ(commands[1]["text"], "repeat 2 decode_1.layer params [0, 1] states "
+                                 "[0, 1, 2, 3]");
+  EXPECT_FALSE(commands[1].contains("op"));
+  auto layer = program["functions"]["decode_1.layer"];
+  EXPECT_EQ(layer["arg_names"], "w, kv, expert_load");
+  EXPECT_EQ(layer["commands"][1]["op"], "layer.attend");
+  EXPECT_EQ(layer["commands"][1]["members"],
+            nlohmann::json::array({"layer.append", "layer.attend"}));
 
   auto weights = inspectJson(c, "--weights")["weights"];
   EXPECT_EQ(weights["mapped_bytes"], (8 + 8 + 64) * 4);
@@ -132,7 +167,39 @@ TEST(HadalInspect, TextIsReadable) {
   ToolResult r = c.run("hadal-inspect", c.artifact() + " --weights --program");
   EXPECT_EQ(r.status, 0);
   EXPECT_NE(r.out.find("repeat 2 decode_1.layer"), std::string::npos) << r.out;
+  EXPECT_NE(
+      r.out.find(" op layer.attend members [layer.append, layer.attend]\n"),
+      std::string::npos)
+      << r.out;
   EXPECT_NE(r.out.find("bias"), std::string::npos) << r.out;
+}
+
+/// Numbers and flags of a spec are such in JSON, words text; the table shows
+/// them in one column.
+TEST(HadalInspect, SpecsInBothForms) {
+  ToyCheckpoint c;
+  schema::ArtifactT artifact = model();
+  auto spec = std::make_unique<schema::KernelSpecT>();
+  spec->kind = "norm_quant";
+  for (auto [key, value] : {std::pair{"act", "bf16"}, {"width", "64"},
+                            {"eps", "1e-06"}, {"delta", "false"},
+                            {"odd", "null"}}) {
+    spec->fields.push_back(std::make_unique<schema::KeyValueT>());
+    spec->fields.back()->key = key;
+    spec->fields.back()->value = value;
+  }
+  artifact.kernels[kMove]->spec = std::move(spec);
+  writeFile(c.artifact(), assemble(artifact));
+  auto kernels = inspectJson(c, "--kernels")["kernels"];
+  EXPECT_EQ(kernels[kMove]["spec"],
+            nlohmann::json::parse(
+                R"({"kind": "norm_quant", "act": "bf16", "width": 64,
+                    "eps": 1e-06, "delta": false, "odd": "null"})"));
+  ToolResult r = c.run("hadal-inspect", c.artifact() + " --kernels");
+  EXPECT_NE(r.out.find("kind=norm_quant act=bf16 width=64 eps=1e-06 "
+                       "delta=false odd=null\n"),
+            std::string::npos)
+      << r.out;
 }
 
 TEST(HadalInspect, DamagedFilesAreRefused) {

@@ -8,7 +8,8 @@
 
 #include <fmt/format.h>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
+#include "tools/common/SpecJson.h"
 #include "tools/hadal-bench/DeviceArguments.h"
 #include "tools/hadal-bench/MachineRates.h"
 #include "tools/hadal-bench/Statistics.h"
@@ -16,6 +17,17 @@
 namespace hadal::bench {
 
 namespace {
+
+/// The spec in |kernel|, or why this version reads none there.
+kernels::ParsedSpec specOf(const schema::Kernel &kernel) {
+  if (!kernel.spec())
+    return {{}, "it has no spec"};
+  kernels::SpecText text;
+  text.kind = kernel.spec()->kind()->str();
+  for (const schema::KeyValue *field : *kernel.spec()->fields())
+    text.fields.emplace_back(field->key()->str(), field->value()->str());
+  return kernels::parseSpec(text);
+}
 
 /// The launch of a kernel in the largest bucket that has it.
 struct Sample {
@@ -114,9 +126,12 @@ private:
       return error(5011, "--kernels '{}' is not a regular expression: {}",
                    options.pattern, e.what());
     }
-    for (unsigned k = 0; k < kernels.size(); ++k)
-      if (std::regex_search(kernels.Get(k)->name()->str(), pattern))
+    for (unsigned k = 0; k < kernels.size(); ++k) {
+      const std::optional<kernels::AnySpec> spec = specOf(*kernels.Get(k)).spec;
+      if (std::regex_search(kernels.Get(k)->name()->str(), pattern) ||
+          (spec && std::regex_search(kernels::printSpec(*spec), pattern)))
         selected.push_back(k);
+    }
     if (selected.empty())
       return error(5011,
                    "--kernels '{}' matches none of the {} kernels of '{}'; "
@@ -145,8 +160,7 @@ private:
     uint64_t most = 0;
     for (unsigned k = 0; k < samples.size(); ++k) {
       const schema::Kernel &kernel = *artifact.root().kernels()->Get(k);
-      std::optional<kernels::AnySpec> spec =
-          kernels::parseKernelName(kernel.name()->str());
+      std::optional<kernels::AnySpec> spec = specOf(kernel).spec;
       const auto *gemm = spec ? std::get_if<kernels::GemmSpec>(&*spec) : nullptr;
       if (!gemm || !samples[k].entry || gemm->quantizedInput ||
           gemm->weight != kernels::Weight::bf16 || gemm->experts)
@@ -202,13 +216,18 @@ private:
     Prepared p;
     p.name = kernel.name()->str();
     p.sample = &samples[index];
-    std::optional<kernels::AnySpec> spec = kernels::parseKernelName(p.name);
-    if (!spec || !p.sample->entry)
-      return error(5014, "kernel '{}' of '{}' is {}", p.name, artifact.path(),
-                   spec ? "never launched" : "not of this version's kernels");
+    const kernels::ParsedSpec spec = specOf(kernel);
+    if (!spec.spec)
+      return error(4002,
+                   "kernel '{}' of '{}' cannot be measured: {}; compile the "
+                   "model with this version",
+                   p.name, artifact.path(), spec.error);
+    if (!p.sample->entry)
+      return error(5014, "kernel '{}' of '{}' is never launched", p.name,
+                   artifact.path());
     const Bucket bucket =
         bucketOf(*artifact.root().model(), kernel, *p.sample);
-    p.test = makeKernelCase(*spec, bucket, options.seed + index);
+    p.test = makeKernelCase(*spec.spec, bucket, options.seed + index);
     HADAL_ASSIGN_OR_RETURN(
         p.device, DeviceArguments::create(driver, p.test->arguments));
     p.list.args = p.sample->args;
@@ -230,6 +249,7 @@ private:
     HADAL_ASSIGN_OR_RETURN(Prepared p, prepare(index));
     nlohmann::ordered_json row = {{"name", p.name},
                                   {"entry", p.sample->entry->name()->str()}};
+    row["spec"] = specJson(artifact.root().kernels()->Get(index)->spec());
     HADAL_RETURN_IF_ERROR(launch(p.name, p.list));
     Arguments actual;
     for (const Expected &output : p.test->expected) {

@@ -88,7 +88,8 @@ StatusOr<std::optional<MachineRates>> measureRates(Driver &driver,
                            measureCudaRates(driver, *timer));
     return std::optional<MachineRates>(std::move(rates));
   }
-  if (driver.name() != "cpu")
+  // The simulator's time says nothing of the machine that it simulates.
+  if (!driver.sharesHostMemory())
     return std::optional<MachineRates>();
   HADAL_ASSIGN_OR_RETURN(DeviceBuffer from,
                          DeviceBuffer::create(driver, kCopyBytes, "copy"));

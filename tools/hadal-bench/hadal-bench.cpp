@@ -357,7 +357,8 @@ int main(int argc, char **argv) {
            flags.kernels = pattern.empty() ? "" : pattern[0];
          },
          "each kernel alone on random inputs, checked and then timed; only "
-         "those whose name holds this regular expression")
+         "those in whose name or spec (as hadal-inspect --kernels shows it: "
+         "'kind=gemm .*n=2112 ') this regular expression is found")
       ->expected(0, 1);
   app.add_flag("--check-only", flags.checkOnly, "--kernels: do not time");
   app.add_option("--seed", flags.seed, "--kernels: of the inputs")

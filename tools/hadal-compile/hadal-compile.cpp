@@ -1,6 +1,7 @@
 // hadal-compile: a checkpoint directory to one artifact.
 #include <csignal>
 
+#include "compiler/codegen/Target.h"
 #include "compiler/driver/Compiler.h"
 #include "frontend/Error.h"
 #include "runtime/base/CpuCount.h"
@@ -8,6 +9,7 @@
 #include "runtime/base/MappedFile.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Process.h"
 
 using namespace hadal;
 namespace cl = llvm::cl;
@@ -22,10 +24,14 @@ cl::opt<std::string> input(cl::Positional, cl::desc("<MODEL_DIR | IR file>"),
                            cl::cat(category));
 cl::opt<std::string> output("o", cl::desc("artifact to write"),
                             cl::value_desc("FILE"), cl::cat(category));
-cl::opt<std::string> target(
-    "target",
-    cl::desc("machine to compile for: cpu (default), sm_90a (NVIDIA Hopper)"),
-    cl::init("cpu"), cl::cat(category));
+cl::opt<std::string> target("target",
+                            cl::desc("machine to compile for (TARGETS below)"),
+                            cl::value_desc("NAME"), cl::cat(category));
+cl::opt<std::string> images(
+    "images",
+    cl::desc("of cpu: the images to build: all (default), native (the one that "
+             "this machine runs), or a list of v3, v4, v4+bf16+vbmi"),
+    cl::value_desc("native|all|LIST"), cl::cat(category));
 cl::opt<std::string> chip("chip",
                           cl::desc("of sm_90a: h100 (default) or h200"),
                           cl::value_desc("CHIP"), cl::cat(category));
@@ -36,7 +42,7 @@ cl::opt<std::string> ptxas(
     cl::value_desc("PATH"), cl::cat(category));
 cl::opt<std::string> kernelCache(
     "kernel-cache",
-    cl::desc("of sm_90a: where compiled kernels are kept, none to keep none "
+    cl::desc("where compiled kernels are kept, none to keep none "
              "($XDG_CACHE_HOME/hadal, ~/.cache/hadal)"),
     cl::value_desc("DIR"), cl::cat(category));
 cl::opt<int64_t> maxBatchSize("max-batch-size",
@@ -75,8 +81,21 @@ cl::list<int64_t> prefillBuckets("prefill-buckets", cl::CommaSeparated,
                                  cl::desc("chunk sizes (64,512; sm_90a: and "
                                        "4096)"),
                                  cl::value_desc("N,..."), cl::cat(category));
-cl::opt<std::string> dumpPhasesTo(
-    "dump-phases-to", cl::desc("write the IR after each phase, numbered"),
+cl::list<std::string> schedules(
+    "schedule",
+    cl::desc("words of the schedules of the kernels whose symbol matches, for "
+             "an experiment; hadal-inspect --kernels shows symbols and words. "
+             "Repeatable, of two that name a word the later counts"),
+    cl::value_desc("REGEX:WORD=VALUE,..."), cl::cat(category));
+cl::opt<std::string>
+    dumpPhasesTo("dump-phases-to",
+                 cl::desc("write the IR after each phase, numbered, "
+                          "and an index of its operations"),
+                 cl::value_desc("DIR"), cl::cat(category));
+cl::opt<std::string> dumpPassesTo(
+    "dump-passes-to",
+    cl::desc("the same after each pass that changed it, a folder for each "
+             "phase"),
     cl::value_desc("DIR"), cl::cat(category));
 cl::opt<std::string> compileTo("compile-to",
                                cl::desc("stop after a phase and write its IR"),
@@ -87,13 +106,27 @@ cl::opt<std::string> compileFrom(
 cl::opt<bool> planOnly("plan-only",
                        cl::desc("print the memory plan and stop"),
                        cl::cat(category));
+cl::opt<bool> verifyEach(
+    "verify-each",
+    cl::desc("check after each pass that no model operation's name is lost "
+             "(or HADAL_VERIFY_EACH=1)"),
+    cl::cat(category));
+cl::opt<bool> allowUnknownKeys(
+    "allow-unknown-keys",
+    cl::desc("warn of keys of config.json that are not known, instead of "
+             "refusing the model"),
+    cl::cat(category));
 cl::opt<unsigned> threads("codegen-threads",
                           cl::desc("code generation threads (one per usable CPU)"),
                           cl::init(0), cl::cat(category));
 
-/// The phases, for --help.
-std::string phaseHelp() {
-  std::string text = "\nPHASES (of --compile-to and --compile-from):\n\n";
+/// The targets and the phases, for --help.
+std::string tableHelp() {
+  std::string text = "\nTARGETS (of --target; the first is the default):\n\n";
+  for (const TargetInfo *info : allTargets())
+    text +=
+        llvm::formatv("  {0,-12}{1}\n", info->name, info->description);
+  text += "\nPHASES (of --compile-to and --compile-from):\n\n";
   for (const PhaseInfo &info : allPhases())
     text += llvm::formatv("  {0,-12}{1}\n", info.word, info.sentence);
   return text;
@@ -132,8 +165,8 @@ int main(int argc, char **argv) {
   endProcessAtLostMapping();
   // A file size limit is then an error of write(2), with a message.
   std::signal(SIGXFSZ, SIG_IGN);
-  static const std::string help = phaseHelp();
-  cl::extrahelp phases(help);
+  static const std::string help = tableHelp();
+  cl::extrahelp tables(help);
   cl::HideUnrelatedOptions(category);
   std::string problems;
   llvm::raw_string_ostream problemStream(problems);
@@ -150,8 +183,13 @@ int main(int argc, char **argv) {
   request.input = input;
   request.output = output;
   request.dumpDir = dumpPhasesTo;
+  request.passDumpDir = dumpPassesTo;
   request.planOnly = planOnly;
+  request.verifyEach =
+      verifyEach ||
+      llvm::sys::Process::GetEnv("HADAL_VERIFY_EACH").value_or("0") == "1";
   request.threads = threads ? threads : usableCpus();
+  request.allowUnknownKeys = allowUnknownKeys;
   request.ptxas = ptxas;
   request.kernelCache = kernelCache;
   if (input.empty())
@@ -182,9 +220,10 @@ int main(int argc, char **argv) {
     // The IR file holds the options it was made with.
     // A cl::list overloads the address operator.
     const cl::Option *fixed[] = {
-        &target,      &chip,         &maxBatchSize, &maxSeqLen,
-        &attention,   &activations,  &fp8,
-        std::addressof(decodeBuckets), std::addressof(prefillBuckets)};
+        &target,      &chip,         &images,       &maxBatchSize,
+        &maxSeqLen,   &attention,    &activations,  &fp8,
+        std::addressof(decodeBuckets), std::addressof(prefillBuckets),
+        std::addressof(schedules)};
     for (const cl::Option *option : fixed)
       if (option->getNumOccurrences())
         return usage("--" + option->ArgStr +
@@ -193,13 +232,15 @@ int main(int argc, char **argv) {
   }
 
   CompileOptions &options = request.options;
-  options.target = target;
-  if (target == "sm_90a") {
-    options.chip = "h100";
-    options.prefillBuckets = {64, 512, 4096};
-  }
+  // An unknown target is refused with everything else.
+  if (const TargetInfo *known = findTarget(target))
+    options = known->defaults();
+  else
+    options.target = target;
   if (chip.getNumOccurrences())
     options.chip = chip;
+  if (images.getNumOccurrences())
+    options.images = images;
   options.maxBatchSize = maxBatchSize;
   options.maxSeqLen = maxSeqLen;
   options.attention = attention;
@@ -210,6 +251,7 @@ int main(int argc, char **argv) {
   if (!prefillBuckets.empty())
     options.prefillBuckets.assign(prefillBuckets.begin(),
                                   prefillBuckets.end());
+  options.schedules.assign(schedules.begin(), schedules.end());
   if (llvm::Error error = compile(request, llvm::errs()))
     return report(std::move(error));
   return 0;

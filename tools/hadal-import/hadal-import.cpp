@@ -6,6 +6,7 @@
 #include "frontend/Import.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/Verifier.h"
+#include "passes/Identity/Names.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
@@ -36,6 +37,10 @@ int main(int argc, char **argv) {
       "activations", cl::desc("element type of stored activations"),
       cl::value_desc("bf16|f32"), cl::init("bf16"), cl::cat(category));
   cl::opt<int64_t> maxSeqLen("max-seq-len", cl::init(4096), cl::cat(category));
+  cl::opt<bool> allowUnknownKeys(
+      "allow-unknown-keys",
+      cl::desc("warn of keys of config.json that are not known"),
+      cl::cat(category));
   cl::opt<int64_t> maxBatch("max-batch-size", cl::init(16), cl::cat(category));
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv, "config.json -> dsv3 IR\n");
@@ -46,7 +51,8 @@ int main(int argc, char **argv) {
     return report(
         makeError(2002, "--max-seq-len and --max-batch-size must be positive"));
 
-  auto config = loadModelConfig(path);
+  auto config =
+      loadModelConfig(path, {.allowUnknownKeys = allowUnknownKeys});
   if (!config)
     return report(config.takeError());
   for (const std::string &warning : config->warnings)
@@ -58,6 +64,8 @@ int main(int argc, char **argv) {
       return report(read.takeError());
     checkpoint = std::move(*read);
   }
+  if (checkpoint && !checkpoint->passedOver.empty())
+    llvm::errs() << "hadal-import: " << checkpoint->passedOver << "\n";
   mlir::DialectRegistry registry;
   registerAll(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
@@ -79,7 +87,6 @@ int main(int argc, char **argv) {
   }
   if (failed(mlir::verify(**module)))
     return 1;
-  (*module)->print(llvm::outs(),
-                   mlir::OpPrintingFlags().printNameLocAsPrefix());
+  (*module)->print(llvm::outs(), getDumpFlags());
   return 0;
 }

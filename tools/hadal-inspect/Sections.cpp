@@ -4,6 +4,7 @@
 #include <map>
 
 #include "runtime/base/Progress.h"
+#include "tools/common/SpecJson.h"
 
 namespace hadal::inspect {
 
@@ -60,6 +61,19 @@ std::string argText(const hadal::Artifact &artifact, const Arg &arg) {
   return "?";
 }
 
+std::string opName(const hadal::Artifact &artifact, uint32_t index) {
+  return artifact.root().op_names()->Get(index)->str();
+}
+
+std::vector<std::string> memberNames(const hadal::Artifact &artifact,
+                                     const Command &c) {
+  std::vector<std::string> names;
+  if (c.members())
+    for (uint32_t member : *c.members())
+      names.push_back(opName(artifact, member));
+  return names;
+}
+
 std::string commandText(const hadal::Artifact &artifact, const Command &c) {
   const auto &root = artifact.root();
   if (c.kind() == CommandKind::launch) {
@@ -70,7 +84,13 @@ std::string commandText(const hadal::Artifact &artifact, const Command &c) {
       text += fmt::format("{}{} = {}", i ? ", " : "",
                           kernel.arg_names()->Get(i)->string_view(),
                           argText(artifact, *c.args()->Get(i)));
-    return text + ")";
+    text += ")";
+    if (c.op() >= 0)
+      text += fmt::format(" op {}", opName(artifact, c.op()));
+    if (std::vector<std::string> members = memberNames(artifact, c);
+        !members.empty())
+      text += fmt::format(" members [{}]", fmt::join(members, ", "));
+    return text;
   }
   std::string_view callee =
       root.functions()->Get(c.callee())->name()->string_view();
@@ -82,6 +102,19 @@ std::string commandText(const hadal::Artifact &artifact, const Command &c) {
                          : fmt::format("call {}", callee);
   return fmt::format("{} params [{}] states [{}]", head,
                      fmt::join(parameters, ", "), fmt::join(states, ", "));
+}
+
+/// A command as text, and what of it others join by.
+Json commandJson(const hadal::Artifact &artifact, const Command &c) {
+  Json json;
+  json["text"] = commandText(artifact, c);
+  if (c.op() >= 0) {
+    std::vector<std::string> members = memberNames(artifact, c);
+    json["op"] = opName(artifact, c.op());
+    json["members"] =
+        members.empty() ? Json::array({json["op"]}) : Json(members);
+  }
+  return json;
 }
 
 Json bucketJson(const Entry &e) {
@@ -97,12 +130,29 @@ Json bucketJson(const Entry &e) {
   return json;
 }
 
-/// What code there is: the images of the CPU, else that of the kernels.
+/// Whether the code is in images of all kernels, which is so on the CPU; else
+/// each kernel has its own.
+bool holdsImages(const hadal::Artifact &artifact) {
+  return artifact.root().images()->size() > 0;
+}
+
+/// What code there is: the images, else that of the kernels.
 std::string imagesText(const hadal::Artifact &artifact) {
-  if (artifact.target() == "cpu")
+  if (holdsImages(artifact))
     return artifact.imageVariants();
   const auto *ptxas = artifact.root().provenance()->ptxas();
   return ptxas ? "ptx, cubin" : "ptx";
+}
+
+/// "v3 0123456789abcdef, ...": a digest of each image, which two artifacts share
+/// if and only if they run the same code there.
+std::string imageDigests(const schema::Artifact &root) {
+  std::string text;
+  for (const Image *image : *root.images())
+    text += fmt::format("{}{} {:016x}", text.empty() ? "" : ", ",
+                        image->variant()->string_view(),
+                        root.blobs()->Get(image->blob())->xxh3());
+  return text;
 }
 
 /// Bytes of the code |variant| of |kernel|, decompressed; 0 if there is none.
@@ -164,6 +214,8 @@ Json overview(const hadal::Artifact &artifact) {
   json["file_bytes"] = artifact.fileBytes();
   json["target"] = std::string(artifact.target());
   json["images"] = imagesText(artifact);
+  if (holdsImages(artifact))
+    json["image_digests"] = imageDigests(artifact.root());
   json["model_type"] = m.model_type()->str();
   json["num_layers"] = m.num_layers();
   json["num_moe_layers"] = m.num_moe_layers();
@@ -204,6 +256,21 @@ Json provenance(const hadal::Artifact &artifact) {
   return json;
 }
 
+/// "bm=64 split=7(option) stages=6": every word with its value and, unless it is
+/// the compiler's rule, its origin.
+static std::string scheduleText(const Kernel &kernel) {
+  std::string text;
+  if (kernel.words())
+    for (const ScheduleWord *word : *kernel.words()) {
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ",
+                          word->word()->string_view(),
+                          word->value()->string_view());
+      if (word->origin() != ScheduleOrigin::rule)
+        text += fmt::format("({})", EnumNameScheduleOrigin(word->origin()));
+    }
+  return text;
+}
+
 Json kernels(const hadal::Artifact &artifact) {
   const auto &root = artifact.root();
   Json json = Json::array();
@@ -212,13 +279,13 @@ Json kernels(const hadal::Artifact &artifact) {
     Json entry;
     entry["name"] = kernel.name()->str();
     entry["args"] = kernel.num_args();
-    if (artifact.target() == "cpu")
+    if (holdsImages(artifact))
       entry["scratch_bytes"] = kernel.scratch_bytes();
     else
       addDeviceFields(root, kernel, entry);
     entry["bytes_read"] = kernel.bytes_read();
     entry["flops"] = kernel.flops();
-    entry["schedule"] = kernel.schedule()->str();
+    entry["schedule"] = scheduleText(kernel);
     std::string facts;
     for (const KernelFact *fact : *kernel.facts())
       // Those of ptxas have columns of their own.
@@ -227,6 +294,7 @@ Json kernels(const hadal::Artifact &artifact) {
                            fact->key()->string_view(),
                            fact->value()->string_view());
     entry["facts"] = facts;
+    entry["spec"] = specJson(kernel.spec());
     json.push_back(std::move(entry));
   }
   return json;
@@ -235,11 +303,11 @@ Json kernels(const hadal::Artifact &artifact) {
 StatusOr<std::string> ptx(const hadal::Artifact &artifact,
                           const std::string &kernel) {
   const auto &kernels = *artifact.root().kernels();
-  if (artifact.target() == "cpu")
+  if (holdsImages(artifact))
     return error(5005,
-                 "artifact '{}' is for target 'cpu' and holds no PTX; --ptx "
+                 "artifact '{}' is for target '{}' and holds no PTX; --ptx "
                  "needs one compiled with --target=sm_90a",
-                 artifact.path());
+                 artifact.path(), artifact.target());
   for (unsigned k = 0; k < kernels.size(); ++k)
     if (kernels.Get(k)->name()->string_view() == kernel)
       return artifact.code(k, "ptx");
@@ -263,9 +331,15 @@ Json program(const hadal::Artifact &artifact) {
     Json function;
     function["parameters"] = f->num_parameters();
     function["states"] = f->num_states();
+    std::vector<std::string> names;
+    if (f->arg_names())
+      for (const flatbuffers::String *name : *f->arg_names())
+        names.push_back(name->str());
+    if (!names.empty())
+      function["arg_names"] = fmt::format("{}", fmt::join(names, ", "));
     function["commands"] = Json::array();
     for (const Command *c : *f->commands())
-      function["commands"].push_back(commandText(artifact, *c));
+      function["commands"].push_back(commandJson(artifact, *c));
     json["functions"][f->name()->str()] = std::move(function);
   }
   return json;
@@ -371,8 +445,16 @@ void renderTable(const Json &rows, std::string &out, const std::string &pad) {
     keys.push_back(key);
     width[key] = key.size();
   }
-  auto cell = [](const Json &value) {
+  auto plain = [](const Json &value) {
     return value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  auto cell = [&](const Json &value) {
+    if (!value.is_object())
+      return plain(value);
+    std::string text;
+    for (const auto &[key, item] : value.items())
+      text += fmt::format("{}{}={}", text.empty() ? "" : " ", key, plain(item));
+    return text;
   };
   for (const Json &row : rows)
     for (const std::string &key : keys)
@@ -391,7 +473,11 @@ void renderTable(const Json &rows, std::string &out, const std::string &pad) {
 
 void renderValue(const std::string &key, const Json &value, std::string &out,
                  const std::string &pad) {
-  if (value.is_array() && !value.empty() && value[0].is_object()) {
+  if (value.is_array() && !value.empty() && value[0].contains("text")) {
+    out += fmt::format("{}{}:\n", pad, key);
+    for (const Json &item : value)
+      out += fmt::format("{}  {}\n", pad, item["text"].get<std::string>());
+  } else if (value.is_array() && !value.empty() && value[0].is_object()) {
     out += fmt::format("{}{}:\n", pad, key);
     renderTable(value, out, pad + "  ");
   } else if (value.is_array()) {

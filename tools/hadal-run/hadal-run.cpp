@@ -56,6 +56,11 @@ public:
     return writeExpertLoad();
   }
 
+  /// |status|; of logits that are not finite with the weight at fault.
+  Status withCause(const Status &status) const {
+    return model && status.code() == 5008 ? model->withCause(status) : status;
+  }
+
 private:
   uint64_t maxBatch() const { return model->description().max_batch_size(); }
 
@@ -431,6 +436,7 @@ int main(int argc, char **argv) {
           {&flags.hasTopP, topP},
           {&flags.hasTopK, topK}})
       *given = option->count() > 0;
-    return Runner(flags).run();
+    Runner runner(flags);
+    return runner.withCause(runner.run());
   });
 }

@@ -1,9 +1,17 @@
 #include "compiler/codegen/cpu/CpuKernels.h"
 
+#include <atomic>
+#include <mutex>
+
+#include "compiler/codegen/KernelText.h"
+#include "compiler/codegen/ReportedError.h"
+#include "compiler/codegen/cpu/CompiledChunk.h"
 #include "compiler/codegen/cpu/Contractions.h"
 #include "compiler/codegen/cpu/Image.h"
-#include "llvm/Support/ThreadPool.h"
+#include "dialects/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "llvm/Support/ThreadPool.h"
 
 using namespace mlir;
 
@@ -15,194 +23,332 @@ namespace {
 /// since it shapes the bytes.
 constexpr size_t kKernelsPerChunk = 4;
 
-/// A unit of code generation: some kernels, or the forms of one variant.
-struct Chunk {
-  std::string bitcode;
-  std::vector<std::string> kernels;
-  bool scheduled = false;
-};
+/// The dialects of kernels and of what they are lowered to.
+DialectRegistry makeRegistry() {
+  DialectRegistry registry;
+  registry.insert<tile::TileDialect, arith::ArithDialect, math::MathDialect,
+                  scf::SCFDialect, func::FuncDialect, LLVM::LLVMDialect>();
+  return registry;
+}
 
 /// Appends a copy of |original| to |module|, lowered to loops and calls of
 /// forms, which join |forms|.
 FailureOr<CpuKernel> lowerToLoops(tile::KernelOp original, ModuleOp module,
-                                  const CpuOptions &options,
                                   std::set<FormKey> &forms) {
   auto kernel = cast<tile::KernelOp>(original->clone());
   module.getBody()->push_back(kernel);
   CpuKernel result;
   result.name = kernel.getSymName().str();
   result.numArgs = kernel.getNumSlots();
-  ContractionLowering contractions(kernel);
+  FailureOr<ContractionSchedule> schedule = readSchedule(kernel);
+  if (failed(schedule))
+    return failure();
+  ContractionLowering contractions(kernel, *schedule);
   TileToLoopsOptions lowering;
-  if (options.fastForms)
-    lowering.hooks = contractions.hooks();
+  lowering.hooks = contractions.hooks();
   FailureOr<func::FuncOp> func = lowerTileKernelToLoops(kernel, lowering);
+  if (failed(func) && contractions.refused())
+    return failure();
   if (failed(func))
-    return original.emitError("H3002: kernel ")
-           << result.name << " does not lower to loops";
+    return emitCodedError(original, 3002)
+           << "kernel " << result.name << " does not lower to loops";
   forms.insert(contractions.forms().begin(), contractions.forms().end());
   result.scratchBytes =
       (*func)->getAttrOfType<IntegerAttr>("hadal.scratch_bytes").getInt();
-  std::string form = llvm::join(contractions.choices(), ",");
-  result.facts.push_back({"form", form.empty() ? "loops" : form});
   return result;
 }
 
-void loadLoopDialects(MLIRContext *context) {
-  context->loadDialect<func::FuncDialect, LLVM::LLVMDialect, scf::SCFDialect,
-                       arith::ArithDialect>();
-}
+/// Some kernels of the program on their way to one object per variant.
+struct ChunkJob {
+  SmallVector<tile::KernelOp> kernels;
+  /// Each kernel as text, which it is compiled from, and all of them, which
+  /// they are found by.
+  std::vector<std::string> texts;
+  std::string text;
+  /// By variant, as the options list them; the others are to be compiled.
+  std::vector<std::optional<CompiledChunk>> done;
+  /// What is lowered for those: no object, and its bitcode.
+  CompiledChunk lowered;
+  std::string bitcode;
+  std::vector<ReportedError> errors;
 
-/// Lowers some kernels to bitcode, and says what they need.
-class ChunkLowering {
+  bool isCached() const {
+    return llvm::all_of(done, [](const auto &chunk) { return chunk; });
+  }
+  const CompiledChunk &facts() const {
+    return isCached() && !done.empty() ? *done.front() : lowered;
+  }
+};
+
+/// One thread's compiler. Its own context: nothing that kernels uniquify is
+/// shared, and it is freed with the thread.
+class Worker {
 public:
-  ChunkLowering(const CpuOptions &options, CpuKernels &out,
-                std::set<FormKey> &forms)
-      : options(options), out(out), forms(forms) {}
+  Worker() : context(makeRegistry(), MLIRContext::Threading::DISABLED) {
+    context.loadAllAvailableDialects();
+    context.printOpOnDiagnostic(false);
+  }
 
-  FailureOr<Chunk> run(SmallVector<tile::KernelOp> kernels) {
-    MLIRContext *context = kernels[0].getContext();
-    loadLoopDialects(context);
-    OwningOpRef<ModuleOp> module = ModuleOp::create(kernels[0].getLoc());
-    Chunk chunk;
-    for (tile::KernelOp kernel : kernels) {
-      chunk.kernels.push_back(kernel.getSymName().str());
-      if (failed(lowerKernel(kernel, *module)))
-        return failure();
-    }
-    PassManager manager(context);
-    buildTileToLLVMDialectPipeline(manager);
-    if (failed(manager.run(*module)))
-      return module->emitError("H3002: kernels do not lower to LLVM");
-    FailureOr<std::string> bitcode = emitBitcode(*module);
-    if (failed(bitcode))
-      return failure();
-    chunk.bitcode = std::move(*bitcode);
-    return chunk;
+  /// Fills |job|'s bitcode and what its kernels need, or its errors.
+  void run(ChunkJob &job) {
+    ErrorCollector collector(&context, job.errors);
+    if (failed(lower(job)) && job.errors.empty())
+      job.errors.push_back({3002, "code generation failed without a message"});
   }
 
 private:
-  LogicalResult lowerKernel(tile::KernelOp original, ModuleOp module) {
-    FailureOr<CpuKernel> kernel =
-        lowerToLoops(original, module, options, forms);
-    if (failed(kernel))
+  LogicalResult lower(ChunkJob &job) {
+    OwningOpRef<ModuleOp> module =
+        ModuleOp::create(UnknownLoc::get(&context));
+    std::set<FormKey> forms;
+    for (const std::string &text : job.texts) {
+      OwningOpRef<ModuleOp> source =
+          parseSourceString<ModuleOp>(text, &context);
+      if (!source)
+        return failure();
+      FailureOr<CpuKernel> lowered = lowerToLoops(
+          *source->getOps<tile::KernelOp>().begin(), *module, forms);
+      if (failed(lowered))
+        return failure();
+      job.lowered.kernels.push_back(std::move(*lowered));
+    }
+    job.lowered.forms.assign(forms.begin(), forms.end());
+    PassManager manager(&context);
+    buildTileToLLVMDialectPipeline(manager);
+    if (failed(manager.run(*module)))
+      return emitCodedError(*module, 3002) << "kernels do not lower to LLVM";
+    FailureOr<std::string> bitcode = emitBitcode(*module);
+    if (failed(bitcode))
       return failure();
-    out.kernels.push_back(std::move(*kernel));
+    job.bitcode = std::move(*bitcode);
     return success();
   }
 
-  const CpuOptions &options;
-  CpuKernels &out;
-  std::set<FormKey> &forms;
+  MLIRContext context;
 };
 
-FailureOr<Chunk> lowerFormChunk(ModuleOp tileModule,
-                                const std::set<FormKey> &forms,
-                                Variant variant) {
-  OwningOpRef<ModuleOp> module = ModuleOp::create(tileModule.getLoc());
-  std::vector<FormKey> keys(forms.begin(), forms.end());
-  emitForms(*module, keys, variant);
-  if (failed(lowerForms(*module)))
-    return module->emitError("H3002: the dot forms do not lower to LLVM");
-  FailureOr<std::string> bitcode = emitBitcode(*module);
-  if (failed(bitcode))
-    return failure();
-  Chunk chunk;
-  chunk.bitcode = std::move(*bitcode);
-  chunk.scheduled = true;
-  return chunk;
-}
+/// The work of compileCpuKernels.
+class Compilation {
+public:
+  Compilation(ModuleOp module, const CpuOptions &options, CpuKernels &out)
+      : module(module), options(options), out(out),
+        strategy(llvm::hardware_concurrency(options.threads)) {}
+
+  LogicalResult run() {
+    split();
+    lowerChunks();
+    if (failed(report()))
+      return failure();
+    std::set<FormKey> keys;
+    for (const ChunkJob &job : jobs)
+      keys.insert(job.facts().forms.begin(), job.facts().forms.end());
+    forms.assign(keys.begin(), keys.end());
+    compileObjects();
+    if (failed(report()) || failed(link()))
+      return failure();
+    if (stored)
+      options.cache.prune();
+    return success();
+  }
+
+private:
+  void split() {
+    SmallVector<tile::KernelOp> kernels(module.getOps<tile::KernelOp>());
+    for (size_t i = 0; i < kernels.size(); i += kKernelsPerChunk) {
+      ChunkJob &job = jobs.emplace_back();
+      job.kernels = llvm::to_vector(
+          ArrayRef(kernels).drop_front(i).take_front(kKernelsPerChunk));
+      for (tile::KernelOp kernel : job.kernels) {
+        job.texts.push_back(printKernel(kernel));
+        job.text += job.texts.back() + "\n";
+      }
+      job.done.resize(options.variants.size());
+    }
+  }
+
+  /// Finds in the cache what is there and lowers the chunks that are not there
+  /// for every variant. Jobs are taken in order by whichever worker is free;
+  /// each writes only its own, so nothing depends on the assignment.
+  void lowerChunks() {
+    unsigned workers = std::min<size_t>(strategy.compute_thread_count(),
+                                        std::max<size_t>(jobs.size(), 1));
+    llvm::StdThreadPool pool(strategy);
+    std::atomic<size_t> next = 0;
+    for (unsigned i = 0; i < workers; ++i)
+      pool.async([&] {
+        std::optional<Worker> worker;
+        for (size_t j = next++; j < jobs.size(); j = next++) {
+          for (auto [v, variant] : llvm::enumerate(options.variants))
+            jobs[j].done[v] = findChunk(keyOfChunk(jobs[j].text, variant));
+          if (jobs[j].isCached())
+            continue;
+          if (!worker)
+            worker.emplace();
+          worker->run(jobs[j]);
+        }
+      });
+    pool.wait();
+    for (const ChunkJob &job : jobs)
+      if (job.isCached())
+        out.cached += job.kernels.size();
+  }
+
+  /// Compiles what the cache did not have: of every variant its forms first,
+  /// which take longest, then the chunks.
+  void compileObjects() {
+    formObjects.resize(options.variants.size());
+    llvm::StdThreadPool pool(strategy);
+    if (!forms.empty())
+      for (auto [v, variant] : llvm::enumerate(options.variants))
+        pool.async([this, v, variant] { compileForms(v, variant); });
+    for (auto [v, variant] : llvm::enumerate(options.variants))
+      for (ChunkJob &job : jobs)
+        if (!job.done[v])
+          pool.async([this, &job, v, variant] { compile(job, v, variant); });
+    pool.wait();
+  }
+
+  void compile(ChunkJob &job, size_t v, Variant variant) {
+    llvm::Expected<std::string> object = compileObject(job.bitcode, variant);
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!object) {
+      job.errors.push_back(takeError(object.takeError()));
+      return;
+    }
+    job.done[v] = job.lowered;
+    job.done[v]->object = std::move(*object);
+    keep(keyOfChunk(job.text, variant), *job.done[v]);
+  }
+
+  void compileForms(size_t v, Variant variant) {
+    KernelKey key = keyOfForms(forms, variant);
+    if (std::optional<CompiledChunk> chunk = findChunk(key)) {
+      formObjects[v] = std::move(chunk->object);
+      return;
+    }
+    std::vector<ReportedError> errors;
+    FailureOr<std::string> object = emitFormObject(variant, errors);
+    std::lock_guard<std::mutex> lock(mutex);
+    llvm::append_range(formErrors, errors);
+    if (failed(object))
+      return;
+    CompiledChunk chunk;
+    chunk.object = std::move(*object);
+    keep(key, chunk);
+    formObjects[v] = std::move(chunk.object);
+  }
+
+  FailureOr<std::string> emitFormObject(Variant variant,
+                                        std::vector<ReportedError> &errors) {
+    MLIRContext context(makeRegistry(), MLIRContext::Threading::DISABLED);
+    context.loadAllAvailableDialects();
+    ErrorCollector collector(&context, errors);
+    OwningOpRef<ModuleOp> source = ModuleOp::create(UnknownLoc::get(&context));
+    emitForms(*source, forms, variant);
+    if (failed(lowerForms(*source)))
+      return emitCodedError(*source, 3002)
+             << "the dot forms do not lower to LLVM";
+    FailureOr<std::string> bitcode = emitBitcode(*source);
+    if (failed(bitcode))
+      return failure();
+    llvm::Expected<std::string> object =
+        compileObject(*bitcode, variant, /*scheduled=*/true);
+    if (!object)
+      return emitReported(*source, takeError(object.takeError()));
+    return std::move(*object);
+  }
+
+  std::optional<CompiledChunk> findChunk(const KernelKey &key) {
+    std::optional<std::string> content = options.cache.find(key);
+    if (!content)
+      return std::nullopt;
+    std::optional<CompiledChunk> chunk = decodeChunk(*content);
+    if (!chunk)
+      options.cache.drop(key);
+    return chunk;
+  }
+
+  /// Under |mutex|.
+  void keep(const KernelKey &key, const CompiledChunk &chunk) {
+    if (!options.cache.enabled())
+      return;
+    std::string problem = options.cache.store(key, encodeChunk(chunk));
+    stored |= problem.empty();
+    if (out.cacheProblem.empty())
+      out.cacheProblem = problem;
+  }
+
+  /// Reports the errors so far, each at the first kernel of its chunk.
+  LogicalResult report() {
+    LogicalResult result = success();
+    for (ChunkJob &job : jobs) {
+      SmallVector<StringRef> names;
+      for (tile::KernelOp kernel : job.kernels)
+        names.push_back(kernel.getSymName());
+      for (const ReportedError &error : job.errors)
+        result = emitReported(job.kernels.front(), error)
+                 << " (kernels " << llvm::join(names, ", ") << ")";
+    }
+    for (const ReportedError &error : formErrors)
+      result = emitReported(module, error);
+    return result;
+  }
+
+  /// Forms first, then the chunks in order.
+  LogicalResult link() {
+    std::vector<std::string> names;
+    for (const ChunkJob &job : jobs)
+      for (const CpuKernel &kernel : job.facts().kernels) {
+        names.push_back(kernel.name);
+        out.kernels.push_back(kernel);
+      }
+    for (auto [v, variant] : llvm::enumerate(options.variants)) {
+      std::vector<StringRef> objects;
+      if (!forms.empty())
+        objects.push_back(formObjects[v]);
+      for (const ChunkJob &job : jobs)
+        objects.push_back(job.done[v]->object);
+      llvm::Expected<CpuImage> image = linkImage(objects, names, variant);
+      if (!image)
+        return emitReported(module, takeError(image.takeError()));
+      out.images.push_back(std::move(*image));
+    }
+    return success();
+  }
+
+  ModuleOp module;
+  const CpuOptions &options;
+  CpuKernels &out;
+  llvm::ThreadPoolStrategy strategy;
+  std::vector<ChunkJob> jobs;
+  std::vector<FormKey> forms;
+  std::vector<std::string> formObjects; // by variant
+  std::vector<ReportedError> formErrors;
+  std::mutex mutex;
+  bool stored = false;
+};
 
 } // namespace
 
-FailureOr<uint64_t> planCpuScratch(ModuleOp tileModule,
-                                   const CpuOptions &options) {
-  loadLoopDialects(tileModule.getContext());
-  uint64_t most = 0;
+LogicalResult planCpuKernels(ModuleOp tileModule, std::vector<CpuKernel> &out) {
+  MLIRContext *context = tileModule.getContext();
+  context->appendDialectRegistry(makeRegistry());
+  context->loadAllAvailableDialects();
   std::set<FormKey> forms;
   for (auto kernel : tileModule.getOps<tile::KernelOp>()) {
     OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
-    FailureOr<CpuKernel> lowered =
-        lowerToLoops(kernel, *module, options, forms);
+    FailureOr<CpuKernel> lowered = lowerToLoops(kernel, *module, forms);
     if (failed(lowered))
       return failure();
-    most = std::max(most, lowered->scratchBytes);
+    out.push_back(std::move(*lowered));
   }
-  return most;
+  return success();
 }
 
 LogicalResult compileCpuKernels(ModuleOp tileModule, const CpuOptions &options,
                                 CpuKernels &out) {
   out = {};
-  SmallVector<tile::KernelOp> kernels(tileModule.getOps<tile::KernelOp>());
-  std::set<FormKey> forms;
-  std::vector<Chunk> chunks;
-  ChunkLowering lowering(options, out, forms);
-  for (size_t i = 0; i < kernels.size(); i += kKernelsPerChunk) {
-    ArrayRef<tile::KernelOp> rest = ArrayRef(kernels).drop_front(i);
-    FailureOr<Chunk> chunk = lowering.run(
-        llvm::to_vector(rest.take_front(kKernelsPerChunk)));
-    if (failed(chunk))
-      return failure();
-    chunks.push_back(std::move(*chunk));
-  }
-
-  // Every variant compiles the same chunks, and its own forms.
-  struct Task {
-    const Chunk *chunk;
-    Variant variant;
-    llvm::Expected<ObjectBytes> object = ObjectBytes();
-  };
-  std::vector<Chunk> formChunks;
-  if (!forms.empty())
-    for (Variant variant : options.variants) {
-      FailureOr<Chunk> chunk = lowerFormChunk(tileModule, forms, variant);
-      if (failed(chunk))
-        return failure();
-      formChunks.push_back(std::move(*chunk));
-    }
-  std::vector<Task> tasks;
-  for (auto [i, variant] : llvm::enumerate(options.variants)) {
-    if (!formChunks.empty())
-      tasks.push_back({&formChunks[i], variant});
-    for (const Chunk &chunk : chunks)
-      tasks.push_back({&chunk, variant});
-  }
-  {
-    llvm::StdThreadPool pool(llvm::hardware_concurrency(options.threads));
-    for (Task &task : tasks)
-      pool.async([&task] {
-        task.object = compileObject(task.chunk->bitcode, task.variant,
-                                    task.chunk->scheduled);
-      });
-    pool.wait();
-  }
-
-  LogicalResult result = success();
-  std::vector<ObjectBytes> objects;
-  for (Task &task : tasks) {
-    if (!task.object) {
-      result = tileModule.emitError(llvm::toString(task.object.takeError()))
-               << " (kernels " << llvm::join(task.chunk->kernels, ", ") << ")";
-      continue;
-    }
-    objects.push_back(std::move(*task.object));
-  }
-  if (failed(result))
-    return failure();
-  std::vector<std::string> names;
-  for (const CpuKernel &kernel : out.kernels)
-    names.push_back(kernel.name);
-  size_t perVariant = tasks.size() / std::max<size_t>(1, options.variants.size());
-  for (auto [i, variant] : llvm::enumerate(options.variants)) {
-    llvm::Expected<CpuImage> image =
-        linkImage(ArrayRef(objects).slice(i * perVariant, perVariant), names,
-                  variant);
-    if (!image)
-      return tileModule.emitError(llvm::toString(image.takeError()));
-    out.images.push_back(std::move(*image));
-  }
-  return success();
+  return Compilation(tileModule, options, out).run();
 }
 
 } // namespace hadal::cpu

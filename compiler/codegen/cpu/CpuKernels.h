@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "compiler/codegen/KernelCache.h"
 #include "mlir/IR/BuiltinOps.h"
 
 namespace hadal::cpu {
@@ -20,6 +22,14 @@ enum class Variant {
 
 /// "v3", "v4", "v4+bf16+vbmi": the names of the artifact.
 llvm::StringRef variantName(Variant variant);
+/// All of them, in that order.
+llvm::ArrayRef<Variant> allVariants();
+/// The one that is called |name|.
+std::optional<Variant> parseVariant(llvm::StringRef name);
+/// The image that the runtime takes on this machine where an artifact has them
+/// all: the best that the CPU and the system's support of its registers allow,
+/// no better than HADAL_CPU_VARIANT says. Nothing if the machine runs none.
+std::optional<Variant> nativeVariant();
 
 /// One flat blob of code and its read-only constants: position independent,
 /// relocated, free of references to anything outside itself. To be mapped
@@ -38,35 +48,37 @@ struct CpuKernel {
   uint64_t scratchBytes = 0;
   /// 8-byte slots of the argument array.
   uint64_t numArgs = 0;
-  /// Facts for reports: {"form", "gemv"}, ...
-  std::vector<std::pair<std::string, std::string>> facts;
 };
 
 struct CpuKernels {
   std::vector<CpuKernel> kernels; // in the order of the module
   std::vector<CpuImage> images;   // in the order of the options' variants
+  /// How many of the kernels came from the cache, for every variant.
+  unsigned cached = 0;
+  /// Why the cache could not keep something, if so; the first reason.
+  std::string cacheProblem;
 };
 
 struct CpuOptions {
-  std::vector<Variant> variants = {Variant::v3, Variant::v4,
-                                   Variant::v4Bf16Vbmi};
+  std::vector<Variant> variants = allVariants().vec();
   /// Compiler threads; 0: one per core. The bytes do not depend on it.
   unsigned threads = 0;
-  /// Contractions take their specialised forms (gemv, rows, panel, dot); off:
-  /// everything is the scalar loops of the oracle.
-  bool fastForms = true;
+  /// Without one (the default), everything is compiled. The bytes do not depend
+  /// on it.
+  KernelCache cache;
 };
 
 /// Compiles every tile.kernel of |tileModule| (which is left unchanged) for
-/// every variant of |options|. Errors are diagnostics at the kernel, with code
-/// H3002 (code generation) or H3003 (a reference to an external symbol).
+/// every variant of |options|, as its schedule says. Errors are diagnostics at
+/// the kernel, with code H3002 (code generation), H3003 (a reference to an
+/// external symbol) or H3008 (a word of the schedule that cannot be obeyed).
 llvm::LogicalResult compileCpuKernels(mlir::ModuleOp tileModule,
                                       const CpuOptions &options,
                                       CpuKernels &out);
 
-/// Bytes of scratch that a worker needs for any kernel of |tileModule|, as
-/// compileCpuKernels finds them, without generating code. Errors as there.
-llvm::FailureOr<uint64_t> planCpuScratch(mlir::ModuleOp tileModule,
-                                         const CpuOptions &options);
+/// What the kernels of |tileModule| need, as compileCpuKernels finds it,
+/// without generating code. Errors as there.
+llvm::LogicalResult planCpuKernels(mlir::ModuleOp tileModule,
+                                   std::vector<CpuKernel> &out);
 
 } // namespace hadal::cpu

@@ -47,7 +47,70 @@ std::string formSymbol(const FormKey &key) {
   name += names[static_cast<int>(key.kind)];
   if (key.m)
     name += std::to_string(key.m);
-  return name + "_" + eltName(key.x) + "_" + eltName(key.w);
+  name += std::string("_") + eltName(key.x) + "_" + eltName(key.w);
+  auto add = [&](const char *word, int64_t value) {
+    name += std::string("_") + word + std::to_string(value);
+  };
+  auto addTile = [&](const char *word, const PanelTile &tile) {
+    add(word, tile.rows);
+    name += "x" + std::to_string(tile.vectors);
+  };
+  const FormTuning &t = key.tuning;
+  switch (key.kind) {
+  case FormKind::packRow:
+    break;
+  case FormKind::gemv:
+    add("prefetch", t.prefetch);
+    add("unroll", t.unroll);
+    break;
+  case FormKind::gemvColumns:
+    add("prefetch", t.prefetch);
+    add("group", t.kGroup);
+    break;
+  case FormKind::packPanel:
+  case FormKind::packColumns:
+    add("vectors", t.tile.vectors);
+    add("or", t.tile256.vectors);
+    break;
+  case FormKind::panel:
+    addTile("tile", t.tile);
+    addTile("or", t.tile256);
+    add("unroll", t.panelUnroll);
+    add("decoded", t.decodedRows);
+    add("chunk", t.chunkBytes);
+    add("prefetch", t.prefetchBlocks);
+    break;
+  }
+  return name;
+}
+
+FormKey::FormKey(FormKind kind, Elt x, Elt w, const FormTuning &all, int m)
+    : kind(kind), x(x), w(w), m(m) {
+  switch (kind) {
+  case FormKind::packRow:
+    break;
+  case FormKind::gemv:
+    tuning.prefetch = all.prefetch;
+    tuning.unroll = all.unroll;
+    break;
+  case FormKind::gemvColumns:
+    tuning.prefetch = all.prefetch;
+    tuning.kGroup = all.kGroup;
+    break;
+  case FormKind::packPanel:
+  case FormKind::packColumns:
+    tuning.tile.vectors = all.tile.vectors;
+    tuning.tile256.vectors = all.tile256.vectors;
+    break;
+  case FormKind::panel:
+    tuning.prefetchBlocks = all.prefetchBlocks;
+    tuning.chunkBytes = all.chunkBytes;
+    tuning.decodedRows = all.decodedRows;
+    tuning.panelUnroll = all.panelUnroll;
+    tuning.tile = all.tile;
+    tuning.tile256 = all.tile256;
+    break;
+  }
 }
 
 Type formType(MLIRContext *context, FormKind kind) {
@@ -96,10 +159,10 @@ int64_t gemvWorkBytes(int64_t k) {
   return 8 * roundUp(roundUp(k, kBlock) / kBlock * 4, 64);
 }
 
-int64_t panelWorkBytes(int64_t columns, int64_t rows) {
+int64_t panelWorkBytes(int64_t columns, int64_t rows, int64_t decodedRows) {
   // Decoded rows, scales, pointers to scale rows; accumulators.
-  return kPanelRows * (kBlock * 4 + 4 + 8) +
-         roundUp(rows, kPanelRows) * roundUp(columns, kColumnPad) * 4;
+  return decodedRows * (kBlock * 4 + 4 + 8) +
+         roundUp(rows, decodedRows) * roundUp(columns, kColumnPad) * 4;
 }
 
 FormBuilder::FormBuilder(ModuleOp module, const FormKey &key, Variant variant)
@@ -107,6 +170,7 @@ FormBuilder::FormBuilder(ModuleOp module, const FormKey &key, Variant variant)
   bf16Math = variant == Variant::v4Bf16Vbmi && key.x != Elt::f32 &&
              key.w != Elt::f32;
   lanes = variant == Variant::v3 ? 8 : 16;
+  tile = lanes == 16 ? key.tuning.tile : key.tuning.tile256;
   permuted = bf16Math && key.w == Elt::fp8;
   factorBytes = bf16Math ? 2 : 4;
   b.setInsertionPointToEnd(module.getBody());

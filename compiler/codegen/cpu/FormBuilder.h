@@ -36,6 +36,7 @@ private:
   mlir::ImplicitLocOpBuilder b;
   bool bf16Math;   // vdpbf16ps; else f32 FMA
   int64_t lanes;   // f32 lanes of a vector
+  PanelTile tile;  // of this variant
   bool permuted;   // K in unpack order
   int64_t factorBytes; // of one factor in a packed operand: 2 or 4
   mlir::LLVM::LLVMFuncOp func;
@@ -116,9 +117,14 @@ private:
   /// Adds |count| weight rows from |row| on to the output.
   void columnsOfRows(Value row, int64_t count);
 
-  //===--- panel ------------------------------------------------------------===//
-  /// Columns of the group that holds column |col| of |pad|.
-  Value groupWidth(Value pad, Value col);
+  //===--- panel
+  //------------------------------------------------------------===//
+  /// The group of columns that holds column |col| of |pad|, a multiple of
+  /// `lanes`: its first column and its width.
+  struct Group {
+    Value start, width;
+  };
+  Group groupOf(Value pad, Value col);
   /// Byte offset of column |col| in the first word of block |block|.
   Value packedWord(Value pad, Value col, Value block);
   /// Addresses and sizes that the parts of a panel share.
@@ -131,8 +137,8 @@ private:
   void panelDecode(const Panel &p, Value first, Value count, Value kb,
                    Value rest);
   void panelMultiply(const Panel &p, Value count, Value kb, Value words);
-  void panelTile(const Panel &p, int64_t rows, int64_t cols, Value kb,
-                 Value words, Value row, Value col);
+  void panelTile(const Panel &p, PanelTile tile, Value kb, Value words,
+                 Value row, Value col);
   void panelStore(const Panel &p, Value first, Value count);
   int64_t tileRowBytes() const { return kBlock * factorBytes; }
 };

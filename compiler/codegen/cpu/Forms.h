@@ -45,7 +45,7 @@ enum class FormKind {
   ///  i64 swStride, i64 rowInBlock, i64 scaleRows, i64 n, i64 K, ptr y,
   ///  i64 yRowStride, i64 yColStride, i64 m, i64 accumulate, ptr work)
   /// y[i * yRowStride + j * yColStride] (+)= w[i] . x[j] for n weight rows i
-  /// and m columns j: weight rows decoded 32 x 128 at a time.
+  /// and m columns j: weight rows decoded decodedRows x 128 at a time.
   panel,
   /// (ptr b, i64 bStride, i64 K, i64 N, i64 nPad, ptr packed)
   /// b is [K,N] in memory; to the same order.
@@ -57,24 +57,68 @@ enum class FormKind {
   gemvColumns,
 };
 
+/// Rows and vectors of a register tile of panel: weight rows x packed columns.
+/// Vectors are 1, 2 or 4.
+struct PanelTile {
+  int64_t rows = 0, vectors = 0;
+
+  auto tie() const { return std::make_tuple(rows, vectors); }
+};
+
+/// The words of a kernel's schedule that a form obeys; none changes a bit of
+/// its result. A field that a form does not read is 0 in its key, so that
+/// kernels that agree about the rest share the function.
+struct FormTuning {
+  /// Bytes from the weights that are read to those that are fetched into L1; 0:
+  /// none are (gemv, gemvColumns).
+  int64_t prefetch = 0;
+  /// Blocks of K in a turn of the loop (gemv).
+  int64_t unroll = 0;
+  /// Weight rows between two visits of an output element (gemvColumns).
+  int64_t kGroup = 0;
+  /// The same as prefetch in blocks of a weight row, into L2 (panel).
+  int64_t prefetchBlocks = 0;
+  /// Packed columns of one chunk of K, in bytes: they are to stay in a core's
+  /// L2 beside the accumulators while all weight rows pass (panel).
+  int64_t chunkBytes = 0;
+  /// Weight rows that are decoded at a time: a multiple of rows x vectors of
+  /// the tile (panel).
+  int64_t decodedRows = 0;
+  /// Words of K in a turn of the register tile's loop: 1, 2, 4 or 8 (panel).
+  int64_t panelUnroll = 0;
+  /// The register tile of images with vectors of 512 bits, and of 256 (panel;
+  /// of the packs the vectors, which order what they write).
+  PanelTile tile, tile256;
+
+  auto tie() const {
+    return std::make_tuple(prefetch, unroll, kGroup, prefetchBlocks, chunkBytes,
+                           decodedRows, panelUnroll, tile.tie(), tile256.tie());
+  }
+};
+
 /// Names one function. |m| is the number of rows of a gemv, else 0.
 struct FormKey {
-  FormKind kind;
-  Elt x; ///< the packed operand
-  Elt w; ///< the operand read row by row (of a pack: what it will meet)
-  int m = 0;
+  /// For those who fill every field (CompiledChunk.cpp).
+  FormKey() = default;
+  /// Keeps of |tuning| what a form of |kind| reads.
+  FormKey(FormKind kind, Elt x, Elt w, const FormTuning &tuning, int m = 0);
 
-  auto tie() const { return std::make_tuple(kind, x, w, m); }
+  FormKind kind = FormKind::packRow;
+  Elt x = Elt::f32; ///< the packed operand
+  Elt w =
+      Elt::f32; ///< the operand read row by row (of a pack: what it will meet)
+  int m = 0;
+  FormTuning tuning;
+
+  auto tie() const { return std::make_tuple(kind, x, w, m, tuning.tie()); }
   bool operator<(const FormKey &o) const { return tie() < o.tie(); }
   bool operator==(const FormKey &o) const { return tie() == o.tie(); }
 };
 
-/// The symbol of a form: "hadal_gemv4_bf16_fp8".
+/// The symbol of a form: "hadal_gemv4_bf16_fp8_prefetch8192_unroll2".
 std::string formSymbol(const FormKey &key);
 /// The LLVM function type of a form.
 mlir::Type formType(mlir::MLIRContext *context, FormKind kind);
-/// Weight rows that a panel decodes at a time.
-constexpr int64_t kPanelRows = 32;
 /// Elements of a block of K.
 constexpr int64_t kBlock = 128;
 /// Columns are padded to a multiple of this.
@@ -85,7 +129,7 @@ constexpr int64_t kColumnPad = 16;
 int64_t packedBytes(int64_t columns, int64_t k);
 int64_t packedScaleBytes(int64_t columns, int64_t k);
 int64_t gemvWorkBytes(int64_t k);
-int64_t panelWorkBytes(int64_t columns, int64_t rows);
+int64_t panelWorkBytes(int64_t columns, int64_t rows, int64_t decodedRows);
 
 /// Appends the functions of |keys| for |variant| to |module|, in the LLVM
 /// dialect and scf; lowerForms makes it all LLVM dialect.

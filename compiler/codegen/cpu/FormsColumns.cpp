@@ -1,5 +1,5 @@
 // gemvColumns: one activation row against a weight whose rows are K (absorb_q:
-// the rows of W_UK are the contraction). Rows are read in memory order, four at
+// the rows of W_UK are the contraction). Rows are read in memory order, some at
 // a time, and added to the output, which stays in the first cache.
 #include "compiler/codegen/cpu/FormBuilder.h"
 
@@ -9,12 +9,17 @@ namespace hadal::cpu {
 
 namespace {
 enum GemvColumnsArg {
-  kX, kW, kWStride, kSw, kSwStride, kRowInBlock, kScaleRows, kN, kK, kY
+  kX,
+  kW,
+  kWStride,
+  kSw,
+  kSwStride,
+  kRowInBlock,
+  kScaleRows,
+  kN,
+  kK,
+  kY
 };
-/// Weight rows between two visits of an output element.
-constexpr int64_t kRowGroup = 4;
-/// One linear stream of weights; see gemv.
-constexpr int64_t kPrefetchBytes = 8192;
 } // namespace
 
 void FormBuilder::columnsOfRows(Value row, int64_t count) {
@@ -47,9 +52,9 @@ void FormBuilder::columnsOfRows(Value row, int64_t count) {
       factors.push_back(broadcast(factor));
     }
     Value offset = mul(column, bytesOf(key.w));
-    for (int64_t r = 0; r < count; ++r)
+    for (int64_t r = 0; r < count && key.tuning.prefetch > 0; ++r)
       for (int64_t line = 0; line < 2 * bytesOf(key.w); ++line)
-        prefetch(at(at(weights[r], offset), kPrefetchBytes + 64 * line));
+        prefetch(at(at(weights[r], offset), key.tuning.prefetch + 64 * line));
     Value out = at(arg(kY), mul(column, 4));
     for (int64_t v = 0; v < kBlock; v += lanes) {
       Value sum = load(f32Vec(), at(out, v * 4));
@@ -66,9 +71,9 @@ void FormBuilder::emitGemvColumns() {
   Value k = arg(kK);
   loop(i64(0), arg(kN), lanes,
        [&](Value column) { store(splatF(0), at(arg(kY), mul(column, 4))); });
-  Value whole = arith::AndIOp::create(b, k, i64(-kRowGroup));
-  loop(i64(0), whole, kRowGroup,
-       [&](Value row) { columnsOfRows(row, kRowGroup); });
+  int64_t group = key.tuning.kGroup;
+  Value whole = arith::AndIOp::create(b, k, i64(-group));
+  loop(i64(0), whole, group, [&](Value row) { columnsOfRows(row, group); });
   loop(whole, k, 1, [&](Value row) { columnsOfRows(row, 1); });
   LLVM::ReturnOp::create(b, ValueRange{});
 }

@@ -6,10 +6,6 @@ using namespace mlir;
 
 namespace hadal::cpu {
 
-/// How far ahead of the weights to prefetch: one linear stream, T0. Nearer than
-/// 4 KiB is as good as nothing.
-constexpr int64_t kPrefetchBytes = 8192;
-
 namespace {
 enum GemvArg {
   kPacked, kScales, kRowStride, kScaleStride, kW, kWStride, kSw, kSwStride,
@@ -68,8 +64,9 @@ FormBuilder::Values FormBuilder::gemvBlock(Value weights, Value kb,
   Value xBlock = at(arg(kPacked), mul(kb, kBlock * factorBytes));
   for (int64_t unit = 0; unit < 2; ++unit) {
     Value source = at(weights, unit * 64 * bytesOf(key.w));
-    for (int64_t line = 0; line < bytesOf(key.w); ++line)
-      prefetch(at(source, kPrefetchBytes + 64 * line));
+    for (int64_t line = 0; line < bytesOf(key.w) && key.tuning.prefetch > 0;
+         ++line)
+      prefetch(at(source, key.tuning.prefetch + 64 * line));
     int64_t offset = unit * 64 * factorBytes;
     for (Value factor : decodeUnit(key.w, source)) {
       for (int m = 0; m < key.m; ++m) {
@@ -94,7 +91,8 @@ FormBuilder::Values FormBuilder::gemvBlock(Value weights, Value kb,
 void FormBuilder::gemvRows(Value lo, Value hi, ValueRange scaleRows) {
   Value k = arg(kK);
   Value whole = arith::ShRUIOp::create(b, k, i64(7));
-  Value even = arith::AndIOp::create(b, whole, i64(-2));
+  int64_t unroll = key.tuning.unroll;
+  Value turns = arith::AndIOp::create(b, whole, i64(-unroll));
   Value rest = arith::AndIOp::create(b, k, i64(kBlock - 1));
   Value hasTail = arith::ExtUIOp::create(
       b, b.getI64Type(),
@@ -107,10 +105,14 @@ void FormBuilder::gemvRows(Value lo, Value hi, ValueRange scaleRows) {
       return gemvBlock(at(weights, mul(kb, blockBytes)), kb, totals, scaleRows);
     };
     Values totals(key.m, splatF(0));
-    totals = loop(i64(0), even, 2, totals, [&](Value kb, ValueRange state) {
-      return block(add(kb, i64(1)), block(kb, state));
-    });
-    totals = loop(even, whole, 1, totals, block);
+    totals =
+        loop(i64(0), turns, unroll, totals, [&](Value kb, ValueRange state) {
+          Values sums = block(kb, state);
+          for (int64_t u = 1; u < unroll; ++u)
+            sums = block(add(kb, i64(u)), sums);
+          return sums;
+        });
+    totals = loop(turns, whole, 1, totals, block);
     totals = loop(i64(0), hasTail, 1, totals, [&](Value, ValueRange state) {
       stageTail(key.w, at(weights, mul(whole, blockBytes)), rest, stage);
       return gemvBlock(stage, whole, state, scaleRows);

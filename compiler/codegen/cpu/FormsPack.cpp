@@ -12,16 +12,31 @@ enum PackPanelArg { kRows, kScaleRows, kMPad, kK, kPacked, kScales, kMemo };
 enum PackColumnsArg { kB, kBStride, kBK, kBN, kBNPad, kBPacked };
 } // namespace
 
-Value FormBuilder::groupWidth(Value pad, Value col) {
-  // Two vectors, or the one that is left of an odd number.
-  int64_t wide = 2 * lanes;
-  Value start = arith::AndIOp::create(b, col, i64(-wide));
-  return min(sub(pad, start), i64(wide));
+FormBuilder::Group FormBuilder::groupOf(Value pad, Value col) {
+  // As many vectors as a register tile has; what is left of the columns in
+  // groups of half as many, and so on, as panel walks them. Less than a tile of
+  // one or two vectors is one group.
+  auto startOf = [&](int64_t width) -> Value {
+    return arith::AndIOp::create(b, col, i64(-width));
+  };
+  int64_t wide = tile.vectors * lanes;
+  Value start = startOf(wide);
+  Group group{start, min(sub(pad, start), i64(wide))};
+  for (int64_t width = wide / 2; tile.vectors == 4 && width >= kColumnPad;
+       width /= 2) {
+    Value isWhole = arith::CmpIOp::create(b, arith::CmpIPredicate::sge,
+                                          group.width, i64(2 * width));
+    Value half = startOf(width);
+    group.start = arith::SelectOp::create(b, isWhole, group.start, half);
+    group.width = arith::SelectOp::create(b, isWhole, group.width,
+                                          min(sub(pad, half), i64(width)));
+  }
+  return group;
 }
 
 Value FormBuilder::packedWord(Value pad, Value col, Value block) {
-  int64_t wide = 2 * lanes, blockWords = kBlock * factorBytes / 4;
-  Value start = arith::AndIOp::create(b, col, i64(-wide));
+  int64_t blockWords = kBlock * factorBytes / 4;
+  Value start = groupOf(pad, col).start;
   Value words = mul(add(mul(block, pad), start), blockWords);
   return mul(add(words, sub(col, start)), 4);
 }
@@ -121,7 +136,7 @@ void FormBuilder::emitPackPanel() {
       SmallVector<Values> rows; // [row][vector of the unit]
       for (int64_t r = 0; r < lanes; ++r)
         rows.push_back(decodeUnit(key.x, load(ptr, at(sources, r * 8), 8)));
-      Value width = groupWidth(allColumns, group);
+      Value width = groupOf(allColumns, group).width;
       Value out = add(packedWord(allColumns, group, arith::ShRUIOp::create(
                                                   b, unit, i64(1))),
                       mul(mul(arith::AndIOp::create(b, unit, i64(1)), width),
@@ -201,9 +216,9 @@ void FormBuilder::emitPackColumns() {
                             ? load(vec(lanes, b.getBF16Type()), source)
                             : decodeF32(key.x, source));
       }
-      Value out32 =
-          at(arg(kBPacked), add(packedWord(nPad, col, block),
-                                mul(mul(inBlock, groupWidth(nPad, col)), 4)));
+      Value out32 = at(arg(kBPacked),
+                       add(packedWord(nPad, col, block),
+                           mul(mul(inBlock, groupOf(nPad, col).width), 4)));
       if (!bf16Math) {
         store(parts[0], out32);
         return;

@@ -1,4 +1,4 @@
-// panel: 32 weight rows x 128 of K are decoded once into L1, then multiplied
+// panel: some weight rows x 128 of K are decoded once into L1, then multiplied
 // with every packed column in register tiles. The same loops serve tile.dot.
 #include "compiler/codegen/cpu/FormBuilder.h"
 
@@ -8,15 +8,24 @@ namespace hadal::cpu {
 
 namespace {
 enum PanelArg {
-  kPacked, kScales, kMPad, kW, kWStride, kSw, kSwStride, kRowInBlock,
-  kScaleRows, kN, kK, kY, kYRowStride, kYColStride, kM, kAccumulate, kWork
+  kPacked,
+  kScales,
+  kMPad,
+  kW,
+  kWStride,
+  kSw,
+  kSwStride,
+  kRowInBlock,
+  kScaleRows,
+  kN,
+  kK,
+  kY,
+  kYRowStride,
+  kYColStride,
+  kM,
+  kAccumulate,
+  kWork
 };
-/// How many blocks ahead of the decoded one to prefetch: into L2, since rows
-/// that lie a power of two apart would evict each other from L1.
-constexpr int64_t kBlocksAhead = 2;
-/// Packed columns of one chunk of K: they stay in a core's L2 (1 MiB) beside
-/// the accumulators while all weight rows pass.
-constexpr int64_t kChunkBytes = 384 << 10;
 } // namespace
 
 void FormBuilder::emitPanel() {
@@ -28,9 +37,10 @@ void FormBuilder::emitPanel() {
     offset += bytes;
     return start;
   };
-  p.tile = area(kPanelRows * kBlock * 4);
-  p.scaleTile = area(kPanelRows * 4);
-  p.scalePtrs = area(kPanelRows * 8);
+  int64_t decoded = key.tuning.decodedRows;
+  p.tile = area(decoded * kBlock * 4);
+  p.scaleTile = area(decoded * 4);
+  p.scalePtrs = area(decoded * 8);
   p.acc = area(0);
   p.stage = stackBytes(kBlock * 4);
   p.mPad = arg(kMPad);
@@ -38,16 +48,16 @@ void FormBuilder::emitPanel() {
   // Chunks of K, ascending: every accumulator adds its blocks in order.
   Value blocks = blocksOf(arg(kK));
   Value blockBytes = mul(p.mPad, kBlock * factorBytes);
-  Value chunk = arith::MaxSIOp::create(b, udiv(i64(kChunkBytes), blockBytes),
-                                       i64(1));
+  Value chunk = arith::MaxSIOp::create(
+      b, udiv(i64(key.tuning.chunkBytes), blockBytes), i64(1));
   Value chunks = udiv(sub(add(blocks, chunk), i64(1)), chunk);
   loop(i64(0), chunks, 1, [&](Value index) {
     p.firstBlock = mul(index, chunk);
     p.endBlock = min(add(p.firstBlock, chunk), blocks);
-    loop(i64(0), arg(kN), kPanelRows, [&](Value first) {
+    loop(i64(0), arg(kN), decoded, [&](Value first) {
       Panel group = p;
       group.acc = at(p.acc, mul(first, p.accStride));
-      panelGroup(group, first, min(sub(arg(kN), first), i64(kPanelRows)));
+      panelGroup(group, first, min(sub(arg(kN), first), i64(decoded)));
     });
   });
   LLVM::ReturnOp::create(b, ValueRange{});
@@ -88,19 +98,21 @@ void FormBuilder::panelDecode(const Panel &p, Value first, Value count,
   Value isTail =
       arith::CmpIOp::create(b, arith::CmpIPredicate::slt, rest, i64(kBlock));
   Value start = at(arg(kW), mul(kb, kBlock * size));
-  // Two blocks on in this row, or at the chunk's end the same of the next
-  // group's rows.
-  Value ahead = add(kb, i64(kBlocksAhead));
+  // Some blocks on in this row, or at the chunk's end the same of the next
+  // group's rows. Into L2: rows that lie a power of two apart would evict each
+  // other from L1.
+  int64_t blocksAhead = key.tuning.prefetchBlocks;
+  Value ahead = add(kb, i64(blocksAhead));
   Value stays = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, ahead,
                                       p.endBlock);
   Value back = sub(p.firstBlock, p.endBlock);
   Value distance = arith::SelectOp::create(
-      b, stays, i64(kBlocksAhead * kBlock * size),
-      add(mul(add(back, i64(kBlocksAhead)), kBlock * size),
-          mul(arg(kWStride), kPanelRows)));
+      b, stays, i64(blocksAhead * kBlock * size),
+      add(mul(add(back, i64(blocksAhead)), kBlock * size),
+          mul(arg(kWStride), key.tuning.decodedRows)));
   loop(i64(0), count, 1, [&](Value r) {
     Value source = at(start, mul(add(first, r), arg(kWStride)));
-    for (int64_t line = 0; line < 2 * size; ++line)
+    for (int64_t line = 0; line < 2 * size && blocksAhead > 0; ++line)
       prefetch(at(source, add(distance, i64(64 * line))), /*locality=*/2);
     when(isTail, [&] { stageTail(key.w, source, rest, p.stage); });
     source = arith::SelectOp::create(b, isTail, p.stage, source);
@@ -121,32 +133,35 @@ void FormBuilder::panelDecode(const Panel &p, Value first, Value count,
 
 void FormBuilder::panelMultiply(const Panel &p, Value count, Value kb,
                                 Value words) {
-  // Accumulators: 16 of 32 registers, or 8 of 16. A column pad of 16 is two
-  // vectors of 8 lanes, so only 16 lanes have an odd vector left.
-  int64_t wide = 2 * lanes;
-  Value wideEnd = arith::AndIOp::create(b, p.mPad, i64(-wide));
-  int64_t rows = lanes == 16 ? 8 : 4;
-  loop(i64(0), wideEnd, wide, [&](Value col) {
-    loop(i64(0), count, rows, [&](Value row) {
-      panelTile(p, rows, 2, kb, words, row, col);
+  // Whole groups of the tile's vectors, then what is left of the columns in
+  // groups of half as many, with as many accumulators.
+  Value done = i64(0);
+  for (int64_t vectors = tile.vectors; vectors >= 1; vectors /= 2) {
+    int64_t width = vectors * lanes;
+    bool isWidest = vectors == tile.vectors, isLast = width <= kColumnPad;
+    Value end = !isWidest && isLast
+                    ? p.mPad
+                    : arith::AndIOp::create(b, p.mPad, i64(-width)).getResult();
+    PanelTile part{tile.rows * tile.vectors / vectors, vectors};
+    loop(done, end, width, [&](Value col) {
+      loop(i64(0), count, part.rows,
+           [&](Value row) { panelTile(p, part, kb, words, row, col); });
     });
-  });
-  if (lanes == 16)
-    loop(wideEnd, p.mPad, 16, [&](Value col) {
-      loop(i64(0), count, 16, [&](Value row) {
-        panelTile(p, 16, 1, kb, words, row, col);
-      });
-    });
+    if (isLast)
+      break;
+    done = end;
+  }
 }
 
-void FormBuilder::panelTile(const Panel &p, int64_t rows, int64_t cols,
-                            Value kb, Value words, Value row, Value col) {
+void FormBuilder::panelTile(const Panel &p, PanelTile tile, Value kb,
+                            Value words, Value row, Value col) {
+  int64_t rows = tile.rows, cols = tile.vectors;
   Value a = at(p.tile, mul(row, tileRowBytes()));
   Value packed = at(arg(kPacked), packedWord(p.mPad, col, kb));
   Values state(rows * cols, splatF(0));
   state.push_back(a);
   state.push_back(packed);
-  constexpr int64_t unroll = 2;
+  int64_t unroll = key.tuning.panelUnroll;
   state = loop(i64(0), words, unroll, state, [&](Value, ValueRange in) {
     Values sums(in.begin(), in.end());
     Value aPtr = sums[rows * cols], bPtr = sums[rows * cols + 1];

@@ -1,12 +1,14 @@
 // LLVM dialect to bitcode to images.
 #include "compiler/codegen/cpu/Image.h"
 
+#include "compiler/codegen/ReportedError.h"
 #include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "dialects/Diagnostics.h"
 
 using namespace mlir;
 
@@ -21,7 +23,8 @@ FailureOr<std::string> emitBitcode(ModuleOp module) {
   std::unique_ptr<llvm::Module> llvmModule =
       translateModuleToLLVMIR(module, context, "kernels");
   if (!llvmModule)
-    return module.emitError("H3002: the LLVM dialect does not translate");
+    return emitCodedError(module, 3002)
+           << "the LLVM dialect does not translate";
   std::string bitcode;
   llvm::raw_string_ostream stream(bitcode);
   llvm::WriteBitcodeToFile(*llvmModule, stream);
@@ -34,18 +37,16 @@ FailureOr<CpuImage> compileImage(ModuleOp llvmDialectModule,
   FailureOr<std::string> bitcode = emitBitcode(llvmDialectModule);
   if (failed(bitcode))
     return failure();
-  llvm::Expected<ObjectBytes> object =
+  llvm::Expected<std::string> object =
       compileObject(*bitcode, variant, scheduled);
   if (!object)
-    return llvmDialectModule.emitError(llvm::toString(object.takeError()));
+    return emitReported(llvmDialectModule, takeError(object.takeError()));
   std::vector<std::string> names;
   for (StringRef kernel : kernels)
     names.push_back(kernel.str());
-  std::vector<ObjectBytes> objects;
-  objects.push_back(std::move(*object));
-  llvm::Expected<CpuImage> image = linkImage(objects, names, variant);
+  llvm::Expected<CpuImage> image = linkImage({*object}, names, variant);
   if (!image)
-    return llvmDialectModule.emitError(llvm::toString(image.takeError()));
+    return emitReported(llvmDialectModule, takeError(image.takeError()));
   return std::move(*image);
 }
 

@@ -6,7 +6,6 @@
 
 #include "compiler/codegen/cpu/CpuKernels.h"
 #include "llvm/ADT/ArrayRef.h"
-#include "llvm/ADT/SmallVector.h"
 #include "llvm/Support/Error.h"
 
 namespace llvm {
@@ -15,17 +14,15 @@ class Module;
 
 namespace hadal::cpu {
 
-/// An ELF relocatable object in memory.
-using ObjectBytes = llvm::SmallVector<char, 0>;
-
 /// Translates a module of the LLVM dialect to bitcode.
 llvm::FailureOr<std::string> emitBitcode(mlir::ModuleOp llvmDialectModule);
 
 /// Runs the optimiser and the code generator of |variant| over one module given
 /// as bitcode. Thread-safe: owns its LLVMContext. The library functions of libc
 /// and libm are unknown to every pass. |scheduled| code (the dot forms) is
-/// blocked and unrolled already: loops are left as they are.
-llvm::Expected<ObjectBytes> compileObject(llvm::StringRef bitcode,
+/// blocked and unrolled already: loops are left as they are. Returns a
+/// relocatable ELF object.
+llvm::Expected<std::string> compileObject(llvm::StringRef bitcode,
                                           Variant variant,
                                           bool scheduled = false);
 
@@ -33,7 +30,7 @@ llvm::Expected<ObjectBytes> compileObject(llvm::StringRef bitcode,
 /// resolves all their relocations against each other. Refuses (H3003) a
 /// reference to a symbol that no object defines, an absolute address, and a
 /// writable section. |entries| are the names of the kernels.
-llvm::Expected<CpuImage> linkImage(llvm::ArrayRef<ObjectBytes> objects,
+llvm::Expected<CpuImage> linkImage(llvm::ArrayRef<llvm::StringRef> objects,
                                    llvm::ArrayRef<std::string> entries,
                                    Variant variant);
 

@@ -1,6 +1,7 @@
 // Lays objects out as one flat blob and resolves their relocations.
 #include "compiler/codegen/cpu/Image.h"
 
+#include "frontend/Error.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/BinaryFormat/ELF.h"
@@ -24,7 +25,7 @@ struct Input {
 /// The work of linkImage.
 class Linker {
 public:
-  Linker(ArrayRef<ObjectBytes> objects, Variant variant)
+  Linker(ArrayRef<StringRef> objects, Variant variant)
       : objects(objects), variant(variant) {}
 
   Expected<CpuImage> run(ArrayRef<std::string> entries);
@@ -38,11 +39,11 @@ private:
   std::string holderOf(Input &input, const SectionRef &section,
                        uint64_t offset);
   Error failure(const Twine &what) {
-    return createStringError("H3003: variant " + variantName(variant) + ": " +
-                             what);
+    return makeError(3003, "variant {0}: {1}", variantName(variant),
+                     what.str());
   }
 
-  ArrayRef<ObjectBytes> objects;
+  ArrayRef<StringRef> objects;
   Variant variant;
   std::vector<Input> inputs;
   std::vector<uint8_t> image;
@@ -54,8 +55,8 @@ bool isLoaded(const SectionRef &section) {
 }
 
 Error Linker::open() {
-  for (const ObjectBytes &bytes : objects) {
-    MemoryBufferRef buffer(StringRef(bytes.data(), bytes.size()), "kernels.o");
+  for (StringRef bytes : objects) {
+    MemoryBufferRef buffer(bytes, "kernels.o");
     Expected<std::unique_ptr<object::ObjectFile>> file =
         object::ObjectFile::createELFObjectFile(buffer);
     if (!file)
@@ -224,7 +225,7 @@ Expected<CpuImage> Linker::run(ArrayRef<std::string> entries) {
 
 } // namespace
 
-Expected<CpuImage> linkImage(ArrayRef<ObjectBytes> objects,
+Expected<CpuImage> linkImage(ArrayRef<StringRef> objects,
                              ArrayRef<std::string> entries, Variant variant) {
   return Linker(objects, variant).run(entries);
 }

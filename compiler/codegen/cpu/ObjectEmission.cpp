@@ -1,6 +1,7 @@
 // LLVM IR to ELF objects, one variant at a time.
 #include "compiler/codegen/cpu/Image.h"
 
+#include "frontend/Error.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/Analysis/TargetTransformInfo.h"
 #include "llvm/Bitcode/BitcodeReader.h"
@@ -19,18 +20,6 @@
 using namespace llvm;
 
 namespace hadal::cpu {
-
-StringRef variantName(Variant variant) {
-  switch (variant) {
-  case Variant::v3:
-    return "v3";
-  case Variant::v4:
-    return "v4";
-  case Variant::v4Bf16Vbmi:
-    return "v4+bf16+vbmi";
-  }
-  llvm_unreachable("a variant");
-}
 
 namespace {
 
@@ -97,7 +86,7 @@ void setAttributes(Module &module, Variant variant) {
 
 } // namespace
 
-Expected<ObjectBytes> compileObject(StringRef bitcode, Variant variant,
+Expected<std::string> compileObject(StringRef bitcode, Variant variant,
                                     bool scheduled) {
   LLVMContext context;
   Expected<std::unique_ptr<Module>> parsed =
@@ -109,7 +98,7 @@ Expected<ObjectBytes> compileObject(StringRef bitcode, Variant variant,
   std::string error;
   std::unique_ptr<TargetMachine> machine = createTargetMachine(variant, error);
   if (!machine)
-    return createStringError("H3002: no x86-64 code generator: " + error);
+    return makeError(3002, "no x86-64 code generator: {0}", error);
   module.setTargetTriple(machine->getTargetTriple());
   module.setDataLayout(machine->createDataLayout());
   setAttributes(module, variant);
@@ -138,15 +127,15 @@ Expected<ObjectBytes> compileObject(StringRef bitcode, Variant variant,
   builder.buildPerModuleDefaultPipeline(OptimizationLevel::O2)
       .run(module, modules);
 
-  ObjectBytes object;
+  SmallVector<char, 0> object;
   raw_svector_ostream stream(object);
   legacy::PassManager codegen;
   codegen.add(new TargetLibraryInfoWrapperPass(noLibrary));
   if (machine->addPassesToEmitFile(codegen, stream, nullptr,
                                    CodeGenFileType::ObjectFile))
-    return createStringError("H3002: the x86-64 target cannot emit an object");
+    return makeError(3002, "the x86-64 target cannot emit an object");
   codegen.run(module);
-  return object;
+  return std::string(object.begin(), object.end());
 }
 
 } // namespace hadal::cpu

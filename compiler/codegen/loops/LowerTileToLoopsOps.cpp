@@ -343,12 +343,14 @@ void TileLowering::lowerTopK(tile::TopKOp op) {
     forLoop(i64(0), i64(cols), 1, [&](Value j) {
       Value x = element(op.getSource(), {row, j});
       Value nan = arith::CmpFOp::create(b, loc, CmpFPredicate::UNO, x, x);
-      x = arith::SelectOp::create(
-          b, loc, nan,
-          floatConstant(-std::numeric_limits<double>::infinity()), x);
       // -0 + 0 is +0: the two zeros tie.
       x = arith::AddFOp::create(b, loc, x, floatConstant(0.0));
-      Value key = flip(arith::BitcastOp::create(b, loc, bitsType, x));
+      // The sign of a NaN is nothing to go by: every NaN is the largest key.
+      Value key = arith::SelectOp::create(
+          b, loc, nan,
+          constant(wide ? std::numeric_limits<int64_t>::max()
+                        : std::numeric_limits<int32_t>::max()),
+          flip(arith::BitcastOp::create(b, loc, bitsType, x)));
       if (!wide) {
         key = arith::ExtSIOp::create(b, loc, b.getI64Type(), key);
         key = arith::ShLIOp::create(b, loc, key, i64(32));
@@ -428,16 +430,17 @@ void TileLowering::lowerQuantize(tile::QuantizeOp op) {
     Value scale = arith::MaximumFOp::create(b, loc, amax, constant(floor));
     scale = arith::DivFOp::create(b, loc, scale, constant(448.0f));
     if (op.getFormat() == tile::ScaleFormat::UE8M0) {
-      // Up to the next power of two by the bits; a NaN stays one.
+      // Up to the next power of two by the bits; infinity and NaN stay.
       Value bits = arith::BitcastOp::create(b, loc, b.getI32Type(), scale);
       bits = arith::AddIOp::create(b, loc, bits, i32(0x7fffff));
       bits = arith::AndIOp::create(b, loc, bits, i32(0x7f800000));
       bits = arith::MaxSIOp::create(b, loc, bits, i32(0x00800000));
       bits = arith::MinSIOp::create(b, loc, bits, i32(0x7f000000));
       Value power = arith::BitcastOp::create(b, loc, f32, bits);
-      Value nan = arith::CmpFOp::create(b, loc, CmpFPredicate::UNO, scale,
-                                        scale);
-      scale = arith::SelectOp::create(b, loc, nan, scale, power);
+      Value isDamaged = arith::CmpFOp::create(
+          b, loc, CmpFPredicate::UEQ, scale,
+          constant(std::numeric_limits<float>::infinity()));
+      scale = arith::SelectOp::create(b, loc, isDamaged, scale, power);
     }
     storeElement(scales, {row, g}, decode(scale, f32));
     forLoop(lo, hi, 1, [&](Value j) {

@@ -1,6 +1,6 @@
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/EmitPtx.h"
 #include "compiler/codegen/nvptx/pipeline/Pipeline.h"
 #include "compiler/codegen/nvptx/simt/Simt.h"
@@ -30,49 +30,60 @@ TensorMapInfo toInfo(sm90::MapAttr map) {
   return info;
 }
 
-/// Lowers |kernel| by the warp-specialised pipeline into |module|.
-LogicalResult lowerContraction(tile::KernelOp kernel, const Chip &chip,
-                               OpBuilder &builder, Sm90Kernel &result) {
-  FailureOr<sm90::KernelOp> lowered = lowerPipeline(kernel, chip, builder);
+/// Lowers |kernel| into |builder|'s module and says how the result is launched.
+LogicalResult lower(tile::KernelOp kernel, const Chip &chip, OpBuilder &builder,
+                    Sm90Kernel &result) {
+  FailureOr<Operation *> lowered = lowerKernel(kernel, chip, builder);
   if (failed(lowered))
     return failure();
-  result.threads = lowered->getThreads();
-  result.ctasPerItem = lowered->getCtasPerItem();
-  result.persistent = lowered->getPersistent();
-  result.workspaceFixed = lowered->getWorkspaceFixed();
-  result.workspacePerItem = lowered->getWorkspacePerItem();
-  for (auto map : lowered->getTensorMaps().getAsRange<sm90::MapAttr>())
+  auto pipeline = dyn_cast<sm90::KernelOp>(*lowered);
+  if (!pipeline) {
+    result.threads =
+        (*lowered)->getAttrOfType<IntegerAttr>("hadal.threads").getInt();
+    return success();
+  }
+  result.threads = pipeline.getThreads();
+  result.ctasPerItem = pipeline.getCtasPerItem();
+  result.persistent = pipeline.getPersistent();
+  result.workspaceFixed = pipeline.getWorkspaceFixed();
+  result.workspacePerItem = pipeline.getWorkspacePerItem();
+  for (auto map : pipeline.getTensorMaps().getAsRange<sm90::MapAttr>())
     result.tensorMaps.push_back(toInfo(map));
-  return success();
-}
-
-LogicalResult lowerElementwise(tile::KernelOp kernel, OpBuilder &builder,
-                               Sm90Kernel &result) {
-  if (failed(refuseSwap(kernel, kNoContraction)))
-    return failure();
-  FailureOr<SimtFunction> lowered = lowerSimt(kernel, builder);
-  if (failed(lowered))
-    return failure();
-  result.threads = lowered->threads;
-  lowered->func->setAttr("hadal.shared_bytes",
-                         builder.getI64IntegerAttr(lowered->sharedBytes));
   return success();
 }
 
 } // namespace
 
-FailureOr<Sm90Kernel> compileKernel(tile::KernelOp kernel, const Chip &chip) {
-  MLIRContext *context = kernel.getContext();
+static void loadDialects(MLIRContext *context) {
   context->loadDialect<sm90::Sm90Dialect, LLVM::LLVMDialect,
                        vector::VectorDialect>();
+}
+
+FailureOr<KernelWorkspace> planWorkspace(tile::KernelOp kernel,
+                                         const Chip &chip) {
+  // Where parts of a fold meet is all that a workspace is for.
+  auto split = kernel.getSchedule().getWords().getAs<IntegerAttr>("split");
+  if (isSimtKernel(kernel) || (split && split.getInt() < 2))
+    return KernelWorkspace();
+  loadDialects(kernel.getContext());
+  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
+  OpBuilder builder(kernel.getContext());
+  builder.setInsertionPointToEnd(module->getBody());
+  Sm90Kernel result;
+  if (failed(lower(kernel, chip, builder, result)))
+    return failure();
+  return KernelWorkspace{result.workspaceFixed, result.workspacePerItem};
+}
+
+FailureOr<Sm90Kernel> compileKernel(tile::KernelOp kernel, const Chip &chip) {
+  MLIRContext *context = kernel.getContext();
+  loadDialects(context);
   OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
   OpBuilder builder(context);
   builder.setInsertionPointToEnd(module->getBody());
   Sm90Kernel result;
   result.name = kernel.getSymName().str();
-  if (failed(isSimtKernel(kernel)
-                 ? lowerElementwise(kernel, builder, result)
-                 : lowerContraction(kernel, chip, builder, result)))
+  if (failed(lower(kernel, chip, builder, result)))
     return failure();
   FailureOr<std::string> ptx = emitPtx(*module);
   if (failed(ptx))

@@ -59,6 +59,16 @@ struct Sm90Kernel {
   bool usesWorkspace() const { return workspaceFixed || workspacePerItem; }
 };
 
+/// Bytes of the workspace of a launch: fixed + perItem * items.
+struct KernelWorkspace {
+  uint64_t fixed = 0, perItem = 0;
+};
+
+/// The workspace that compileKernel gives |kernel|, found by the same lowering
+/// without code for it. Errors as there.
+mlir::FailureOr<KernelWorkspace> planWorkspace(tile::KernelOp kernel,
+                                               const Chip &chip);
+
 /// Lowers |kernel| for |chip|: a kernel with a contraction by the warp-specialised
 /// pipeline, any other by distributed registers. On failure an error has been
 /// reported at the op that has no lowering. |kernel| is not changed.

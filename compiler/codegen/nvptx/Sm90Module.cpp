@@ -2,7 +2,9 @@
 
 #include <atomic>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "compiler/codegen/KernelText.h"
+#include "compiler/codegen/ReportedError.h"
+#include "schedule/Chip.h"
 #include "frontend/Error.h"
 #include "llvm/Support/ThreadPool.h"
 #include "mlir/IR/Diagnostics.h"
@@ -17,9 +19,10 @@ struct Job {
   tile::KernelOp kernel;
   /// The kernel as text: what it is compiled from and found by.
   std::string text;
+  KernelKey key;
   std::optional<CompiledKernel> result;
   bool cached = false;
-  std::vector<std::string> errors;
+  std::vector<ReportedError> errors;
   std::string cacheProblem;
 };
 
@@ -28,34 +31,22 @@ struct Job {
 class Worker {
 public:
   Worker(const DialectRegistry &registry, const Sm90Options &options)
-      : options(options), cache(options.cacheDirectory),
-        context(registry, MLIRContext::Threading::DISABLED) {
+      : options(options), context(registry, MLIRContext::Threading::DISABLED) {
     context.loadAllAvailableDialects();
     context.printOpOnDiagnostic(false);
   }
 
   void run(Job &job) {
-    KernelKey key = KernelKey::of(job.text, *options.chip, ptxas());
-    job.result = cache.find(key);
-    if (job.result) {
-      job.cached = true;
-      return;
-    }
-    ScopedDiagnosticHandler handler(&context, [&](Diagnostic &d) {
-      if (d.getSeverity() == DiagnosticSeverity::Error)
-        job.errors.push_back(d.str());
-      return success();
-    });
+    ErrorCollector collector(&context, job.errors);
     job.result = compile(job);
     if (job.result)
-      job.cacheProblem = cache.store(key, *job.result);
+      job.cacheProblem =
+          options.cache.store(job.key, encodeKernel(*job.result));
     else if (job.errors.empty())
-      job.errors.push_back("H3002: code generation failed without a message");
+      job.errors.push_back({3002, "code generation failed without a message"});
   }
 
 private:
-  const Ptxas *ptxas() { return options.ptxas ? &*options.ptxas : nullptr; }
-
   std::optional<CompiledKernel> compile(Job &job) {
     OwningOpRef<ModuleOp> module =
         parseSourceString<ModuleOp>(job.text, &context);
@@ -70,20 +61,19 @@ private:
       return result;
     // It reads the PTX if it is of the driver's release or newer.
     if (options.ptxas->release < result.kernel.driverMinimum) {
-      job.errors.push_back(
-          llvm::formatv("H3006: {0}: ptxas {1} does not read PTX ISA {2}, "
+      job.errors.push_back(takeError(
+          makeError(3006, "{0}: ptxas {1} does not read PTX ISA {2}, "
                         "which needs {3}.{4}; --ptxas chooses another one, "
                         "--ptxas=none leaves the PTX to the driver",
                         options.ptxas->path, options.ptxas->version,
-                        result.kernel.ptxIsa,
-                        result.kernel.driverMinimum / 1000,
-                        result.kernel.driverMinimum % 1000 / 10));
+                    result.kernel.ptxIsa, result.kernel.driverMinimum / 1000,
+                    result.kernel.driverMinimum % 1000 / 10)));
       return std::nullopt;
     }
     llvm::Expected<Assembly> assembly =
         assemble(*options.ptxas, result.kernel.name, result.kernel.ptx);
     if (!assembly) {
-      job.errors.push_back(llvm::toString(assembly.takeError()));
+      job.errors.push_back(takeError(assembly.takeError()));
       return std::nullopt;
     }
     result.cubin = std::move(assembly->cubin);
@@ -92,9 +82,21 @@ private:
   }
 
   const Sm90Options &options;
-  KernelCache cache;
   MLIRContext context;
 };
+
+/// Takes |job| from the cache if it is there.
+void findCached(Job &job, const Sm90Options &options) {
+  job.key = keyOf(job.text, *options.chip,
+                  options.ptxas ? &*options.ptxas : nullptr);
+  std::optional<std::string> content = options.cache.find(job.key);
+  if (!content)
+    return;
+  job.result = decodeKernel(*content);
+  job.cached = job.result.has_value();
+  if (!job.cached)
+    options.cache.drop(job.key);
+}
 
 } // namespace
 
@@ -106,7 +108,7 @@ LogicalResult compileSm90Kernels(ModuleOp module,
   for (auto kernel : module.getOps<tile::KernelOp>()) {
     Job &job = jobs.emplace_back();
     job.kernel = kernel;
-    llvm::raw_string_ostream(job.text) << kernel;
+    job.text = printKernel(kernel);
   }
   // Jobs are taken in order by whichever worker is free; each writes only its
   // own, so nothing depends on the assignment.
@@ -121,6 +123,9 @@ LogicalResult compileSm90Kernels(ModuleOp module,
       pool.async([&] {
         std::optional<Worker> worker;
         for (size_t j = next++; j < jobs.size(); j = next++) {
+          findCached(jobs[j], options);
+          if (jobs[j].result)
+            continue;
           if (!worker)
             worker.emplace(registry, options);
           worker->run(jobs[j]);
@@ -132,9 +137,12 @@ LogicalResult compileSm90Kernels(ModuleOp module,
   LogicalResult result = success();
   bool stored = false;
   for (Job &job : jobs) {
-    for (const std::string &error : job.errors)
-      result = job.kernel.emitError("kernel '")
-               << job.kernel.getSymName() << "': " << error;
+    std::string prefix = ("kernel '" + job.kernel.getSymName() + "': ").str();
+    for (const ReportedError &error : job.errors)
+      // Some say it themselves.
+      result = emitReported(
+          job.kernel, error,
+          StringRef(error.text).starts_with(prefix) ? "" : prefix);
     if (!job.result) {
       result = failure();
       continue;
@@ -146,7 +154,7 @@ LogicalResult compileSm90Kernels(ModuleOp module,
     out.kernels.push_back(std::move(*job.result));
   }
   if (stored)
-    KernelCache(options.cacheDirectory).prune();
+    options.cache.prune();
   return result;
 }
 

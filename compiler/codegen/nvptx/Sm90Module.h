@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "compiler/codegen/nvptx/KernelCache.h"
+#include "compiler/codegen/nvptx/CompiledKernel.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectRegistry.h"
 
@@ -19,8 +19,8 @@ struct Sm90Options {
   unsigned threads = 0;
   /// None: the kernels stay PTX.
   std::optional<Ptxas> ptxas;
-  /// The directory of the kernel cache; "": none.
-  std::string cacheDirectory;
+  /// Without one (the default), every kernel is compiled.
+  KernelCache cache;
   /// What compileKernel does; replaced by tests.
   std::function<mlir::FailureOr<Sm90Kernel>(tile::KernelOp, const Chip &)>
       compile = compileKernel;

@@ -33,6 +33,8 @@ inline constexpr int64_t kBlock = 128;
 /// "expanded", absent where the function has none).
 inline constexpr llvm::StringLiteral kBucketAttr = "dsv3.bucket";
 inline constexpr llvm::StringLiteral kAttentionAttr = "dsv3.attention";
+/// On functions: names of model operations that a pass dropped on purpose.
+inline constexpr llvm::StringLiteral kDroppedAttr = "dsv3.dropped";
 /// On the module: facts of the model and of the compilation (a dictionary) and
 /// the choices made by passes, as sentences for the provenance.
 inline constexpr llvm::StringLiteral kModelAttr = "dsv3.model";

@@ -76,7 +76,7 @@ def Dsv3_Placement : Dsv3_Enum<"Placement", "where a weight's bytes live", [
 def Dsv3_ValueCheck : Dsv3_Enum<"ValueCheck", "what the loader checks of values", [
   I32EnumAttrCase<"None", 0, "none">,
   I32EnumAttrCase<"Finite", 1, "finite">,
-  I32EnumAttrCase<"Positive", 2, "positive">]>; // finite and above zero
+  I32EnumAttrCase<"NonNegative", 2, "non_negative">]>; // and finite: a scale
 
 def Dsv3_ScoreFunction : Dsv3_Enum<"ScoreFunction", "activation of the router", [
   I32EnumAttrCase<"Softmax", 0, "softmax">,

@@ -78,6 +78,14 @@ LogicalResult Dsv3Dialect::verifyOperationAttribute(Operation *op,
              << "'" << name << "' must be \"absorbed\" or \"expanded\"";
     return success();
   }
+  if (name == kDroppedAttr) {
+    auto names = dyn_cast<ArrayAttr>(attr.getValue());
+    if (!names || !llvm::all_of(names, llvm::IsaPred<StringAttr>) ||
+        !isa<FunctionOpInterface>(op))
+      return op->emitOpError()
+             << "'" << name << "' must be an array of names on a function";
+    return success();
+  }
   if (name == kModelAttr) {
     if (!isa<DictionaryAttr>(attr.getValue()) || !isa<ModuleOp>(op))
       return op->emitOpError()

@@ -25,9 +25,12 @@ inline constexpr llvm::StringLiteral kModelAttr = "exec.model";
 inline constexpr llvm::StringLiteral kOptionsAttr = "exec.options";
 inline constexpr llvm::StringLiteral kRemarksAttr = "exec.remarks";
 
+/// The key of `exec.model` that is there, with the bytes that a row of a matrix
+/// begins at a multiple of, where rows have a pitch.
+inline constexpr llvm::StringLiteral kRowAlignment = "row_alignment";
 /// True if the program of |module| is for a machine on which rows of matrices
 /// have a pitch (tile::rowPitchBytes) and tables of pointers do not exist: a
-/// GPU, by its options.
+/// GPU.
 bool hasRowPitch(mlir::ModuleOp module);
 
 /// Alignment of a buffer's offset and of an arena's size, in bytes.

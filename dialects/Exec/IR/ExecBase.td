@@ -46,7 +46,7 @@ def Exec_Placement : Exec_Enum<"Placement", "where a parameter's bytes live", [
 def Exec_ValueCheck : Exec_Enum<"ValueCheck", "what the loader checks of values", [
   I32EnumAttrCase<"None", 0, "none">,
   I32EnumAttrCase<"Finite", 1, "finite">,
-  I32EnumAttrCase<"Positive", 2, "positive">]>;
+  I32EnumAttrCase<"NonNegative", 2, "non_negative">]>;
 def Exec_StateKind : Exec_Enum<"StateKind", "what a state is", [
   I32EnumAttrCase<"PagedCache", 0, "paged_cache">,
   I32EnumAttrCase<"Buffer", 1, "buffer">]>;

@@ -42,7 +42,6 @@ LogicalResult ExecDialect::verifyOperationAttribute(Operation *op,
 }
 
 bool hadal::exec::hasRowPitch(ModuleOp module) {
-  auto options = module->getAttrOfType<DictionaryAttr>(kOptionsAttr);
-  auto target = options ? options.getAs<StringAttr>("target") : StringAttr();
-  return target && target.getValue() != "cpu";
+  auto model = module->getAttrOfType<DictionaryAttr>(kModelAttr);
+  return model && model.contains(kRowAlignment);
 }

@@ -1,6 +1,7 @@
 #include "dialects/Exec/IR/Exec.h"
 
 #include "mlir/IR/OpImplementation.h"
+#include "llvm/Support/CheckedArithmetic.h"
 
 using namespace mlir;
 using namespace hadal::exec;
@@ -73,6 +74,32 @@ static int64_t getElementBytes(Type type) {
   return llvm::divideCeil(type.getIntOrFloatBitWidth(), 8);
 }
 
+/// Bytes of |op| in memory; none where they leave 63 bits.
+static std::optional<int64_t> countBytes(ParameterOp op) {
+  int64_t element = getElementBytes(op.getDtype());
+  std::optional<int64_t> bytes = element;
+  auto multiply = [&](int64_t factor) {
+    bytes = bytes ? llvm::checkedMul(*bytes, factor) : bytes;
+  };
+  for (auto [d, extent] : llvm::enumerate(op.getInner())) {
+    if (d + 1 == op.getInner().size() && op.getPitch()) {
+      bytes = bytes ? std::optional(*bytes / element) : bytes;
+      multiply(*op.getPitch());
+    } else {
+      multiply(extent);
+    }
+  }
+  std::optional<int64_t> rows = 0;
+  for (int64_t part : op.getRows())
+    rows = rows ? llvm::checkedAdd(*rows, part) : rows;
+  if (!rows)
+    return std::nullopt;
+  multiply(*rows);
+  if (op.getKind() == ParameterKind::Stack)
+    multiply(*op.getCount());
+  return bytes;
+}
+
 LogicalResult ParameterOp::verify() {
   if (getParts().empty() || getRows().size() != getParts().size())
     return emitOpError("has ")
@@ -112,6 +139,8 @@ LogicalResult ParameterOp::verify() {
     return emitOpError("has a pitch of ")
            << *getPitch() << " bytes, expected a multiple of 16 that holds the "
            << "innermost row of a matrix";
+  if (!countBytes(*this))
+    return emitOpError("takes 2^63 bytes or more");
   if (!getScaleParts())
     return success();
   if (!getDtype().isBF16() || getPlace() != Placement::Copy ||
@@ -128,18 +157,7 @@ LogicalResult ParameterOp::verify() {
   return success();
 }
 
-int64_t ParameterOp::getBytes() {
-  int64_t bytes = getElementBytes(getDtype());
-  for (auto [d, extent] : llvm::enumerate(getInner()))
-    bytes = d + 1 == getInner().size() && getPitch()
-                ? bytes / getElementBytes(getDtype()) * *getPitch()
-                : bytes * extent;
-  int64_t rows = 0;
-  for (int64_t part : getRows())
-    rows += part;
-  return bytes * rows *
-         (getKind() == ParameterKind::Stack ? *getCount() : 1);
-}
+int64_t ParameterOp::getBytes() { return *countBytes(*this); }
 
 LogicalResult RopeTableOp::verify() {
   if (getPositions() <= 0)
@@ -235,7 +253,36 @@ LogicalResult LaunchOp::verify() {
   if (static_cast<size_t>(llvm::count(getScalars(), kRef)) != getRefs().size())
     return emitOpError("has ") << getRefs().size() << " references for "
                                << llvm::count(getScalars(), kRef) << " slots";
+  if (getOp() && getOp()->empty())
+    return emitOpError("has an empty op");
+  if (!getMembers())
+    return success();
+  if (!getOp())
+    return emitOpError("has members but no op that they were fused into");
+  llvm::SmallDenseSet<StringRef> seen;
+  for (StringRef member : getMembers()->getAsValueRange<StringAttr>())
+    if (member.empty() || !seen.insert(member).second)
+      return emitOpError("has the member '")
+             << member << "', expected names, each once";
+  if (seen.empty())
+    return emitOpError("has an empty list of members");
   return success();
+}
+
+void LaunchOp::setNames(StringRef op, ArrayRef<std::string> members) {
+  Builder b(getContext());
+  setOp(op);
+  if (members.size() != 1 || members.front() != op)
+    setMembersAttr(b.getStrArrayAttr(
+        SmallVector<StringRef>(members.begin(), members.end())));
+}
+
+SmallVector<StringRef> LaunchOp::getAllMembers() {
+  if (getMembers())
+    return llvm::to_vector(getMembers()->getAsValueRange<StringAttr>());
+  if (getOp())
+    return {*getOp()};
+  return {};
 }
 
 Value LaunchOp::getRef(unsigned slot) {

@@ -190,16 +190,25 @@ def Exec_LaunchOp : Exec_Op<"launch", [
     one slot. Commands of one stream run in order; commands of different streams
     of one function are concurrent, a call waits for all of them.
 
+    `op` is the key of the model operation that the launch is, `members` the keys
+    of the imported operations that were fused into it; without `members` it is
+    one of them itself. A key is a kind of function and a name, and holds neither
+    a layer nor a bucket: those are the function's and its callers'.
+
     ```mlir
     exec.launch @silu_mul_w2048 items 4 (%gate, 16, %up, 16, %y, 16, %sizes)
+      op "dense_layer.silu_mul"
+    exec.launch @gate_topk items 1 (%logits, 4, %ids, 4, %weights, 4, %sizes)
+      op "moe_layer.combine" members ["moe_layer.combine", "moe_layer.add_shared"]
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Exec_I64:$items,
     Variadic<Exec_RefType>:$refs, DenseI64ArrayAttr:$scalars,
-    DefaultValuedAttr<Exec_I64, "0">:$stream);
+    DefaultValuedAttr<Exec_I64, "0">:$stream, OptionalAttr<StrAttr>:$op,
+    OptionalAttr<StrArrayAttr>:$members);
   let assemblyFormat = [{
     $kernel `items` $items custom<Slots>($refs, type($refs), $scalars)
-    (`stream` $stream^)? attr-dict
+    (`stream` $stream^)? (`op` $op^)? (`members` $members^)? attr-dict
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
@@ -209,6 +218,12 @@ def Exec_LaunchOp : Exec_Op<"launch", [
     unsigned getNumSlots() { return getScalars().size(); }
     /// The reference in |slot|, or null for a number.
     ::mlir::Value getRef(unsigned slot);
+    /// Sets `op`, and `members` unless they are |op| alone.
+    void setNames(::llvm::StringRef op,
+                  ::llvm::ArrayRef<std::string> members);
+    /// The imported operations that this launch stands for: `members`, or `op`
+    /// alone; empty without an `op`.
+    ::llvm::SmallVector<::llvm::StringRef> getAllMembers();
   }];
 }
 

@@ -102,17 +102,43 @@ def Tile_DomainDimAttr : AttrDef<Tile_Dialect, "DomainDim"> {
   let assemblyFormat = "`<` $extent `by` $step `in` $bound `of` $boundDim `>`";
 }
 
+def Tile_SpecAttr : AttrDef<Tile_Dialect, "Spec"> {
+  let mnemonic = "spec";
+  let summary = "What a kernel computes: its kind, shapes and modes.";
+  let description = [{
+    `kind` names the builder of the kernel ("gemm"), `fields` are the shapes and
+    modes that it was given, each an i64, an f64, a bool or a string (the word of
+    a mode). Two kernels that compute the same have equal specs, whatever their
+    symbols and schedules. kernels/KernelSpecs.h declares the kinds and their
+    fields; this dialect knows neither.
+
+    ```mlir
+    #tile.spec<"silu_mul", {act = "bf16", scale_format = "f32", width = 128}>
+    ```
+  }];
+  let parameters = (ins "::mlir::StringAttr":$kind,
+                        "::mlir::DictionaryAttr":$fields);
+  let assemblyFormat = "`<` $kind `,` $fields `>`";
+  let genVerifyDecl = 1;
+}
+
 def Tile_ScheduleAttr : AttrDef<Tile_Dialect, "Schedule"> {
   let mnemonic = "schedule";
   let summary = "Every tunable of a kernel, in one place.";
   let description = [{
-    A dictionary of words and numbers; the target reads what it knows. Words in
-    use: `bm`, `bn`, `bk` (tile sizes the body was built with), `form` ("gemv",
-    "panel", ...: a preference of the CPU), `stages`, `roles`, `cluster`,
-    `split`, `swap_ab`, `wg_split`.
+    A dictionary from words to numbers, texts and flags. Which words a kernel
+    has, their meaning and their legal values are declared for each kind of
+    kernel and target in schedule/; phase lower writes all of them, lowerings
+    read them and decide nothing. `given` names the origin of the words that no
+    rule chose: `option` (--schedule) or `edit` (changed in a file of IR).
   }];
-  let parameters = (ins "::mlir::DictionaryAttr":$words);
-  let assemblyFormat = "`<` $words `>`";
+  let parameters = (ins "::mlir::DictionaryAttr":$words,
+                        DefaultValuedParameter<"::mlir::DictionaryAttr",
+                            "::mlir::DictionaryAttr::get($_ctxt)">:$given);
+  let assemblyFormat = "`<` $words (`given` $given^)? `>`";
+  let builders = [AttrBuilder<(ins "::mlir::DictionaryAttr":$words), [{
+    return $_get($_ctxt, words, ::mlir::DictionaryAttr::get($_ctxt));
+  }]>];
 }
 
 //===----------------------------------------------------------------------===//

@@ -29,6 +29,35 @@ void TileDialect::initialize() {
 }
 
 //===----------------------------------------------------------------------===//
+// SpecAttr
+//===----------------------------------------------------------------------===//
+
+LogicalResult SpecAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                               StringAttr kind, DictionaryAttr fields) {
+  // Kernels print it as a keyword.
+  StringRef name = kind.getValue();
+  auto isWordChar = [](char c) {
+    return llvm::isLower(c) || llvm::isDigit(c) || c == '_';
+  };
+  if (name.empty() || !llvm::isLower(name.front()) ||
+      !llvm::all_of(name, isWordChar))
+    return emitError() << "the kind of a spec is '" << name
+                       << "', expected lower-case letters, digits and _";
+  for (NamedAttribute field : fields) {
+    Attribute value = field.getValue();
+    auto number = dyn_cast<IntegerAttr>(value);
+    auto real = dyn_cast<FloatAttr>(value);
+    if (!isa<BoolAttr, StringAttr>(value) &&
+        !(number && number.getType().isInteger(64)) &&
+        !(real && real.getType().isF64()))
+      return emitError() << "field '" << field.getName().getValue()
+                         << "' of spec '" << name << "' is " << value
+                         << ", expected an i64, an f64, a bool or a string";
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
 // ViewType
 //===----------------------------------------------------------------------===//
 

@@ -1,3 +1,4 @@
+#include "dialects/Diagnostics.h"
 #include "dialects/Tile/IR/TileDialect.h"
 
 #include "mlir/IR/OpImplementation.h"
@@ -65,7 +66,8 @@ LogicalResult verifyAccess(Operation *op, Value viewValue, ValueRange indices,
 
 void KernelOp::build(OpBuilder &builder, OperationState &state, StringRef name,
                      ArrayRef<Type> argTypes, ArrayRef<StringRef> argNames,
-                     ArrayRef<DomainDimAttr> domain, DictionaryAttr schedule) {
+                     ArrayRef<DomainDimAttr> domain, DictionaryAttr schedule,
+                     SpecAttr spec, ArrayRef<int64_t> constants) {
   MLIRContext *context = builder.getContext();
   state.addAttribute(SymbolTable::getSymbolAttrName(),
                      builder.getStringAttr(name));
@@ -73,6 +75,10 @@ void KernelOp::build(OpBuilder &builder, OperationState &state, StringRef name,
   state.addAttribute("domain", builder.getArrayAttr(dims));
   state.addAttribute("schedule", ScheduleAttr::get(context, schedule));
   state.addAttribute("arg_names", builder.getStrArrayAttr(argNames));
+  if (!constants.empty())
+    state.addAttribute("constants", builder.getDenseI64ArrayAttr(constants));
+  if (spec)
+    state.addAttribute("spec", spec);
   Block *block = new Block;
   for (Type type : argTypes)
     block->addArgument(type, state.location);
@@ -113,6 +119,49 @@ int64_t KernelOp::getNumItems(int64_t capacity) {
   return items;
 }
 
+template <typename AttrType>
+static FailureOr<AttrType> findWord(KernelOp kernel, StringRef word,
+                                    StringRef type) {
+  Attribute value = kernel.getSchedule().getWords().get(word);
+  if (!value) {
+    hadal::emitCodedError(kernel, 3008)
+        << "the schedule has no word '" << word << "', which the lowering reads; phase lower writes all words";
+    return failure();
+  }
+  if (auto typed = dyn_cast<AttrType>(value))
+    return typed;
+  hadal::emitCodedError(kernel, 3008)
+      << "the schedule's word '" << word << "' is " << value << "; it takes " << type;
+  return failure();
+}
+
+FailureOr<int64_t> KernelOp::getWord(StringRef word) {
+  auto value = findWord<IntegerAttr>(*this, word, "a number");
+  // An i1 is an IntegerAttr too.
+  if (succeeded(value) && value->getType().isInteger(1)) {
+    hadal::emitCodedError(*this, 3008)
+        << "the schedule's word '" << word << "' is " << Attribute(*value) << "; it takes a number";
+    return failure();
+  }
+  if (failed(value))
+    return failure();
+  return value->getInt();
+}
+
+FailureOr<StringRef> KernelOp::getWordText(StringRef word) {
+  auto value = findWord<StringAttr>(*this, word, "a text");
+  if (failed(value))
+    return failure();
+  return value->getValue();
+}
+
+FailureOr<bool> KernelOp::getFlag(StringRef word) {
+  auto value = findWord<BoolAttr>(*this, word, "true or false");
+  if (failed(value))
+    return failure();
+  return value->getValue();
+}
+
 int64_t KernelOp::getNumSlots() {
   int64_t slots = 0;
   for (BlockArgument arg : getKernelArguments()) {
@@ -123,7 +172,7 @@ int64_t KernelOp::getNumSlots() {
 }
 
 // tile.kernel @name(%x: type, ...) domain(%m = ? by 16 in tokens, ...)
-//     schedule {...} { body }
+//     [spec kind {...}] schedule {...} [given {...}] { body }
 ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   Builder &builder = parser.getBuilder();
   StringAttr name;
@@ -132,11 +181,24 @@ ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
     return failure();
   SmallVector<OpAsmParser::Argument> args;
   SmallVector<Attribute> names;
+  SmallVector<int64_t> constants;
+  SMLoc argsLoc = parser.getCurrentLocation();
   if (parser.parseArgumentList(args, OpAsmParser::Delimiter::Paren,
-                               /*allowType=*/true))
+                               /*allowType=*/true, /*allowAttrs=*/true))
     return failure();
-  for (const OpAsmParser::Argument &arg : args)
+  for (auto [number, arg] : llvm::enumerate(args)) {
     names.push_back(builder.getStringAttr(arg.ssaName.name.drop_front()));
+    for (NamedAttribute attr : arg.attrs) {
+      if (attr.getName() != "constant" || !isa<UnitAttr>(attr.getValue()))
+        return parser.emitError(argsLoc, "argument ")
+               << number << " has attribute '" << attr.getName().getValue()
+               << "'; only 'constant' is known";
+      constants.push_back(number);
+    }
+    arg.attrs = {};
+  }
+  if (!constants.empty())
+    result.addAttribute("constants", builder.getDenseI64ArrayAttr(constants));
   SmallVector<Attribute> dims;
   SmallVector<OpAsmParser::Argument> coordinates;
   auto parseDim = [&]() -> ParseResult {
@@ -172,15 +234,29 @@ ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   if (parser.parseKeyword("domain") ||
       parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Paren, parseDim))
     return failure();
-  DictionaryAttr schedule = builder.getDictionaryAttr({});
+  if (succeeded(parser.parseOptionalKeyword("spec"))) {
+    StringRef kind;
+    DictionaryAttr fields;
+    SMLoc loc = parser.getCurrentLocation();
+    if (parser.parseKeyword(&kind) || parser.parseAttribute(fields))
+      return failure();
+    auto spec = parser.getChecked<SpecAttr>(
+        loc, parser.getContext(), builder.getStringAttr(kind), fields);
+    if (!spec)
+      return failure();
+    result.addAttribute("spec", spec);
+  }
+  DictionaryAttr schedule = builder.getDictionaryAttr({}), given = schedule;
   if (succeeded(parser.parseOptionalKeyword("schedule")) &&
-      parser.parseAttribute(schedule))
+      (parser.parseAttribute(schedule) ||
+       (succeeded(parser.parseOptionalKeyword("given")) &&
+        parser.parseAttribute(given))))
     return failure();
   if (parser.parseOptionalAttrDictWithKeyword(result.attributes))
     return failure();
   result.addAttribute("domain", builder.getArrayAttr(dims));
-  result.addAttribute("schedule",
-                      ScheduleAttr::get(builder.getContext(), schedule));
+  result.addAttribute("schedule", ScheduleAttr::get(builder.getContext(),
+                                                    schedule, given));
   result.addAttribute("arg_names", builder.getArrayAttr(names));
   args.append(coordinates.begin(), coordinates.end());
   return parser.parseRegion(*result.addRegion(), args);
@@ -190,8 +266,13 @@ void KernelOp::print(OpAsmPrinter &p) {
   p << " ";
   p.printSymbolName(getSymName());
   p << "(";
+  Builder builder(getContext());
+  NamedAttribute constant = builder.getNamedAttr("constant",
+                                                 builder.getUnitAttr());
   llvm::interleaveComma(getKernelArguments(), p, [&](BlockArgument arg) {
-    p.printRegionArgument(arg);
+    p.printRegionArgument(arg, isConstant(arg.getArgNumber())
+                                   ? ArrayRef(constant)
+                                   : ArrayRef<NamedAttribute>());
   });
   p << ") domain(";
   unsigned i = 0;
@@ -209,11 +290,29 @@ void KernelOp::print(OpAsmPrinter &p) {
     if (dim.getBound() == Bound::ExpertRows)
       p << "[" << dim.getBoundDim() << "]";
   });
-  p << ") schedule " << getSchedule().getWords();
+  p << ")";
+  if (SpecAttr spec = getSpecAttr())
+    p << " spec " << spec.getKind().getValue() << " " << spec.getFields();
+  p << " schedule " << getSchedule().getWords();
+  if (!getSchedule().getGiven().empty())
+    p << " given " << getSchedule().getGiven();
   p.printOptionalAttrDictWithKeyword(
-      (*this)->getAttrs(), {"sym_name", "domain", "schedule", "arg_names"});
+      (*this)->getAttrs(),
+      {"sym_name", "domain", "spec", "schedule", "arg_names", "constants"});
   p << " ";
   p.printRegion(getBody(), /*printEntryBlockArgs=*/false);
+}
+
+/// Whether memory behind |view|, or a view of it, is stored to.
+static bool isWritten(Value view) {
+  return llvm::any_of(view.getUses(), [](OpOperand &use) {
+    Operation *op = use.getOwner();
+    if (isa<StoreOp, ReduceIntoOp>(op))
+      return true;
+    return op->getNumResults() == 1 && use.getOperandNumber() == 0 &&
+           isa<ViewType>(op->getResult(0).getType()) &&
+           isWritten(op->getResult(0));
+  });
 }
 
 LogicalResult KernelOp::verify() {
@@ -234,6 +333,14 @@ LogicalResult KernelOp::verify() {
   if (getArgNames().size() != getKernelArguments().size())
     return emitOpError("has ") << getArgNames().size() << " names for "
                                << getKernelArguments().size() << " arguments";
+  for (int64_t number : getConstants()) {
+    if (number < 0 || number >= int64_t(getKernelArguments().size()) ||
+        !isa<ViewType>(getKernelArguments()[number].getType()))
+      return emitOpError("constant argument ") << number << " is no view";
+    if (isWritten(getKernelArguments()[number]))
+      return emitOpError("writes argument ")
+             << number << ", which is marked constant";
+  }
   for (unsigned i = 0; i < numDims; ++i) {
     DomainDimAttr dim = getDim(i);
     if (dim.getStep() <= 0)

@@ -24,16 +24,27 @@ def Tile_KernelOp : Tile_Op<"kernel", [IsolatedFromAbove, Symbol, SingleBlock,
     dimension's step). No two points write one element, and no point reads what
     another writes. A point at or beyond a dimension's bound does nothing.
 
+    An argument marked `{constant}` is memory that no kernel of the program
+    writes (weights, tables): VerifyExec sees to it that a parameter is bound to
+    it. A target may read it before the kernels ahead in its stream have ended.
+
+    `spec` says what the kernel computes; lowerings of one kind and tools choose
+    by it. A kernel written by hand may do without and takes the generic way. The
+    symbol is for readers: nothing is read back from it.
+
     ```mlir
-    tile.kernel @silu(%x: !tile.view<?x128xbf16>, %y: !tile.view<?x128xbf16>, %sz: !tile.sizes)
+    tile.kernel @silu_128(%x: !tile.view<?x128xbf16>, %y: !tile.view<?x128xbf16>, %sz: !tile.sizes)
         domain(%m = ? by 16 in tokens)
-        schedule {bm = 16} { ... }
+        spec silu {act = "bf16", width = 128 : i64}
+        schedule {bm = 16 : i64} { ... }
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
                        TypedArrayAttrBase<Tile_DomainDimAttr, "domain dimensions">:$domain,
                        Tile_ScheduleAttr:$schedule,
-                       StrArrayAttr:$arg_names);
+                       StrArrayAttr:$arg_names,
+                       OptionalAttr<Tile_SpecAttr>:$spec,
+                       DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$constants);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
@@ -42,8 +53,18 @@ def Tile_KernelOp : Tile_Op<"kernel", [IsolatedFromAbove, Symbol, SingleBlock,
       "::llvm::ArrayRef<::mlir::Type>":$argTypes,
       "::llvm::ArrayRef<::llvm::StringRef>":$argNames,
       "::llvm::ArrayRef<::hadal::tile::DomainDimAttr>":$domain,
-      "::mlir::DictionaryAttr":$schedule)>];
+      "::mlir::DictionaryAttr":$schedule,
+      CArg<"::hadal::tile::SpecAttr", "{}">:$spec,
+      CArg<"::llvm::ArrayRef<int64_t>", "{}">:$constants)>];
   let extraClassDeclaration = [{
+    /// True if argument |number| is marked constant.
+    bool isConstant(unsigned number) {
+      return ::llvm::is_contained(getConstants(), int64_t(number));
+    }
+    /// The kind of its spec; empty for a kernel without one.
+    ::llvm::StringRef getKind() {
+      return getSpecAttr() ? getSpecAttr().getKind().getValue() : "";
+    }
     /// The views and the sizes, in order.
     ::mlir::Block::BlockArgListType getKernelArguments();
     /// The coordinates, one per domain dimension.
@@ -58,6 +79,15 @@ def Tile_KernelOp : Tile_Op<"kernel", [IsolatedFromAbove, Symbol, SingleBlock,
     int64_t getNumItems(int64_t capacity);
     /// 8-byte slots of the argument array (docs/artifact.md).
     int64_t getNumSlots();
+    /// What the schedule says for |word|: a number, a text or a flag. A word
+    /// that is missing or of another type is an error, reported at the kernel:
+    /// no lowering has a value of its own for one.
+    ::mlir::FailureOr<int64_t> getWord(::llvm::StringRef word);
+    ::mlir::FailureOr<::llvm::StringRef> getWordText(::llvm::StringRef word);
+    ::mlir::FailureOr<bool> getFlag(::llvm::StringRef word);
+    bool hasWord(::llvm::StringRef word) {
+      return getSchedule().getWords().contains(word);
+    }
   }];
 }
 
@@ -405,7 +435,8 @@ def Tile_TopKOp : Tile_Op<"topk", [Pure]> {
   let summary = "The k largest of each row, descending; ties go to the lower index.";
   let description = [{
     source f32 [M,N]; values f32 [M,k]; indices i32 [M,k]. -inf is never better
-    than a finite value; NaN sorts as -inf.
+    than a finite value. A NaN is better than all others: what is chosen by a
+    damaged score shows in the result.
   }];
   let arguments = (ins StaticShapeTensorOf<[F32]>:$source);
   let results = (outs StaticShapeTensorOf<[F32]>:$values,

@@ -228,7 +228,7 @@ public:
       }
     return error(5007,
                  "artifact '{}' holds images for {}, this CPU runs {}; compile "
-                 "again for this CPU",
+                 "it with --images=native on this machine, or --images=all",
                  artifact.path(), artifact.imageVariants(),
                  fmt::join(variants, ", "));
   }

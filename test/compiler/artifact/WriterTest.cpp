@@ -6,6 +6,7 @@
 #include "compiler/driver/Register.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "dialects/Tile/IR/TileDialect.h"
+#include "kernels/SpecAttr.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "runtime/artifact/Artifact.h"
@@ -188,6 +189,10 @@ struct ModuleText {
           out += launch.getRef(slot)
                      ? " " + ref(launch.getRef(slot)) + ","
                      : fmt::format(" {},", launch.getScalars()[slot]);
+        out += " op " + launch.getOp().value_or("none").str();
+        if (launch.getMembers())
+          for (llvm::StringRef member : launch.getAllMembers())
+            out += " + " + member.str();
         out += "\n";
       } else if (auto call = llvm::dyn_cast<exec::CallOp>(op)) {
         out += fmt::format("  call {} x 0: {}/ {}\n", call.getCallee().str(),
@@ -255,6 +260,12 @@ std::map<std::string, std::string> functionsOf(const schema::Artifact &a) {
               arg->kind() == schema::ArgKind::parameter ? "parameter" : "state",
               arg->index());
       }
+      text += " op " + (command->op() < 0
+                            ? std::string("none")
+                            : a.op_names()->Get(command->op())->str());
+      if (command->members())
+        for (uint32_t member : *command->members())
+          text += " + " + a.op_names()->Get(member)->str();
       text += "\n";
     }
   }
@@ -362,6 +373,34 @@ TEST_F(WriterTest, ImagesAndFactsComeBack) {
     EXPECT_EQ(other.facts()->Get(0)->value()->str(), "of " + kernel.name);
     EXPECT_EQ(other.threads(), 0u);
   }
+}
+
+/// The spec that an artifact holds is the attribute's, and parses.
+TEST_F(WriterTest, SpecsComeBack) {
+  auto opened = reopen();
+  ASSERT_TRUE(opened.ok()) << opened.status().toString();
+  unsigned k = 0;
+  for (auto kernel : module->getOps<tile::KernelOp>()) {
+    const schema::KernelSpec *spec = opened->root().kernels()->Get(k++)->spec();
+    ASSERT_TRUE(spec);
+    kernels::SpecText text{spec->kind()->str(), {}};
+    for (const schema::KeyValue *field : *spec->fields())
+      text.fields.emplace_back(field->key()->str(), field->value()->str());
+    EXPECT_EQ(text, kernels::toText(kernel.getSpecAttr()));
+    kernels::ParsedSpec parsed = kernels::parseSpec(text);
+    ASSERT_TRUE(parsed.spec) << parsed.error;
+    EXPECT_EQ(kernels::toAttr(&context, *parsed.spec), kernel.getSpecAttr());
+  }
+  EXPECT_GT(k, 10u);
+}
+
+/// A kernel that was written by hand has none.
+TEST_F(WriterTest, AKernelMayHaveNoSpec) {
+  (*module->getOps<tile::KernelOp>().begin())->removeAttr("spec");
+  auto opened = reopen();
+  ASSERT_TRUE(opened.ok()) << opened.status().toString();
+  EXPECT_FALSE(opened->root().kernels()->Get(0)->spec());
+  EXPECT_TRUE(opened->root().kernels()->Get(1)->spec());
 }
 
 TEST_F(WriterTest, CodeOfSm90aComesBack) {

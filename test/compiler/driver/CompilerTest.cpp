@@ -2,12 +2,14 @@
 #include <filesystem>
 #include <functional>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "compiler/codegen/nvptx/Sm90aTarget.h"
+#include "schedule/Chip.h"
 #include "compiler/driver/Compiler.h"
+#include "compiler/driver/MemoryReport.h"
 #include "compiler/driver/Register.h"
-#include "compiler/driver/Sm90Code.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
+#include "frontend/Import.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "test/Paths.h"
@@ -100,12 +102,18 @@ TEST_F(CompilerTest, OptionsOfAModuleComeBack) {
   CompileOptions cpu;
   cpu.attention = AttentionChoice::Expanded;
   cpu.f32Activations = cpu.w8a16 = true;
-  storeOptions(*empty, cpu);
+  storeOptions(*empty, cpu); // an older file: without images
   loaded = loadOptions(*empty);
   ASSERT_TRUE(static_cast<bool>(loaded)) << llvm::toString(loaded.takeError());
   EXPECT_EQ(loaded->target, "cpu");
+  EXPECT_EQ(loaded->images, "all");
   EXPECT_EQ(loaded->attention, AttentionChoice::Expanded);
   EXPECT_TRUE(loaded->f32Activations && loaded->w8a16);
+  cpu.images = "v3,v4";
+  storeOptions(*empty, cpu);
+  loaded = loadOptions(*empty);
+  ASSERT_TRUE(static_cast<bool>(loaded)) << llvm::toString(loaded.takeError());
+  EXPECT_EQ(loaded->images, "v3,v4");
 }
 
 TEST_F(CompilerTest, AModuleWithoutOneOfTheOptionsIsNamed) {
@@ -146,6 +154,11 @@ TEST_F(CompilerTest, OptionsThatNoCompilationCanMeet) {
        "--target=tpu is unknown; known: cpu, sm_90a"},
       {[](auto &o) { o.chip = "h100"; }, 3004,
        "--chip=h100 belongs to --target=sm_90a"},
+      {[](auto &o) { o.images = "v3,"; }, 2002,
+       "--images=v3,: '' is unknown; known: native, all, or a list of v3, v4, "
+       "v4+bf16+vbmi"},
+      {[](auto &o) { o.target = "sm_90a", o.images = "v3"; }, 3004,
+       "--images=v3 belongs to --target=cpu"},
       {[](auto &o) { o.target = "sm_90a", o.chip = "b200"; }, 3004,
        "--chip=b200 is unknown; known: h100, h200"},
       {[](auto &o) {
@@ -172,11 +185,34 @@ TEST_F(CompilerTest, OptionsThatNoCompilationCanMeet) {
       {[](auto &o) { o.prefillBuckets = {8}; }, 2002,
        "--prefill-buckets 8 is smaller than --max-batch-size 16"},
   };
-  EXPECT_FALSE(static_cast<bool>(validateOptions({})));
+  CompileOptions plain;
+  EXPECT_FALSE(static_cast<bool>(resolveOptions(plain)));
+  EXPECT_EQ(plain.target, "cpu");
+  EXPECT_EQ(plain.images, "all");
   for (const auto &each : cases) {
     CompileOptions options;
     each.spoil(options);
-    expectError(validateOptions(options), each.code, each.message);
+    expectError(resolveOptions(options), each.code, each.message);
+  }
+}
+
+// What a compilation chooses when only its target is given can be met.
+TEST(CompilerTargets, TheirDefaultsResolve) {
+  EXPECT_EQ(findTarget(""), allTargets().front());
+  EXPECT_EQ(findTarget("tpu"), nullptr);
+  for (const TargetInfo *target : allTargets()) {
+    EXPECT_EQ(findTarget(target->name), target);
+    EXPECT_FALSE(target->description.empty());
+    CompileOptions options = target->defaults();
+    EXPECT_EQ(options.target, target->name);
+    llvm::Error error = resolveOptions(options);
+    EXPECT_FALSE(static_cast<bool>(error))
+        << target->name.str() << ": " << llvm::toString(std::move(error));
+    // Resolved once, they mean the same.
+    CompileOptions again = options;
+    EXPECT_FALSE(static_cast<bool>(resolveOptions(again)));
+    EXPECT_EQ(again.images, options.images);
+    EXPECT_EQ(again.chip, options.chip);
   }
 }
 
@@ -194,6 +230,11 @@ TEST(CompilerPhases, AreKnownByTheirWords) {
 // sm_90a
 //===----------------------------------------------------------------------===//
 
+static llvm::Error checkModel(const ModelConfig &config) {
+  const TargetInfo &target = nvptx::sm90aTarget();
+  return target.checkModel(config, nullptr, target.defaults());
+}
+
 // DeepSeek-R1 has the configuration of V3.
 TEST(CompilerSm90a, TakesEveryModelOfTheFamily) {
   unsigned models = 0;
@@ -203,7 +244,7 @@ TEST(CompilerSm90a, TakesEveryModelOfTheFamily) {
     auto config = loadModelConfig(entry.path().string());
     ASSERT_TRUE(static_cast<bool>(config))
         << llvm::toString(config.takeError());
-    llvm::Error refusal = checkSm90aModel(*config);
+    llvm::Error refusal = checkModel(*config);
     EXPECT_FALSE(static_cast<bool>(refusal))
         << entry.path() << ": " << llvm::toString(std::move(refusal));
     ++models;
@@ -228,19 +269,27 @@ TEST(CompilerSm90a, RefusesWidthsThatItsInstructionsDoNotReach) {
        "needs qk_rope_head_dim to be a multiple of 8, found 36"},
       {&ModelConfig::value, 36,
        "needs v_head_dim to be a multiple of 8, found 36"},
+      {&ModelConfig::kvLoraRank, 528,
+       "--target=sm_90a holds a kv_lora_rank of at most 512 in registers, "
+       "found 528; use --target=cpu"},
+      {&ModelConfig::rope, 456,
+       "--target=sm_90a holds rows of at most 576 elements of the latent cache "
+       "and 320 rotary ones in shared memory, found 584 and 456; use "
+       "--target=cpu"},
+      {&ModelConfig::rope, 328, "320 rotary ones in shared memory"},
   };
   for (const auto &each : cases) {
     ModelConfig changed = *config;
     changed.*each.width = each.value;
-    expectError(checkSm90aModel(changed), 3004, each.message);
+    expectError(checkModel(changed), 3010, each.message);
   }
 }
 
 TEST_F(CompilerTest, WithoutAPlaceForItsDumpsSm90aSaysSo) {
   auto empty = module("module {}");
   directory.write("taken", "a file");
-  expectError(dumpSm90a(*empty, nvptx::allChips().front(), {},
-                        directory.file("taken/dump")),
+  expectError(nvptx::dumpKernels(*empty, nvptx::allChips().front(), {},
+                                 directory.file("taken/dump")),
               4006, "taken/dump: cannot create the directory: ");
 }
 
@@ -286,6 +335,80 @@ TEST_F(CompilerTest, WithoutAPlaceForDumpsNothingIsWritten) {
   EXPECT_FALSE(fs::exists(request.output));
 }
 
+// Each field of these is in its own range; their products left 64 bits.
+TEST_F(CompilerTest, SizesThatNoMachineHoldsAreRefused) {
+  auto config = loadModelConfig(kModel);
+  ASSERT_TRUE(static_cast<bool>(config));
+  constexpr int64_t kMax = int64_t(1) << 31;
+  const struct {
+    int64_t ModelConfig::*field;
+    int64_t value;
+    const char *message;
+  } cases[] = {
+      {&ModelConfig::kvLoraRank, kMax, "the latent cache would take"},
+      {&ModelConfig::hidden, kMax, "the weights would take"},
+      {&ModelConfig::topK, kMax, "the activations of one layer would take"},
+  };
+  ImportOptions options;
+  options.maxBatchSize = 4096;
+  options.maxSeqLen = 1 << 24;
+  for (const auto &each : cases) {
+    ModelConfig changed = *config;
+    changed.vocab = kMax;
+    changed.*each.field = each.value;
+    if (each.field != &ModelConfig::hidden)
+      changed.vocab = 128;
+    expectError(checkSizes(changed, options), 2003, each.message);
+    expectError(
+        importModel(&context, changed, options, nullptr).takeError(), 2003,
+        each.message);
+  }
+  ModelConfig wide = *config;
+  wide.rope = kMax;
+  wide.kvLoraRank = 16;
+  ImportOptions single = options;
+  single.maxBatchSize = 1;
+  expectError(checkSizes(wide, single), 2003, "TiB, expected at most 65536");
+  EXPECT_FALSE(static_cast<bool>(checkSizes(*config, options)));
+  for (const char *name : {"deepseek-v3", "kimi-k2", "glm-5"}) {
+    auto published =
+        loadModelConfig(std::string(HADAL_SOURCE_DIR "/models/") + name);
+    ASSERT_TRUE(static_cast<bool>(published));
+    EXPECT_FALSE(static_cast<bool>(checkSizes(*published, options))) << name;
+  }
+}
+
+// What an IR file says is not checked by the importer.
+TEST_F(CompilerTest, AMemoryReportThatLeaves64BitsIsRefused) {
+  auto report = [&](const std::string &text, std::string &out) {
+    auto parsed = module(text);
+    EXPECT_TRUE(static_cast<bool>(parsed));
+    llvm::raw_string_ostream os(out);
+    return printMemoryReport(*parsed, {}, os);
+  };
+  const std::string model =
+      "module attributes {exec.model = {max_batch_size = 4096 : i64, "
+      "max_seq_len = 16777216 : i64, page_size = 64 : i64}} {\n";
+  std::string out;
+  expectError(report(model + "exec.state @kv.0 paged_cache row 2147483648 of "
+                             "bf16\n}",
+                     out),
+              2003,
+              "the memory plan takes more than 2^64 bytes; expected sizes of a "
+              "model that a machine holds");
+  expectError(report(model + "exec.state @a buffer bytes 9223372036854775807\n"
+                             "exec.state @b buffer bytes 9223372036854775807\n"
+                             "exec.state @c buffer bytes 9223372036854775807\n}",
+                     out),
+              2003, "the memory plan takes more than 2^64 bytes");
+  EXPECT_EQ(out, "");
+  EXPECT_FALSE(static_cast<bool>(
+      report(model + "exec.state @kv.0 paged_cache row 576 of bf16\n}", out)));
+  EXPECT_NE(out.find("latent cache, 4096 x 16777216 tokens"),
+            std::string::npos);
+  EXPECT_NE(out.find("(79164837199872 bytes)"), std::string::npos) << out;
+}
+
 TEST_F(CompilerTest, OptionsOfOneTargetAreRefusedOnTheOther) {
   CompileRequest request;
   request.input = kModel;
@@ -293,9 +416,10 @@ TEST_F(CompilerTest, OptionsOfOneTargetAreRefusedOnTheOther) {
   request.ptxas = "none";
   expectError(run(request), 3004, "--ptxas=none belongs to --target=sm_90a");
   request.ptxas = "";
-  request.kernelCache = "none";
-  expectError(run(request), 3004,
-              "--kernel-cache=none belongs to --target=sm_90a");
+  request.options.target = "sm_90a";
+  request.options.chip = "h100";
+  request.options.images = "native";
+  expectError(run(request), 3004, "--images=native belongs to --target=cpu");
 }
 
 TEST_F(CompilerTest, APlanWhoseKernelsDoNotLowerHasNoScratch) {
@@ -315,4 +439,51 @@ TEST_F(CompilerTest, APlanWhoseKernelsDoNotLowerHasNoScratch) {
   expectError(run(request), 2004,
               "the kernels of the plan do not lower; run without --plan-only "
               "to keep their input");
+}
+
+// The cache's key holds the build of the code generators, not of the program:
+// what this test compiled, hadal-compile finds.
+TEST_F(CompilerTest, ToolsOfOneBuildShareTheKernelCache) {
+  const std::string model =
+      HADAL_SOURCE_DIR "/test/tools/hadal-compile/Inputs/dense";
+  for (const TargetInfo *target : allTargets()) {
+    CompileRequest request;
+    request.input = model;
+    request.options = target->defaults();
+    request.options.maxBatchSize = 1;
+    request.options.decodeBuckets = {1};
+    request.options.prefillBuckets = {4};
+    std::string flags = " --target=" + target->name.str() +
+                        " --max-batch-size=1 --decode-buckets=1 "
+                        "--prefill-buckets=4";
+    if (target->takes("--images")) {
+      request.options.images = "v3";
+      flags += " --images=v3";
+    }
+    if (target->takes("--ptxas")) {
+      request.ptxas = "none";
+      flags += " --ptxas=none";
+    }
+    request.kernelCache = directory.file("cache");
+    request.output = directory.file("library.hadal");
+    llvm::Error error = run(request);
+    ASSERT_FALSE(static_cast<bool>(error))
+        << llvm::toString(std::move(error));
+    const std::string tool = directory.file("tool.hadal"),
+                      log = directory.file("log");
+    ASSERT_EQ(std::system((HADAL_BINARY_DIR "/bin/hadal-compile " + model +
+                           flags + " --kernel-cache=" + request.kernelCache +
+                           " -o " + tool + " 2> " + log)
+                              .c_str()),
+              0)
+        << directory.read("log");
+    std::string said = directory.read("log");
+    llvm::StringRef text(said);
+    auto [before, after] = text.split(" kernels from the cache in ");
+    ASSERT_FALSE(after.empty()) << said;
+    auto [found, of] = before.rsplit(": ").second.split(" of ");
+    EXPECT_EQ(found, of);
+    EXPECT_TRUE(directory.read("library.hadal") ==
+                directory.read("tool.hadal"));
+  }
 }

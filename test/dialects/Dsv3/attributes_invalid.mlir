@@ -145,6 +145,12 @@ module attributes {dsv3.remarks = 1} {}
 
 // -----
 
+// Names are dropped from a function.
+// expected-error@+1 {{'dsv3.dropped' must be an array of names on a function}}
+func.func private @f() attributes {dsv3.dropped = ["moe_layer.mla", 1]}
+
+// -----
+
 // Attributes of the dialect are a closed list.
 // expected-error@+1 {{unknown dsv3 attribute 'dsv3.fast'}}
 func.func private @f() attributes {dsv3.fast}

@@ -21,8 +21,8 @@
 #fp8_segments = #dsv3.layout<segments, scale = <128x128, f32, k>>
 
 // A parameter: one tensor, its scales, a stack, segments.
-// CHECK: dsv3.parameter @w.scale : tensor<2x3xf32> from ["w.weight_scale_inv"] accepts [f32, bf16] place copy check positive
-dsv3.parameter @w.scale : tensor<2x3xf32> from ["w.weight_scale_inv"] accepts [f32, bf16] place copy check positive
+// CHECK: dsv3.parameter @w.scale : tensor<2x3xf32> from ["w.weight_scale_inv"] accepts [f32, bf16] place copy check non_negative
+dsv3.parameter @w.scale : tensor<2x3xf32> from ["w.weight_scale_inv"] accepts [f32, bf16] place copy check non_negative
 // CHECK: dsv3.parameter @w : tensor<200x300xf8E4M3FN, #fp8_block> from ["w.weight"] accepts [f8E4M3FN] place map scale @w.scale
 dsv3.parameter @w : tensor<200x300xf8E4M3FN, #fp8_block> from ["w.weight"] accepts [f8E4M3FN] place map scale @w.scale
 // CHECK: dsv3.parameter @experts : tensor<4x8x16xbf16, #stack> from ["e.{e}.weight"] accepts [bf16] place map

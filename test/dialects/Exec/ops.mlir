@@ -48,6 +48,11 @@ exec.func @layer(%w) states(%hidden, %kv) {
   exec.launch @copy items 4 (%hidden, 4, %b, 4, %sizes)
   // CHECK: exec.launch @copy items 4 (%norm, 4, %hidden, 4, %sizes) stream 1
   exec.launch @copy items 4 (%b, 4, %hidden, 4, %sizes) stream 1
+  // Which operation of the model it is, and what was fused into that.
+  // CHECK: exec.launch @copy items 4 (%hidden, 4, %norm, 4, %sizes) op "dense_layer.mla"
+  exec.launch @copy items 4 (%hidden, 4, %b, 4, %sizes) op "dense_layer.mla"
+  // CHECK: exec.launch @copy items 4 (%norm, 4, %hidden, 4, %sizes) stream 1 op "moe_layer.gate_up" members ["moe_layer.gate_proj", "moe_layer.up_proj"]
+  exec.launch @copy items 4 (%b, 4, %hidden, 4, %sizes) stream 1 op "moe_layer.gate_up" members ["moe_layer.gate_proj", "moe_layer.up_proj"]
 }
 // References are named for their symbols.
 // CHECK: exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena 512 {

@@ -12,6 +12,18 @@ exec.parameter @p tensor map bf16 rows [128] inner [0] from ["a"] accepts [bf16]
 
 // -----
 
+// Its size is counted in 63 bits, whatever the extents multiply to.
+// expected-error @+1 {{takes 2^63 bytes or more}}
+exec.parameter @p stack of 4294967296 map bf16 rows [65536] inner [65536] from ["a{e}"] accepts [bf16]
+
+// -----
+
+// So are the rows of its parts.
+// expected-error @+1 {{takes 2^63 bytes or more}}
+exec.parameter @p segments map bf16 rows [9223372036854775807, 1] inner [] from ["a", "b"] accepts [bf16]
+
+// -----
+
 // A tensor is one array.
 // expected-error @+1 {{of kind tensor takes no count}}
 exec.parameter @p tensor of 2 map bf16 rows [128] inner [64] from ["a"] accepts [bf16]
@@ -320,3 +332,32 @@ exec.state @kv paged_cache row 36 of bf16 pitch 64
 
 // expected-error @+1 {{buffer takes a positive number of bytes}}
 exec.state @hidden buffer bytes 64 pitch 64
+
+// -----
+
+exec.func @f() states() {
+  // expected-error @+1 {{has an empty op}}
+  exec.launch @k items 1 () op ""
+}
+
+// -----
+
+// Members are of something.
+exec.func @f() states() {
+  // expected-error @+1 {{has members but no op that they were fused into}}
+  exec.launch @k items 1 () members ["moe_layer.mla"]
+}
+
+// -----
+
+exec.func @f() states() {
+  // expected-error @+1 {{has the member 'moe_layer.mla', expected names, each once}}
+  exec.launch @k items 1 () op "moe_layer.mla" members ["moe_layer.mla", "moe_layer.mla"]
+}
+
+// -----
+
+exec.func @f() states() {
+  // expected-error @+1 {{has an empty list of members}}
+  exec.launch @k items 1 () op "moe_layer.mla" members []
+}

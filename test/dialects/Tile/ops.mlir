@@ -61,6 +61,18 @@ tile.kernel @indirection(%pool: !tile.view<?x64x576xbf16>, %pt: !tile.view<?x?xi
   tile.store_size %sz[%n], %i : tensor<4xi32>
 }
 
+// What a kernel computes, beside how.
+// CHECK-LABEL: tile.kernel @silu_64_2(
+// CHECK-SAME: domain(%{{.*}} = 8 by 8) spec silu {act = "bf16", eps = 5.000000e-01 : f64, fast = false, width = 64 : i64} schedule {bm = 8 : i64} attributes {note} {
+tile.kernel @silu_64_2() domain(%m = 8 by 8)
+    spec silu {act = "bf16", width = 64 : i64, eps = 0.5 : f64, fast = false}
+    schedule {bm = 8 : i64} attributes {note} {
+}
+
+// CHECK: module attributes {test.spec = #tile.spec<"silu", {width = 64 : i64}>}
+module attributes {test.spec = #tile.spec<"silu", {width = 64 : i64}>} {
+}
+
 // Values: contractions, quantisation, shapes.
 // CHECK-LABEL: tile.kernel @values
 // CHECK-SAME: domain(%{{.*}} = 8 by 8) schedule {} {

@@ -33,6 +33,29 @@ tile.kernel @k(%x: f32) domain(%m = 8 by 8) {
 
 // -----
 
+// The only attribute of an argument.
+// expected-error @+1 {{argument 0 has attribute 'const'; only 'constant' is known}}
+tile.kernel @k(%x: !tile.view<8xf32> {const}) domain(%m = 8 by 8) {
+}
+
+// -----
+
+// Constant is said of views.
+// expected-error @+1 {{'tile.kernel' op constant argument 0 is no view}}
+tile.kernel @k(%s: !tile.sizes {constant}) domain(%m = 8 by 8) {
+}
+
+// -----
+
+// And of those that the kernel does not write, through whatever view of them.
+// expected-error @+1 {{'tile.kernel' op writes argument 0, which is marked constant}}
+tile.kernel @k(%x: !tile.view<8xf32> {constant}) domain(%m = 8 by 8) {
+  %t = arith.constant dense<0.0> : tensor<8xf32>
+  tile.store %x[%m], %t : !tile.view<8xf32>, tensor<8xf32>
+}
+
+// -----
+
 // Steps are positive.
 // expected-error @+1 {{'tile.kernel' op domain dimension 0 has no positive step}}
 tile.kernel @k() domain(%m = 8 by 0) {

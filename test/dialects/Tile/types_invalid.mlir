@@ -74,3 +74,31 @@ tile.kernel @k(%x: !tile.view<8x8xf8E4M3FN, scale<128>>) domain(%m = 8 by 8) {
 // expected-error @+1 {{expected stack, segments<N> or scale<RxC>}}
 tile.kernel @k(%x: !tile.view<8x8xf32, pages>) domain(%m = 8 by 8) {
 }
+
+// -----
+
+// Kernels print the kind of a spec as a keyword.
+// expected-error @+1 {{the kind of a spec is 'Gemm', expected lower-case letters, digits and _}}
+tile.kernel @k(%x: !tile.view<8xf32>) domain(%m = 8 by 8) spec Gemm {n = 8 : i64} {
+}
+
+// -----
+
+// So does the attribute alone.
+// expected-error @+1 {{the kind of a spec is '', expected lower-case letters, digits and _}}
+module attributes {test.spec = #tile.spec<"", {}>} {
+}
+
+// -----
+
+// Numbers have one width.
+// expected-error @+1 {{field 'n' of spec 'gemm' is 8 : i32, expected an i64, an f64, a bool or a string}}
+tile.kernel @k(%x: !tile.view<8xf32>) domain(%m = 8 by 8) spec gemm {n = 8 : i32} {
+}
+
+// -----
+
+// A field is no list.
+// expected-error @+1 {{field 'n' of spec 'gemm' is [8], expected an i64, an f64, a bool or a string}}
+tile.kernel @k(%x: !tile.view<8xf32>) domain(%m = 8 by 8) spec gemm {n = [8]} {
+}

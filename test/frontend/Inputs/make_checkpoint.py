@@ -9,6 +9,10 @@ frontend. Options damage it, one tensor at a time:
   --mtp                  add the tensors of the announced MTP layer
   --converted            names of DeepSeek's converter (model-spec 4.2), in
   --file NAME            this file
+  --field NAME JSON      set a field of config.json; null removes it
+  --index-without TEXT   an index of all tensors but those with TEXT in the name
+  --twice                the file a second time, as model-copy.safetensors; an
+                         index names a tensor of it
 """
 
 import argparse
@@ -129,9 +133,17 @@ def main():
     parser.add_argument("--mtp", action="store_true")
     parser.add_argument("--converted", action="store_true")
     parser.add_argument("--file", default="model.safetensors")
+    parser.add_argument("--field", nargs=2)
+    parser.add_argument("--index-without")
+    parser.add_argument("--twice", action="store_true")
     args = parser.parse_args()
-    with open(os.path.join(HERE, "config.json")) as config:
-        tensors = table(json.load(config), args.mtp)
+    with open(os.path.join(HERE, "config.json")) as file:
+        config = json.load(file)
+    tensors = table(config, args.mtp)
+    if args.field:
+        config[args.field[0]] = json.loads(args.field[1])
+        if config[args.field[0]] is None:
+            del config[args.field[0]]
     if args.converted:
         tensors = {converted(n): t for n, t in tensors.items()}
     if args.drop:
@@ -146,8 +158,19 @@ def main():
         tensors[args.add] = ("F32", [1])
     shutil.rmtree(args.directory, ignore_errors=True)
     os.makedirs(args.directory)
-    shutil.copy(os.path.join(HERE, "config.json"), args.directory)
+    with open(os.path.join(args.directory, "config.json"), "w") as file:
+        json.dump(config, file)
     write(os.path.join(args.directory, args.file), tensors)
+    if args.twice:
+        write(os.path.join(args.directory, "model-copy.safetensors"), tensors)
+    if args.index_without:
+        names = [n for n in tensors if args.index_without not in n]
+        files = {n: args.file for n in names}
+        if args.twice:
+            files[names[0]] = "model-copy.safetensors"
+        index = os.path.join(args.directory, "model.safetensors.index.json")
+        with open(index, "w") as file:
+            json.dump({"weight_map": files}, file)
 
 
 if __name__ == "__main__":

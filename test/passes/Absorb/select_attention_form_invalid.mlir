@@ -6,7 +6,7 @@
 #tokens = #dsv3.layout<[tokens]>
 // The choice needs a bucket.
 func.func @f(%x: tensor<?x4xbf16, #tokens>) {
-  // expected-error@+1 {{H2001: lies in a function without a bucket}}
+  // expected-error@+1 {{H2001: 'dsv3.attention_forms' op lies in a function without a bucket}}
   %0 = dsv3.attention_forms -> tensor<?x4xbf16, #tokens> absorbed(1) {
     dsv3.yield %x : tensor<?x4xbf16, #tokens>
   } expanded(1, 1) {

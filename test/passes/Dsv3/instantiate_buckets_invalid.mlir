@@ -20,5 +20,5 @@ func.func @head() { return }
 
 //--- none.mlir
 // There is something to clone.
-// expected-error@+1 {{H2001: needs @forward and @head}}
+// expected-error@+1 {{H2001: 'builtin.module' op needs @forward and @head}}
 module {}

@@ -7,7 +7,7 @@
 #tokens = #dsv3.layout<[tokens]>
 // An operation without a kernel is named with the pass that was forgotten.
 func.func @f(%x: tensor<?x4xbf16, #tokens>, %w: tensor<4xf32>) attributes {dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1>} {
-  // expected-error@+1 {{H2001: has no kernel; hadal-fuse-norm-quant should have removed it}}
+  // expected-error@+1 {{H2001: 'dsv3.rms_norm' op has no kernel; hadal-fuse-norm-quant should have removed it}}
   %0 = dsv3.rms_norm %x, %w eps 0.5 : (tensor<?x4xbf16, #tokens>, tensor<4xf32>) -> tensor<?x4xbf16, #tokens>
   return
 }
@@ -18,7 +18,7 @@ func.func @f(%x: tensor<?x4xbf16, #tokens>, %w: tensor<4xf32>) attributes {dsv3.
 #routed = #dsv3.layout<[routed]>
 // A combine without its residual has no kernel either.
 func.func @f(%r: tensor<?x64xbf16, #routed>, %p: tensor<?x2xi32, #tokens>, %w: tensor<?x2xf32, #tokens>) attributes {dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1>} {
-  // expected-error@+1 {{H2001: has no kernel; hadal-fuse-moe-combine should have removed it}}
+  // expected-error@+1 {{H2001: 'dsv3.moe_combine' op has no kernel; hadal-fuse-moe-combine should have removed it}}
   %0 = dsv3.moe_combine %r at %p weighted %w : (tensor<?x64xbf16, #routed>, tensor<?x2xi32, #tokens>, tensor<?x2xf32, #tokens>) -> tensor<?x64xbf16, #tokens>
   return
 }
@@ -26,14 +26,14 @@ func.func @f(%r: tensor<?x64xbf16, #routed>, %p: tensor<?x2xi32, #tokens>, %w: t
 // -----
 
 // Every function has a capacity.
-// expected-error@+1 {{H2001: has no bucket; run hadal-instantiate-buckets}}
+// expected-error@+1 {{H2001: 'func.func' op has no bucket; run hadal-instantiate-buckets}}
 func.func @f() { return }
 
 // -----
 
 #tokens = #dsv3.layout<[tokens]>
 // The attention form is recorded.
-// expected-error@+1 {{H2001: attends but does not record its form; run hadal-select-attention-form}}
+// expected-error@+1 {{H2001: 'func.func' op attends but does not record its form; run hadal-select-attention-form}}
 func.func @f(%q: tensor<?x132xbf16, #tokens>, %c: !dsv3.cache<128 + 4 x bf16>, %b: !dsv3.batch) attributes {dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1>} {
   %0 = dsv3.mla_decode %q over %c, %b heads 1 scale 0.5 : (tensor<?x132xbf16, #tokens>, !dsv3.cache<128 + 4 x bf16>, !dsv3.batch) -> tensor<?x128xbf16, #tokens>
   return
@@ -42,7 +42,7 @@ func.func @f(%q: tensor<?x132xbf16, #tokens>, %c: !dsv3.cache<128 + 4 x bf16>, %
 // -----
 
 // An argument's dynamic extent has a name.
-// expected-error@+1 {{needs a layout that names its dynamic extents}}
+// expected-error@+1 {{H2001: 'func.func' op type 'tensor<?x4xbf16>' needs a layout that names its dynamic extents}}
 func.func private @f(tensor<?x4xbf16>) attributes {dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1>}
 
 // -----
@@ -71,6 +71,20 @@ module {
 module {
   func.func @forward() { return }
   func.func @head() { return }
+}
+
+// -----
+
+#tokens = #dsv3.layout<[tokens]>
+// A name is one operation's.
+module attributes {dsv3.model = {}} {
+  func.func @head() { return }
+  func.func @forward(%x: tensor<?x4xbf16, #tokens>) {
+    %0 = dsv3.add %x, %x : tensor<?x4xbf16, #tokens> loc("sum"("forward"))
+    // expected-error@unknown {{H2001: 'dsv3.add' op has the name 'forward.sum' of another operation of @forward}}
+    %1 = dsv3.add %x, %0 : tensor<?x4xbf16, #tokens> loc("sum"("forward"))
+    return
+  }
 }
 
 //--- option.mlir

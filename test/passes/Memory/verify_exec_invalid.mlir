@@ -124,6 +124,24 @@ exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena
 
 // -----
 
+// What a kernel may read before the kernels ahead have ended is a parameter.
+exec.state @hidden buffer bytes 512
+tile.kernel @copy(%x: !tile.view<?x64xbf16> {constant}, %y: !tile.view<?x64xbf16>, %sz: !tile.sizes)
+    domain(%m = ? by 1 in tokens) {
+  %c0 = arith.constant 0 : index
+  %t = tile.load %x[%m, %c0] : !tile.view<?x64xbf16> -> tensor<1x64xbf16>
+  tile.store %y[%m, %c0], %t : !tile.view<?x64xbf16>, tensor<1x64xbf16>
+}
+exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena 1024 {
+  %sizes = exec.input sizes
+  %hidden = exec.get_state @hidden
+  %a = exec.buffer "a" 512 at 0
+  // expected-error @+1 {{slot 'x' is constant and takes a parameter, found state 'hidden'}}
+  exec.launch @copy items 4 (%hidden, 4, %a, 4, %sizes)
+}
+
+// -----
+
 // Nor are inputs.
 exec.state @hidden buffer bytes 512
 tile.kernel @copy(%x: !tile.view<?x64xbf16>, %y: !tile.view<?x64xbf16>, %sz: !tile.sizes)
@@ -398,7 +416,7 @@ func.func private @f()
 
 // On a GPU a row of 20 bf16 takes 48 bytes, and the last row does too: 4 rows do
 // not fit 160 bytes, which would do on the CPU.
-module attributes {exec.options = {target = "sm_90a"}} {
+module attributes {exec.model = {row_alignment = 16 : i64}} {
   exec.state @hidden buffer bytes 512
   tile.kernel @copy(%x: !tile.view<?x20xbf16>, %y: !tile.view<?x20xbf16>, %sz: !tile.sizes)
       domain(%m = ? by 1 in tokens) {
@@ -413,4 +431,36 @@ module attributes {exec.options = {target = "sm_90a"}} {
     // expected-error @+1 {{slot 'y' spans 192 bytes, buffer 'a' has 160}}
     exec.launch @copy items 4 (%hidden, 4, %a, 4, %sizes)
   }
+}
+
+// -----
+
+// A spec is one of a kernel that there is.
+// expected-error @+1 {{spec: no kernel is of kind 'copy', expected one of embed, norm_quant,}}
+tile.kernel @copy(%x: !tile.view<8xf32>, %sz: !tile.sizes) domain(%m = 8 by 8)
+    spec copy {width = 8 : i64} {
+}
+
+// -----
+
+// It has all fields of its kind.
+// expected-error @+1 {{spec: field 'scale_format' is missing}}
+tile.kernel @add_8(%x: !tile.view<8xf32>, %sz: !tile.sizes) domain(%m = 8 by 8)
+    spec add {act = "bf16", width = 8 : i64} {
+}
+
+// -----
+
+// And no others.
+// expected-error @+1 {{spec: it has no field 'rows'}}
+tile.kernel @add_8(%x: !tile.view<8xf32>, %sz: !tile.sizes) domain(%m = 8 by 8)
+    spec add {act = "bf16", rows = 1 : i64, scale_format = "f32", width = 8 : i64} {
+}
+
+// -----
+
+// A word is one of its field's.
+// expected-error @+1 {{spec: field 'act' is 'fp4', expected one of bf16, f32}}
+tile.kernel @add_8(%x: !tile.view<8xf32>, %sz: !tile.sizes) domain(%m = 8 by 8)
+    spec add {act = "fp4", scale_format = "f32", width = 8 : i64} {
 }

@@ -26,6 +26,28 @@ template <typename T> T &get(std::vector<std::unique_ptr<T>> &list, size_t i) {
 CommandT &command(ArtifactT &a, size_t function, size_t index) {
   return *a.functions[function]->commands[index];
 }
+/// Gives the first kernel one more word of a schedule.
+ScheduleWordT *wordOf(ArtifactT &a) {
+  a.kernels[0]->words.push_back(std::make_unique<ScheduleWordT>());
+  ScheduleWordT *word = a.kernels[0]->words.back().get();
+  word->word = "stages";
+  word->value = "64";
+  return word;
+}
+
+/// Gives the first kernel a spec with |fields|.
+KernelSpecT *specOf(ArtifactT &a,
+                    std::vector<std::pair<const char *, const char *>> fields) {
+  auto spec = std::make_unique<KernelSpecT>();
+  spec->kind = "embed";
+  for (auto [key, value] : fields) {
+    spec->fields.push_back(std::make_unique<KeyValueT>());
+    spec->fields.back()->key = key;
+    spec->fields.back()->value = value;
+  }
+  a.kernels[0]->spec = std::move(spec);
+  return a.kernels[0]->spec.get();
+}
 
 // Functions: 0 decode_1.layer, 1 decode_1, ... 8 head_1, 9 head_4.
 const std::vector<Case> &cases() {
@@ -62,8 +84,8 @@ const std::vector<Case> &cases() {
       {"ParameterKind",
        [](auto &a) { a.parameters[0]->kind = ParameterKind(9); },
        "unknown kind"},
-      {"ParameterDType",
-       [](auto &a) { a.parameters[0]->dtype = DType(77); }, "no valid dtype"},
+      {"ParameterDType", [](auto &a) { a.parameters[0]->dtype = DType(77); },
+       "no valid dtype"},
       {"ParameterParts", [](auto &a) { a.parameters[0]->parts.clear(); },
        "0 parts and 1 row counts"},
       {"ParameterTwoParts",
@@ -143,6 +165,24 @@ const std::vector<Case> &cases() {
        "3 arguments and 2 argument names"},
       {"Scratch", [](auto &a) { a.kernels[0]->scratch_bytes = ~0ull; },
        "bytes of scratch"},
+      {"WordName", [](auto &a) { wordOf(a)->word = ""; },
+       "the schedule of kernel 'embed' has a word without a name"},
+      {"WordTwice",
+       [](auto &a) {
+         wordOf(a)->word = "bn";
+         wordOf(a)->word = "bn";
+       },
+       "the schedule of kernel 'embed' has the word 'bn' twice"},
+      {"WordOrigin",
+       [](auto &a) { wordOf(a)->origin = static_cast<ScheduleOrigin>(9); },
+       "the word 'stages' of the schedule of kernel 'embed' has the origin 9, "
+       "which is none"},
+      {"SpecKind", [](auto &a) { specOf(a, {{"n", "1"}})->kind = ""; },
+       "the spec of kernel 'embed' has no kind"},
+      {"SpecFieldName", [](auto &a) { specOf(a, {{"n", "1"}, {"", "2"}}); },
+       "the spec of kernel 'embed' has a field without a name"},
+      {"SpecFieldTwice", [](auto &a) { specOf(a, {{"n", "1"}, {"n", "2"}}); },
+       "the spec of kernel 'embed' has the field 'n' twice"},
       {"NoImage", [](auto &a) { a.images.clear(); }, "no kernel image"},
       {"ImageTwice",
        [](auto &a) {
@@ -161,8 +201,7 @@ const std::vector<Case> &cases() {
       // Functions
       {"FunctionTwice", [](auto &a) { a.functions[0]->name = "decode_1"; },
        "the function name"},
-      {"CommandKind",
-       [](auto &a) { command(a, 0, 0).kind = CommandKind(5); },
+      {"CommandKind", [](auto &a) { command(a, 0, 0).kind = CommandKind(5); },
        "command 0: unknown kind 5"},
       {"LaunchKernel", [](auto &a) { command(a, 0, 0).kernel = 8; },
        "kernel 8 of 8"},
@@ -172,11 +211,9 @@ const std::vector<Case> &cases() {
        "0 work items"},
       {"LaunchLists", [](auto &a) { command(a, 0, 0).states = {0}; },
        "takes no parameter or state list"},
-      {"ArgKind",
-       [](auto &a) { command(a, 0, 0).args[0]->kind = ArgKind(6); },
+      {"ArgKind", [](auto &a) { command(a, 0, 0).args[0]->kind = ArgKind(6); },
        "argument 0: unknown kind 6"},
-      {"ArgParameter",
-       [](auto &a) { command(a, 0, 1).args[8]->index = 1; },
+      {"ArgParameter", [](auto &a) { command(a, 0, 1).args[8]->index = 1; },
        "argument 8: parameter slot 1 of 1"},
       {"ArgParameterOffset",
        [](auto &a) { command(a, 0, 1).args[8]->value = 4; },
@@ -191,10 +228,7 @@ const std::vector<Case> &cases() {
        "argument 1: offset 18446744073709551615 is out of range"},
       {"ArenaRange", [](auto &a) { command(a, 0, 0).args[1]->value = 128; },
        "uses byte 128 of an arena of 128 bytes"},
-      {"InputRange",
-       [](auto &a) {
-         command(a, 0, 0).args[2]->value = 8;
-       },
+      {"InputRange", [](auto &a) { command(a, 0, 0).args[2]->value = 8; },
        "uses byte 8 of input 'slot', which has 8 bytes"},
       {"InputOfHead",
        [](auto &a) {
@@ -207,8 +241,7 @@ const std::vector<Case> &cases() {
          command(a, 0, 3).args[0]->index = 0;
        },
        "uses byte 0 of output 'logits', which has 0 bytes"},
-      {"OutputRange",
-       [](auto &a) { command(a, 8, 0).args[0]->value = 256; },
+      {"OutputRange", [](auto &a) { command(a, 8, 0).args[0]->value = 256; },
        "uses byte 256 of output 'logits', which has 256 bytes"},
       {"Recursion", [](auto &a) { command(a, 1, 1).callee = 1; },
        "callee 1 is not before its caller 1"},
@@ -239,6 +272,23 @@ const std::vector<Case> &cases() {
          command(a, 1, 1).count = 4000000000u;
        },
        "more than 1048576 launches"},
+      // Names of model operations
+      {"OpNameTwice", [](auto &a) { a.op_names.push_back(a.op_names.front()); },
+       "expected names, each once"},
+      {"OpNameEmpty", [](auto &a) { a.op_names.push_back(""); },
+       "op name 3 is '', expected names, each once"},
+      {"OpRange", [](auto &a) { command(a, 1, 0).op = 3; },
+       "command 0: op name 3 of 3"},
+      {"OpNegative", [](auto &a) { command(a, 1, 0).op = -2; },
+       "command 0: op name -2 of 3"},
+      {"MemberRange", [](auto &a) { command(a, 0, 1).members[1] = 3; },
+       "command 1: member 1 is op name 3 of 3"},
+      {"MembersOfNothing", [](auto &a) { command(a, 0, 1).op = -1; },
+       "command 1: 2 members of no operation"},
+      {"OpOfCall", [](auto &a) { command(a, 1, 1).op = 0; },
+       "command 1: a call names no operation"},
+      {"ArgNames", [](auto &a) { a.functions[0]->arg_names.pop_back(); },
+       "has 2 argument names for 3 slots"},
       // Entries
       {"EntryTwice", [](auto &a) { a.entries[0]->name = "head_1"; },
        "the entry name"},
@@ -260,10 +310,7 @@ const std::vector<Case> &cases() {
        "names attention 'absorbed'"},
       {"HeadRows", [](auto &a) { a.entries[4]->logit_rows = 0; },
        "has 0 logit rows"},
-      {"NoHead",
-       [](auto &a) {
-         a.entries.resize(4);
-       },
+      {"NoHead", [](auto &a) { a.entries.resize(4); },
        "at least one decode or prefill entry and one head entry"},
   };
   return list;

@@ -1,12 +1,13 @@
 #include "runtime/upload/DeviceWeights.h"
 
+#include <cmath>
 #include <cstring>
 #include <map>
 
 #include "runtime/base/Float.h"
 #include "runtime/weights/RopeTable.h"
 #include "test/runtime/TempDirectory.h"
-#include "test/runtime/weights/Safetensors.h"
+#include "test/runtime/checkpoint/Safetensors.h"
 
 using namespace hadal;
 using namespace hadal::test;
@@ -134,6 +135,33 @@ TEST_F(DeviceWeightsTest, RowsArePaddedToTheirPitch) {
     EXPECT_EQ(weights->bytes(), 5u * 16 + 16);
   }
   EXPECT_TRUE(device.memories.empty()) << "not released";
+}
+
+TEST_F(DeviceWeightsTest, FloatsAreRoundedToBf16) {
+  // A tie to even either way, overflow, NaN, and a stack of two.
+  const std::vector<float> values = {1.00390625f,   1.01171875f, -3.4e38f,
+                                     std::nanf(""), 0.1f,        -2.0f};
+  std::string rounded;
+  for (uint16_t bits : {0x3f80, 0x3f82, 0xff80, 0x7fc0, 0x3dcd, 0xc000})
+    rounded += {static_cast<char>(bits), static_cast<char>(bits >> 8)};
+  for (int e : {0, 1})
+    file.add(fmt::format("e.{}", e), "F32", {2, 3}, bytesOf(values));
+  for (uint64_t piece : {1, 3, 6, 16, 1000}) {
+    device.piece = piece;
+    ParameterSpec matrix =
+        spec("e.0", ParameterKind::tensor, DType::bf16, {2}, {3}, 16);
+    ParameterSpec stack =
+        spec("e.{e}", ParameterKind::stack, DType::bf16, {2}, {3});
+    stack.count = 2;
+    for (ParameterSpec *s : {&matrix, &stack}) {
+      s->place = Placement::copy;
+      s->fileDtypes = {DType::f32};
+    }
+    auto weights = upload({matrix, stack});
+    ASSERT_TRUE(weights.ok()) << weights.status().toString();
+    EXPECT_EQ(bytesAt(*weights, 0), padded(rounded, 6, 16)) << piece;
+    EXPECT_EQ(bytesAt(*weights, 1), rounded + rounded) << piece;
+  }
 }
 
 TEST_F(DeviceWeightsTest, OnlyRowsOfTheLastExtentArePadded) {

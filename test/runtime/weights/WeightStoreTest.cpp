@@ -5,8 +5,9 @@
 
 #include "runtime/base/Float.h"
 #include "runtime/weights/RopeTable.h"
+#include "runtime/weights/WeightValues.h"
 #include "test/runtime/TempDirectory.h"
-#include "test/runtime/weights/Safetensors.h"
+#include "test/runtime/checkpoint/Safetensors.h"
 
 using namespace hadal;
 using namespace hadal::test;
@@ -206,14 +207,14 @@ TEST_F(WeightStoreTest, refusesTensorsThatDoNotMatch) {
 TEST_F(WeightStoreTest, refusesValuesThatTheModelCannotUse) {
   float infinity = std::numeric_limits<float>::infinity();
   for (Placement place : {Placement::map, Placement::copy})
-    for (float bad : {0.0f, -1.0f, infinity, std::nanf("")}) {
+    for (float bad : {-1.0f, -infinity, infinity, std::nanf("")}) {
       ParameterSpec scale = tensorSpec("s", DType::f32, 3);
       scale.isScale = true;
       scale.place = place;
       SafetensorsBuilder file;
       file.add("s", "F32", {3}, bytesOf(std::vector<float>{1, bad, 2}));
       expectError(load(file, {scale}).status(), 5004,
-                  {path(), "tensor s", "finite positive", "element 1"});
+                  {path(), "tensor s", "finite non-negative", "element 1"});
       // A router bias may be zero or negative.
       scale.isScale = false;
       scale.isFinite = true;
@@ -232,6 +233,74 @@ TEST_F(WeightStoreTest, refusesValuesThatTheModelCannotUse) {
       load(SafetensorsBuilder().add("s", "F8_E8M0", {2}, "\x7f\xff"), {scale})
           .status(),
       5004, {"element 1"});
+}
+
+TEST_F(WeightStoreTest, takesZeroAsAScale) {
+  ParameterSpec scale = tensorSpec("s", DType::f32, 3);
+  scale.isScale = true;
+  StatusOr<WeightStore> store = load(
+      SafetensorsBuilder().add(
+          "s", "F32", {3}, bytesOf(std::vector<float>{0.0f, -0.0f, 1e-45f})),
+      {scale});
+  ASSERT_TRUE(store.ok()) << store.status().toString();
+}
+
+/// Whatever the dtype and wherever the value: in a whole run of vector code, in
+/// the rest behind it, at either end.
+TEST_F(WeightStoreTest, findsTheFirstValueThatIsNotFinite) {
+  constexpr uint64_t kElements = 2500;
+  struct Kind {
+    const char *name;
+    DType dtype;
+    std::vector<std::string> bad;
+    std::string most; // the largest finite value
+  };
+  const Kind kinds[] = {
+      {"F32",
+       DType::f32,
+       {{"\0\0\x80\x7f", 4}, {"\0\0\x80\xff", 4}, {"\1\0\x80\x7f", 4}},
+       {"\xff\xff\x7f\x7f", 4}},
+      {"BF16", DType::bf16, {"\x80\x7f", "\x80\xff", "\xc0\xff"}, "\x7f\x7f"},
+      {"F8_E4M3", DType::f8e4m3fn, {"\x7f", "\xff"}, "\x7e"}};
+  for (const Kind &kind : kinds)
+    for (uint64_t at : {0, 1023, 1024, 1500, 2048, 2499})
+      for (const std::string &bad : kind.bad) {
+        std::string data;
+        for (uint64_t i = 0; i < kElements; ++i)
+          data += i >= at ? bad : kind.most;
+        directory_.write("model.safetensors",
+                         SafetensorsBuilder()
+                             .add("x", "U8", {1}, "x")
+                             .add("w", kind.name, {kElements}, data)
+                             .bytes());
+        std::vector<ParameterSpec> specs = {
+            tensorSpec("w", kind.dtype, kElements)};
+        StatusOr<std::string> found = findNonFinite(directory_.path(), specs);
+        ASSERT_TRUE(found.ok()) << found.status().toString();
+        EXPECT_NE(found->find("tensor w holds "), std::string::npos) << *found;
+        EXPECT_TRUE(found->ends_with(fmt::format(" at element {}", at)))
+            << *found;
+      }
+}
+
+TEST_F(WeightStoreTest, findsItInStacksAndScales) {
+  SafetensorsBuilder file;
+  for (int e : {0, 1})
+    file.add(fmt::format("e.{}.w", e), "F8_E4M3", {2},
+             e ? "\x01\x7f" : "\x01\x02");
+  file.add("s", "F32", {1}, bytesOf(std::vector<float>{std::nanf("")}));
+  directory_.write("model.safetensors", file.bytes());
+  ParameterSpec spec = tensorSpec("e.{e}.w", DType::f8e4m3fn, 2);
+  spec.kind = ParameterKind::stack;
+  spec.count = 2;
+  std::vector<ParameterSpec> specs = {spec};
+  EXPECT_EQ(*findNonFinite(directory_.path(), specs),
+            fmt::format("'{}': tensor e.1.w holds nan at element 1", path()));
+  specs[0].count = 1;
+  EXPECT_EQ(*findNonFinite(directory_.path(), specs), "");
+  specs[0].scaleParts = {"s"};
+  EXPECT_EQ(*findNonFinite(directory_.path(), specs),
+            fmt::format("'{}': tensor s holds nan at element 0", path()));
 }
 
 TEST_F(WeightStoreTest, refusesDescriptionsThatContradictThemselves) {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "kernels/KernelNames.h"
+#include "kernels/SpecText.h"
 #include "tools/hadal-bench/kernels/Tensor.h"
 
 namespace hadal::bench {

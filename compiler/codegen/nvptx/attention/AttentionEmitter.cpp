@@ -115,9 +115,8 @@ void AttentionEmitter::emitRoles(llvm::function_ref<void()> producer,
   sm90::AsmBuilder &b = *builder;
   sm90::PdlLaunchOp::create(b);
   sm90::PdlWaitOp::create(b);
-  bool shares = groups == 2;
-  auto roles = sm90::RolesOp::create(b, groups, shares ? kLoadRegisters : 0,
-                                     shares ? kMmaRegisters : 0);
+  auto roles =
+      sm90::RolesOp::create(b, groups, registers.load, registers.mma);
   b.setInsertionPointToEnd(&roles.getLoad().front());
   producer();
   b.setInsertionPointToEnd(&roles.getMma().front());

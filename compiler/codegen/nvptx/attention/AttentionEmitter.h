@@ -33,9 +33,6 @@ protected:
 
   /// Rows of a wgmma, of which each consumer warpgroup has its own.
   static constexpr int64_t kRows = 64;
-  /// Registers of a producer and of each of two consumers' threads: 40 + 2 x 232
-  /// of the 504 that 65536 registers give each third of 384 threads.
-  static constexpr int64_t kLoadRegisters = 40, kMmaRegisters = 232;
 
   /// The first arguments of every attention kernel.
   enum Argument { Q, Pool, PageTable, QStart, KvLen, Positions };
@@ -47,8 +44,9 @@ protected:
   };
 
   /// |groups|: consumer warpgroups, 1 or 2.
-  AttentionEmitter(tile::KernelOp kernel, int64_t groups)
-      : kernel(kernel), groups(groups) {}
+  AttentionEmitter(tile::KernelOp kernel, int64_t groups,
+                   RoleRegisters registers)
+      : kernel(kernel), groups(groups), registers(registers) {}
 
   /// Creates the sm90.kernel with |kernel|'s argument slots, and its workspace
   /// of |workspacePerItem| bytes if not 0; views and sizes are set.
@@ -145,8 +143,9 @@ protected:
   /// values; |next| gives those of the second in this order.
   llvm::SmallVector<Value> softmaxMerge(mlir::ValueRange state,
                                         llvm::function_ref<Value()> next);
-  /// acc / sum; 0 for a row that saw no key.
-  Value softmaxFinish(const SoftmaxRegisters &state);
+  /// acc / sum; 0 for a sequence of |length| 0. Of keys whose scores are all
+  /// -inf the sum is 0 as well, and the result NaN.
+  Value softmaxFinish(const SoftmaxRegisters &state, Value length);
   /// Words 4k..4k+3 of lane q become those of block 4k+q of the four lanes.
   void transposeQuads(llvm::MutableArrayRef<Value> words);
   /// Stores |fragment| (at least |limit| columns) as bf16: this thread's two
@@ -157,6 +156,7 @@ protected:
 
   tile::KernelOp kernel;
   int64_t groups;
+  RoleRegisters registers;
   sm90::KernelOp target;
   std::optional<sm90::AsmBuilder> builder;
   llvm::SmallVector<ArgumentView> views;

@@ -185,10 +185,11 @@ AttentionEmitter::softmaxMerge(ValueRange state,
   return merged;
 }
 
-Value AttentionEmitter::softmaxFinish(const SoftmaxRegisters &state) {
+Value AttentionEmitter::softmaxFinish(const SoftmaxRegisters &state,
+                                      Value length) {
   sm90::AsmBuilder &b = *builder;
-  Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, state.sum,
-                                      splat(0, 2));
+  Value empty =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::eq, length, b.i32(0));
   Value sum = arith::SelectOp::create(b, empty, splat(1, 2), state.sum);
   Value inverse = arith::DivFOp::create(b, splat(1, 2), sum);
   int64_t count = cast<VectorType>(state.acc.getType()).getNumElements();

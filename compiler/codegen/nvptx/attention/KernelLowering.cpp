@@ -30,8 +30,7 @@ std::string KernelLowering::matchFingerprint(tile::KernelOp kernel,
 const KernelLowering *findKernelLowering(tile::KernelOp kernel) {
   for (const KernelLowering *lowering :
        {&mlaDecodeLowering(), &mlaPrefillLowering()})
-    if (kernel.getSymName() == lowering->getName() ||
-        kernel.getSymName().starts_with((lowering->getName() + "_").str()))
+    if (kernel.getKind() == lowering->getKind())
       return lowering;
   return nullptr;
 }
@@ -40,7 +39,7 @@ FailureOr<sm90::KernelOp> lowerSpecialised(const KernelLowering &lowering,
                                            tile::KernelOp kernel,
                                            const Chip &chip,
                                            OpBuilder &builder) {
-  std::string reason = lowering.match(kernel, chip);
+  std::string reason = lowering.match(kernel);
   if (!reason.empty())
     return kernel.emitOpError("has no sm_90a lowering: ") << reason;
   return lowering.emit(kernel, chip, builder);

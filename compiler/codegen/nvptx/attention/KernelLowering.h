@@ -15,12 +15,14 @@ class KernelLowering {
 public:
   virtual ~KernelLowering() = default;
 
-  /// The builder's name: what its kernels' names start with ("mla_decode").
-  virtual llvm::StringRef getName() const = 0;
-  /// Empty if emit serves |kernel| on |chip|, else the reason why not.
-  virtual std::string match(tile::KernelOp kernel, const Chip &chip) const = 0;
+  /// The kind of the specs of its kernels ("mla_decode").
+  virtual llvm::StringRef getKind() const = 0;
+  /// Empty if emit serves the form and the sizes of |kernel|, else the reason
+  /// why not.
+  virtual std::string match(tile::KernelOp kernel) const = 0;
   /// Appends the sm90.kernel of a matching |kernel| to |builder|'s insertion
-  /// point; |kernel| is not changed.
+  /// point; |kernel| is not changed. A schedule that it cannot obey is reported
+  /// at |kernel|.
   virtual mlir::FailureOr<sm90::KernelOp>
   emit(tile::KernelOp kernel, const Chip &chip,
        mlir::OpBuilder &builder) const = 0;
@@ -33,7 +35,8 @@ protected:
                                       llvm::ArrayRef<uint64_t> known);
 };
 
-/// The lowering registered for |kernel|'s name; null: it goes the generic way.
+/// The lowering registered for the kind of |kernel|'s spec; null: it goes the
+/// generic way.
 const KernelLowering *findKernelLowering(tile::KernelOp kernel);
 
 /// Lowers |kernel| with |lowering|, or reports at it why that refuses.
@@ -46,6 +49,14 @@ mlir::FailureOr<sm90::KernelOp> lowerSpecialised(const KernelLowering &lowering,
 /// query rows of a tile, for each of which the keys are expanded; most non-rotary
 /// or value columns of a head.
 inline constexpr int64_t kPrefillQueryTile = 256, kPrefillHeadColumns = 128;
+
+/// Limits of both, which a model is refused by before it is compiled: columns
+/// of the latent, held in the registers of two warpgroups of mla_decode;
+/// elements of a row of the cache, of which two key tiles and a query tile fit
+/// into shared memory; rotary elements, beside which the weights of mla_prefill
+/// fit there.
+inline constexpr int64_t kLatentColumns = 512, kCacheRow = 576,
+                         kRotaryColumns = 320;
 
 /// The registered lowerings.
 const KernelLowering &mlaDecodeLowering();

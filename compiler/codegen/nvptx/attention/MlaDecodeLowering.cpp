@@ -9,6 +9,7 @@
 #include "compiler/codegen/nvptx/attention/AttentionEmitter.h"
 #include "compiler/codegen/nvptx/common/SplitFold.h"
 #include "compiler/codegen/nvptx/common/WorkItem.h"
+#include "schedule/Chip.h"
 
 using namespace mlir;
 
@@ -24,10 +25,8 @@ struct Plan : AttentionForm {
   int64_t rows, rowTile; ///< of the domain's second dimension: extent, step
   int64_t chunk, split;  ///< keys; parts of a fold
 
-  int64_t groups;      ///< consumer warpgroups
   int64_t columns;     ///< of the output, per group
   int64_t tileColumns; ///< of a query or key tile, whole chunks of 64
-  int64_t stages;
 
   SplitLayout splitLayout() const {
     return {128 * groups, columns / 2 + 4, split};
@@ -37,8 +36,11 @@ struct Plan : AttentionForm {
   }
   int64_t rowTiles() const { return llvm::divideCeil(rows, rowTile); }
 
+  static constexpr StringRef kWords[] = {"bm",         "chunk",  "split",
+                                         "warpgroups", "stages", "regs"};
   static std::string matchTypes(tile::KernelOp) { return {}; }
   std::string read(tile::KernelOp kernel);
+  std::string readWords(tile::KernelOp kernel, const Chip &chip);
 };
 
 /// The first op of type Op in |block| (not nested) that takes a constant second
@@ -64,39 +66,59 @@ std::string Plan::read(tile::KernelOp kernel) {
   if (auto mul = findConstantUse<arith::MulIOp>(kernel.getBodyBlock()))
     if (matchPattern(mul.getRhs(), m_ConstantInt(&factor)))
       heads = factor.getSExtValue();
-  chunk = scheduleWord(kernel, "chunk", kKeys);
-  split = scheduleWord(kernel, "split", 1);
-
   if (latent % 8 != 0 || width % 8 != 0)
     return "a latent of " + std::to_string(latent) + " and a row of " +
            std::to_string(width) + " elements are not multiples of 8";
   if (rowTile > kQueryRows)
     return "a tile of " + std::to_string(rowTile) + " query rows exceeds " +
            std::to_string(kQueryRows);
-  if (chunk < 1 || chunk % kKeys != 0 || split < 1 || split > 1024)
-    return "a chunk of " + std::to_string(chunk) + " keys and a split of " +
-           std::to_string(split) + " are not a schedule";
+  return {};
+}
+
+std::string Plan::readWords(tile::KernelOp kernel, const Chip &chip) {
+  FailureOr<int64_t> groupsWord = kernel.getWord("warpgroups"),
+                     chunkWord = kernel.getWord("chunk"),
+                     splitWord = kernel.getWord("split"),
+                     stagesWord = kernel.getWord("stages");
+  if (failed(groupsWord) || failed(chunkWord) || failed(splitWord) ||
+      failed(stagesWord))
+    return "its schedule is not complete";
+  groups = *groupsWord, chunk = *chunkWord, split = *splitWord;
+  stages = *stagesWord;
+  auto refuse = [](StringRef word, int64_t value, const Twine &why) {
+    return ("the word '" + word + "' is " + Twine(value) + ": " + why).str();
+  };
+  if (chunk < 1 || chunk % kKeys != 0)
+    return refuse("chunk", chunk, "it takes a multiple of " + Twine(kKeys));
+  if (split < 1 || split > 1024)
+    return refuse("split", split, "it takes 1 to 1024");
   int64_t chunks = llvm::divideCeil(latent, 64);
-  groups = chunks == 1 ? 1 : 2;
+  if (groups < 1 || groups > 2 || groups > chunks)
+    return refuse("warpgroups", groups,
+                  "the output has " + Twine(chunks) +
+                      " blocks of 64 columns, and a CTA up to 2 warpgroups");
   columns = llvm::divideCeil(chunks, groups) * 64;
   if (columns > 256)
-    return "a latent of " + std::to_string(latent) +
-           " exceeds the registers of two warpgroups";
+    return refuse("warpgroups", groups,
+                  "a latent of " + Twine(latent) +
+                      " exceeds their registers, 256 columns each");
   tileColumns = std::max<int64_t>(llvm::alignTo(width, 64), groups * columns);
   int64_t tileBytes = kQueryRows * tileColumns * 2;
   // Rings start at multiples of 1024, their barriers behind the stages.
-  stages = std::min<int64_t>(4, (sm90::kMaxSharedBytes - tileBytes - 2048 - 128) /
-                                    (tileBytes + 16));
-  if (stages < 2)
-    return "a row of " + std::to_string(width) +
-           " elements leaves no room for two stages in shared memory";
+  int64_t fit =
+      (static_cast<int64_t>(chip.sharedPerBlock) - tileBytes - 2048 - 128) /
+      (tileBytes + 16);
+  if (stages < 2 || stages > fit)
+    return refuse("stages", stages,
+                  "a row of " + Twine(width) + " elements leaves room for " +
+                      Twine(fit) + " in shared memory, and it takes 2 or more");
   return {};
 }
 
 class Emitter : AttentionEmitter {
 public:
   Emitter(tile::KernelOp kernel, const Plan &plan)
-      : AttentionEmitter(kernel, plan.groups), plan(plan) {}
+      : AttentionEmitter(kernel, plan.groups, plan.registers), plan(plan) {}
 
   sm90::KernelOp emit(OpBuilder &outer);
 
@@ -268,7 +290,8 @@ void Emitter::emitConsumer(Value group) {
             byteOffset(views[O].data,
                        b.mul(wide(b.add(row, b.i32(8 * half))), b.i64(pitch))));
       Value column = b.mul(group, b.i32(plan.columns));
-      storeRows(softmaxFinish(state), rows, valid, column, plan.latent);
+      storeRows(softmaxFinish(state, work.sequence.length), rows, valid, column,
+                plan.latent);
     };
     if (finishes)
       emitIf(finishes, finish);

@@ -12,6 +12,7 @@
 // bytes for a query and a key, beside 18 of mla_decode (72 KiB for 64 rows). The
 // weights are seven tenths of it: what they cost is the reason for wide tiles.
 #include "compiler/codegen/nvptx/attention/AttentionEmitter.h"
+#include "schedule/Chip.h"
 
 using namespace mlir;
 
@@ -30,8 +31,7 @@ struct Plan : AttentionForm {
   int64_t queries, rowTile; ///< of the domain's third dimension: extent, step
   tile::QuantizeOp quantize;
 
-  int64_t tiles;  ///< of queries, per CTA
-  int64_t stages; ///< of latent and weights
+  int64_t tiles; ///< of queries, per CTA
 
   // In shared memory columns come in whole chunks of 64.
   int64_t nopeColumns() const { return llvm::alignTo(nope, 64); }
@@ -44,12 +44,10 @@ struct Plan : AttentionForm {
   int64_t ctasPerItem() const { return llvm::divideCeil(rowTile, ctaQueries()); }
   int64_t rowTiles() const { return llvm::divideCeil(queries, rowTile); }
 
+  static constexpr StringRef kWords[] = {"bm", "query_tile", "stages", "regs"};
   static std::string matchTypes(tile::KernelOp kernel);
   std::string read(tile::KernelOp kernel);
-
-private:
-  /// Stages that fit beside |tiles| tiles of queries.
-  int64_t stagesFor(int64_t tiles) const;
+  std::string readWords(tile::KernelOp kernel, const Chip &chip);
 };
 
 std::string Plan::matchTypes(tile::KernelOp kernel) {
@@ -58,16 +56,6 @@ std::string Plan::matchTypes(tile::KernelOp kernel) {
   if (weight && !weight.getElementType().isBF16())
     return "wkv_b is multiplied in bf16, as the upload leaves it";
   return {};
-}
-
-int64_t Plan::stagesFor(int64_t tiles) const {
-  int64_t fixed =
-      2 * (tiles * kTileQueries * (nopeColumns() + ropeColumns()) +
-           kKeys * (nopeColumns() + valueColumns()) + kKeys * ropeColumns());
-  int64_t stage = 2 * kChunk * (kKeys + 2 * weightRows()) + 16;
-  // Three rings start at multiples of 1024, their barriers behind the stages.
-  return std::min<int64_t>(4, (sm90::kMaxSharedBytes - fixed - 3 * 1024) /
-                                  stage);
 }
 
 std::string Plan::read(tile::KernelOp kernel) {
@@ -98,20 +86,46 @@ std::string Plan::read(tile::KernelOp kernel) {
     return "heads of " + std::to_string(nope) + " and " +
            std::to_string(value) +
            " columns exceed the registers of a warpgroup";
-  tiles = rowTile > kTileQueries ? kPrefillQueryTile / kTileQueries : 1;
-  while (tiles > 1 && stagesFor(tiles) < 2)
-    --tiles;
-  stages = stagesFor(tiles);
-  if (stages < 1)
-    return "a rotary width of " + std::to_string(rope) +
-           " leaves no room for weights in shared memory";
+  return {};
+}
+
+std::string Plan::readWords(tile::KernelOp kernel, const Chip &chip) {
+  groups = kGroups;
+  FailureOr<int64_t> queryTile = kernel.getWord("query_tile"),
+                     stagesWord = kernel.getWord("stages");
+  if (failed(queryTile) || failed(stagesWord))
+    return "its schedule is not complete";
+  stages = *stagesWord;
+  auto refuse = [](StringRef word, int64_t value, const Twine &why) {
+    return ("the word '" + word + "' is " + Twine(value) + ": " + why).str();
+  };
+  if (*queryTile != kTileQueries && *queryTile != 2 * kTileQueries)
+    return refuse("query_tile", *queryTile, "it takes 128 or 256");
+  // A CTA must not reach into the domain's next tile.
+  if (rowTiles() > 1 && rowTile % *queryTile != 0)
+    return refuse("query_tile", *queryTile,
+                  "a tile of " + Twine(rowTile) + " queries is no multiple");
+  tiles = *queryTile / kTileQueries;
+  int64_t fixed =
+      2 * (tiles * kTileQueries * (nopeColumns() + ropeColumns()) +
+           kKeys * (nopeColumns() + valueColumns()) + kKeys * ropeColumns());
+  int64_t stage = 2 * kChunk * (kKeys + 2 * weightRows()) + 16;
+  // Three rings start at multiples of 1024, their barriers behind the stages.
+  int64_t fit =
+      (static_cast<int64_t>(chip.sharedPerBlock) - fixed - 3 * 1024) / stage;
+  if (stages < 1 || stages > fit)
+    return refuse("stages", stages,
+                  "a rotary width of " + Twine(rope) + " and " +
+                      Twine(*queryTile) + " queries leave room for " +
+                      Twine(std::max<int64_t>(fit, 0)) +
+                      " in shared memory");
   return {};
 }
 
 class Emitter : AttentionEmitter {
 public:
   Emitter(tile::KernelOp kernel, const Plan &plan)
-      : AttentionEmitter(kernel, kGroups), plan(plan) {}
+      : AttentionEmitter(kernel, kGroups, plan.registers), plan(plan) {}
 
   sm90::KernelOp emit(OpBuilder &outer);
 
@@ -401,8 +415,8 @@ void Emitter::finish(const SoftmaxRegisters &state, const Work &work,
   SmallVector<Value> tokens;
   for (int64_t half = 0; half < 2; ++half)
     tokens.push_back(tokenOf(work, rowOf(group, tile, half)));
-  Value result =
-      softmaxFinish({state.max, quadSum(state.sum), state.acc});
+  Value result = softmaxFinish({state.max, quadSum(state.sum), state.acc},
+                               work.sequence.length);
   if (plan.quantize)
     return storeQuantized(result, work, tokens, valid);
   int64_t pitch = tile::rowPitchBytes(views[O].type);

@@ -1,5 +1,6 @@
 #include "compiler/codegen/nvptx/common/WorkItem.h"
 
+#include "dialects/Diagnostics.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
 using namespace mlir;
@@ -73,30 +74,46 @@ Value emitInside(ImplicitLocOpBuilder &b, KernelOp kernel,
   return active;
 }
 
-bool isParameter(Value view) {
-  auto type = cast<ViewType>(view.getType());
-  return isa<BlockArgument>(view) && type.getNumDynamic() == 0 &&
-         isa<FloatType>(type.getElementType()) &&
-         llvm::all_of(view.getUsers(),
-                      [](Operation *op) { return isa<LoadOp>(op); });
+bool isConstant(Value view) {
+  auto arg = dyn_cast<BlockArgument>(view);
+  auto kernel = arg ? dyn_cast<KernelOp>(arg.getOwner()->getParentOp())
+                    : KernelOp();
+  return kernel && kernel.isConstant(arg.getArgNumber());
 }
 
-bool hasOneRowTile(KernelOp kernel) {
-  for (unsigned i = 0; i < kernel.getNumDims(); ++i) {
-    DomainDimAttr dim = kernel.getDim(i);
-    if (dim.getBound() == Bound::None)
+LogicalResult refuseOtherWords(KernelOp kernel, ArrayRef<StringRef> known) {
+  for (NamedAttribute word : kernel.getSchedule().getWords()) {
+    if (llvm::is_contained(known, word.getName().strref()))
       continue;
-    int64_t rows = scheduleWord(kernel, "rows", 0);
-    if (i != 0 || rows < 1 || rows > dim.getStep() ||
-        (dim.getBound() != Bound::Tokens && dim.getBound() != Bound::LogitRows))
-      return false;
+    InFlightDiagnostic error = emitCodedError(kernel, 3008);
+    error << "its sm_90a lowering knows no word '" << word.getName().strref() << "', only ";
+    llvm::interleaveComma(known, error);
+    return error;
   }
-  return true;
+  return success();
 }
 
-int64_t scheduleWord(KernelOp kernel, StringRef key, int64_t otherwise) {
-  auto value = kernel.getSchedule().getWords().getAs<IntegerAttr>(key);
-  return value ? value.getInt() : otherwise;
+FailureOr<RoleRegisters> readRegisters(KernelOp kernel, int64_t warpgroups) {
+  FailureOr<StringRef> word = kernel.getWordText("regs");
+  if (failed(word))
+    return failure();
+  RoleRegisters registers;
+  if (*word == "launch")
+    return registers;
+  auto [load, mma] = word->split('/');
+  auto inRange = [](StringRef text, int64_t &number) {
+    return !text.getAsInteger(10, number) && number >= 24 && number <= 256 &&
+           number % 8 == 0;
+  };
+  // What ptxas gives each thread at launch.
+  int64_t have = 65536 / (128 * (warpgroups + 1)) / 8 * 8 * (warpgroups + 1);
+  if (inRange(load, registers.load) && inRange(mma, registers.mma) &&
+      registers.load + warpgroups * registers.mma <= have)
+    return registers;
+  kernel.emitOpError("has no sm_90a lowering with the word 'regs' of ")
+      << *word << ": it takes launch, or LOAD/MMA in steps of 8 from 24 with "
+      << "LOAD + " << warpgroups << " MMA of at most " << have;
+  return failure();
 }
 
 } // namespace hadal::nvptx

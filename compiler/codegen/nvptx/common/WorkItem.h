@@ -20,20 +20,26 @@ emitInside(mlir::ImplicitLocOpBuilder &b, tile::KernelOp kernel,
            llvm::ArrayRef<mlir::Value> coordinates,
            llvm::function_ref<mlir::Value(mlir::Value)> sizeAt);
 
-/// True if |view| is a parameter: an argument of static extents whose elements
-/// are floats and which is only loaded from. No kernel writes one, so that it
-/// may be read before griddepcontrol.wait; every other view of static extents
-/// holds numbers of the step (integers) or is written by its kernel.
-bool isParameter(mlir::Value view);
+/// True if |view| is an argument that is marked constant. No kernel writes one, so
+/// that it may be read before griddepcontrol.wait; whatever else a view shows may
+/// be written by the kernels ahead until then.
+bool isConstant(mlir::Value view);
 
-/// The capacity of rows that |kernel| was scheduled for (its schedule's word
-/// "rows"), if all of them lie in one tile of its first dimension and that is
-/// bounded by the number of tokens or of logit rows: then every work item has
-/// work unless the launch has none at all.
-bool hasOneRowTile(tile::KernelOp kernel);
+/// Reports at |kernel| a word of its schedule that is not one of |known|: no
+/// word is without an effect.
+mlir::LogicalResult refuseOtherWords(tile::KernelOp kernel,
+                                     llvm::ArrayRef<llvm::StringRef> known);
 
-/// The number behind |key| of |kernel|'s schedule, else |otherwise|.
-int64_t scheduleWord(tile::KernelOp kernel, llvm::StringRef key,
-                     int64_t otherwise);
+/// Registers of a producer's and of a consumer's thread; 0: what all have at
+/// launch.
+struct RoleRegisters {
+  int64_t load = 0, mma = 0;
+};
+
+/// The word `regs` of |kernel|, whose CTAs have a producer warpgroup and
+/// |warpgroups| consumers: "launch", or "LOAD/MMA" in steps of 8 from 24, which
+/// together are what the CTA has. Reports at |kernel| if it is neither.
+mlir::FailureOr<RoleRegisters> readRegisters(tile::KernelOp kernel,
+                                             int64_t warpgroups);
 
 } // namespace hadal::nvptx

@@ -1,10 +1,9 @@
 // The fold that a kernel's time goes into: its steps in this CTA, and the loads
 // of its first stages that need not wait for other kernels.
 //
-// Where every work item of a launch has work, the producer asks for the weights
-// of the ring's first stages before griddepcontrol.wait: they are on their way
-// while the previous kernel ends. The activations of these stages follow behind
-// the wait. A stage expects the bytes of both, so that they follow even in a
+// With the word `early` the producer asks for the weights of the ring's first
+// stages before griddepcontrol.wait: they are on their way while the previous
+// kernel ends. The activations of these stages follow behind the wait. A stage expects the bytes of both, so that they follow even in a
 // launch without rows, whose consumers then wait for the stages and leave.
 #include "compiler/codegen/nvptx/common/WorkItem.h"
 #include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
@@ -29,34 +28,57 @@ static bool isKnownAtStart(Value index, KernelOp kernel, Value iv) {
 
 bool PipelineEmitter::isEarly(LoadOp load) const {
   FoldOp fold = mainFold;
-  return isParameter(load.getView()) &&
+  return isConstant(load.getView()) &&
          llvm::all_of(load.getIndices(), [&](Value index) {
            return isKnownAtStart(index, kernel, fold.getInductionVar());
          });
 }
 
-void PipelineEmitter::planMainFold() {
+int64_t PipelineEmitter::stepsOf(FoldOp fold) {
+  int64_t lo = *getConstantIntValue(fold.getLo()),
+          hi = *getConstantIntValue(fold.getHi());
+  return llvm::divideCeil(std::max<int64_t>(hi - lo, 0), fold.getStep());
+}
+
+FoldOp PipelineEmitter::findMainFold() const {
   FoldOp only;
   for (auto &ring : rings) {
     auto fold = dyn_cast<FoldOp>(ring->block->getParentOp());
-    if (!fold || fold->getBlock() != &kernel.getBodyBlock() || only)
-      return;
+    if (!fold || fold->getBlock() != &kernel->getRegion(0).front() || only)
+      return {};
     only = fold;
   }
   if (!only || !getConstantIntValue(only.getLo()) ||
       !getConstantIntValue(only.getHi()))
-    return;
-  mainFold = only;
-  planSplit();
+    return {};
+  return only;
+}
+
+LogicalResult PipelineEmitter::planMainFold() {
+  mainFold = findMainFold();
+  if (failed(planSplit()))
+    return failure();
+  if (early == 0)
+    return success();
+  if (!mainFold)
+    return refuseWord("early", Twine(early))
+           << "the kernel has no one fold of contractions over a range that is "
+              "known";
+  const RingPlan *ring = ringOf(&mainFold.getBody().front());
+  if (llvm::none_of(ring->loads, [&](LoadOp load) { return isEarly(load); }))
+    return refuseWord("early", Twine(early))
+           << "no load of its fold is of a parameter at a place that is known "
+              "at the start";
   // The other loads of an early stage are issued outside of the body: their
   // views must be arguments.
-  const RingPlan *ring = ringOf(&mainFold.getBody().front());
-  loadsEarly = hasOneRowTile(kernel) &&
-               llvm::any_of(ring->loads,
-                            [&](LoadOp load) { return isEarly(load); }) &&
-               llvm::all_of(ring->loads, [](LoadOp load) {
-                 return isa<BlockArgument>(load.getView());
-               });
+  for (LoadOp load : ring->loads)
+    if (!isa<BlockArgument>(load.getView()))
+      return refuseWord("early", Twine(early))
+             << "a load of its fold is of a view that the body makes";
+  if (early > stepsOf(mainFold))
+    return refuseWord("early", Twine(early))
+           << "its fold has " << stepsOf(mainFold) << " steps";
+  return success();
 }
 
 void PipelineEmitter::emitRange() {
@@ -65,13 +87,9 @@ void PipelineEmitter::emitRange() {
   sm90::AsmBuilder &b = *builder;
   rangeLo = scalar(mainFold.getLo());
   rangeHi = scalar(mainFold.getHi());
-  const RingPlan *ring = ringOf(&mainFold.getBody().front());
-  int64_t lo = *getConstantIntValue(mainFold.getLo());
-  int64_t hi = *getConstantIntValue(mainFold.getHi());
-  int64_t steps = llvm::divideCeil(std::max<int64_t>(hi - lo, 0),
-                                   mainFold.getStep());
+  int64_t steps = stepsOf(mainFold);
   if (split == 1) {
-    earlySteps = b.i64(std::min(steps, ring->stages));
+    earlySteps = b.i64(early);
     return;
   }
   // Parts of whole steps from |lo| on; the last may have fewer.
@@ -84,11 +102,11 @@ void PipelineEmitter::emitRange() {
   rangeHi = arith::MinSIOp::create(b, rangeHi,
                                    b.add(begin, b.mul(count, step)));
   rangeLo = begin;
-  earlySteps = arith::MinUIOp::create(b, count, b.i64(ring->stages));
+  earlySteps = arith::MinUIOp::create(b, count, b.i64(early));
 }
 
-/// Issues the |early| or the other loads of the early steps.
-LogicalResult PipelineEmitter::loadStages(bool early) {
+/// Issues the loads of the early steps: those before the wait, or the others.
+LogicalResult PipelineEmitter::loadStages(bool beforeWait) {
   sm90::AsmBuilder &b = *builder;
   const RingPlan *ring = ringOf(&mainFold.getBody().front());
   auto type = cast<sm90::RingType>(ring->ring.getType());
@@ -97,7 +115,7 @@ LogicalResult PipelineEmitter::loadStages(bool early) {
   b.setInsertionPoint(loop.getBody()->getTerminator());
   Value iteration = loop.getInductionVar();
   ValueRange stage;
-  if (early)
+  if (beforeWait)
     stage = sm90::AcquireOp::create(b, type.getTiles(), ring->ring, iteration)
                 .getTiles();
   else
@@ -108,10 +126,10 @@ LogicalResult PipelineEmitter::loadStages(bool early) {
       b.add(rangeLo, b.mul(iteration, b.i64(mainFold.getStep())));
   open.push_back({ring, iteration, false});
   for (auto [load, tile] : llvm::zip(ring->loads, stage))
-    if (isEarly(load) == early && failed(loadShared(load, tile, local)))
+    if (isEarly(load) == beforeWait && failed(loadShared(load, tile, local)))
       return failure();
   open.pop_back();
-  if (early)
+  if (beforeWait)
     sm90::DeferOp::create(b, ring->ring, iteration);
   else
     sm90::CommitOp::create(b, ring->ring, iteration);
@@ -121,7 +139,7 @@ LogicalResult PipelineEmitter::loadStages(bool early) {
 LogicalResult PipelineEmitter::emitEarlyLoads() {
   const RingPlan *ring = ringOf(&mainFold.getBody().front());
   scalars[ring->ring] = earlySteps;
-  return loadStages(/*early=*/true);
+  return loadStages(/*beforeWait=*/true);
 }
 
 /// A CTA must not end before the copies into its shared memory have.

@@ -10,10 +10,6 @@ namespace hadal::nvptx {
 
 using namespace hadal::tile;
 
-/// Registers of a producer and of each consumer thread beside two consumer
-/// warpgroups: 40 + 2 x 232 of the 504 that 65536 registers give 384 threads.
-static constexpr int64_t kLoadRegisters = 40, kMmaRegisters = 232;
-
 FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
   if (failed(plan()))
     return failure();
@@ -62,9 +58,8 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
   if (split > 1)
     splitFlag = createSplitFlag(b);
   sm90::PdlLaunchOp::create(b);
-  bool shares = warpgroups == 2;
-  auto roles = sm90::RolesOp::create(b, warpgroups, shares ? kLoadRegisters : 0,
-                                     shares ? kMmaRegisters : 0);
+  auto roles = sm90::RolesOp::create(b, warpgroups, registers.load,
+                                     registers.mma);
   Scalars arguments = scalars;
   auto views0 = std::move(views);
   for (bool asProducer : {true, false}) {
@@ -109,15 +104,15 @@ LogicalResult PipelineEmitter::emitRole(bool asProducer, Value group) {
        llvm::zip(kernel.getCoordinates(), coordinates))
     scalars[coordinate] = value;
   emitRange();
-  if (producer && loadsEarly && failed(emitEarlyLoads()))
+  if (producer && early && failed(emitEarlyLoads()))
     return failure();
   sm90::PdlWaitOp::create(b);
-  if (producer && loadsEarly && failed(loadStages(/*early=*/false)))
+  if (producer && early && failed(loadStages(/*beforeWait=*/false)))
     return failure();
   // A point beyond a bound does nothing.
   if (Value active = emitInside(b, kernel, coordinates,
                                 [&](Value index) { return sizeAt(index); })) {
-    bool drains = !producer && loadsEarly;
+    bool drains = !producer && early;
     auto ifOp = scf::IfOp::create(b, TypeRange(), active,
                                   /*withElseRegion=*/drains);
     if (drains) {
@@ -274,7 +269,7 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
   Value lo, hi;
   if (fold == mainFold) {
     lo = rangeLo, hi = rangeHi;
-    if (producer && loadsEarly)
+    if (producer && early)
       lo = b.add(lo, b.mul(earlySteps, step));
   } else {
     lo = scalar(fold.getLo()), hi = scalar(fold.getHi());

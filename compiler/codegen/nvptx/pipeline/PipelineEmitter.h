@@ -8,6 +8,7 @@
 #pragma once
 
 #include "compiler/codegen/nvptx/common/Values.h"
+#include "compiler/codegen/nvptx/common/WorkItem.h"
 
 namespace hadal::nvptx {
 
@@ -44,7 +45,10 @@ private:
 
   // PipelinePlan.cpp: what goes through shared memory.
   mlir::LogicalResult plan();
+  mlir::LogicalResult readWords();
   mlir::LogicalResult planRows();
+  /// "has no lowering with the word ... of ...: ", to be continued.
+  mlir::InFlightDiagnostic refuseWord(llvm::StringRef word, llvm::Twine value);
   mlir::LogicalResult planOperand(mlir::Operation *op, Value operand, bool isB,
                                   int64_t rowTile);
   sm90::TileType tileTypeOf(tile::LoadOp load) const;
@@ -65,12 +69,15 @@ private:
   const RingPlan *ringOf(mlir::Block *block) const;
 
   // PipelineRange.cpp: the steps of the main fold, weights before the wait.
-  void planMainFold();
+  tile::FoldOp findMainFold() const;
+  /// Steps of a fold whose range is static.
+  static int64_t stepsOf(tile::FoldOp fold);
+  mlir::LogicalResult planMainFold();
   void emitRange();
   bool isEarly(tile::LoadOp load) const;
-  void planSplit();
+  mlir::LogicalResult planSplit();
   mlir::LogicalResult emitEarlyLoads();
-  mlir::LogicalResult loadStages(bool early);
+  mlir::LogicalResult loadStages(bool beforeWait);
   void drainEarlyLoads();
 
   // PipelineSplit.cpp: the parts of a split main fold become one.
@@ -217,8 +224,14 @@ private:
   const Chip &chip;
   sm90::KernelOp target;
   std::optional<sm90::AsmBuilder> builder;
-  int64_t warpgroups = 1;
+  // The schedule's words.
+  bool swapAb = false;
+  int64_t warpgroups = 1, stages = 1, early = 0, unroll = 1;
   int64_t ctasPerSm = 1; // that registers and shared memory are planned for
+  /// CTAs that share an item's main fold, each |partSteps| of its steps.
+  int64_t split = 1, partSteps = 0;
+  RoleRegisters registers;
+
   int64_t tileRows = 0; // most rows of a dot's result
   /// Tiles of at most 64 rows and at least so many columns are cut by columns
   /// into |columnParts|, one in each warpgroup (transposed: in other warps).
@@ -241,12 +254,8 @@ private:
   /// The only fold of the kernel's block that multiplies, if its range is
   /// static: null if there is none.
   tile::FoldOp mainFold;
-  /// Some loads of its ring come before the wait for other kernels.
-  bool loadsEarly = false;
   /// Its range in this CTA, and how many of its steps are early (i64).
   Value rangeLo, rangeHi, earlySteps;
-  /// CTAs that share an item's main fold, each |partSteps| of its steps.
-  int64_t split = 1, partSteps = 0;
   Value workspace, splitFlag;
   Value item, part; // i32
   llvm::DenseSet<mlir::Operation *> sharedLoads;

@@ -1,6 +1,8 @@
-// What goes through shared memory, in which rings, and how many stages fit.
+// What goes through shared memory and in which rings; the schedule's words, as
+// far as they fit the body.
 #include "compiler/codegen/nvptx/pipeline/Pipeline.h"
 #include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
+#include "schedule/Chip.h"
 
 #include <numeric>
 
@@ -10,12 +12,8 @@ namespace hadal::nvptx {
 
 using namespace hadal::tile;
 
-/// The most stages that a ring is given: beyond these nothing is hidden. A step
-/// of few rows is mostly weight, 16 KiB: where few CTAs share the memory's
-/// bandwidth, each keeps more of it in flight.
-static constexpr int64_t kMaxStages = 6, kMaxStagesTransposed = 10;
-/// Shared memory of an SM, and what each CTA takes of it for the system.
-static constexpr int64_t kSharedOfSm = 228 << 10, kSystemShared = 1 << 10;
+/// Shared memory that each CTA takes of an SM's for the system.
+static constexpr int64_t kSystemShared = 1 << 10;
 /// Left for barriers, alignment and small buffers.
 static constexpr int64_t kReservedShared = 4096;
 
@@ -64,10 +62,55 @@ sm90::TileType PipelineEmitter::tileTypeOf(LoadOp load) const {
                              type.getElementType());
 }
 
-/// Rows of a tile are rows of wgmma: how many warpgroups, and which loads.
+InFlightDiagnostic PipelineEmitter::refuseWord(StringRef word, Twine value) {
+  return kernel.emitOpError("has no sm_90a lowering with the word '")
+         << word << "' of " << value << ": ";
+}
+
+LogicalResult PipelineEmitter::readWords() {
+  if (failed(refuseOtherWords(kernel, {"bm", "bn", "bk", "warpgroups", "ctas",
+                                       "stages", "early", "split", "unroll",
+                                       "swap_ab", "regs"})))
+    return failure();
+  FailureOr<int64_t> groups = kernel.getWord("warpgroups"),
+                     ctas = kernel.getWord("ctas"),
+                     stagesWord = kernel.getWord("stages"),
+                     earlyWord = kernel.getWord("early"),
+                     splitWord = kernel.getWord("split"),
+                     unrollWord = kernel.getWord("unroll");
+  FailureOr<bool> swaps = kernel.getFlag("swap_ab");
+  FailureOr<StringRef> regs = kernel.getWordText("regs");
+  if (failed(groups) || failed(ctas) || failed(stagesWord) ||
+      failed(earlyWord) || failed(splitWord) || failed(unrollWord) ||
+      failed(swaps) || failed(regs))
+    return failure();
+  warpgroups = *groups, ctasPerSm = *ctas, stages = *stagesWord;
+  early = *earlyWord, split = *splitWord, unroll = *unrollWord;
+  swapAb = *swaps;
+  if (warpgroups != 1 && warpgroups != 2)
+    return refuseWord("warpgroups", Twine(warpgroups)) << "it takes 1 or 2";
+  if (ctasPerSm != 1 && ctasPerSm != 2)
+    return refuseWord("ctas", Twine(ctasPerSm)) << "it takes 1 or 2";
+  if (stages < 1)
+    return refuseWord("stages", Twine(stages)) << "it takes 1 or more";
+  if (early < 0 || early > stages)
+    return refuseWord("early", Twine(early))
+           << "it takes 0 to the number of stages, " << stages;
+  if (split < 1)
+    return refuseWord("split", Twine(split)) << "it takes 1 or more";
+  if (unroll < 1 || unroll > split)
+    return refuseWord("unroll", Twine(unroll))
+           << "it takes 1 to the number of parts, " << split;
+  FailureOr<RoleRegisters> shares = readRegisters(kernel, warpgroups);
+  if (failed(shares))
+    return failure();
+  registers = *shares;
+  return success();
+}
+
+/// Rows of a tile are rows of wgmma: which loads, and whether the warpgroups fit.
 LogicalResult PipelineEmitter::planRows() {
-  // Tiles of more than 64 rows, or results too wide for one warpgroup's
-  // registers, take two.
+  int64_t columns = 0;
   WalkResult walk = kernel.walk([&](Operation *op) {
     Value acc;
     if (auto dot = dyn_cast<DotOp>(op))
@@ -83,27 +126,28 @@ LogicalResult PipelineEmitter::planRows() {
       return WalkResult::interrupt();
     }
     tileRows = std::max(tileRows, type.getDimSize(0));
-    if (type.getDimSize(0) > 64 || type.getDimSize(1) > 256)
-      warpgroups = 2;
+    columns = std::max(columns, type.getDimSize(1));
     return WalkResult::advance();
   });
   if (walk.wasInterrupted())
     return failure();
-  // The states of one fold beside a product that is being promoted: where they
-  // exceed a thread's registers, two warpgroups take half of the columns each.
-  kernel.walk([&](FoldOp fold) {
-    int64_t registers = 0;
-    bool scaled = false;
-    for (DotScaledOp dot : fold.getBody().getOps<DotScaledOp>()) {
-      auto type = cast<RankedTensorType>(dot.getAcc().getType());
-      registers += type.getDimSize(1) / 2;
-      scaled |= type.getDimSize(0) <= 64;
-    }
-    if (scaled && registers >= 128) {
-      warpgroups = 2;
-      splitColumns = 128;
-    }
-  });
+  if (warpgroups == 1 && tileRows > 64)
+    return refuseWord("warpgroups", Twine(1))
+           << "a tile of " << tileRows << " rows; one holds 64";
+  if (warpgroups == 1 && columns > 256)
+    return refuseWord("warpgroups", Twine(1))
+           << "a tile of " << columns << " columns; one holds 256";
+  // Tiles of at most 64 rows are cut by columns. Narrower tiles than 128 columns
+  // are whole in both warpgroups; a tile of more than 256 is too wide for one.
+  if (warpgroups == 2 && tileRows <= 64)
+    splitColumns = columns > 256 ? 257 : 128;
+  if (warpgroups == 2 && tileRows <= 64 && columns < 128)
+    return refuseWord("warpgroups", Twine(2))
+           << "a tile of " << tileRows << "x" << columns
+           << "; two share more than 64 rows, or 128 columns and more";
+  if (ctasPerSm == 2 && warpgroups == 2)
+    return refuseWord("ctas", Twine(2))
+           << "a thread of two CTAs of two warpgroups has 80 registers";
   walk = kernel.walk([&](Operation *op) {
     Value a, b, acc;
     if (auto dot = dyn_cast<DotOp>(op)) {
@@ -134,9 +178,25 @@ LogicalResult PipelineEmitter::planRows() {
   return success();
 }
 
+/// A ring counts its uses in a value that starts at 0 and is carried by the loop
+/// over its own block alone (the parity of an mbarrier's phase follows from the
+/// count). If an outer loop came back to the block, or passed it by in some
+/// turns, producer and consumers would count from 0 again: a stale stage, or a
+/// wait for ever.
+static LogicalResult checkRunsOnce(Operation &owner, LoadOp load) {
+  auto outer = owner.getParentOfType<FoldOp>();
+  if (!outer)
+    return success();
+  InFlightDiagnostic error = load.emitOpError(
+      "has no sm_90a lowering: an operand of wgmma is loaded inside a ");
+  error << (isa<FoldOp>(owner) ? "fold" : "condition")
+        << " that an outer fold repeats; load it in the outer fold's own block";
+  error.attachNote(outer.getLoc()) << "the outer fold";
+  return error;
+}
+
 LogicalResult PipelineEmitter::plan() {
-  FailureOr<bool> swaps = swapsOperands(kernel);
-  if (failed(swaps) || failed(*swaps ? planTransposed() : planRows()))
+  if (failed(readWords()) || failed(swapAb ? planTransposed() : planRows()))
     return failure();
   kernel.walk([&](LoadOp load) {
     if (!sharedLoads.contains(load))
@@ -153,13 +213,15 @@ LogicalResult PipelineEmitter::plan() {
     plan->loads.push_back(load);
     plan->stageBytes += tileTypeOf(load).getBytes();
   });
-  int64_t fixed = kReservedShared, folds = 0, maxStages = kMaxStages;
-  int64_t shared = ctasPerSm == 1 ? sm90::kMaxSharedBytes
-                                  : kSharedOfSm / ctasPerSm - kSystemShared;
-  if (transposed()) {
+  for (auto &ring : rings)
+    if (failed(checkRunsOnce(*ring->block->getParentOp(), ring->loads.front())))
+      return failure();
+  int64_t fixed = kReservedShared, folds = 0;
+  int64_t shared = ctasPerSm == 1
+                       ? chip.sharedPerBlock
+                       : chip.sharedPerMultiprocessor / ctasPerSm - kSystemShared;
+  if (transposed())
     fixed += stagingBytes();
-    maxStages = kMaxStagesTransposed;
-  }
   for (auto &ring : rings) {
     if (isa<FoldOp>(ring->block->getParentOp()))
       ++folds;
@@ -186,23 +248,22 @@ LogicalResult PipelineEmitter::plan() {
     auto fold = dyn_cast<FoldOp>(ring->block->getParentOp());
     if (!fold)
       continue;
+    // A stage has two barriers; the ring starts at a multiple of 1024.
     int64_t room = (shared - fixed) / folds;
-    ring->stages =
-        std::min(maxStages, room / (ring->stageBytes + 16 + 1024 / maxStages));
-    auto lo = fold.getLo().getDefiningOp<arith::ConstantIndexOp>();
-    auto hi = fold.getHi().getDefiningOp<arith::ConstantIndexOp>();
-    if (lo && hi)
-      ring->stages = std::min<int64_t>(
-          ring->stages,
-          std::max<int64_t>(1, (hi.value() - lo.value() + fold.getStep() - 1) /
-                                   fold.getStep()));
-    if (ring->stages < 1)
-      return fold.emitOpError("has no sm_90a lowering: a step's operands of ")
-             << ring->stageBytes << " bytes and " << fixed
-             << " bytes beside them exceed the shared memory of "
-             << shared << " bytes";
+    ring->stages = stages;
+    if (stages * (ring->stageBytes + 16) + 1024 > room)
+      return fold.emitOpError("has no sm_90a lowering with the word 'stages' "
+                              "of ")
+             << stages << ": a step's operands of " << ring->stageBytes
+             << " bytes and " << fixed
+             << " bytes beside them exceed the shared memory of " << shared
+             << " bytes";
   }
-  planMainFold();
+  if (failed(planMainFold()))
+    return failure();
+  if (stages == 1 && mainFold && stepsOf(mainFold) > 1 && dotInFlight(mainFold))
+    return refuseWord("stages", Twine(1))
+           << "a product in flight holds its stage until the next is issued";
   return success();
 }
 

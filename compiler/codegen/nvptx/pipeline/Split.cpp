@@ -1,7 +1,5 @@
 // Split-K: the CTAs of an item fold parts of its steps, the last to come merges
 // their states by the fold's combine region and goes on with the epilogue.
-#include "compiler/codegen/nvptx/Chip.h"
-#include "compiler/codegen/nvptx/SplitSchedule.h"
 #include "compiler/codegen/nvptx/common/SplitFold.h"
 #include "compiler/codegen/nvptx/common/WorkItem.h"
 #include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
@@ -15,9 +13,6 @@ using namespace hadal::tile;
 
 /// Registers of a vector of state as the parts' meeting handles it.
 static constexpr int64_t kPiece = 16;
-/// A token is routed to so many experts, about: as many get rows.
-static constexpr int64_t kExpertsPerToken = 8;
-
 static SmallVector<int64_t> numbers(int64_t first, int64_t count) {
   SmallVector<int64_t> result;
   for (int64_t i = first; i < first + count; ++i)
@@ -34,24 +29,6 @@ static int64_t piecesOf(const Fragment &frag) {
   return llvm::divideCeil(frag.count(), kPiece);
 }
 
-/// The work items of |kernel|'s bucket of |rows| rows that have work.
-static int64_t itemsOf(KernelOp kernel, int64_t rows) {
-  int64_t items = 1;
-  for (unsigned i = 0; i < kernel.getNumDims(); ++i) {
-    DomainDimAttr dim = kernel.getDim(i);
-    int64_t extent = dim.getExtent() < 0 ? rows : dim.getExtent();
-    bool isExperts = i > 0 && kernel.getDim(0).getBound() == Bound::ExpertRows &&
-                     kernel.getDim(0).getBoundDim() == i;
-    if (isExperts)
-      extent = std::min(extent, kExpertsPerToken * rows);
-    // The rows of one expert are a fraction of the bucket's.
-    if (i == 0 && dim.getBound() == Bound::ExpertRows)
-      extent = std::min(extent, dim.getStep());
-    items *= llvm::divideCeil(extent, dim.getStep());
-  }
-  return items;
-}
-
 int64_t PipelineEmitter::stateRegisters() const {
   int64_t registers = 0;
   for (Type type : FoldOp(mainFold).getResultTypes()) {
@@ -61,54 +38,25 @@ int64_t PipelineEmitter::stateRegisters() const {
   return registers;
 }
 
-/// The schedule's word "split" decides, else the chip's numbers, if the bucket's
-/// rows are known.
-void PipelineEmitter::planSplit() {
+LogicalResult PipelineEmitter::planSplit() {
   FoldOp fold = mainFold;
-  int64_t lo = *getConstantIntValue(fold.getLo()),
-          hi = *getConstantIntValue(fold.getHi());
-  FoldWork work = {};
-  work.steps = llvm::divideCeil(std::max<int64_t>(hi - lo, 0), fold.getStep());
-  if (work.steps < 2 ||
-      !llvm::all_of(fold.getResultTypes(), llvm::IsaPred<RankedTensorType>))
-    return;
-  int64_t wanted = scheduleWord(kernel, "split", 0),
-          rows = scheduleWord(kernel, "rows", 0);
-  if (wanted == 0 && rows > 0) {
-    work.items = itemsOf(kernel, rows);
-    work.ctasPerMultiprocessor = ctasPerSm;
-    for (LoadOp load : ringOf(&fold.getBody().front())->loads) {
-      sm90::TileType tile = tileTypeOf(load);
-      if (isParameter(load.getView()))
-        work.parameterBytesPerStep += tile.getBytes();
-      else // what lies beyond the rows is not brought
-        work.activationBytesPerStep +=
-            static_cast<double>(tile.getBytes()) / tile.getRows() *
-            std::min(rows, tile.getRows());
-    }
-    bool fp8 = false;
-    for (Operation &op : fold.getBody().front()) {
-      if (!isa<DotOp, DotScaledOp>(op))
-        continue;
-      auto a = cast<RankedTensorType>(op.getOperand(0).getType());
-      auto d = cast<RankedTensorType>(op.getResult(0).getType());
-      fp8 |= isa<Float8E4M3FNType>(a.getElementType());
-      int64_t m = d.getDimSize(0);
-      if (!transposed())
-        m = std::max<int64_t>(m, 64);
-      work.flopsPerStep += 2.0 * m * d.getDimSize(1) * a.getDimSize(1);
-    }
-    work.flopRate = fp8 ? chip.fp8Rate : chip.bf16Rate;
-    work.stateSize = stateRegisters() * 128 * warpgroups * 4;
-    work.stateBytes = work.stateSize;
-    if (rows < 64 && !transposed())
-      work.stateBytes = work.stateSize * rows / 64;
-    wanted = pickSplit(chip, work);
-  }
-  if (wanted < 2)
-    return;
-  partSteps = stepsOfPart(work.steps, std::min(wanted, work.steps));
-  split = llvm::divideCeil(work.steps, partSteps);
+  if (split == 1)
+    return success();
+  if (!fold)
+    return refuseWord("split", Twine(split))
+           << "the kernel has no one fold of contractions over a range that is "
+              "known";
+  if (!llvm::all_of(fold.getResultTypes(), llvm::IsaPred<RankedTensorType>))
+    return refuseWord("split", Twine(split))
+           << "a state of its fold is no tile";
+  int64_t steps = stepsOf(fold);
+  partSteps = llvm::divideCeil(steps, split);
+  if (split > steps ||
+      static_cast<int64_t>(llvm::divideCeil(steps, partSteps)) != split)
+    return refuseWord("split", Twine(split))
+           << steps << " steps have no " << split
+           << " parts of one length but the last";
+  return success();
 }
 
 /// True where the first row of this thread's fragments counts, if that is how the
@@ -227,7 +175,7 @@ PipelineEmitter::joinParts(MutableArrayRef<Fragment> state) {
     return merged;
   };
   SplitLayout layout{128 * warpgroups, stateRegisters(), split};
-  layout.unroll = std::min<int64_t>(split, 4);
+  layout.unroll = unroll;
   Value thread = sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Tid);
   SplitPart at{workspace, item, part, b.i32(split), thread, rowsThatCount()};
   JoinedFold joined = emitJoin(b, layout, at, splitFlag, pieces,

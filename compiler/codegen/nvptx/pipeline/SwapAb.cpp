@@ -20,30 +20,6 @@ using namespace hadal::tile;
 
 /// The most tokens of a tile, wgmma's columns.
 static constexpr int64_t kMaxTokens = 64;
-/// Accumulators that a thread of 128 registers, half of an SM's for 256
-/// threads, holds beside scales and addresses.
-static constexpr int64_t kRegistersOfHalf = 64;
-
-FailureOr<bool> swapsOperands(KernelOp kernel) {
-  Attribute word = kernel.getSchedule().getWords().get("swap_ab");
-  if (!word)
-    return false;
-  auto flag = dyn_cast<BoolAttr>(word);
-  if (!flag) {
-    kernel.emitOpError("has a schedule word swap_ab of ")
-        << word << ", not true or false";
-    return failure();
-  }
-  return flag.getValue();
-}
-
-LogicalResult refuseSwap(KernelOp kernel, StringRef reason) {
-  FailureOr<bool> swaps = swapsOperands(kernel);
-  if (succeeded(swaps) && *swaps)
-    return kernel.emitOpError("has no sm_90a lowering with swap_ab: ")
-           << reason;
-  return swaps;
-}
 
 //===----------------------------------------------------------------------===//
 // Plan
@@ -136,16 +112,18 @@ LogicalResult PipelineEmitter::planTransposed() {
   });
   if (walk.wasInterrupted())
     return failure();
-  // A warpgroup that holds all of a tile of few tokens needs half of the
-  // registers: two CTAs then share an SM, so that one loads while the other
-  // begins or ends, and the next kernel's first CTAs find room beside the last
-  // of this one.
   int64_t blocks = llvm::divideCeil(columns, 64);
-  int64_t registers = (states + 1) * blocks * tileRows / 2;
-  if (registers <= kRegistersOfHalf)
-    ctasPerSm = 2;
-  else if (blocks % 2 == 0)
-    warpgroups = 2;
+  if (blocks % warpgroups != 0)
+    return refuseWord("warpgroups", Twine(warpgroups))
+           << "a tile of " << columns << " weights has " << blocks
+           << " blocks of 64";
+  // A thread of 128 registers, half of an SM's for 256 threads, holds 64
+  // accumulators beside scales and addresses.
+  int64_t accumulators = (states + 1) * blocks * tileRows / 2;
+  if (ctasPerSm == 2 && (warpgroups == 2 || accumulators > 64))
+    return refuseWord("ctas", Twine(2))
+           << accumulators << " accumulators in " << warpgroups
+           << " warpgroups; two CTAs hold 64 in one each";
   transposedBlocks = blocks / warpgroups;
   transposedColumns = columns;
   // Warps that have no row of the tile take some of its columns, as long as a

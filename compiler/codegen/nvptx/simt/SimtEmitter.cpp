@@ -24,35 +24,30 @@ bool isSimtKernel(KernelOp kernel) {
               .wasInterrupted();
 }
 
-FailureOr<SimtFunction> lowerSimt(KernelOp kernel, OpBuilder &builder) {
+FailureOr<LLVM::LLVMFuncOp> lowerSimt(KernelOp kernel, OpBuilder &builder) {
   OwningOpRef<KernelOp> copy(kernel.clone());
   splitStoredConcats(*copy);
   moveLoadsForward(*copy);
   return SimtEmitter(*copy).emit(builder);
 }
 
-// Enough threads that each moves one or two vectors of the largest tile. A
-// selection is the work of one warp: its rounds then need no barrier.
-void SimtEmitter::chooseThreads() {
-  constexpr int64_t most = 512;
-  int64_t largest = 1;
-  bool selects = false;
-  kernel.walk([&](Operation *op) {
-    if (auto load = dyn_cast<LoadOp>(op))
-      largest = std::max(largest, sizeOf(load.getTile()));
-    if (auto store = dyn_cast<StoreOp>(op))
-      largest = std::max(largest, sizeOf(store.getTile()));
-    selects |= isa<TopKOp>(op);
-  });
-  if (selects)
-    return;
-  int64_t vectors = llvm::divideCeil(largest, kVector);
-  int64_t chunks = llvm::divideCeil(vectors, most);
-  threads = llvm::alignTo(llvm::divideCeil(vectors, chunks), 32);
+LogicalResult SimtEmitter::readWords() {
+  if (failed(refuseOtherWords(kernel, {"bm", "columns", "threads"})))
+    return failure();
+  FailureOr<int64_t> word = kernel.getWord("threads");
+  if (failed(word))
+    return failure();
+  threads = *word;
+  if (threads < 32 || threads > 1024 || threads % 32 != 0)
+    return kernel.emitOpError("has no sm_90a lowering with the word 'threads' "
+                              "of ")
+           << threads << ": it takes 32 to 1024 in steps of 32";
+  return success();
 }
 
-FailureOr<SimtFunction> SimtEmitter::emit(OpBuilder &outer) {
-  chooseThreads();
+FailureOr<LLVM::LLVMFuncOp> SimtEmitter::emit(OpBuilder &outer) {
+  if (failed(readWords()))
+    return failure();
   MLIRContext *context = kernel.getContext();
   auto i64Type = IntegerType::get(context, 64);
   SmallVector<Type> params(kernel.getNumSlots(), i64Type);
@@ -97,8 +92,9 @@ FailureOr<SimtFunction> SimtEmitter::emit(OpBuilder &outer) {
            << sharedTop << " bytes of shared memory; a CTA of sm_90 has "
            << kMaxShared;
   }
-  return SimtFunction{func, static_cast<unsigned>(threads),
-                      static_cast<uint64_t>(sharedTop)};
+  func->setAttr("hadal.threads", outer.getI64IntegerAttr(threads));
+  func->setAttr("hadal.shared_bytes", outer.getI64IntegerAttr(sharedTop));
+  return func;
 }
 
 void SimtEmitter::emitPrologue(LLVM::LLVMFuncOp func) {
@@ -144,7 +140,7 @@ void SimtEmitter::hoistParameters() {
     bool isFixed = llvm::all_of(load.getIndices(), [](Value index) {
       return getConstantIntValue(index).has_value();
     });
-    if (!isFixed || !isParameter(load.getView()) || load.getScales())
+    if (!isFixed || !isConstant(load.getView()) || load.getScales())
       continue;
     for (Value index : load.getIndices())
       if (!scalar(index))

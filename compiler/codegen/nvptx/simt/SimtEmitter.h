@@ -17,7 +17,7 @@ using Cover = llvm::SmallVector<TileIndex>;
 class SimtEmitter {
 public:
   explicit SimtEmitter(tile::KernelOp kernel) : kernel(kernel) {}
-  mlir::FailureOr<SimtFunction> emit(mlir::OpBuilder &outer);
+  mlir::FailureOr<mlir::LLVM::LLVMFuncOp> emit(mlir::OpBuilder &outer);
 
 private:
   using Value = mlir::Value;
@@ -47,7 +47,7 @@ private:
 
   //===--- Structure (SimtEmitter.cpp) ------------------------------------===//
 
-  void chooseThreads();
+  mlir::LogicalResult readWords();
   void emitPrologue(mlir::LLVM::LLVMFuncOp func);
   void hoistParameters();
   mlir::LogicalResult emitBlock(mlir::Block &block);

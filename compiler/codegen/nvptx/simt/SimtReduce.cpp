@@ -324,15 +324,16 @@ LogicalResult SimtEmitter::emitQuantize(QuantizeOp op) {
     Value amax = foldLanes(fold(magnitudes, maximum), lanes, maximum);
     Value scale = arith::DivFOp::create(b, maximum(amax, floor), b.f32(448.0f));
     if (op.getFormat() == ScaleFormat::UE8M0) {
-      // Up to the next power of two by the bits; a NaN stays one.
+      // Up to the next power of two by the bits; infinity and NaN stay.
       Value bits = b.bitcast(b.getI32Type(), scale);
       bits = arith::AndIOp::create(b, b.add(bits, b.i32(0x7fffff)),
                                    b.i32(0x7f800000));
       bits = arith::MaxSIOp::create(b, bits, b.i32(0x00800000));
       bits = arith::MinSIOp::create(b, bits, b.i32(0x7f000000));
-      Value isNan = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, scale,
-                                          scale);
-      scale = b.select(isNan, scale, b.bitcast(b.getF32Type(), bits));
+      Value isDamaged =
+          arith::CmpFOp::create(b, arith::CmpFPredicate::UEQ, scale,
+                                b.f32(std::numeric_limits<float>::infinity()));
+      scale = b.select(isDamaged, scale, b.bitcast(b.getF32Type(), bits));
     }
     TileIndex row = rowOf(run.front(), group, size);
     define(op.getScales(), row, scale);

@@ -19,13 +19,12 @@ static Value flip(SimtBuilder &b, Value bits) {
   return arith::XOrIOp::create(b, bits, mask);
 }
 
-/// NaN as -inf, -0 as +0.
+/// NaN above all others, -0 as +0.
 static Value keyOf(SimtBuilder &b, Value x) {
-  Value isNan =
-      arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, x);
-  x = b.select(isNan, b.f32(-std::numeric_limits<float>::infinity()), x);
+  Value isNan = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, x);
   x = arith::AddFOp::create(b, x, b.f32(0.0f));
-  return flip(b, b.bitcast(b.getI32Type(), x));
+  return b.select(isNan, b.i32(std::numeric_limits<int32_t>::max()),
+                  flip(b, b.bitcast(b.getI32Type(), x)));
 }
 
 void SimtEmitter::choose(TopKOp op, Candidates candidates, int64_t lanes,

@@ -5,6 +5,10 @@
 
 namespace hadal::sim {
 
+/// The most blocks { } of a kernel: a lookup of a name walks out through those
+/// that are open, and each takes far more memory than its text.
+static constexpr size_t kMaxBlocks = 4096;
+
 Status KernelParser::run() {
   scopes.push_back({});
   HADAL_RETURN_IF_ERROR(parseParameters());
@@ -167,6 +171,9 @@ Status KernelParser::parseBody() {
       return fail(token.line, "the body of the entry has no end");
     if (token.is('{')) {
       lexer.next();
+      if (scopes.size() == kMaxBlocks)
+        return fail(lexer.peek().line,
+                    fmt::format("a kernel of more than {} blocks", kMaxBlocks));
       scopes.push_back({});
       scopes.back().parent = scope;
       scope = scopes.size() - 1;
@@ -282,6 +289,7 @@ Status KernelParser::resolveWord(const Token &token, ParsedOperand &operand) {
 }
 
 Status KernelParser::parseAddress(ParsedOperand &operand) {
+  lexer.next(); // [
   operand.kind = ParsedOperand::address;
   ParsedOperand base;
   Token token = lexer.next();
@@ -313,26 +321,22 @@ Status KernelParser::parseAddress(ParsedOperand &operand) {
   if (lexer.peek().is(',')) {
     lexer.next();
     ParsedOperand coordinates;
-    HADAL_RETURN_IF_ERROR(parseOperand(coordinates));
+    HADAL_RETURN_IF_ERROR(lexer.peek().is('{') ? parseVector(coordinates)
+                                               : parseScalar(coordinates));
     operand.elements.push_back(std::move(coordinates));
   }
   return module.expect(']');
 }
 
-Status KernelParser::parseOperand(ParsedOperand &operand) {
+Status KernelParser::parseScalar(ParsedOperand &operand) {
   Token token = lexer.next();
-  if (token.is('!')) {
+  bool negated = token.is('!'), negative = token.is('-');
+  if (negated || negative)
     token = lexer.next();
-    HADAL_RETURN_IF_ERROR(resolveWord(token, operand));
-    if (operand.kind != ParsedOperand::predicate)
-      return fail(token.line, "'!' needs a predicate");
-    operand.negated = true;
-    return {};
-  }
-  bool negative = token.is('-');
-  if (negative)
-    token = lexer.next();
-  if (token.kind == Token::integer || token.kind == Token::floating) {
+  if (negated && token.kind != Token::word)
+    return fail(token.line, "'!' needs a predicate");
+  if (!negated &&
+      (token.kind == Token::integer || token.kind == Token::floating)) {
     operand.kind = token.kind == Token::integer ? ParsedOperand::integer
                                                 : ParsedOperand::floating;
     operand.bits = token.wide ? 64 : 32;
@@ -345,24 +349,35 @@ Status KernelParser::parseOperand(ParsedOperand &operand) {
   }
   if (negative)
     return fail(token.line, "'-' needs a number");
-  if (token.is('[')) {
+  if (token.kind != Token::word)
+    return fail(token.line, fmt::format("'{}' is no operand", token.text));
+  HADAL_RETURN_IF_ERROR(resolveWord(token, operand));
+  if (negated && operand.kind != ParsedOperand::predicate)
+    return fail(token.line, "'!' needs a predicate");
+  operand.negated = negated;
+  return {};
+}
+
+Status KernelParser::parseVector(ParsedOperand &operand) {
+  lexer.next(); // {
+  operand.kind = ParsedOperand::vector;
+  while (!lexer.peek().is('}')) {
+    ParsedOperand element;
+    HADAL_RETURN_IF_ERROR(parseScalar(element));
+    operand.elements.push_back(std::move(element));
+    if (lexer.peek().is(','))
+      lexer.next();
+  }
+  lexer.next();
+  return {};
+}
+
+Status KernelParser::parseOperand(ParsedOperand &operand) {
+  if (lexer.peek().is('['))
     return parseAddress(operand);
-  }
-  if (token.is('{')) {
-    operand.kind = ParsedOperand::vector;
-    while (!lexer.peek().is('}')) {
-      ParsedOperand element;
-      HADAL_RETURN_IF_ERROR(parseOperand(element));
-      operand.elements.push_back(std::move(element));
-      if (lexer.peek().is(','))
-        lexer.next();
-    }
-    lexer.next();
-    return {};
-  }
-  if (token.kind == Token::word)
-    return resolveWord(token, operand);
-  return fail(token.line, fmt::format("'{}' is no operand", token.text));
+  if (lexer.peek().is('{'))
+    return parseVector(operand);
+  return parseScalar(operand);
 }
 
 Status KernelParser::parseInstruction() {

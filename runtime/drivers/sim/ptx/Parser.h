@@ -84,7 +84,11 @@ private:
   Status parseRegisters();
   Status parseLocalVariable(Space space);
   Status parseInstruction();
+  // An operand is a scalar, a {vector} of scalars, or an [address] of a scalar
+  // and coordinates, a scalar or a vector: nothing nests, whatever the text does.
   Status parseOperand(ParsedOperand &operand);
+  Status parseScalar(ParsedOperand &operand);
+  Status parseVector(ParsedOperand &operand);
   Status parseAddress(ParsedOperand &operand);
   Status resolveWord(const Token &token, ParsedOperand &operand);
   Status resolveLabels(Statement &statement);

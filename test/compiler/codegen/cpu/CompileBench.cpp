@@ -43,10 +43,13 @@ int main(int argc, char **argv) {
   double seconds = std::chrono::duration<double>(
                        std::chrono::steady_clock::now() - start)
                        .count();
-  for (const cpu::CpuKernel &kernel : out.kernels)
+  for (auto [op, kernel] :
+       llvm::zip(module->getOps<tile::KernelOp>(), out.kernels)) {
+    auto form = op.getSchedule().getWords().getAs<mlir::StringAttr>("form");
     std::printf("%-70s scratch %9lu  %s\n", kernel.name.c_str(),
                 (unsigned long)kernel.scratchBytes,
-                kernel.facts[0].second.c_str());
+                form ? form.getValue().str().c_str() : "");
+  }
   for (const cpu::CpuImage &image : out.images)
     std::printf("%-14s %zu bytes\n", image.variant.c_str(), image.bytes.size());
   std::printf("%zu kernels x %zu images: %.1f s wall, %.1f s cpu\n",

@@ -68,6 +68,8 @@ Executable::Executable(const Build &build, Mode mode)
 
 Executable::~Executable() = default;
 
+schedule::Target targetOfExecutables() { return schedule::Target::cpu; }
+
 void Executable::run(const Slots &slots, int64_t capacity,
                      uint64_t order) const {
   int64_t items = impl->domain->numItems(capacity);

@@ -17,6 +17,19 @@
 
 namespace hadal::cpu {
 
+/// What the rules of schedule/ say for every form.
+inline const FormTuning kTuning = {
+    .prefetch = 8192,
+    .unroll = 2,
+    .kGroup = 4,
+    .prefetchBlocks = 2,
+    .chunkBytes = 384 << 10,
+    .decodedRows = 32,
+    .panelUnroll = 2,
+    .tile = {.rows = 8, .vectors = 2},
+    .tile256 = {.rows = 4, .vectors = 2},
+};
+
 /// The forms of |keys|, in executable memory.
 class FormImage {
 public:

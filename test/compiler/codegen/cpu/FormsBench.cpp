@@ -142,8 +142,8 @@ void benchGemv(int threads, int rounds, int64_t k, Elt elt, int m) {
   int64_t tile = 64, n = (int64_t(256) << 20) / k / (tile * 2) * (tile * 2);
   Weights w(n, k);
   Activations x(m, k, elt);
-  FormKey pack{FormKind::packRow, elt, Elt::fp8},
-      gemv{FormKind::gemv, elt, Elt::fp8, m};
+  FormKey pack{FormKind::packRow, elt, Elt::fp8, kTuning},
+      gemv{FormKind::gemv, elt, Elt::fp8, kTuning, m};
   FormImage image({pack, gemv}, Variant::v4Bf16Vbmi);
   int64_t blocks = k / 128, share = n / threads, rowStride = k * 4;
   std::vector<float> y(m * n);
@@ -186,8 +186,8 @@ void benchPanel(int rounds, int64_t m, int64_t n, int64_t k, Elt elt,
                 const std::vector<int64_t> &tiles) {
   Weights w(n, k);
   Activations x(m, k, elt);
-  FormKey pack{FormKind::packPanel, elt, Elt::fp8},
-      panel{FormKind::panel, elt, Elt::fp8};
+  FormKey pack{FormKind::packPanel, elt, Elt::fp8, kTuning},
+      panel{FormKind::panel, elt, Elt::fp8, kTuning};
   FormImage image({pack, panel}, Variant::v4Bf16Vbmi);
   int64_t blocks = k / 128, bn = 128;
   std::vector<double> peaks;
@@ -196,7 +196,7 @@ void benchPanel(int rounds, int64_t m, int64_t n, int64_t k, Elt elt,
     for (size_t i = 0; i < tiles.size(); ++i) {
       int64_t bm = tiles[i];
       Scratch packed(packedBytes(bm, k)), scales(packedScaleBytes(bm, k)),
-          work(panelWorkBytes(bm, bn)), y(bm * bn * 4);
+          work(panelWorkBytes(bm, bn, kTuning.decodedRows)), y(bm * bn * 4);
       std::vector<uint8_t *> rows(bm);
       std::vector<float *> scaleRows(bm);
       for (int64_t m0 = 0; m0 < m; m0 += bm) {

@@ -113,20 +113,10 @@ const Pair kPairs[] = {{Elt::fp8, Elt::fp8},   {Elt::bf16, Elt::fp8},
                        {Elt::f32, Elt::bf16},  {Elt::bf16, Elt::f32},
                        {Elt::f32, Elt::f32}};
 
-std::vector<FormKey> gemvKeys(Pair p) {
-  std::vector<FormKey> keys = {{FormKind::packRow, p.x, p.w}};
-  for (int m : {1, 2, 4, 8})
-    keys.push_back({FormKind::gemv, p.x, p.w, m});
-  return keys;
-}
-
-std::vector<FormKey> panelKeys(Pair p) {
-  return {{FormKind::packPanel, p.x, p.w}, {FormKind::panel, p.x, p.w}};
-}
-
-std::vector<float> runGemv(const FormImage &image, Problem &p, int rows) {
-  FormKey pack{FormKind::packRow, p.x.elt, p.w.elt};
-  FormKey gemv{FormKind::gemv, p.x.elt, p.w.elt, rows};
+std::vector<float> runGemv(const FormImage &image, Problem &p, int rows,
+                           const FormTuning &tuning = kTuning) {
+  FormKey pack{FormKind::packRow, p.x.elt, p.w.elt, tuning};
+  FormKey gemv{FormKind::gemv, p.x.elt, p.w.elt, tuning, rows};
   int64_t rowStride = packedBytes(1, p.k) / 16;
   Aligned packed(rowStride * rows), scales(rows * p.blocks * 4);
   Aligned work(gemvWorkBytes(p.k));
@@ -140,12 +130,13 @@ std::vector<float> runGemv(const FormImage &image, Problem &p, int rows) {
   return y;
 }
 
-std::vector<float> runPanel(const FormImage &image, Problem &p) {
-  FormKey pack{FormKind::packPanel, p.x.elt, p.w.elt};
-  FormKey panel{FormKind::panel, p.x.elt, p.w.elt};
+std::vector<float> runPanel(const FormImage &image, Problem &p,
+                            const FormTuning &tuning = kTuning) {
+  FormKey pack{FormKind::packPanel, p.x.elt, p.w.elt, tuning};
+  FormKey panel{FormKind::panel, p.x.elt, p.w.elt, tuning};
   int64_t mPad = (p.m + 15) / 16 * 16;
   Aligned packed(packedBytes(p.m, p.k)), scales(packedScaleBytes(p.m, p.k)),
-      work(panelWorkBytes(p.m, p.n));
+      work(panelWorkBytes(p.m, p.n, tuning.decodedRows));
   std::vector<uint8_t *> rows(mPad, nullptr);
   std::vector<float *> scaleRows(mPad, nullptr);
   for (int64_t m = 0; m < p.m; ++m) {
@@ -161,19 +152,50 @@ std::vector<float> runPanel(const FormImage &image, Problem &p) {
   return y;
 }
 
+/// y += a . b, where b [K,N] is packed by columns.
+std::vector<float> runColumnPack(const FormImage &image, Matrix &a, Matrix &b,
+                                 const FormTuning &tuning = kTuning) {
+  FormKey pack{FormKind::packColumns, b.elt, a.elt, tuning};
+  FormKey panel{FormKind::panel, b.elt, a.elt, tuning};
+  int64_t m = a.rows, n = b.cols, k = b.rows, nPad = (n + 15) / 16 * 16;
+  Aligned packed(packedBytes(n, k)),
+      work(panelWorkBytes(n, m, tuning.decodedRows));
+  image.call(pack, b.row(0), b.stride, k, n, nPad, packed.data);
+  std::vector<float> y(m * n, 0.25f);
+  image.call(panel, packed.data, nullptr, nPad, a.row(0), a.stride, nullptr,
+             int64_t(0), int64_t(0), int64_t(1), m, k, y.data(), n, int64_t(1),
+             n, int64_t(1), work.data);
+  return y;
+}
+
+/// One activation row against a weight [K,N] whose rows are K.
+std::vector<float> runColumns(const FormImage &image, Matrix &x, Matrix &w,
+                              const std::vector<float> &scales, int64_t inBlock,
+                              const FormTuning &tuning = kTuning) {
+  FormKey key{FormKind::gemvColumns, x.elt, w.elt, tuning};
+  std::vector<float> y(w.cols, NAN);
+  image.call(key, x.row(0), w.row(0), w.stride, scales.data(), w.cols / 128,
+             inBlock, int64_t(128), w.cols, w.rows, y.data());
+  return y;
+}
+
 /// The forms of one pair and variant, compiled once for all tests.
-const FormImage &formsOf(Pair p, Variant variant) {
-  static std::map<std::tuple<Elt, Elt, Variant>, std::unique_ptr<FormImage>>
+const FormImage &formsOf(Pair p, Variant variant,
+                         const FormTuning &tuning = kTuning) {
+  static std::map<std::tuple<Elt, Elt, Variant, decltype(tuning.tie())>,
+                  std::unique_ptr<FormImage>>
       images;
-  std::unique_ptr<FormImage> &image = images[{p.x, p.w, variant}];
+  std::unique_ptr<FormImage> &image = images[{p.x, p.w, variant, tuning.tie()}];
   if (!image) {
-    std::vector<FormKey> keys = gemvKeys(p);
-    for (const FormKey &key : panelKeys(p))
-      keys.push_back(key);
+    std::vector<FormKey> keys = {{FormKind::packRow, p.x, p.w, tuning},
+                                 {FormKind::packPanel, p.x, p.w, tuning},
+                                 {FormKind::panel, p.x, p.w, tuning}};
+    for (int m : {1, 2, 4, 8})
+      keys.push_back({FormKind::gemv, p.x, p.w, tuning, m});
     if (p.x != Elt::fp8 && p.w != Elt::fp8)
-      keys.push_back({FormKind::packColumns, p.x, p.w});
+      keys.push_back({FormKind::packColumns, p.x, p.w, tuning});
     if (p.x != Elt::fp8)
-      keys.push_back({FormKind::gemvColumns, p.x, p.w});
+      keys.push_back({FormKind::gemvColumns, p.x, p.w, tuning});
     image = std::make_unique<FormImage>(keys, variant);
   }
   return *image;
@@ -221,7 +243,7 @@ TEST_P(FormsTest, PanelMatchesInChunksOfK) {
 // The memo skips a pack exactly when the row pointers are those of the last.
 TEST_P(FormsTest, PackIsSkippedForTheSameRowsOnly) {
   const FormImage &image = formsOf(pair(), variant());
-  FormKey pack{FormKind::packPanel, pair().x, pair().w};
+  FormKey pack{FormKind::packPanel, pair().x, pair().w, kTuning};
   Matrix x(pair().x, 32, 128, 1);
   std::vector<float> sx(32, 1.0f);
   Aligned once(packedBytes(16, 128)), memoised(packedBytes(16, 128)),
@@ -327,25 +349,26 @@ TEST_P(FormsTest, NothingIsReadBeyondTheOperands) {
              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     mprotect(memory + pages, 4096, PROT_NONE);
     std::memcpy(memory + pages - size, p.w.bytes.data(), size);
-    FormKey pack{FormKind::packRow, p.x.elt, p.w.elt};
+    FormKey pack{FormKind::packRow, p.x.elt, p.w.elt, kTuning};
     int64_t mPad = 16;
     Aligned packed(packedBytes(1, k)), scales(packedScaleBytes(1, k)),
-        work(panelWorkBytes(1, 3) + gemvWorkBytes(k));
+        work(panelWorkBytes(1, 3, kTuning.decodedRows) + gemvWorkBytes(k));
     std::vector<float> y(3, NAN), z(3, NAN);
     rows.call(pack, p.x.row(0), p.sx.data(), k, packed.data, scales.data);
-    rows.call(FormKey{FormKind::gemv, p.x.elt, p.w.elt, 1}, packed.data,
-              scales.data, int64_t(0), p.blocks, memory + pages - size,
-              p.w.stride, p.sw.data(), p.blocks, int64_t(0), int64_t(128),
-              int64_t(3), k, y.data(), int64_t(3), work.data);
+    rows.call(FormKey{FormKind::gemv, p.x.elt, p.w.elt, kTuning, 1},
+              packed.data, scales.data, int64_t(0), p.blocks,
+              memory + pages - size, p.w.stride, p.sw.data(), p.blocks,
+              int64_t(0), int64_t(128), int64_t(3), k, y.data(), int64_t(3),
+              work.data);
     p.check(y, "guarded gemv");
     std::vector<uint8_t *> pointers(mPad, nullptr);
     std::vector<float *> scalePointers(mPad, nullptr);
     pointers[0] = p.x.row(0);
     scalePointers[0] = p.sx.data();
-    panel.call(FormKey{FormKind::packPanel, p.x.elt, p.w.elt}, pointers.data(),
-               scalePointers.data(), mPad, k, packed.data, scales.data,
-               nullptr);
-    panel.call(FormKey{FormKind::panel, p.x.elt, p.w.elt}, packed.data,
+    panel.call(FormKey{FormKind::packPanel, p.x.elt, p.w.elt, kTuning},
+               pointers.data(), scalePointers.data(), mPad, k, packed.data,
+               scales.data, nullptr);
+    panel.call(FormKey{FormKind::panel, p.x.elt, p.w.elt, kTuning}, packed.data,
                scales.data, mPad, memory + pages - size, p.w.stride,
                p.sw.data(), p.blocks, int64_t(0), int64_t(128), int64_t(3), k,
                z.data(), int64_t(1), int64_t(3), int64_t(1), int64_t(0),
@@ -355,29 +378,21 @@ TEST_P(FormsTest, NothingIsReadBeyondTheOperands) {
   }
 }
 
-// b [K,N] packed by columns: y += a . b, the plain dot of attention.
+// b [K,N] packed by columns: the plain dot of attention.
 TEST_P(FormsTest, ColumnPackMatchesForRaggedShapes) {
   if (pair().x == Elt::fp8 || pair().w == Elt::fp8)
     GTEST_SKIP() << "columns are packed from bf16 and f32 only";
-  FormKey pack{FormKind::packColumns, pair().x, pair().w};
-  FormKey panel{FormKind::panel, pair().x, pair().w};
   const FormImage &image = formsOf(pair(), variant());
   for (int64_t k : {1, 64, 192, 45})
     for (int64_t n : {16, 40, 3})
       for (int64_t m : {1, 16, 35}) {
-        Matrix a(pair().w, m, k, 5), bT(pair().x, k, n, 6);
-        int64_t nPad = (n + 15) / 16 * 16;
-        Aligned packed(packedBytes(n, k)), work(panelWorkBytes(n, m));
-        image.call(pack, bT.row(0), bT.stride, k, n, nPad, packed.data);
-        std::vector<float> y(m * n, 0.25f);
-        image.call(panel, packed.data, nullptr, nPad, a.row(0), a.stride,
-                   nullptr, int64_t(0), int64_t(0), int64_t(1), m, k, y.data(),
-                   n, int64_t(1), n, int64_t(1), work.data);
+        Matrix a(pair().w, m, k, 5), b(pair().x, k, n, 6);
+        std::vector<float> y = runColumnPack(image, a, b);
         for (int64_t i = 0; i < m; ++i)
           for (int64_t j = 0; j < n; ++j) {
             double sum = 0.25, absolute = 1;
             for (int64_t c = 0; c < k; ++c) {
-              double product = a.values[i * k + c] * bT.values[c * n + j];
+              double product = a.values[i * k + c] * b.values[c * n + j];
               sum += product;
               absolute += std::abs(product);
             }
@@ -387,12 +402,10 @@ TEST_P(FormsTest, ColumnPackMatchesForRaggedShapes) {
       }
 }
 
-// One activation row against a weight [K,N] whose rows are K; its first row may
-// lie anywhere in a block of scales.
+// Its first row may lie anywhere in a block of scales.
 TEST_P(FormsTest, GemvColumnsMatchesInEveryScaleBlock) {
   if (pair().x == Elt::fp8)
     GTEST_SKIP() << "its activations are not quantised";
-  FormKey key{FormKind::gemvColumns, pair().x, pair().w};
   const FormImage &image = formsOf(pair(), variant());
   for (int64_t k : {1, 3, 32, 128, 130})
     for (int64_t n : {128, 512})
@@ -402,9 +415,7 @@ TEST_P(FormsTest, GemvColumnsMatchesInEveryScaleBlock) {
         std::vector<float> scales(blocks * scaleColumns);
         for (size_t i = 0; i < scales.size(); ++i)
           scales[i] = pair().w == Elt::fp8 ? 0.25f + 0.5f * i : 1.0f;
-        std::vector<float> y(n, NAN);
-        image.call(key, x.row(0), w.row(0), w.stride, scales.data(),
-                   scaleColumns, inBlock, int64_t(128), n, k, y.data());
+        std::vector<float> y = runColumns(image, x, w, scales, inBlock);
         for (int64_t j = 0; j < n; ++j) {
           double sum = 0, absolute = 1e-30;
           for (int64_t i = 0; i < k; ++i) {
@@ -418,6 +429,92 @@ TEST_P(FormsTest, GemvColumnsMatchesInEveryScaleBlock) {
               << "k " << k << " n " << n << " inBlock " << inBlock;
         }
       }
+}
+
+/// Tunings that leave no field of |kTuning| as it is, with every number of
+/// vectors, and decoded rows that are no multiple of a vector.
+const FormTuning kOtherTunings[] = {
+    {.prefetch = 0,
+     .unroll = 1,
+     .kGroup = 1,
+     .prefetchBlocks = 0,
+     .chunkBytes = 1,
+     .decodedRows = 16,
+     .panelUnroll = 1,
+     .tile = {.rows = 16, .vectors = 1},
+     .tile256 = {.rows = 8, .vectors = 1}},
+    {.prefetch = 2048,
+     .unroll = 4,
+     .kGroup = 8,
+     .prefetchBlocks = 4,
+     .chunkBytes = 128 << 10,
+     .decodedRows = 24,
+     .panelUnroll = 8,
+     .tile = {.rows = 12, .vectors = 2},
+     .tile256 = {.rows = 6, .vectors = 2}},
+    {.prefetch = 16384,
+     .unroll = 8,
+     .kGroup = 2,
+     .prefetchBlocks = 1,
+     .chunkBytes = 1 << 20,
+     .decodedRows = 64,
+     .panelUnroll = 4,
+     .tile = {.rows = 4, .vectors = 4},
+     .tile256 = {.rows = 2, .vectors = 4}},
+};
+
+TEST_P(FormsTest, NoTuningChangesABit) {
+  const FormImage &image = formsOf(pair(), variant());
+  // Columns that leave no, one, two and three vectors of a group of four.
+  for (int64_t m : {3, 8, 24, 48, 112})
+    for (int64_t k : {72, 1352})
+      for (int64_t n : {1, 45, 70}) {
+        Problem p(pair().x, pair().w, m, n, k, /*inBlock=*/100);
+        std::vector<float> panel = runPanel(image, p);
+        int rows = m == 8 ? 8 : 1;
+        std::vector<float> gemv = runGemv(image, p, rows);
+        for (const FormTuning &tuning : kOtherTunings) {
+          const FormImage &other = formsOf(pair(), variant(), tuning);
+          std::string where =
+              formSymbol({FormKind::panel, pair().x, pair().w, tuning});
+          ASSERT_EQ(panel, runPanel(other, p, tuning))
+              << where << " m " << m << " k " << k << " n " << n;
+          ASSERT_EQ(gemv, runGemv(other, p, rows, tuning))
+              << where << " rows " << rows << " k " << k << " n " << n;
+        }
+      }
+}
+
+TEST_P(FormsTest, NoTuningChangesABitOfColumns) {
+  if (pair().x == Elt::fp8 || pair().w == Elt::fp8)
+    GTEST_SKIP() << "as above";
+  const FormImage &image = formsOf(pair(), variant());
+  for (const FormTuning &tuning : kOtherTunings) {
+    const FormImage &other = formsOf(pair(), variant(), tuning);
+    for (int64_t n : {3, 40, 112}) {
+      Matrix a(pair().w, 35, 192, 5), b(pair().x, 192, n, 6);
+      ASSERT_EQ(runColumnPack(image, a, b), runColumnPack(other, a, b, tuning));
+    }
+    Matrix x(pair().x, 1, 130, 7), w(pair().w, 130, 512, 8);
+    std::vector<float> scales(12, 1.0f);
+    ASSERT_EQ(runColumns(image, x, w, scales, 64),
+              runColumns(other, x, w, scales, 64, tuning));
+  }
+}
+
+// What a form does not read does not make another function.
+TEST(FormKeyTest, HasOnlyWhatItsFormReads) {
+  const FormTuning &other = kOtherTunings[1];
+  FormKey row{FormKind::packRow, Elt::bf16, Elt::fp8, kTuning};
+  EXPECT_EQ(row, (FormKey{FormKind::packRow, Elt::bf16, Elt::fp8, other}));
+  FormTuning tuning = kTuning;
+  tuning.chunkBytes = other.chunkBytes;
+  FormKey gemv{FormKind::gemv, Elt::bf16, Elt::fp8, kTuning, 4};
+  EXPECT_EQ(gemv, (FormKey{FormKind::gemv, Elt::bf16, Elt::fp8, tuning, 4}));
+  FormKey panel{FormKind::panel, Elt::bf16, Elt::fp8, kTuning};
+  FormKey chunked{FormKind::panel, Elt::bf16, Elt::fp8, tuning};
+  EXPECT_FALSE(panel == chunked);
+  EXPECT_NE(formSymbol(panel), formSymbol(chunked));
 }
 
 INSTANTIATE_TEST_SUITE_P(

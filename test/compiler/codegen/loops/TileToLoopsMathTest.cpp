@@ -484,9 +484,10 @@ TEST_P(TileToLoopsMath, ScansEitherDimension) {
 }
 
 TEST_P(TileToLoopsMath, TopKBreaksTiesByIndex) {
-  // Ties, both zeros, NaN as -inf, and more winners than finite values.
-  std::vector<float> x{1, 5, 5, -2, kNaN, 5, -0.0f, 0.0f, //
-                       -kInf, -kInf, 3, kNaN, -kInf, -kInf, -1, -kInf};
+  // Ties, both zeros, NaN of either sign first, and more winners than finite
+  // values.
+  std::vector<float> x{1,     5,     5, -2,   -kNaN, kInf,  -0.0f, 0.0f, //
+                       -kInf, -kInf, 3, kNaN, -kInf, -kInf, -1,    -kInf};
   std::vector<float> v(10);
   std::vector<int32_t> ids(10);
   run(R"(
@@ -497,8 +498,10 @@ TEST_P(TileToLoopsMath, TopKBreaksTiesByIndex) {
       tile.store %i[%m, %m], %c : !tile.view<2x5xi32>, tensor<2x5xi32>
     })",
       {slot(x.data()), slot(v.data()), slot(ids.data())});
-  EXPECT_EQ(ids, (std::vector<int32_t>{1, 2, 5, 0, 6, 2, 6, 0, 1, 3}));
-  EXPECT_EQ(v, (std::vector<float>{5, 5, 5, 1, 0, 3, -1, -kInf, -kInf, -kInf}));
+  EXPECT_EQ(ids, (std::vector<int32_t>{4, 5, 1, 2, 0, 3, 2, 6, 0, 1}));
+  EXPECT_TRUE(std::isnan(v[0]) && std::isnan(v[5]));
+  v[0] = v[5] = 0;
+  EXPECT_EQ(v, (std::vector<float>{0, kInf, 5, 5, 1, 0, 3, -1, -kInf, -kInf}));
 }
 
 //===----------------------------------------------------------------------===//

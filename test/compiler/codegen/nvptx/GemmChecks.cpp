@@ -8,7 +8,6 @@ static Format formatOf(Weight weight) {
 
 GemmSpec makeSpec(Shape shape, bool fp8, Epilogue epilogue) {
   GemmSpec spec;
-  spec.target = Target::sm90a;
   spec.n = shape.n;
   spec.k = shape.k;
   spec.rows = shape.rows;
@@ -61,23 +60,8 @@ static Format outputFormat(const GemmSpec &spec) {
                                                    : Format::bf16;
 }
 
-Scheduled splitBy(const GemmSpec &spec, int64_t split) {
-  schedule::GemmSchedule schedule = schedule::pickGemmSchedule(spec);
-  schedule.split = split;
-  return schedule;
-}
-
-Executable::Build buildWith(const GemmSpec &spec, const Scheduled &schedule) {
-  if (!schedule)
-    return builderOf(spec, buildGemm);
-  return [spec, schedule](mlir::OpBuilder &builder) {
-    return buildScheduledGemm(builder, builder.getUnknownLoc(),
-                              kernelName(spec), spec, *schedule);
-  };
-}
-
-void checkDense(GemmSpec spec, int64_t tokens, const Scheduled &schedule) {
-  SCOPED_TRACE(kernelName(spec));
+void checkDense(GemmSpec spec, int64_t tokens, const schedule::Words &given) {
+  SCOPED_TRACE(printSpec(spec));
   Random random(spec.n + spec.k);
   int64_t rows = spec.rows;
   double deviation = 1.0 / std::sqrt(static_cast<double>(spec.k));
@@ -122,7 +106,7 @@ void checkDense(GemmSpec spec, int64_t tokens, const Scheduled &schedule) {
   if (spec.epilogue == Epilogue::residual)
     slots.view(residual, {rows});
   slots.view(y, {rows}).sizes(sizes);
-  Executable(buildWith(spec, schedule), Mode::loops).run(slots, rows);
+  Executable(builderOf(spec, given), Mode::loops).run(slots, rows);
   EXPECT_TRUE(y.guardIntact());
   if (tokens < rows) {
     EXPECT_TRUE(y.untouched(tokens));
@@ -143,8 +127,8 @@ void checkDense(GemmSpec spec, int64_t tokens, const Scheduled &schedule) {
 }
 
 void checkGrouped(GemmSpec spec, std::vector<int> counts,
-                  const Scheduled &schedule) {
-  SCOPED_TRACE(kernelName(spec));
+                  const schedule::Words &given) {
+  SCOPED_TRACE(printSpec(spec));
   Random random(spec.n);
   int64_t experts = counts.size();
   spec.experts = experts;
@@ -183,7 +167,7 @@ void checkGrouped(GemmSpec spec, std::vector<int> counts,
   if (isGated(spec))
     slots.table(upParts);
   slots.view(y, {capacity}).sizes(sizes);
-  Executable(buildWith(spec, schedule), Mode::loops).run(slots, spec.rows);
+  Executable(builderOf(spec, given), Mode::loops).run(slots, spec.rows);
   Comparison comparison;
   for (int64_t e = 0; e < experts; ++e)
     for (int64_t r = sizes[3 + e]; r < sizes[3 + e + 1]; ++r) {

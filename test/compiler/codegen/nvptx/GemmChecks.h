@@ -5,7 +5,6 @@
 
 #include <optional>
 
-#include "schedule/GemmSchedule.h"
 #include "test/kernels/References.h"
 
 namespace hadal::kernels::test {
@@ -17,21 +16,16 @@ struct Shape {
 /// W8A8, or bf16 throughout.
 GemmSpec makeSpec(Shape shape, bool fp8, Epilogue epilogue = Epilogue::none);
 
-/// A schedule; none: the one that the compiler picks.
-using Scheduled = std::optional<schedule::GemmSchedule>;
-
-/// The compiler's own with |split| parts of K.
-Scheduled splitBy(const GemmSpec &spec, int64_t split);
-
-/// |spec| as an Executable::Build with |schedule|.
-Executable::Build buildWith(const GemmSpec &spec, const Scheduled &schedule);
+/// The rules' schedule with |split| parts of K.
+inline schedule::Words splitBy(int64_t split) { return {{"split", split}}; }
 
 /// Runs |spec| on random inputs of |tokens| rows (spec.rows is the capacity) and
-/// compares every element; rows beyond are untouched.
-void checkDense(GemmSpec spec, int64_t tokens, const Scheduled &schedule = {});
+/// compares every element; rows beyond are untouched. |given|: words of the
+/// schedule in place of the rules'.
+void checkDense(GemmSpec spec, int64_t tokens, const schedule::Words &given = {});
 
 /// The same for a grouped GEMM with |counts| rows of each expert.
 void checkGrouped(GemmSpec spec, std::vector<int> counts,
-                  const Scheduled &schedule = {});
+                  const schedule::Words &given = {});
 
 } // namespace hadal::kernels::test

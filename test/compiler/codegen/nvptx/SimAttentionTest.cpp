@@ -1,16 +1,16 @@
 // The specialised attention lowerings on the simulator.
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/attention/KernelLowering.h"
 #include "test/kernels/AttentionBatch.h"
 
 namespace hadal::kernels::test {
 namespace {
 
-/// builderOf with words of the schedule replaced.
-template <typename Spec, typename Builder>
-Executable::Build scheduledBuilderOf(const Spec &spec, Builder build,
-                                     std::map<std::string, int64_t> words) {
-  return [whole = builderOf(spec, build), words](mlir::OpBuilder &builder) {
+/// builderOf with words of the schedule replaced behind the rules' back.
+template <typename Spec>
+Executable::Build editedBuilderOf(const Spec &spec,
+                                  std::map<std::string, int64_t> words) {
+  return [whole = builderOf(spec), words](mlir::OpBuilder &builder) {
     tile::KernelOp kernel = whole(builder);
     mlir::NamedAttrList list(kernel.getSchedule().getWords());
     for (auto &[key, value] : words)
@@ -23,13 +23,13 @@ Executable::Build scheduledBuilderOf(const Spec &spec, Builder build,
 
 constexpr double kScale = 0.1352337789;
 
-/// The spec of |s| with the keys in chunks, shared between |split| parts.
-MlaDecodeSpec splitSpec(const Shape &s, int64_t maxQueries, int64_t chunk,
-                        int64_t split) {
-  MlaDecodeSpec spec = decodeSpec(s, Act::bf16, maxQueries, kScale);
-  spec.chunk = split > 1 ? chunk : 0;
-  spec.split = split;
-  return spec;
+/// mla_decode of |s| with the keys in chunks, shared between |split| parts.
+Executable::Build splitBuilder(const Shape &s, int64_t maxQueries,
+                               int64_t chunk, int64_t split) {
+  schedule::Words words{{"split", split}};
+  if (split > 1)
+    words["chunk"] = chunk;
+  return builderOf(decodeSpec(s, Act::bf16, maxQueries, kScale), words);
 }
 
 void checkDecode(Shape s, std::vector<int64_t> lengths,
@@ -43,7 +43,7 @@ void checkDecode(Shape s, std::vector<int64_t> lengths,
   if (lengths.empty() || lengths[0] == 0) // no key: no position before it
     batch.positions.set(0, 0, 0);
   Executable kernel(
-      builderOf(splitSpec(s, maxQueries, chunk, split), buildMlaDecode),
+      splitBuilder(s, maxQueries, chunk, split),
       Mode::loops);
   Comparison comparison = compareRows(batch.decode(kernel, query),
                                       absorbedReference(batch, query, kScale));
@@ -75,12 +75,50 @@ TEST(MlaDecodeSm90, aSequenceWithoutKeysGivesZeros) {
   Buffer query =
       batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
   Executable kernel(
-      builderOf(decodeSpec(s, Act::bf16, 1, kScale), buildMlaDecode),
+      builderOf(decodeSpec(s, Act::bf16, 1, kScale)),
       Mode::loops);
   Buffer o = batch.decode(kernel, query);
   for (int64_t h = 0; h < s.heads; ++h)
     for (int64_t c = 0; c < s.latent; ++c)
       EXPECT_EQ(o.at(h, c), 0.0);
+}
+
+/// The sum of a row's weights is 0 where it has no key, and where all its
+/// scores are -inf: the first gives zeros, the second must not.
+TEST(MlaDecodeSm90, scoresOfMinusInfinityGiveNaN) {
+  Shape s{16, 16, 16, 16, 128, 64};
+  for (int64_t split : {1, 2}) {
+    Batch batch(s, Act::bf16, Weight::f32, {3, 0, 70}, {1, 1, 1});
+    batch.positions.set(1, 0, 0);
+    Buffer query =
+        batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
+    batch.makeScoresInfinite(query, s.latent, s.width());
+    Executable kernel(splitBuilder(s, 1, 64, split),
+                      Mode::loops);
+    Buffer o = batch.decode(kernel, query);
+    for (int64_t row = 0; row < 3 * s.heads; ++row)
+      for (int64_t c = 0; c < s.latent; ++c)
+        if (row / s.heads == 1)
+          ASSERT_EQ(o.at(row, c), 0.0);
+        else
+          ASSERT_TRUE(std::isnan(o.at(row, c))) << row << ", " << c;
+  }
+}
+
+TEST(MlaPrefillSm90, scoresOfMinusInfinityGiveNaN) {
+  Shape s{2, 16, 16, 16, 64, 64};
+  Batch batch(s, Act::bf16, Weight::bf16, {70, 0}, {5, 1});
+  batch.positions.set(5, 0, 0);
+  batch.makeScoresInfinite(batch.q, s.nope, s.head());
+  Executable kernel(builderOf(prefillSpec(s, Act::bf16, Weight::bf16, 64, 0.2)),
+                    Mode::loops);
+  Buffer o = batch.prefill(kernel, false);
+  for (int64_t m = 0; m < 6; ++m)
+    for (int64_t c = 0; c < s.heads * s.value; ++c)
+      if (m == 5)
+        ASSERT_EQ(o.at(m, c), 0.0);
+      else
+        ASSERT_TRUE(std::isnan(o.at(m, c))) << m << ", " << c;
 }
 
 TEST(MlaDecodeSm90, aSplitFoldComputesTheSame) {
@@ -116,9 +154,13 @@ TEST(MlaDecodeSm90, splitsFillTheChip) {
                     int64_t maxKeys) {
     MlaDecodeSpec spec =
         decodeSpec({heads, 128, 64, 128, 512, 64}, Act::bf16, queries, kScale);
-    splitKeys(spec, rows, maxKeys, 132);
-    EXPECT_EQ(spec.chunk, spec.split > 1 ? 256 : 0);
-    return spec.split;
+    spec.rows = rows;
+    spec.maxKeys = maxKeys;
+    std::string error;
+    auto schedule = schedule::resolve(spec, schedule::Target::sm90a,
+                                      &nvptx::allChips().front(), {}, error);
+    EXPECT_EQ(*schedule->find<int64_t>("chunk"), 256);
+    return *schedule->find<int64_t>("split");
   };
   // Two blocks of 64 rows to a sequence.
   EXPECT_EQ(splitOf(128, 1, 1, 1 << 17), 64);
@@ -134,7 +176,7 @@ TEST(MlaDecodeSm90, splitsFillTheChip) {
 TEST(MlaDecodeSm90, aRowAloneAndInABatchIsBitEqual) {
   Shape s{16, 16, 8, 16, 72, 64};
   for (int64_t split : {1, 3}) {
-    Executable kernel(builderOf(splitSpec(s, 1, 64, split), buildMlaDecode),
+    Executable kernel(splitBuilder(s, 1, 64, split),
                       Mode::loops);
     Batch batch(s, Act::bf16, Weight::f32, {90, 450, 3}, {1, 1, 1});
     Buffer query =
@@ -180,7 +222,7 @@ void checkPrefill(Shape s, std::vector<int64_t> lengths,
       prefillSpec(s, Act::bf16, Weight::bf16, maxQueries, 0.2);
   spec.quantize = quantize;
   spec.scaleFormat = format;
-  Executable kernel(builderOf(spec, buildMlaPrefill), Mode::loops);
+  Executable kernel(builderOf(spec), Mode::loops);
   Comparison comparison =
       compareRows(batch.prefill(kernel, quantize), expected);
   HADAL_EXPECT_CLOSE(comparison, quantize ? (Tolerance{5e-4, 1.0 / 8})
@@ -226,12 +268,9 @@ TEST(MlaPrefillSm90, matchesTheFormOfEveryShape) {
                 Act::bf16, Weight::bf16, queries, 0.2);
             spec.quantize = quantize;
             spec.scaleFormat = format;
-            tile::KernelOp kernel = buildMlaPrefill(
-                builder, builder.getUnknownLoc(), kernelName(spec), spec);
-            EXPECT_EQ(nvptx::mlaPrefillLowering().match(
-                          kernel, nvptx::allChips().front()),
-                      "")
-                << kernelName(spec);
+            tile::KernelOp kernel = builderOf(spec)(builder);
+            EXPECT_EQ(nvptx::mlaPrefillLowering().match(kernel), "")
+                << printSpec(spec);
           }
 }
 
@@ -260,19 +299,15 @@ TEST(MlaDecodeSm90, matchesTheFormOfEveryShape) {
       builder.setInsertionPointToEnd(module->getBody());
       MlaDecodeSpec spec =
           decodeSpec({heads, 16, 8, 16, 24, 64}, Act::bf16, queries, kScale);
-      tile::KernelOp kernel = buildMlaDecode(builder, builder.getUnknownLoc(),
-                                             kernelName(spec), spec);
-      EXPECT_EQ(
-          nvptx::mlaDecodeLowering().match(kernel, nvptx::allChips().front()),
-          "")
+      tile::KernelOp kernel = builderOf(spec)(builder);
+      EXPECT_EQ(nvptx::mlaDecodeLowering().match(kernel), "")
           << heads << " heads, " << queries << " queries";
     }
 }
 
 TEST(MlaDecodeSm90, refusesAnEditedBody) {
   Executable::Build whole =
-      builderOf(decodeSpec({128, 128, 64, 128, 512, 64}, Act::bf16, 1, kScale),
-                buildMlaDecode);
+      builderOf(decodeSpec({128, 128, 64, 128, 512, 64}, Act::bf16, 1, kScale));
   EXPECT_EQ(errorOf(whole), "");
   // The sums over rounded weights, say.
   std::string error = errorOf([&](mlir::OpBuilder &builder) {
@@ -300,29 +335,37 @@ TEST(MlaDecodeSm90, refusesAnEditedBody) {
 
 TEST(MlaDecodeSm90, refusesWhatItDoesNotServe) {
   auto refusal = [&](Shape s, Act act, std::map<std::string, int64_t> words) {
-    return errorOf(scheduledBuilderOf(decodeSpec(s, act, 1, kScale),
-                                      buildMlaDecode, words));
+    return errorOf(editedBuilderOf(decodeSpec(s, act, 1, kScale), words));
   };
   auto expect = [](const std::string &error, const char *part) {
     EXPECT_NE(error.find(part), std::string::npos) << error;
   };
   Shape s{16, 16, 16, 16, 128, 64};
   expect(refusal(s, Act::f32, {}), "activations of f32");
-  expect(refusal(s, Act::bf16, {{"chunk", 100}}), "a chunk of 100 keys");
-  expect(errorOf(builderOf(splitSpec(s, 1, 100, 2), buildMlaDecode)),
-         "whole steps of 64");
+  expect(refusal(s, Act::bf16, {{"chunk", 100}}),
+         "the word 'chunk' is 100: it takes a multiple of 64");
+  expect(refusal(s, Act::bf16, {{"split", 0}}),
+         "the word 'split' is 0: it takes 1 to 1024");
+  expect(refusal(s, Act::bf16, {{"warpgroups", 3}}),
+         "the output has 2 blocks of 64 columns, and a CTA up to 2 warpgroups");
+  expect(refusal(s, Act::bf16, {{"stages", 40}}),
+         "a row of 144 elements leaves room for ");
+  expect(refusal(s, Act::bf16, {{"cluster", 2}}),
+         "its sm_90a lowering knows no word 'cluster', only bm, chunk, split");
+  expect(errorOf(splitBuilder(s, 1, 100, 2)),
+         "the word 'chunk' is 100; legal values: 64, 128, 256, 512, 1024");
   s.pageSize = 16;
   expect(refusal(s, Act::bf16, {}), "pages of 16 rows");
   s = {16, 16, 16, 16, 132, 64};
   expect(refusal(s, Act::bf16, {}), "not multiples of 8");
   s = {16, 16, 16, 16, 576, 64};
-  expect(refusal(s, Act::bf16, {}), "exceeds the registers");
+  expect(refusal(s, Act::bf16, {}), "exceeds their registers");
 }
 
 TEST(MlaPrefillSm90, refusesWhatItDoesNotServe) {
   auto expect = [](Shape s, Act act, Weight weight, const char *part) {
     std::string error = errorOf(
-        builderOf(prefillSpec(s, act, weight, 16, kScale), buildMlaPrefill));
+        builderOf(prefillSpec(s, act, weight, 16, kScale)));
     EXPECT_NE(error.find(part), std::string::npos) << error;
   };
   Shape s{2, 16, 8, 16, 128, 64};

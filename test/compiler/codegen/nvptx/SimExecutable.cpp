@@ -11,7 +11,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "compiler/codegen/nvptx/Chip.h"
+#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
 #include "runtime/drivers/sim/machine/Launch.h"
 #include "runtime/drivers/sim/semantics/TensorMap.h"
@@ -314,5 +314,7 @@ void Executable::run(const Slots &slots, int64_t capacity,
   if (image() != eager)
     throw std::runtime_error("the policies of asynchronous operations differ");
 }
+
+schedule::Target targetOfExecutables() { return schedule::Target::sm90a; }
 
 } // namespace hadal::kernels::test

@@ -164,7 +164,7 @@ TEST(SimtOracle, embed) {
     Buffer ids(Format::i32, 5, 1);
     for (int i = 0; i < 5; ++i)
       ids.set(i, 0, random.below(40));
-    check({builderOf(EmbedSpec{kBF16, 40, width, Weight::bf16}, buildEmbed),
+    check({builderOf(EmbedSpec{kBF16, 40, width, Weight::bf16}),
            {rowsIn(ids), fixed(random.matrix(Format::bf16, 40, width)),
             rowsOut(Format::bf16, 5, width)}},
           3);
@@ -184,7 +184,7 @@ TEST(SimtOracle, normQuant) {
     spec.gather = form % 4 == 1;
     ++form;
     int64_t rows = 6;
-    Case c{builderOf(spec, buildNormQuant), {}, spec.gather};
+    Case c{builderOf(spec), {}, spec.gather};
     Buffer x = random.matrix(Format::bf16, rows, width);
     c.arguments.push_back(spec.gather ? pool(x) : rowsIn(x));
     if (spec.gather) {
@@ -212,13 +212,13 @@ TEST(SimtOracle, quantizeAddSiluMul) {
   for (int64_t width : widths(random, 7168)) {
     SCOPED_TRACE(width);
     auto input = [&] { return rowsIn(random.matrix(Format::bf16, 4, width)); };
-    check({builderOf(QuantizeSpec{kBF16, width}, buildQuantize),
+    check({builderOf(QuantizeSpec{kBF16, width}),
            {input(), rowsOut(Format::fp8, 4, width)}},
           3);
-    check({builderOf(AddSpec{kBF16, width}, buildAdd),
+    check({builderOf(AddSpec{kBF16, width}),
            {input(), input(), rowsOut(Format::bf16, 4, width)}},
           4);
-    check({builderOf(SiluMulSpec{kBF16, width}, buildSiluMul),
+    check({builderOf(SiluMulSpec{kBF16, width}),
            {input(), input(), rowsOut(Format::bf16, 4, width)}},
           3);
   }
@@ -243,7 +243,7 @@ TEST(SimtOracle, latentNormRopeCache) {
       slot.set(i, 0, where[i]);
     }
     int64_t row = s.latent + s.rope;
-    Case c{builderOf(spec, buildLatentNormRopeCache), {}};
+    Case c{builderOf(spec), {}};
     c.arguments.push_back(
         rowsIn(random.matrix(Format::bf16, 5, s.qLora + row)));
     if (s.qLora)
@@ -281,7 +281,7 @@ TEST(SimtOracle, gateTopk) {
     spec.bias = s.bias;
     spec.groupTop2 = s.top2;
     spec.routeScale = 2.5;
-    Case c{builderOf(spec, buildGateTopk), {}};
+    Case c{builderOf(spec), {}};
     c.arguments.push_back(rowsIn(random.matrix(Format::f32, 6, s.experts)));
     if (s.bias)
       c.arguments.push_back(fixed(random.matrix(Format::f32, 1, s.experts)));
@@ -302,7 +302,7 @@ TEST(SimtOracle, moeCombine) {
     for (int t = 0; t < 4; ++t)
       for (int j = 0; j < topk; ++j)
         pos.set(t, j, random.below(10) - 1);
-    Case c{builderOf(spec, buildMoeCombine), {}};
+    Case c{builderOf(spec), {}};
     c.arguments.push_back(pool(random.matrix(Format::bf16, 9, width)));
     c.arguments.push_back(rowsIn(pos));
     c.arguments.push_back(rowsIn(random.matrix(Format::f32, 4, topk)));
@@ -324,7 +324,7 @@ TEST(SimtOracle, moePermute) {
                   Shape{3, 5, 900, 899}}) {
     SCOPED_TRACE(s.experts);
     Executable::Build build = builderOf(
-        MoePermuteSpec{kBF16, s.experts, s.topk, s.capacity}, buildMoePermute);
+        MoePermuteSpec{kBF16, s.experts, s.topk, s.capacity});
     Buffer ids(Format::i32, s.capacity, s.topk);
     for (int64_t t = 0; t < s.capacity; ++t)
       for (int64_t j = 0; j < s.topk; ++j)

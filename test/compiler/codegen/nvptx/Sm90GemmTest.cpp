@@ -82,7 +82,7 @@ TEST(Sm90Gemm, paddingRowsChangeNothing) {
   for (int64_t m = 1; m < 64; ++m)
     for (int64_t c = 0; c < spec.k; ++c)
       other.setCode(m, c, 0x7F);
-  Executable kernel(builderOf(spec, buildGemm), Mode::loops);
+  Executable kernel(builderOf(spec), Mode::loops);
   std::string first[2];
   for (int alone : {0, 1}) {
     Buffer y(Format::fp8, 64, spec.n);
@@ -118,7 +118,7 @@ TEST(Sm90Gemm, groupedByExperts) {
 // leave most of the state unwritten.
 TEST(Sm90GemmSplit, dense) {
   auto check = [](GemmSpec spec, int64_t tokens, int64_t split) {
-    checkDense(spec, tokens, splitBy(spec, split));
+    checkDense(spec, tokens, splitBy(split));
   };
   check(makeSpec({40, 72, 1, 1}, true), 1, 4); // one step: nothing to split
   check(makeSpec({136, 130, 16, 9}, true), 9, 2);
@@ -135,7 +135,7 @@ TEST(Sm90GemmSplit, dense) {
 
 TEST(Sm90GemmSplit, epilogues) {
   auto check = [](GemmSpec spec, int64_t tokens, int64_t split) {
-    checkDense(spec, tokens, splitBy(spec, split));
+    checkDense(spec, tokens, splitBy(split));
   };
   for (int64_t rows : {4, 60})
     for (bool fp8 : {true, false}) {
@@ -157,7 +157,7 @@ TEST(Sm90GemmSplit, epilogues) {
 TEST(Sm90GemmSplit, groupedByExperts) {
   auto check = [](GemmSpec spec, std::vector<int> counts, int64_t split) {
     spec.experts = counts.size();
-    checkGrouped(spec, counts, splitBy(spec, split));
+    checkGrouped(spec, counts, splitBy(split));
   };
   for (int rows : {20, 70}) {
     GemmSpec gateUp =
@@ -194,15 +194,14 @@ void checkAbsorb(AbsorbCase c) {
          o(c.quantize ? Format::fp8 : Format::bf16, c.rows, c.heads * c.value);
   std::vector<int32_t> sizes = makeSizes(c.tokens);
   Common common;
-  common.target = Target::sm90a;
   AbsorbQSpec qSpec{common,  c.heads,  c.nope, c.rope,
                     c.value, c.latent, c.rows, Weight::bf16};
   AbsorbVSpec vSpec{common,   c.heads, c.nope,       c.value,
                     c.latent, c.rows,  Weight::bf16, c.quantize};
-  Executable(builderOf(qSpec, buildAbsorbQ), Mode::loops)
+  Executable(builderOf(qSpec), Mode::loops)
       .run(Slots().view(q, {c.rows}).view(w).view(qLat, {c.rows}).sizes(sizes),
            c.rows);
-  Executable(builderOf(vSpec, buildAbsorbV), Mode::loops)
+  Executable(builderOf(vSpec), Mode::loops)
       .run(Slots().view(oLat, {c.rows}).view(w).view(o, {c.rows}).sizes(sizes),
            c.rows);
   Comparison absorbed, expanded;

@@ -5,13 +5,10 @@ namespace hadal::kernels::test {
 namespace {
 
 /// Tiles of |bm| tokens and |bn| weights.
-schedule::GemmSchedule swapped(const GemmSpec &spec, int64_t bm,
-                               int64_t bn = 128) {
-  schedule::GemmSchedule schedule = schedule::pickGemmSchedule(spec);
-  schedule.bm = bm;
-  schedule.bn = spec.epilogue == Epilogue::rope ? spec.headDim : bn;
-  schedule.swapAb = true;
-  return schedule;
+schedule::Words swapped(const GemmSpec &spec, int64_t bm, int64_t bn = 128) {
+  return {{"bm", bm},
+          {"bn", spec.epilogue == Epilogue::rope ? spec.headDim : bn},
+          {"swap_ab", true}};
 }
 
 void checkSwapped(const GemmSpec &spec, int64_t tokens, int64_t bm,
@@ -97,8 +94,8 @@ TEST(Sm90SwapAb, splitK) {
     GemmSpec spec = makeSpec({160, 900, 20, 17}, true, epilogue);
     for (auto [bm, bn] : {std::pair<int64_t, int64_t>{8, 128}, {24, 128},
                           {64, 128}}) {
-      schedule::GemmSchedule schedule = swapped(spec, bm, bn);
-      schedule.split = 3;
+      schedule::Words schedule = swapped(spec, bm, bn);
+      schedule["split"] = int64_t(3);
       checkDense(spec, 17, schedule);
     }
   }
@@ -115,7 +112,7 @@ TEST(Sm90SwapAb, paddingRowsChangeNothing) {
     for (int64_t m = 1; m < 16; ++m)
       for (int64_t c = 0; c < spec.k; ++c)
         other.setCode(m, c, 0x7F);
-    Executable kernel(buildWith(spec, swapped(spec, 16)), Mode::loops);
+    Executable kernel(builderOf(spec, swapped(spec, 16)), Mode::loops);
     bool gated = epilogue != Epilogue::none;
     std::string first[2];
     for (int alone : {0, 1}) {
@@ -142,15 +139,15 @@ TEST(Sm90SwapAb, givesTheBitsOfRowsAsRows) {
     Buffer x = random.matrix(format, 16, spec.k);
     Buffer w = random.matrix(format, spec.n, spec.k, 128, 0.05);
     Buffer up = random.matrix(format, spec.n, spec.k, 128, 0.05);
-    schedule::GemmSchedule rows = swapped(spec, 64);
-    rows.swapAb = false;
+    schedule::Words rows = swapped(spec, 64);
+    rows["swap_ab"] = false;
     std::string results[3];
     int i = 0;
-    for (const schedule::GemmSchedule &schedule :
+    for (const schedule::Words &schedule :
          {rows, swapped(spec, 16), swapped(spec, 8, 64)}) {
       Buffer y(Format::bf16, 16, spec.n);
       std::vector<int32_t> sizes = makeSizes(13);
-      Executable(buildWith(spec, schedule), Mode::loops)
+      Executable(builderOf(spec, schedule), Mode::loops)
           .run(Slots()
                    .view(x, {16})
                    .view(w)

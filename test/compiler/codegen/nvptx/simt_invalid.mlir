@@ -3,7 +3,7 @@
 // What the lowering without contractions cannot place is refused at the op.
 
 // A row of a warp's registers holds 64 rows at most.
-tile.kernel @k(%x: !tile.view<65x8xf32>, %y: !tile.view<65x2xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<65x8xf32>, %y: !tile.view<65x2xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %a = tile.load %x[%c, %c] : !tile.view<65x8xf32> -> tensor<65x8xf32>
   // expected-error @+1 {{has no sm_90a lowering: 65 rows of 8 candidates}}
@@ -14,7 +14,7 @@ tile.kernel @k(%x: !tile.view<65x8xf32>, %y: !tile.view<65x2xf32>, %sz: !tile.si
 // -----
 
 // Groups are whole.
-tile.kernel @k(%x: !tile.view<2x200xf32>, %y: !tile.view<2x200xf8E4M3FN, scale<1x128>>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<2x200xf32>, %y: !tile.view<2x200xf8E4M3FN, scale<1x128>>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %a = tile.load %x[%c, %c] : !tile.view<2x200xf32> -> tensor<2x200xf32>
   // expected-error @+1 {{has no sm_90a lowering: groups of 128 in rows of 200}}
@@ -25,7 +25,7 @@ tile.kernel @k(%x: !tile.view<2x200xf32>, %y: !tile.view<2x200xf8E4M3FN, scale<1
 // -----
 
 // A scan runs along the whole tile.
-tile.kernel @k(%x: !tile.view<4x8xi32>, %y: !tile.view<4x8xi32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<4x8xi32>, %y: !tile.view<4x8xi32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %a = tile.load %x[%c, %c] : !tile.view<4x8xi32> -> tensor<4x8xi32>
   // expected-error @+1 {{has no sm_90a lowering: more than one row}}
@@ -36,7 +36,7 @@ tile.kernel @k(%x: !tile.view<4x8xi32>, %y: !tile.view<4x8xi32>, %sz: !tile.size
 // -----
 
 // A CTA scans what its warps hold.
-tile.kernel @k(%x: !tile.view<1x32768xi32>, %y: !tile.view<1x32768xi32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<1x32768xi32>, %y: !tile.view<1x32768xi32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %a = tile.load %x[%c, %c] : !tile.view<1x32768xi32> -> tensor<1x32768xi32>
   // expected-error @+1 {{has no sm_90a lowering: a scan over 32768 elements with }}
@@ -47,7 +47,7 @@ tile.kernel @k(%x: !tile.view<1x32768xi32>, %y: !tile.view<1x32768xi32>, %sz: !t
 // -----
 
 // Codes would have to be decoded by each thread.
-tile.kernel @k(%x: !tile.view<1x128xf8E4M3FN, scale<1x128>>, %y: !tile.view<1x128xf8E4M3FN, scale<1x128>>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<1x128xf8E4M3FN, scale<1x128>>, %y: !tile.view<1x128xf8E4M3FN, scale<1x128>>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   // expected-error @+1 {{has no sm_90a lowering: codes are read by contractions only}}
   %a, %s = tile.load %x[%c, %c] : !tile.view<1x128xf8E4M3FN, scale<1x128>> -> tensor<1x128xf8E4M3FN>, tensor<1x1xf32>
@@ -57,7 +57,7 @@ tile.kernel @k(%x: !tile.view<1x128xf8E4M3FN, scale<1x128>>, %y: !tile.view<1x12
 // -----
 
 // A constant is one value.
-tile.kernel @k(%y: !tile.view<1x16xi32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%y: !tile.view<1x16xi32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   // expected-error @+1 {{has no sm_90a lowering: a table of constants}}
   %t = arith.constant dense<[[1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7]]> : tensor<1x16xi32>
@@ -67,7 +67,7 @@ tile.kernel @k(%y: !tile.view<1x16xi32>, %sz: !tile.sizes) domain(%m = 1 by 1) s
 // -----
 
 // Rows are gathered once.
-tile.kernel @k(%x: !tile.view<64x64xbf16>, %i: !tile.view<4xi32>, %y: !tile.view<4x64xbf16>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<64x64xbf16>, %i: !tile.view<4xi32>, %y: !tile.view<4x64xbf16>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %j = tile.load %i[%c] : !tile.view<4xi32> -> tensor<4xi32>
   %g = tile.rows %x[%j] : !tile.view<64x64xbf16>, tensor<4xi32> -> !tile.view<4x64xbf16>
@@ -80,7 +80,7 @@ tile.kernel @k(%x: !tile.view<64x64xbf16>, %i: !tile.view<4xi32>, %y: !tile.view
 // -----
 
 // Scales are written for every row of the tile.
-tile.kernel @k(%x: !tile.view<2x128xf32>, %y: !tile.view<2x128xf8E4M3FN, scale<1x128>>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<2x128xf32>, %y: !tile.view<2x128xf8E4M3FN, scale<1x128>>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %n = arith.constant 1 : index
   %a = tile.load %x[%c, %c] : !tile.view<2x128xf32> -> tensor<2x128xf32>
@@ -92,7 +92,7 @@ tile.kernel @k(%x: !tile.view<2x128xf32>, %y: !tile.view<2x128xf8E4M3FN, scale<1
 // -----
 
 // Lanes exchange 32 bits.
-tile.kernel @k(%x: !tile.view<1x64xi64>, %y: !tile.view<1x1xi64>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<1x64xi64>, %y: !tile.view<1x1xi64>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %a = tile.load %x[%c, %c] : !tile.view<1x64xi64> -> tensor<1x64xi64>
   // expected-error @+1 {{has no sm_90a lowering: reduces f32, bf16 and i32}}
@@ -103,7 +103,7 @@ tile.kernel @k(%x: !tile.view<1x64xi64>, %y: !tile.view<1x1xi64>, %sz: !tile.siz
 // -----
 
 // A sum of bf16 would round at every step.
-tile.kernel @k(%x: !tile.view<1x64xbf16>, %y: !tile.view<1x1xbf16>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<1x64xbf16>, %y: !tile.view<1x1xbf16>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %a = tile.load %x[%c, %c] : !tile.view<1x64xbf16> -> tensor<1x64xbf16>
   // expected-error @+1 {{has no sm_90a lowering: a reduction in bf16}}
@@ -114,7 +114,7 @@ tile.kernel @k(%x: !tile.view<1x64xbf16>, %y: !tile.view<1x1xbf16>, %sz: !tile.s
 // -----
 
 // A branch leaves nothing behind.
-tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %t = arith.constant true
   %a = tile.load %x[%c, %c] : !tile.view<1x64xf32> -> tensor<1x64xf32>
@@ -130,7 +130,7 @@ tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.si
 // -----
 
 // A fold carries tiles.
-tile.kernel @k(%x: !tile.view<8x64xf32>, %y: !tile.view<8x64xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<8x64xf32>, %y: !tile.view<8x64xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %n = arith.constant 8 : index
   // expected-error @+1 {{has no sm_90a lowering: a state that is no tile}}
@@ -146,7 +146,7 @@ tile.kernel @k(%x: !tile.view<8x64xf32>, %y: !tile.view<8x64xf32>, %sz: !tile.si
 // -----
 
 // Codes are made by quantisation.
-tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %a = tile.load %x[%c, %c] : !tile.view<1x64xf32> -> tensor<1x64xf32>
   // expected-error @+1 {{has no sm_90a lowering: codes are made by tile.quantize and only stored}}
@@ -158,7 +158,7 @@ tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.si
 // -----
 
 // f64 is the oracle's.
-tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %a = tile.load %x[%c, %c] : !tile.view<1x64xf32> -> tensor<1x64xf32>
   // expected-error @+1 {{has no sm_90a lowering: f64}}
@@ -170,7 +170,7 @@ tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.si
 // -----
 
 // Functions without an instruction of their own.
-tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %a = tile.load %x[%c, %c] : !tile.view<1x64xf32> -> tensor<1x64xf32>
   // expected-error @+1 {{has no sm_90a lowering: no instruction for it}}
@@ -181,7 +181,7 @@ tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.si
 // -----
 
 // A bf16 is held as f32.
-tile.kernel @k(%x: !tile.view<1x64xbf16>, %y: !tile.view<1x64xi16>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<1x64xbf16>, %y: !tile.view<1x64xi16>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %a = tile.load %x[%c, %c] : !tile.view<1x64xbf16> -> tensor<1x64xbf16>
   // expected-error @+1 {{has no sm_90a lowering: bits of a bf16}}
@@ -192,11 +192,21 @@ tile.kernel @k(%x: !tile.view<1x64xbf16>, %y: !tile.view<1x64xi16>, %sz: !tile.s
 // -----
 
 // Codes of a register have no decoder.
-tile.kernel @k(%x: !tile.view<1x128xf32>, %y: !tile.view<1x128xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {} {
+tile.kernel @k(%x: !tile.view<1x128xf32>, %y: !tile.view<1x128xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
   %a = tile.load %x[%c, %c] : !tile.view<1x128xf32> -> tensor<1x128xf32>
   %q, %s = tile.quantize %a group 128 floor 1.0e-4 format f32 : tensor<1x128xf32> -> tensor<1x128xf8E4M3FN>, tensor<1x1xf32>
   // expected-error @+1 {{has no sm_90a lowering}}
   %r = tile.dequantize %q, %s : tensor<1x128xf8E4M3FN>, tensor<1x1xf32> -> tensor<1x128xf32>
   tile.store %y[%c, %c], %r : !tile.view<1x128xf32>, tensor<1x128xf32>
+}
+
+// -----
+
+// A CTA has up to 32 warps.
+// expected-error @+1 {{has no sm_90a lowering with the word 'threads' of 48: it takes 32 to 1024 in steps of 32}}
+tile.kernel @k(%x: !tile.view<1x64xf32>, %y: !tile.view<1x64xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 48 : i64} {
+  %c = arith.constant 0 : index
+  %t = tile.load %x[%m, %c] : !tile.view<1x64xf32> -> tensor<1x64xf32>
+  tile.store %y[%m, %c], %t : !tile.view<1x64xf32>, tensor<1x64xf32>
 }

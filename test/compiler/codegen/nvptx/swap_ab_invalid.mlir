@@ -1,27 +1,7 @@
 // RUN: hadal-opt %s --hadal-lower-tile-to-sm90 -split-input-file -verify-diagnostics
 
-// The word is a flag.
-// expected-error @+1 {{has a schedule word swap_ab of "yes", not true or false}}
-tile.kernel @word(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = "yes"} {
-  %c0 = arith.constant 0 : index
-  %c64 = arith.constant 64 : index
-  %zero = arith.constant dense<0.0> : tensor<8x64xf32>
-  %r = tile.fold %k = %c0 to %c64 step 64 init(%acc = %zero : tensor<8x64xf32>) {
-    %a = tile.load %x[%m, %k] : !tile.view<?x64xbf16> -> tensor<8x64xbf16>
-    %b = tile.load %w[%c0, %k] : !tile.view<64x64xbf16> -> tensor<64x64xbf16>
-    %d = tile.dot %a, %b, %acc tb : tensor<8x64xbf16>, tensor<64x64xbf16>, tensor<8x64xf32>
-    tile.yield %d : tensor<8x64xf32>
-  } combine (%p), (%q) {
-    %s = arith.addf %p, %q : tensor<8x64xf32>
-    tile.yield %s : tensor<8x64xf32>
-  }
-  tile.store %y[%m, %c0], %r : !tile.view<?x64xf32>, tensor<8x64xf32>
-}
-
-// -----
-
 // Tokens are wgmma's columns: eight at a time, not more than 64.
-tile.kernel @rows(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 72 in tokens) schedule {swap_ab = true} {
+tile.kernel @rows(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 72 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
   %zero = arith.constant dense<0.0> : tensor<72x64xf32>
@@ -41,7 +21,7 @@ tile.kernel @rows(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !ti
 // -----
 
 // A tile of four tokens would leave half of a box unloaded.
-tile.kernel @four(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 4 in tokens) schedule {swap_ab = true} {
+tile.kernel @four(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 4 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
   %zero = arith.constant dense<0.0> : tensor<4x64xf32>
@@ -61,7 +41,7 @@ tile.kernel @four(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !ti
 // -----
 
 // Whole blocks of eight columns go back to rows.
-tile.kernel @columns(%x: !tile.view<?x64xbf16>, %w: !tile.view<60x64xbf16>, %y: !tile.view<?x60xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
+tile.kernel @columns(%x: !tile.view<?x64xbf16>, %w: !tile.view<60x64xbf16>, %y: !tile.view<?x60xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
   %zero = arith.constant dense<0.0> : tensor<8x60xf32>
@@ -81,7 +61,7 @@ tile.kernel @columns(%x: !tile.view<?x64xbf16>, %w: !tile.view<60x64xbf16>, %y: 
 // -----
 
 // The box of a tile's weights has at most 256 rows.
-tile.kernel @box(%x: !tile.view<?x64xbf16>, %w: !tile.view<264x64xbf16>, %y: !tile.view<?x264xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
+tile.kernel @box(%x: !tile.view<?x64xbf16>, %w: !tile.view<264x64xbf16>, %y: !tile.view<?x264xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
   %zero = arith.constant dense<0.0> : tensor<8x264xf32>
@@ -101,7 +81,7 @@ tile.kernel @box(%x: !tile.view<?x64xbf16>, %w: !tile.view<264x64xbf16>, %y: !ti
 // -----
 
 // Weights with K outermost would need an MN-major operand a.
-tile.kernel @major(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
+tile.kernel @major(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
   %zero = arith.constant dense<0.0> : tensor<8x64xf32>
@@ -121,7 +101,7 @@ tile.kernel @major(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !t
 // -----
 
 // A contraction by itself has no fold behind which its result could turn.
-tile.kernel @alone(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
+tile.kernel @alone(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %zero = arith.constant dense<0.0> : tensor<8x64xf32>
   %a = tile.load %x[%m, %c0] : !tile.view<?x64xbf16> -> tensor<8x64xbf16>
@@ -134,7 +114,7 @@ tile.kernel @alone(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !t
 // -----
 
 // Operands come from shared memory as they were loaded.
-tile.kernel @slice(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
+tile.kernel @slice(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
   %zero = arith.constant dense<0.0> : tensor<8x64xf32>
@@ -155,7 +135,7 @@ tile.kernel @slice(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !t
 // -----
 
 // Two results of different widths.
-tile.kernel @widths(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
+tile.kernel @widths(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
   %zero = arith.constant dense<0.0> : tensor<8x64xf32>
@@ -179,7 +159,7 @@ tile.kernel @widths(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !
 // -----
 
 // A state that is more than the sum of the steps' products.
-tile.kernel @state(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
+tile.kernel @state(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
   %zero = arith.constant dense<0.0> : tensor<8x64xf32>
@@ -200,7 +180,7 @@ tile.kernel @state(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !t
 // -----
 
 // What a step computes beside its product would meet transposed registers.
-tile.kernel @beside(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
+tile.kernel @beside(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %c64 = arith.constant 64 : index
   %zero = arith.constant dense<0.0> : tensor<8x64xf32>
@@ -220,31 +200,8 @@ tile.kernel @beside(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !
 
 // -----
 
-// Nothing is swapped where nothing is contracted.
-// expected-error @+1 {{has no sm_90a lowering with swap_ab: it has no contraction}}
-tile.kernel @simt(%x: !tile.view<?x64xf32>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
-  %c0 = arith.constant 0 : index
-  %a = tile.load %x[%m, %c0] : !tile.view<?x64xf32> -> tensor<8x64xf32>
-  tile.store %y[%m, %c0], %a : !tile.view<?x64xf32>, tensor<8x64xf32>
-}
-
-// -----
-
-// A lowering written for one kernel has no other order of operands.
-// expected-error @+1 {{has no sm_90a lowering with swap_ab: the lowering of this kernel is written for one order of operands}}
-tile.kernel @mla_decode_swapped(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
-  %c0 = arith.constant 0 : index
-  %zero = arith.constant dense<0.0> : tensor<8x64xf32>
-  %a = tile.load %x[%m, %c0] : !tile.view<?x64xbf16> -> tensor<8x64xbf16>
-  %b = tile.load %w[%c0, %c0] : !tile.view<64x64xbf16> -> tensor<64x64xbf16>
-  %d = tile.dot %a, %b, %zero tb : tensor<8x64xbf16>, tensor<64x64xbf16>, tensor<8x64xf32>
-  tile.store %y[%m, %c0], %d : !tile.view<?x64xf32>, tensor<8x64xf32>
-}
-
-// -----
-
 // wgmma contracts 32 bytes at a time.
-tile.kernel @k(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
+tile.kernel @k(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %c24 = arith.constant 24 : index
   %zero = arith.constant dense<0.0> : tensor<8x64xf32>
@@ -264,7 +221,7 @@ tile.kernel @k(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.
 // -----
 
 // Scales are read as a thread's columns and rows need them.
-tile.kernel @scales(%x: !tile.view<?x128xf8E4M3FN, scale<1x128>>, %w: !tile.view<128x128xf8E4M3FN, scale<128x128>>, %y: !tile.view<?x128xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {swap_ab = true} {
+tile.kernel @scales(%x: !tile.view<?x128xf8E4M3FN, scale<1x128>>, %w: !tile.view<128x128xf8E4M3FN, scale<128x128>>, %y: !tile.view<?x128xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c0 = arith.constant 0 : index
   %c128 = arith.constant 128 : index
   %zero = arith.constant dense<0.0> : tensor<8x128xf32>
@@ -280,4 +237,44 @@ tile.kernel @scales(%x: !tile.view<?x128xf8E4M3FN, scale<1x128>>, %w: !tile.view
     tile.yield %s : tensor<8x128xf32>
   }
   tile.store %y[%m, %c0], %r : !tile.view<?x128xf32>, tensor<8x128xf32>
+}
+
+// -----
+
+// Warpgroups share whole blocks of 64 weights.
+// expected-error @+1 {{with the word 'warpgroups' of 2: a tile of 64 weights has 1 blocks of 64}}
+tile.kernel @blocks(%x: !tile.view<?x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile.view<?x64xf32>, %sz: !tile.sizes) domain(%m = ? by 8 in tokens) schedule {ctas = 1 : i64, early = 0 : i64, regs = "40/232", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 2 : i64} {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %zero = arith.constant dense<0.0> : tensor<8x64xf32>
+  %r = tile.fold %k = %c0 to %c64 step 64 init(%acc = %zero : tensor<8x64xf32>) {
+    %a = tile.load %x[%m, %k] : !tile.view<?x64xbf16> -> tensor<8x64xbf16>
+    %b = tile.load %w[%c0, %k] : !tile.view<64x64xbf16> -> tensor<64x64xbf16>
+    %d = tile.dot %a, %b, %acc tb : tensor<8x64xbf16>, tensor<64x64xbf16>, tensor<8x64xf32>
+    tile.yield %d : tensor<8x64xf32>
+  } combine (%p), (%q) {
+    %s = arith.addf %p, %q : tensor<8x64xf32>
+    tile.yield %s : tensor<8x64xf32>
+  }
+  tile.store %y[%m, %c0], %r : !tile.view<?x64xf32>, tensor<8x64xf32>
+}
+
+// -----
+
+// Half of the registers hold half of the accumulators.
+// expected-error @+1 {{with the word 'ctas' of 2: 128 accumulators in 1 warpgroups; two CTAs hold 64 in one each}}
+tile.kernel @half(%x: !tile.view<?x64xbf16>, %w: !tile.view<128x64xbf16>, %y: !tile.view<?x128xf32>, %sz: !tile.sizes) domain(%m = ? by 64 in tokens) schedule {ctas = 2 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = true, unroll = 1 : i64, warpgroups = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %c64 = arith.constant 64 : index
+  %zero = arith.constant dense<0.0> : tensor<64x128xf32>
+  %r = tile.fold %k = %c0 to %c64 step 64 init(%acc = %zero : tensor<64x128xf32>) {
+    %a = tile.load %x[%m, %k] : !tile.view<?x64xbf16> -> tensor<64x64xbf16>
+    %b = tile.load %w[%c0, %k] : !tile.view<128x64xbf16> -> tensor<128x64xbf16>
+    %d = tile.dot %a, %b, %acc tb : tensor<64x64xbf16>, tensor<128x64xbf16>, tensor<64x128xf32>
+    tile.yield %d : tensor<64x128xf32>
+  } combine (%p), (%q) {
+    %s = arith.addf %p, %q : tensor<64x128xf32>
+    tile.yield %s : tensor<64x128xf32>
+  }
+  tile.store %y[%m, %c0], %r : !tile.view<?x128xf32>, tensor<64x128xf32>
 }

@@ -358,6 +358,31 @@ TEST(SimParser, RefusesByNameWithItsLine) {
   }
 }
 
+std::string repeat(const char *text, size_t count) {
+  std::string all;
+  for (size_t i = 0; i < count; ++i)
+    all += text;
+  return all;
+}
+
+// Text that nests as deep as it is long, or that ends where a name must follow.
+TEST(SimParser, DepthAndEndsOfTextAreHarmless) {
+  EXPECT_NE(parseError("mov.b32 %rd, " + repeat("{", 1 << 20)).find("operand"),
+            std::string::npos);
+  EXPECT_NE(parseError("ld.global.b32 %rd, " + repeat("[%a, ", 1 << 20))
+                .find("operand"),
+            std::string::npos);
+  EXPECT_NE(parseError(repeat("{", 1 << 20)).find("4096 blocks"),
+            std::string::npos);
+  std::string head = laneKernel("", "%d");
+  head = head.substr(0, head.rfind('}'));
+  for (const char *tail : {"selp.b32 %r1, 1, 2, !", "mov.b32 %rd, -",
+                           "@!", "ld.global.b32 %rd, [", "mov.b32 {%ra"}) {
+    auto module = PtxModule::parse(head + tail);
+    EXPECT_FALSE(module.ok()) << tail;
+  }
+}
+
 TEST(SimLaunch, RefusesWhatNoDeviceAccepts) {
   auto module = PtxModule::parse(laneKernel("mov.u64 %d, 0;", "%d"));
   ASSERT_TRUE(module.ok()) << module.status().message();

@@ -1,0 +1,136 @@
+#include "compiler/codegen/cpu/CpuTarget.h"
+
+#include "compiler/codegen/cpu/CpuKernels.h"
+#include "frontend/Error.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+
+namespace hadal::cpu {
+
+static constexpr llvm::StringLiteral kAll = "all", kNative = "native";
+
+static std::string namesOf(llvm::ArrayRef<Variant> variants,
+                           llvm::StringRef separator) {
+  return llvm::join(llvm::map_range(variants, variantName), separator);
+}
+
+/// The variants of --images |text| ("": all), in ascending order.
+static llvm::Expected<std::vector<Variant>> parseImages(llvm::StringRef text) {
+  if (text.empty() || text == kAll)
+    return allVariants().vec();
+  if (text == kNative) {
+    if (std::optional<Variant> native = nativeVariant())
+      return std::vector<Variant>{*native};
+    return makeError(3004,
+                     "--images=native: this machine runs none of {0}; name "
+                     "those of the machine that will run the artifact, or all",
+                     namesOf(allVariants(), ", "));
+  }
+  std::vector<Variant> variants;
+  for (llvm::StringRef name : llvm::split(text, ',')) {
+    std::optional<Variant> variant = parseVariant(name);
+    if (!variant)
+      return makeError(2002,
+                       "--images={0}: '{1}' is unknown; known: native, all, or "
+                       "a list of {2}",
+                       text, name, namesOf(allVariants(), ", "));
+    variants.push_back(*variant);
+  }
+  llvm::sort(variants);
+  variants.erase(llvm::unique(variants), variants.end());
+  return variants;
+}
+
+static CompileOptions defaults() {
+  CompileOptions options;
+  options.target = "cpu";
+  options.images = kAll;
+  return options;
+}
+
+static llvm::Error resolveOptions(CompileOptions &options) {
+  auto variants = parseImages(options.images);
+  if (!variants)
+    return variants.takeError();
+  options.images = llvm::ArrayRef(*variants) == allVariants()
+                       ? kAll.str()
+                       : namesOf(*variants, ",");
+  return llvm::Error::success();
+}
+
+static llvm::Error checkModel(const ModelConfig &, const Checkpoint *,
+                              const CompileOptions &) {
+  return llvm::Error::success();
+}
+
+static void choosePasses(const CompileOptions &, TargetPasses &passes) {
+  passes.lower.target = passes.schedules.target = "cpu";
+}
+
+static LogicalResult plan(ModuleOp module, const CompileOptions &,
+                          MemoryByKernel &memory) {
+  std::vector<CpuKernel> kernels;
+  if (failed(planCpuKernels(module, kernels)))
+    return failure();
+  for (const CpuKernel &kernel : kernels)
+    memory[kernel.name].scratch = kernel.scratchBytes;
+  return success();
+}
+
+namespace {
+
+class CpuGenerator : public CodeGenerator {
+public:
+  explicit CpuGenerator(CpuOptions options) : options(std::move(options)) {}
+
+  LogicalResult run(ModuleOp module, TargetCode &code,
+                    raw_ostream &log) override {
+    CpuKernels kernels;
+    if (failed(compileCpuKernels(module, options, kernels)))
+      return failure();
+    reportKernelCache(options.cache, kernels.cached, kernels.kernels.size(),
+                      kernels.cacheProblem, log);
+    for (CpuKernel &kernel : kernels.kernels)
+      code.kernels.push_back({std::move(kernel.name), kernel.scratchBytes,
+                              {}, std::nullopt});
+    for (CpuImage &image : kernels.images)
+      code.images.push_back({std::move(image.variant), std::move(image.bytes),
+                             std::move(image.entryOffsets)});
+    return success();
+  }
+
+private:
+  CpuOptions options;
+};
+
+} // namespace
+
+static llvm::Expected<std::unique_ptr<CodeGenerator>>
+prepare(const CompileOptions &options, const CodegenRequest &request) {
+  auto variants = parseImages(options.images);
+  if (!variants)
+    return variants.takeError();
+  CpuOptions cpuOptions;
+  cpuOptions.variants = std::move(*variants);
+  cpuOptions.threads = request.threads;
+  cpuOptions.cache = openKernelCache(request.kernelCache);
+  return std::make_unique<CpuGenerator>(std::move(cpuOptions));
+}
+
+const TargetInfo &cpuTarget() {
+  static const TargetInfo target = {
+      "cpu",
+      "x86-64 processors with AVX2 and more",
+      {"--images"},
+      /*roundsF32Matrices=*/false,
+      defaults,
+      resolveOptions,
+      checkModel,
+      choosePasses,
+      plan,
+      prepare};
+  return target;
+}
+
+} // namespace hadal::cpu

@@ -1,0 +1,86 @@
+// linear and gated_linear, dense and grouped.
+#include "passes/Dsv3ToExec/KernelModel.h"
+
+using namespace mlir;
+using namespace hadal::kernels;
+
+namespace hadal::lower {
+
+/// Fills what linear and gated_linear share.
+static void describeGemm(GemmSpec &spec, Value input, Value weight, Value begin,
+                         Value gather, FunctionLowering &f) {
+  RankedTensorType type = typeOf(weight);
+  spec.k = columns(weight);
+  spec.n = type.getShape()[type.getRank() - 2];
+  spec.weight = weightOf(weight);
+  spec.quantizedInput = dsv3::isFP8(input.getType());
+  if (spec.quantizedInput)
+    f.noteQuantizedInput();
+  dsv3::LayoutAttr layout = dsv3::getLayout(weight.getType());
+  if (layout && layout.getStorage() == dsv3::Storage::Segments)
+    spec.segmentRows = dsv3::kBlock;
+  if (begin) {
+    spec.experts = type.getDimSize(0);
+    spec.topk = f.program().topk;
+  }
+  spec.gather = static_cast<bool>(gather);
+  spec.logitRows = f.bucket().getKind() == dsv3::BucketKind::Head;
+  // An expert gets a token at most once.
+  spec.rows = spec.logitRows ? f.bucket().getLogits() : f.bucket().getTokens();
+}
+
+static FailureOr<KernelLaunch> describe(dsv3::LinearOp op,
+                                        FunctionLowering &f) {
+  GemmSpec spec;
+  describeGemm(spec, op.getInput(), op.getWeight(), op.getBegin(),
+               op.getSource(), f);
+  spec.act = f.program().act;
+  // The router and the head give f32 whatever the activations are.
+  spec.f32Output =
+      spec.act == Act::bf16 && typeOf(op.getResult()).getElementType().isF32();
+  SmallVector<Operand> operands{f.rowsOf(op.getInput())};
+  if (spec.gather)
+    operands.push_back(f.rowsOf(op.getSource()));
+  operands.push_back(f.whole(op.getWeight()));
+  if (op.getRopeTable()) {
+    spec.epilogue = Epilogue::rope;
+    spec.headDim = spec.n / *op.getHeads();
+    spec.ropeDim = *op.getRope();
+    spec.positions = typeOf(op.getRopeTable()).getDimSize(0);
+    operands.push_back(f.whole(op.getRopeTable()));
+    operands.push_back(
+        f.input(exec::Input::Positions, {f.bucket().getTokens()}));
+  }
+  if (op.getResidual()) {
+    spec.epilogue = Epilogue::residual;
+    operands.push_back(f.rowsOf(op.getResidual()));
+  }
+  operands.push_back(f.define(op.getResult()));
+  return KernelLaunch{spec, operands, spec.rows};
+}
+
+static FailureOr<KernelLaunch> describe(dsv3::GatedLinearOp op,
+                                        FunctionLowering &f) {
+  GemmSpec spec;
+  describeGemm(spec, op.getInput(), op.getGate(), op.getBegin(), op.getSource(),
+               f);
+  bool quantizes = dsv3::isFP8(op.getResult().getType());
+  spec.epilogue = quantizes ? Epilogue::swigluQuantize : Epilogue::swiglu;
+  spec.act = f.program().act;
+  if (quantizes)
+    spec.scaleFormat = formatOf(op.getResult());
+  SmallVector<Operand> operands{f.rowsOf(op.getInput())};
+  if (spec.gather)
+    operands.push_back(f.rowsOf(op.getSource()));
+  operands.push_back(f.whole(op.getGate()));
+  operands.push_back(f.whole(op.getUp()));
+  operands.push_back(f.define(op.getResult()));
+  return KernelLaunch{spec, operands, spec.rows};
+}
+
+void attachGemmModel(MLIRContext &context) {
+  attachModel<dsv3::LinearOp, describe>(context);
+  attachModel<dsv3::GatedLinearOp, describe>(context);
+}
+
+} // namespace hadal::lower

@@ -1,0 +1,270 @@
+// The words of the CPU's kernels that contract.
+#include "schedule/spaces/CpuForms.h"
+#include "schedule/spaces/RowWords.h"
+
+namespace hadal::schedule {
+
+using namespace kernels;
+
+//===----------------------------------------------------------------------===//
+// GEMMs
+//===----------------------------------------------------------------------===//
+
+/// The first of 1, 4, 8, 16, 64, 128 that holds |rows|, else 256. Few rows per
+/// tile cost repeated decoding of the weight; many cost work on rows that do
+/// not exist.
+static int64_t rowTile(int64_t rows) {
+  for (int64_t tile : {1, 4, 8, 16, 64, 128})
+    if (rows <= tile)
+      return tile;
+  return 256;
+}
+
+/// Rows per tile of the panel form. A worker keeps bm rows of x packed, bm x K
+/// of them: beyond a few MiB they no longer stay in its share of the last cache
+/// from one tile of the weight to the next.
+static int64_t panelRows(const GemmSpec &spec) {
+  int64_t bm = rowTile(spec.rows);
+  if (spec.experts > 0 && bm > 16) {
+    // An expert gets a fraction of the bucket's rows.
+    int64_t mean = std::max<int64_t>(spec.rows * spec.topk / spec.experts, 1);
+    bm = spec.rows < 256 ? 16 : std::clamp<int64_t>(rowTile(mean), 64, bm);
+  }
+  constexpr int64_t kPackedElements = 2 << 20;
+  while (bm > 64 && bm * spec.k > kPackedElements)
+    bm /= 2;
+  return bm;
+}
+
+static Value gemmColumns(const Facts<GemmSpec> &f) {
+  const GemmSpec &spec = f.spec;
+  if (spec.epilogue == Epilogue::rope)
+    return spec.headDim;
+  if (spec.epilogue == Epilogue::swigluQuantize)
+    return kScaleGroup;
+  int64_t bn;
+  if (f.number("bm") == 1)
+    // Enough items to balance the threads, each one run of consecutive rows.
+    bn = spec.n <= 4096 ? 32 : spec.n <= 16384 ? 64 : 128;
+  else
+    bn = spec.n <= 512 ? 64 : 128;
+  bn = std::min(bn, alignTo(spec.n, 16));
+  if (spec.segmentRows > 0)
+    bn = std::gcd(bn, spec.segmentRows);
+  return bn;
+}
+
+static std::vector<Value> legalGemmColumns(const Facts<GemmSpec> &f) {
+  const GemmSpec &spec = f.spec;
+  if (spec.epilogue == Epilogue::rope ||
+      spec.epilogue == Epilogue::swigluQuantize)
+    return {};
+  return numbers({16, 32, 64, 128, 256}, [&](int64_t n) {
+    return n <= alignTo(spec.n, 16) &&
+           (spec.segmentRows == 0 || spec.segmentRows % n == 0);
+  });
+}
+
+/// The most rows of a tile that takes one weight row at a time: a panel would
+/// compute 16 columns for them.
+static constexpr int64_t kMostRows = 8;
+/// The same of experts, which meet a fraction of a bucket's rows.
+static constexpr int64_t kMostExpertRows = 16;
+/// Activation rows are packed for the whole of K, in f32.
+static constexpr int64_t kMostLegalRows = 64;
+/// Fewer rows than this are not worth packing the other operand.
+static constexpr int64_t kFewestDotRows = 4;
+
+/// The form of folds over memory whose tiles have |bm| rows.
+static Value rowForm(int64_t bm, int64_t mostRows) {
+  return std::string(bm == 1 ? "gemv" : bm <= mostRows ? "rows" : "panel");
+}
+static std::vector<Value> legalRowForms(int64_t bm) {
+  if (bm == 1)
+    return texts({"gemv", "panel", "loops"});
+  if (bm <= kMostLegalRows)
+    return texts({"rows", "panel", "loops"});
+  return texts({"panel", "loops"});
+}
+
+/// The form of products of tiles with |rows| rows.
+static Value dotForm(int64_t rows) {
+  return std::string(rows < kFewestDotRows ? "loops" : "dot");
+}
+
+const Space<GemmSpec> &cpuSpace(const GemmSpec *) {
+  using F = Facts<GemmSpec>;
+  static const Space<GemmSpec> space = [] {
+    Space<GemmSpec> words = {
+        {"bm", "rows of a tile", Bits::same, true,
+         [](const F &f) -> Value { return panelRows(f.spec); },
+         [](const F &) {
+           return numbers({1, 4, 8, 16, 64, 128, 256});
+         }},
+        {"bn", "columns of a tile", Bits::same, true, gemmColumns,
+         legalGemmColumns},
+        formWord<GemmSpec>(
+            [](const F &f) {
+              return rowForm(f.number("bm"),
+                             f.spec.experts > 0 ? kMostExpertRows : kMostRows);
+            },
+            [](const F &f) { return legalRowForms(f.number("bm")); }),
+        // Forms walk K in blocks of 128, and so do codes with scales.
+        {"bk", "step along K", Bits::order, true,
+         [](const F &) -> Value { return kScaleGroup; },
+         [](const F &f) {
+           return f.text("form") == "loops" && f.spec.weight != Weight::fp8
+                      ? numbers({32, 64, 128, 256})
+                      : numbers({128});
+         }},
+    };
+    addFormWords(words);
+    return words;
+  }();
+  return space;
+}
+
+//===----------------------------------------------------------------------===//
+// The halves of wkv_b
+//===----------------------------------------------------------------------===//
+
+template <typename Spec> static Word<Spec> absorbRows() {
+  return {"bm",
+          "rows of a tile",
+          Bits::same,
+          true,
+          [](const Facts<Spec> &f) -> Value {
+            return std::min<int64_t>(rowTile(f.spec.rows), 64);
+          },
+          [](const Facts<Spec> &) {
+            return numbers({1, 4, 8, 16, 64});
+          }};
+}
+
+const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
+  using F = Facts<AbsorbQSpec>;
+  // The form reads whole blocks of columns.
+  auto hasColumns = [](const F &f) {
+    return f.number("bm") == 1 && f.number("bn") % kScaleGroup == 0;
+  };
+  static const Space<AbsorbQSpec> space = [&] {
+    Space<AbsorbQSpec> words = {
+        absorbRows<AbsorbQSpec>(),
+        // One row: whole rows of the weight, a few at a time. More: the usual
+        // tile.
+        {"bn", "columns of a tile", Bits::same, true,
+         [](const F &f) -> Value {
+           return exactStep(f.spec.latent,
+                            f.number("bm") == 1 ? 512 : kScaleGroup);
+         },
+         [](const F &f) {
+           return numbers({128, 256, 512},
+                          [&](int64_t n) { return f.spec.latent % n == 0; });
+         }},
+        formWord<AbsorbQSpec>(
+            [=](const F &f) -> Value {
+              return hasColumns(f) ? std::string("columns")
+                                   : dotForm(f.number("bm"));
+            },
+            [=](const F &f) {
+              return hasColumns(f) ? texts({"columns", "dot", "loops"})
+                                   : texts({"dot", "loops"});
+            }),
+        // A step of tiles is a few rows, so that their exact f32 values stay in
+        // the first cache; columns has no tiles.
+        {"bk", "step along the head", Bits::order, true,
+         [](const F &f) -> Value {
+           return f.number("bm") == 1 && f.spec.nope % 16 == 0 ? int64_t(16)
+                                                               : f.spec.nope;
+         },
+         [](const F &f) {
+           return numbers({16, 32, 64, 128}, [&](int64_t n) {
+             return f.text("form") != "columns" && f.spec.nope % n == 0;
+           });
+         }},
+    };
+    addFormWords(words);
+    return words;
+  }();
+  return space;
+}
+
+const Space<AbsorbVSpec> &cpuSpace(const AbsorbVSpec *) {
+  using F = Facts<AbsorbVSpec>;
+  static const Space<AbsorbVSpec> space = [] {
+    Space<AbsorbVSpec> words = {
+        absorbRows<AbsorbVSpec>(),
+        {"bn", "columns of a tile", Bits::same, true,
+         [](const F &f) -> Value {
+           return exactStep(f.spec.value, kScaleGroup);
+         },
+         [](const F &f) {
+           return numbers({32, 64, 128}, [&](int64_t n) {
+             return f.spec.value % n == 0 &&
+                    (!f.spec.quantize || n == kScaleGroup);
+           });
+         }},
+        formWord<AbsorbVSpec>(
+            [](const F &f) { return rowForm(f.number("bm"), kMostRows); },
+            [](const F &f) { return legalRowForms(f.number("bm")); }),
+        // The contraction must not leave the head's columns of o_lat, and a
+        // step must lie in one scale block.
+        {"bk", "step along the latent", Bits::order, true,
+         [](const F &f) -> Value {
+           return f.spec.latent <= kScaleGroup
+                      ? f.spec.latent
+                      : std::gcd(f.spec.latent, kScaleGroup);
+         },
+         [](const F &f) {
+           return numbers({32, 64, 128}, [&](int64_t n) {
+             return f.text("form") == "loops" && f.spec.latent % n == 0;
+           });
+         }},
+    };
+    addFormWords(words);
+    return words;
+  }();
+  return space;
+}
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+const Space<MlaDecodeSpec> &cpuSpace(const MlaDecodeSpec *) {
+  using F = Facts<MlaDecodeSpec>;
+  static const Space<MlaDecodeSpec> space = [] {
+    Space<MlaDecodeSpec> words = {
+        decodeQueryRows(),
+        attentionKeys<MlaDecodeSpec>({16, 32, 128, 256}),
+        formWord<MlaDecodeSpec>(
+            [](const F &f) { return dotForm(f.number("bm")); },
+            [](const F &) {
+              return texts({"dot", "loops"});
+            }),
+    };
+    addFormWords(words);
+    return words;
+  }();
+  return space;
+}
+
+const Space<MlaPrefillSpec> &cpuSpace(const MlaPrefillSpec *) {
+  using F = Facts<MlaPrefillSpec>;
+  static const Space<MlaPrefillSpec> space = [] {
+    Space<MlaPrefillSpec> words = {
+        prefillQueryRows(16),
+        attentionKeys<MlaPrefillSpec>({16, 32, 128, 256}),
+        formWord<MlaPrefillSpec>(
+            [](const F &f) { return dotForm(f.number("bm")); },
+            [](const F &) {
+              return texts({"dot", "loops"});
+            }),
+    };
+    addFormWords(words);
+    return words;
+  }();
+  return space;
+}
+
+} // namespace hadal::schedule

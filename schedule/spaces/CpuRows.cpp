@@ -1,0 +1,58 @@
+// The words of the CPU's kernels without a contraction.
+#include "schedule/spaces/RowWords.h"
+
+namespace hadal::schedule {
+
+using namespace kernels;
+
+const Space<MoePermuteSpec> &cpuSpace(const MoePermuteSpec *) {
+  static const Space<MoePermuteSpec> space = {permuteTokens()};
+  return space;
+}
+
+const Space<QuantizeSpec> &cpuSpace(const QuantizeSpec *) {
+  static const Space<QuantizeSpec> space = {
+      columnsWord(&QuantizeSpec::width, kScaleGroup)};
+  return space;
+}
+
+const Space<AddSpec> &cpuSpace(const AddSpec *) {
+  static const Space<AddSpec> space = {
+      columnsWord(&AddSpec::width, kScaleGroup)};
+  return space;
+}
+
+const Space<SiluMulSpec> &cpuSpace(const SiluMulSpec *) {
+  static const Space<SiluMulSpec> space = {
+      columnsWord(&SiluMulSpec::width, kScaleGroup)};
+  return space;
+}
+
+const Space<MoeCombineSpec> &cpuSpace(const MoeCombineSpec *) {
+  static const Space<MoeCombineSpec> space = {
+      columnsWord(&MoeCombineSpec::hidden, 1)};
+  return space;
+}
+
+const Space<EmbedSpec> &cpuSpace(const EmbedSpec *) {
+  static const Space<EmbedSpec> space;
+  return space;
+}
+
+const Space<NormQuantSpec> &cpuSpace(const NormQuantSpec *) {
+  static const Space<NormQuantSpec> space;
+  return space;
+}
+
+const Space<LatentNormRopeCacheSpec> &
+cpuSpace(const LatentNormRopeCacheSpec *) {
+  static const Space<LatentNormRopeCacheSpec> space;
+  return space;
+}
+
+const Space<GateTopkSpec> &cpuSpace(const GateTopkSpec *) {
+  static const Space<GateTopkSpec> space;
+  return space;
+}
+
+} // namespace hadal::schedule

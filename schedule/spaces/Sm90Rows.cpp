@@ -1,0 +1,109 @@
+// The kernels without a contraction on sm_90a: a work item is one CTA.
+#include "schedule/Rules.h"
+#include "schedule/spaces/RowWords.h"
+
+namespace hadal::schedule {
+
+using namespace kernels;
+
+namespace {
+
+/// Threads of a CTA: enough that each moves one or two vectors of 8 elements of
+/// the largest tile that is loaded or stored.
+template <typename Spec>
+Word<Spec> threadsWord(int64_t (*largestTile)(const Facts<Spec> &)) {
+  return {"threads",
+          "threads of a CTA",
+          Bits::order,
+          false,
+          [=](const Facts<Spec> &f) -> Value {
+            constexpr int64_t most = 512, vector = 8;
+            int64_t vectors = ceilDiv(largestTile(f), vector);
+            return alignTo(ceilDiv(vectors, ceilDiv(vectors, most)), 32);
+          },
+          [](const Facts<Spec> &) {
+            return numbers({32, 64, 128, 256, 512, 1024});
+          }};
+}
+
+template <typename Spec> int64_t itemColumns(const Facts<Spec> &f) {
+  return f.number("columns");
+}
+
+} // namespace
+
+const Space<EmbedSpec> &sm90aSpace(const EmbedSpec *) {
+  static const Space<EmbedSpec> space = {threadsWord<EmbedSpec>(
+      +[](const Facts<EmbedSpec> &f) { return f.spec.hidden; })};
+  return space;
+}
+
+const Space<NormQuantSpec> &sm90aSpace(const NormQuantSpec *) {
+  static const Space<NormQuantSpec> space = {
+      threadsWord<NormQuantSpec>(+[](const Facts<NormQuantSpec> &f) {
+        return f.spec.quantize ? alignTo(f.spec.width, kScaleGroup)
+                               : f.spec.width;
+      })};
+  return space;
+}
+
+const Space<LatentNormRopeCacheSpec> &
+sm90aSpace(const LatentNormRopeCacheSpec *) {
+  using Spec = LatentNormRopeCacheSpec;
+  static const Space<Spec> space = {
+      threadsWord<Spec>(+[](const Facts<Spec> &f) {
+        int64_t query =
+            f.spec.quantize ? alignTo(f.spec.qLora, kScaleGroup) : f.spec.qLora;
+        return std::max({query, f.spec.latent, f.spec.rope});
+      })};
+  return space;
+}
+
+const Space<QuantizeSpec> &sm90aSpace(const QuantizeSpec *) {
+  static const Space<QuantizeSpec> space = {
+      columnsWord(&QuantizeSpec::width, kScaleGroup),
+      threadsWord<QuantizeSpec>(itemColumns<QuantizeSpec>)};
+  return space;
+}
+
+const Space<AddSpec> &sm90aSpace(const AddSpec *) {
+  static const Space<AddSpec> space = {
+      columnsWord(&AddSpec::width, kScaleGroup),
+      threadsWord<AddSpec>(itemColumns<AddSpec>)};
+  return space;
+}
+
+const Space<SiluMulSpec> &sm90aSpace(const SiluMulSpec *) {
+  static const Space<SiluMulSpec> space = {
+      columnsWord(&SiluMulSpec::width, kScaleGroup),
+      threadsWord<SiluMulSpec>(itemColumns<SiluMulSpec>)};
+  return space;
+}
+
+const Space<MoeCombineSpec> &sm90aSpace(const MoeCombineSpec *) {
+  static const Space<MoeCombineSpec> space = {
+      columnsWord(&MoeCombineSpec::hidden, 1),
+      threadsWord<MoeCombineSpec>(itemColumns<MoeCombineSpec>)};
+  return space;
+}
+
+const Space<MoePermuteSpec> &sm90aSpace(const MoePermuteSpec *) {
+  using Spec = MoePermuteSpec;
+  static const Space<Spec> space = {
+      permuteTokens(), threadsWord<Spec>(+[](const Facts<Spec> &f) {
+        return f.number("bm") * f.spec.topk;
+      })};
+  return space;
+}
+
+/// A selection is the work of one warp: its rounds then need no barrier.
+const Space<GateTopkSpec> &sm90aSpace(const GateTopkSpec *) {
+  using F = Facts<GateTopkSpec>;
+  static const Space<GateTopkSpec> space = {
+      {"threads", "threads of a CTA", Bits::order, false,
+       [](const F &) -> Value { return int64_t(32); },
+       [](const F &) { return numbers({32}); }}};
+  return space;
+}
+
+} // namespace hadal::schedule
