@@ -8,10 +8,10 @@
 #include "compiler/codegen/cpu/CompiledChunk.h"
 #include "compiler/codegen/cpu/Contractions.h"
 #include "compiler/codegen/cpu/Image.h"
-#include "llvm/Support/ThreadPool.h"
+#include "dialects/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
-#include "dialects/Diagnostics.h"
+#include "llvm/Support/ThreadPool.h"
 
 using namespace mlir;
 
@@ -179,8 +179,7 @@ private:
         std::optional<Worker> worker;
         for (size_t j = next++; j < jobs.size(); j = next++) {
           for (auto [v, variant] : llvm::enumerate(options.variants))
-            jobs[j].done[v] = findChunk(
-                keyOfChunk(jobs[j].text, variant));
+            jobs[j].done[v] = findChunk(keyOfChunk(jobs[j].text, variant));
           if (jobs[j].isCached())
             continue;
           if (!worker)
@@ -331,8 +330,7 @@ private:
 
 } // namespace
 
-LogicalResult planCpuKernels(ModuleOp tileModule,
-                             std::vector<CpuKernel> &out) {
+LogicalResult planCpuKernels(ModuleOp tileModule, std::vector<CpuKernel> &out) {
   MLIRContext *context = tileModule.getContext();
   context->appendDialectRegistry(makeRegistry());
   context->loadAllAvailableDialects();
