@@ -9,8 +9,9 @@ namespace {
 /// builderOf with words of the schedule replaced behind the rules' back.
 template <typename Spec>
 Executable::Build editedBuilderOf(const Spec &spec,
-                                  std::map<std::string, int64_t> words) {
-  return [whole = builderOf(spec), words](mlir::OpBuilder &builder) {
+                                  std::map<std::string, int64_t> words,
+                                  const schedule::Words &given = {}) {
+  return [whole = builderOf(spec, given), words](mlir::OpBuilder &builder) {
     tile::KernelOp kernel = whole(builder);
     mlir::NamedAttrList list(kernel.getSchedule().getWords());
     for (auto &[key, value] : words)
@@ -349,7 +350,7 @@ TEST(MlaDecodeSm90, refusesWhatItDoesNotServe) {
   expect(refusal(s, Act::bf16, {{"warpgroups", 3}}),
          "the output has 2 blocks of 64 columns, and a CTA up to 2 warpgroups");
   expect(refusal(s, Act::bf16, {{"stages", 40}}),
-         "a row of 144 elements leaves room for ");
+         "in shared memory, and it takes 2 or more");
   expect(refusal(s, Act::bf16, {{"cluster", 2}}),
          "its sm_90a lowering knows no word 'cluster', only bm, chunk, split");
   expect(errorOf(splitBuilder(s, 1, 100, 2)),
@@ -359,7 +360,7 @@ TEST(MlaDecodeSm90, refusesWhatItDoesNotServe) {
   s = {16, 16, 16, 16, 132, 64};
   expect(refusal(s, Act::bf16, {}), "not multiples of 8");
   s = {16, 16, 16, 16, 576, 64};
-  expect(refusal(s, Act::bf16, {}), "exceeds their registers");
+  expect(refusal(s, Act::bf16, {}), "exceeds their registers, 256 columns each");
 }
 
 TEST(MlaPrefillSm90, refusesWhatItDoesNotServe) {
@@ -376,6 +377,19 @@ TEST(MlaPrefillSm90, refusesWhatItDoesNotServe) {
          "a value width of 20");
   expect({2, 192, 8, 16, 128, 64}, Act::bf16, Weight::bf16,
          "exceed the registers");
+  auto edited = [](std::map<std::string, int64_t> words, int64_t bm,
+                   const char *part) {
+    std::string error = errorOf(editedBuilderOf(
+        prefillSpec({2, 16, 8, 16, 128, 64}, Act::bf16, Weight::bf16, 512,
+                    kScale),
+        words, {{"bm", bm}}));
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+  };
+  edited({{"query_tile", 100}}, 512,
+         "the word 'query_tile' is 100: it takes 128 or 256");
+  edited({{"query_tile", 256}}, 128,
+         "the word 'query_tile' is 256: a tile of 128 queries is no multiple");
+  edited({{"stages", 40}}, 512, " queries leave room for ");
 }
 
 } // namespace
