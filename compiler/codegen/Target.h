@@ -14,7 +14,7 @@
 #include "llvm/Support/Error.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "options/CompileOptions.h"
-#include "passes/Dsv3/Passes.h"
+#include "passes/Absorb/Passes.h"
 #include "passes/Dsv3ToExec/Passes.h"
 
 namespace hadal {

@@ -87,7 +87,8 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     buildFusion(pm);
     return;
   case Phase::Lower:
-    target.lower.schedules = options.schedules;
+    target.lower.schedules.assign(options.schedules.begin(),
+                                  options.schedules.end());
     pm.addPass(createLowerDsv3ToExec(target.lower));
     return;
   case Phase::Plan:
@@ -174,7 +175,7 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
     options.chip = text("chip");
   // Absent: all of them, which older files mean.
   if (auto images = dictionary.getAs<StringAttr>("images"))
-    options.images = images;
+    options.images = images.str();
   options.f32Activations = text("activations") == "f32";
   options.w8a16 = text("fp8") == "w8a16";
   if (auto schedules = dictionary.getAs<ArrayAttr>("schedules"))

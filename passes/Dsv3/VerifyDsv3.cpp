@@ -1,5 +1,6 @@
 #include "dialects/Diagnostics.h"
 #include "passes/Dsv3/Passes.h"
+#include "llvm/ADT/StringSet.h"
 #include "passes/Identity/Names.h"
 
 namespace hadal {

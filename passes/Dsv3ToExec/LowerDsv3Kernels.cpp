@@ -199,7 +199,8 @@ LogicalResult FunctionLowering::launch(Operation *op,
            << name << "' takes " << next << " views, given "
            << operands.size();
   auto launch = exec::LaunchOp::create(
-      b, op->getLoc(), name, kernel.getNumItems(what.capacity), refs, slots);
+      b, op->getLoc(), name, kernel.getNumItems(what.capacity), refs, slots,
+      /*stream=*/0, /*op=*/StringAttr(), /*members=*/ArrayAttr());
   launch.setNames(getKey(op), getMembers(op->getLoc()).getArrayRef());
   ++context.numLaunches;
   return success();

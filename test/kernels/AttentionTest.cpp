@@ -86,8 +86,8 @@ TEST(MlaDecode, scoresOfMinusInfinityGiveNaN) {
     batch.makeScoresInfinite(query, s.latent, s.width());
     Executable kernel(
         split > 1
-            ? splitBuilderOf(decodeSpec(s, Act::f32, 1, 0.2), buildMlaDecode)
-            : builderOf(decodeSpec(s, Act::f32, 1, 0.2), buildMlaDecode),
+            ? splitBuilderOf(decodeSpec(s, Act::f32, 1, 0.2))
+            : builderOf(decodeSpec(s, Act::f32, 1, 0.2)),
         Mode::loops);
     Buffer o = batch.decode(kernel, query);
     for (int64_t row = 0; row < 3 * s.heads; ++row)
@@ -147,8 +147,7 @@ TEST(MlaPrefill, scoresOfMinusInfinityGiveNaN) {
   Batch batch(s, Act::f32, Weight::f32, {70, 0}, {5, 1});
   batch.positions.set(5, 0, 0);
   batch.makeScoresInfinite(batch.q, s.nope, s.head());
-  Executable kernel(builderOf(prefillSpec(s, Act::f32, Weight::f32, 64, 0.2),
-                              buildMlaPrefill),
+  Executable kernel(builderOf(prefillSpec(s, Act::f32, Weight::f32, 64, 0.2)),
                     Mode::loops);
   Buffer o = batch.prefill(kernel, false);
   for (int64_t m = 0; m < 6; ++m)

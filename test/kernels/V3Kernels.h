@@ -1,7 +1,7 @@
 // Every kernel at the sizes of DeepSeek-V3, for tests that need the IR only.
 #pragma once
 
-#include "kernels/Kernels.h"
+#include "kernels/ScheduledKernel.h"
 
 namespace hadal::kernels::test {
 

@@ -124,13 +124,13 @@ static FailureOr<AttrType> findWord(KernelOp kernel, StringRef word,
                                     StringRef type) {
   Attribute value = kernel.getSchedule().getWords().get(word);
   if (!value) {
-    emitCodedError(kernel, 3008)
+    hadal::emitCodedError(kernel, 3008)
         << "the schedule has no word '" << word << "', which the lowering reads; phase lower writes all words";
     return failure();
   }
   if (auto typed = dyn_cast<AttrType>(value))
     return typed;
-  emitCodedError(kernel, 3008)
+  hadal::emitCodedError(kernel, 3008)
       << "the schedule's word '" << word << "' is " << value << "; it takes " << type;
   return failure();
 }
@@ -139,7 +139,7 @@ FailureOr<int64_t> KernelOp::getWord(StringRef word) {
   auto value = findWord<IntegerAttr>(*this, word, "a number");
   // An i1 is an IntegerAttr too.
   if (succeeded(value) && value->getType().isInteger(1)) {
-    emitCodedError(*this, 3008)
+    hadal::emitCodedError(*this, 3008)
         << "the schedule's word '" << word << "' is " << Attribute(*value) << "; it takes a number";
     return failure();
   }
