@@ -4,9 +4,6 @@ namespace hadal::kernels {
 
 using mlir::arith::CmpIPredicate;
 
-/// Keys per step; a power of two, which divides the chunks of a split.
-static constexpr int64_t kKeyTile = 64;
-
 tile::KernelOp buildMlaDecode(OpBuilder &builder, Location loc, StringRef name,
                               const MlaDecodeSpec &spec,
                               const schedule::Schedule &schedule) {
@@ -15,7 +12,8 @@ tile::KernelOp buildMlaDecode(OpBuilder &builder, Location loc, StringRef name,
                      spec.pageSize > 0 && spec.maxQueries > 0,
                  "needs positive shapes"))
     return {};
-  int64_t width = spec.latent + spec.rope, bm = k.word("bm");
+  int64_t width = spec.latent + spec.rope, bm = k.word("bm"),
+          keys = k.word("bn");
   unsigned q = k.arg("q", k.actView({-1, width}));
   unsigned pool = k.arg("pool", k.actView({-1, spec.pageSize, width}));
   unsigned table = k.arg("page_table", k.view({-1, -1}, k.i32()));
@@ -51,22 +49,20 @@ tile::KernelOp buildMlaDecode(OpBuilder &builder, Location loc, StringRef name,
                                           k[pool], k[table], r, length);
     SoftmaxState init = softmaxInit(k, bm, spec.latent);
     auto fold = tile::FoldOp::create(
-        k.b, k.loc, zero, length, kKeyTile, {init.max, init.sum, init.acc},
+        k.b, k.loc, zero, length, keys, {init.max, init.sum, init.acc},
         [&](OpBuilder &, Location, Value t,
             ValueRange state) -> SmallVector<Value> {
-          Value key = k.load(context, {t, zero}, {kKeyTile, width});
+          Value key = k.load(context, {t, zero}, {keys, width});
           Value scores = k.mulf(
-              k.dot(query, key, k.zeros({bm, kKeyTile}), /*transposeB=*/true),
+              k.dot(query, key, k.zeros({bm, keys}), /*transposeB=*/true),
               spec.softmaxScale * kLog2E);
-          Value index =
-              k.addi(k.iota({bm, kKeyTile}, 1), k.splat(t, {bm, kKeyTile}));
+          Value index = k.addi(k.iota({bm, keys}, 1), k.splat(t, {bm, keys}));
           Value sees = k.cmpi(CmpIPredicate::slt, index, visible);
-          scores =
-              k.select(sees, scores,
-                       k.constant({bm, kKeyTile},
-                                  -std::numeric_limits<double>::infinity()));
+          scores = k.select(
+              sees, scores,
+              k.constant({bm, keys}, -std::numeric_limits<double>::infinity()));
           // The value is the first columns of the key.
-          Value value = k.slice(key, {0, 0}, {kKeyTile, spec.latent});
+          Value value = k.slice(key, {0, 0}, {keys, spec.latent});
           SoftmaxState next =
               softmaxStep(k, {state[0], state[1], state[2]}, scores, value);
           return {next.max, next.sum, next.acc};

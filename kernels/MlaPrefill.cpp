@@ -6,9 +6,6 @@ namespace hadal::kernels {
 
 using mlir::arith::CmpIPredicate;
 
-/// Keys per step.
-static constexpr int64_t kKeyTile = 64;
-
 tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
                                const MlaPrefillSpec &spec,
                                const schedule::Schedule &schedule) {
@@ -24,7 +21,7 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
     return {};
   int64_t head = spec.nope + spec.rope, width = spec.latent + spec.rope,
           headRows = spec.nope + spec.value;
-  int64_t bm = k.word("bm");
+  int64_t bm = k.word("bm"), keys = k.word("bn");
   unsigned q = k.arg("q", k.actView({-1, spec.heads * head}));
   unsigned pool = k.arg("pool", k.actView({-1, spec.pageSize, width}));
   unsigned table = k.arg("page_table", k.view({-1, -1}, k.i32()));
@@ -74,36 +71,32 @@ tile::KernelOp buildMlaPrefill(OpBuilder &builder, Location loc, StringRef name,
                                           k[pool], k[table], r, length);
     SoftmaxState init = softmaxInit(k, bm, spec.value);
     auto fold = tile::FoldOp::create(
-        k.b, k.loc, zero, end, kKeyTile, {init.max, init.sum, init.acc},
+        k.b, k.loc, zero, end, keys, {init.max, init.sum, init.acc},
         [&](OpBuilder &, Location, Value t,
             ValueRange state) -> SmallVector<Value> {
-          Value cached = k.load(context, {t, zero}, {kKeyTile, width});
-          Value latent = k.slice(cached, {0, 0}, {kKeyTile, spec.latent});
-          Value rotary =
-              k.slice(cached, {0, spec.latent}, {kKeyTile, spec.rope});
+          Value cached = k.load(context, {t, zero}, {keys, width});
+          Value latent = k.slice(cached, {0, 0}, {keys, spec.latent});
+          Value rotary = k.slice(cached, {0, spec.latent}, {keys, spec.rope});
           if (columns != spec.latent)
             latent = k.concat(
-                {latent, k.toElement(k.zeros({kKeyTile, columns - spec.latent}),
-                                     k.act())},
+                {latent,
+                 k.toElement(k.zeros({keys, columns - spec.latent}), k.act())},
                 1);
           Scaled c{latent, {}};
           if (spec.quantizeLatent)
             c = k.quantize(latent);
-          Value nope =
-              k.toAct(k.dotWeight(c, wk, k.zeros({kKeyTile, spec.nope})));
+          Value nope = k.toAct(k.dotWeight(c, wk, k.zeros({keys, spec.nope})));
           Value value =
-              k.toAct(k.dotWeight(c, wv, k.zeros({kKeyTile, spec.value})));
+              k.toAct(k.dotWeight(c, wv, k.zeros({keys, spec.value})));
           Value key = k.concat({nope, rotary}, 1);
           Value scores = k.mulf(
-              k.dot(query, key, k.zeros({bm, kKeyTile}), /*transposeB=*/true),
+              k.dot(query, key, k.zeros({bm, keys}), /*transposeB=*/true),
               spec.softmaxScale * kLog2E);
-          Value index =
-              k.addi(k.iota({bm, kKeyTile}, 1), k.splat(t, {bm, kKeyTile}));
+          Value index = k.addi(k.iota({bm, keys}, 1), k.splat(t, {bm, keys}));
           Value sees = k.cmpi(CmpIPredicate::slt, index, visible);
-          scores =
-              k.select(sees, scores,
-                       k.constant({bm, kKeyTile},
-                                  -std::numeric_limits<double>::infinity()));
+          scores = k.select(
+              sees, scores,
+              k.constant({bm, keys}, -std::numeric_limits<double>::infinity()));
           SoftmaxState next =
               softmaxStep(k, {state[0], state[1], state[2]}, scores, value);
           return {next.max, next.sum, next.acc};

@@ -161,10 +161,10 @@ std::optional<Schedule> resolve(const Spec &spec, Target target,
 }
 
 /// Checks |schedule|, which may have been edited: it must have every word that
-/// |spec| has and no other, each with a legal value; else |error| says so. A word
-/// with another value than the rule's and of no given origin is an edit. Where
-/// an edit of one word takes words away that the rules have, they go, and those
-/// that it brings take the rules' values.
+/// |spec| has and no other, each with a legal value; else |error| says so. A
+/// word with another value than the rule's and of no given origin is an edit.
+/// Where an edit of one word takes words away that the rules have, they go, and
+/// those that it brings take the rules' values.
 template <typename Spec>
 bool verify(const Spec &spec, Target target, const nvptx::Chip *chip,
             Schedule &schedule, std::string &error) {

@@ -1,8 +1,6 @@
 #include "compiler/codegen/loops/TileToLoops.h"
-#include "compiler/codegen/nvptx/EmitPtx.h"
-#include "compiler/codegen/nvptx/Sm90/Convert/ConvertSm90.h"
+#include "compiler/codegen/nvptx/Passes.h"
 #include "compiler/codegen/nvptx/Sm90/IR/Sm90Dialect.h"
-#include "compiler/codegen/nvptx/attention/Fingerprint.h"
 #include "compiler/driver/Register.h"
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "dialects/Exec/IR/Exec.h"
@@ -25,8 +23,5 @@ void hadal::registerAll(mlir::DialectRegistry &registry) {
   registerHadalDsv3ToExecPasses();
   registerHadalMemoryPasses();
   registerLowerTilePasses();
-  sm90::registerSm90Passes();
-  sm90::registerConvertSm90Pass();
-  nvptx::registerLowerTileToSm90Pass();
-  nvptx::registerPrintFingerprintsPass();
+  nvptx::registerHadalNvptxPasses();
 }

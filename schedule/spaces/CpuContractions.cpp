@@ -98,14 +98,15 @@ const Space<GemmSpec> &cpuSpace(const GemmSpec *) {
     Space<GemmSpec> words = {
         {"bm", "rows of a tile", Bits::same, true,
          [](const F &f) -> Value { return panelRows(f.spec); },
-         [](const F &) { return numbers({1, 4, 8, 16, 64, 128, 256}); }},
+         [](const F &) {
+           return numbers({1, 4, 8, 16, 64, 128, 256});
+         }},
         {"bn", "columns of a tile", Bits::same, true, gemmColumns,
          legalGemmColumns},
         formWord<GemmSpec>(
             [](const F &f) {
-              return rowForm(f.number("bm"), f.spec.experts > 0
-                                                 ? kMostExpertRows
-                                                 : kMostRows);
+              return rowForm(f.number("bm"),
+                             f.spec.experts > 0 ? kMostExpertRows : kMostRows);
             },
             [](const F &f) { return legalRowForms(f.number("bm")); }),
         // Forms walk K in blocks of 128, and so do codes with scales.
@@ -235,9 +236,12 @@ const Space<MlaDecodeSpec> &cpuSpace(const MlaDecodeSpec *) {
   static const Space<MlaDecodeSpec> space = [] {
     Space<MlaDecodeSpec> words = {
         decodeQueryRows(),
+        attentionKeys<MlaDecodeSpec>({16, 32, 128, 256}),
         formWord<MlaDecodeSpec>(
             [](const F &f) { return dotForm(f.number("bm")); },
-            [](const F &) { return texts({"dot", "loops"}); }),
+            [](const F &) {
+              return texts({"dot", "loops"});
+            }),
     };
     addFormWords(words);
     return words;
@@ -250,9 +254,12 @@ const Space<MlaPrefillSpec> &cpuSpace(const MlaPrefillSpec *) {
   static const Space<MlaPrefillSpec> space = [] {
     Space<MlaPrefillSpec> words = {
         prefillQueryRows(16),
+        attentionKeys<MlaPrefillSpec>({16, 32, 128, 256}),
         formWord<MlaPrefillSpec>(
             [](const F &f) { return dotForm(f.number("bm")); },
-            [](const F &) { return texts({"dot", "loops"}); }),
+            [](const F &) {
+              return texts({"dot", "loops"});
+            }),
     };
     addFormWords(words);
     return words;

@@ -8,8 +8,9 @@ namespace hadal::schedule {
 /// The form of a kernel's contractions. Forms order the sums of an element
 /// differently; what else a form's words say changes no bit.
 template <typename Spec>
-Word<Spec> formWord(std::function<Value(const Facts<Spec> &)> rule,
-                    std::function<std::vector<Value>(const Facts<Spec> &)> legal) {
+Word<Spec>
+formWord(std::function<Value(const Facts<Spec> &)> rule,
+         std::function<std::vector<Value>(const Facts<Spec> &)> legal) {
   return {"form",
           "gemv, rows: weight rows one at a time, for one or a group of "
           "activation rows; panel: weight rows decoded for all activation "

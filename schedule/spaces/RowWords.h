@@ -55,4 +55,16 @@ Word<kernels::MlaDecodeSpec> decodeQueryRows();
 /// whole chunks of prefill. |unit|: what other values are multiples of.
 Word<kernels::MlaPrefillSpec> prefillQueryRows(int64_t unit);
 
+/// Keys of a step of attention: how many the running maximum meets at a time.
+/// |others|: what may be given beside 64.
+template <typename Spec>
+Word<Spec> attentionKeys(std::initializer_list<int64_t> others) {
+  return {"bn",
+          "keys of a step",
+          Bits::order,
+          /*inBody=*/true,
+          [](const Facts<Spec> &) -> Value { return int64_t(64); },
+          [values = numbers(others)](const Facts<Spec> &) { return values; }};
+}
+
 } // namespace hadal::schedule

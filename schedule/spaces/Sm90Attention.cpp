@@ -84,6 +84,7 @@ int64_t decodeStages(const Decode &f) {
 const Space<MlaDecodeSpec> &sm90aSpace(const MlaDecodeSpec *) {
   static const Space<MlaDecodeSpec> space = {
       decodeQueryRows(),
+      attentionKeys<MlaDecodeSpec>({}),
       {"chunk", "keys of a chunk, which no split cuts", kOrder, false,
        [](const Decode &) -> Value { return kChunk; },
        [](const Decode &) {
@@ -146,6 +147,7 @@ int64_t prefillStages(const Prefill &f, int64_t queries) {
 const Space<MlaPrefillSpec> &sm90aSpace(const MlaPrefillSpec *) {
   static const Space<MlaPrefillSpec> space = {
       prefillQueryRows(kTileQueries),
+      attentionKeys<MlaPrefillSpec>({}),
       // With two tiles every expanded key serves twice as many queries.
       {"query_tile", "queries of a CTA", kSame, false,
        [](const Prefill &f) -> Value {

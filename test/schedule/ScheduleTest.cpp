@@ -81,8 +81,8 @@ TEST(Words, throughTheAttribute) {
   EXPECT_EQ(back->given, schedule.given);
   mlir::Builder b(&context);
   EXPECT_FALSE(fromAttribute(
-      tile::ScheduleAttr::get(&context, b.getDictionaryAttr(b.getNamedAttr(
-                                            "bm", b.getUnitAttr()))),
+      tile::ScheduleAttr::get(
+          &context, b.getDictionaryAttr(b.getNamedAttr("bm", b.getUnitAttr()))),
       error));
   EXPECT_EQ(error, "the word 'bm' is neither a number, a flag nor a text");
 }
@@ -94,9 +94,10 @@ TEST(Words, throughTheAttribute) {
 TEST(Resolve, namesWordValueAndLegalValues) {
   GemmSpec spec{{}, 2112, 7168, 512};
   spec.quantizedInput = true;
-  EXPECT_EQ(refusal(spec, Target::sm90a, {{"cluster", int64_t(2)}}),
-            "the schedule has no word 'cluster'; words of this kernel: bn, bk, "
-            "swap_ab, bm, warpgroups, ctas, stages, early, regs, split, unroll");
+  EXPECT_EQ(
+      refusal(spec, Target::sm90a, {{"cluster", int64_t(2)}}),
+      "the schedule has no word 'cluster'; words of this kernel: bn, bk, "
+      "swap_ab, bm, warpgroups, ctas, stages, early, regs, split, unroll");
   EXPECT_EQ(refusal(spec, Target::sm90a, {{"bm", int64_t(96)}}),
             "the word 'bm' is 96; legal values: 64, 128");
   EXPECT_EQ(refusal(spec, Target::sm90a, {{"swap_ab", std::string("yes")}}),
@@ -129,17 +130,16 @@ TEST(Verify, findsWhatAnEditBroke) {
   };
   EXPECT_EQ(broken([](Words &words) { words.erase("split"); }),
             "the schedule lacks the word 'split'");
-  EXPECT_EQ(broken([](Words &words) { words["rows"] = int64_t(64); })
-                .substr(0, 33),
-            "the schedule has no word 'rows'; ");
+  EXPECT_EQ(
+      broken([](Words &words) { words["rows"] = int64_t(64); }).substr(0, 33),
+      "the schedule has no word 'rows'; ");
   EXPECT_EQ(broken([](Words &words) { words["ctas"] = int64_t(3); }),
             "the word 'ctas' is 3; legal values: 1");
   Schedule edited = resolved(spec, Target::sm90a);
   edited.words["stages"] = int64_t(3);
   std::string error;
   ASSERT_TRUE(verify(spec, Target::sm90a, h100(), edited, error)) << error;
-  EXPECT_EQ(edited.given,
-            (decltype(edited.given){{"stages", Origin::edit}}));
+  EXPECT_EQ(edited.given, (decltype(edited.given){{"stages", Origin::edit}}));
 }
 
 // Words that only one form has come and go with an edit of the form.
@@ -152,8 +152,8 @@ TEST(Verify, wordsFollowAnEditedForm) {
   edited.words["unroll"] = int64_t(4);
   ASSERT_TRUE(verify(spec, Target::cpu, nullptr, edited, error)) << error;
   EXPECT_EQ(edited.words,
-            resolved(spec, Target::cpu, {{"form", std::string("rows")},
-                                         {"unroll", int64_t(4)}})
+            resolved(spec, Target::cpu,
+                     {{"form", std::string("rows")}, {"unroll", int64_t(4)}})
                 .words);
   EXPECT_EQ(edited.given, (decltype(edited.given){{"form", Origin::edit},
                                                   {"unroll", Origin::edit}}));
@@ -200,19 +200,18 @@ TEST(FormsOnTheCpu, followTheTile) {
   decode.heads = 16;
   EXPECT_EQ(form(decode), "dot");
   Schedule panel = resolved(gemm(64), Target::cpu);
-  EXPECT_EQ(panel.words,
-            (Words{{"bm", int64_t(64)},
-                   {"bn", int64_t(128)},
-                   {"bk", int64_t(128)},
-                   {"form", std::string("panel")},
-                   {"prefetch_blocks", int64_t(2)},
-                   {"chunk_bytes", int64_t(384 << 10)},
-                   {"decoded_rows", int64_t(32)},
-                   {"panel_unroll", int64_t(2)},
-                   {"panel_rows", int64_t(8)},
-                   {"panel_vectors", int64_t(2)},
-                   {"panel_rows_256", int64_t(4)},
-                   {"panel_vectors_256", int64_t(2)}}));
+  EXPECT_EQ(panel.words, (Words{{"bm", int64_t(64)},
+                                {"bn", int64_t(128)},
+                                {"bk", int64_t(128)},
+                                {"form", std::string("panel")},
+                                {"prefetch_blocks", int64_t(2)},
+                                {"chunk_bytes", int64_t(384 << 10)},
+                                {"decoded_rows", int64_t(32)},
+                                {"panel_unroll", int64_t(2)},
+                                {"panel_rows", int64_t(8)},
+                                {"panel_vectors", int64_t(2)},
+                                {"panel_rows_256", int64_t(4)},
+                                {"panel_vectors_256", int64_t(2)}}));
 }
 
 // The rows of a tile follow from the model's experts per token.

@@ -1,9 +1,11 @@
 // hadal-run on the toy model: what it writes, and how bad input ends.
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <set>
 
 #include <gtest/gtest.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "test/tools/ToolHarness.h"
@@ -208,7 +210,15 @@ TEST(HadalRun, BadRequestsEndWithOneLine) {
       {"logits of what", "--input-ids 1 --logits some --output x", 2,
        "--logits"},
       {"ids syntax", "--input-ids 1,x", 2, "'x' at character 2"},
-      {"ids empty", "--input-ids '1;'", 2, "is not a list of token ids"},
+      {"ids empty", "--input-ids '1;'", 2, "row 1 of --input-ids is empty"},
+      {"no ids at all", "--input-ids ''", 2, "row 0 of --input-ids is empty"},
+      {"an empty prompt without BOS", "-p ''", 2,
+       "prompt 0 has no tokens, and the tokenizer adds no BOS"},
+      {"special ids", "--input-ids 1 --special", 2, "--special is about text"},
+      {"top-k", "-p a --top-k -1", 2, "--top-k"},
+      {"output that is a directory",
+       "--input-ids 1 --logits all --output " + checkpoint().dir().path(), 4,
+       "Is a directory"},
       {"id too large", "--input-ids 3,64", 2, "ids 0 to 63"},
       {"id negative", "--input-ids -1", 2, "H50"},
       {"id overflow", "--input-ids 99999999999", 2, "not a list of token ids"},
@@ -305,6 +315,189 @@ TEST(HadalRun, BadFilesEndWithOneLine) {
   EXPECT_EQ(c.runModel("-p a -n 1").status, 3);
   EXPECT_EQ(c.runModel("--input-ids 4 -n 1").status, 0)
       << "ids need no tokenizer";
+}
+
+namespace {
+
+/// A checkpoint whose tokenizer_config.json is |config|.
+std::unique_ptr<ToyCheckpoint> withConfig(const std::string &config) {
+  auto c = std::make_unique<ToyCheckpoint>();
+  std::ofstream(c->dir().file("tokenizer_config.json")) << config;
+  return c;
+}
+
+const char *const kWithBos =
+    R"({"add_bos_token":true,"bos_token":"<bos>","eos_token":"<eos>"})";
+
+/// What the tool writes after a prompt of |ids|, by the definition.
+std::string continuation(std::vector<int32_t> ids, size_t count) {
+  return textOf(greedy(std::move(ids), count)) + "\n";
+}
+
+size_t count(const std::string &text, const std::string &part) {
+  size_t n = 0;
+  for (size_t at = text.find(part); at != std::string::npos;
+       at = text.find(part, at + 1))
+    ++n;
+  return n;
+}
+
+} // namespace
+
+TEST(HadalRun, AnEmptyPromptIsAPromptWhereThereIsABos) {
+  auto c = withConfig(kWithBos);
+  ToolResult r = c->runModel("-n 9 -p ''");
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.out, continuation({0}, 9));
+  // Empty lines too, first, last and with the line ends of Windows.
+  std::ofstream(c->dir().file("lines")) << "\nsea\r\n\r\n";
+  r = c->runModel("-q -n 9 --prompts " + c->dir().file("lines"));
+  EXPECT_EQ(r.status, 0) << r.err;
+  const std::vector<std::string> lines = splitLines(r.out);
+  ASSERT_EQ(lines.size(), 3u) << r.out;
+  EXPECT_EQ(lines[0], lines[2]);
+  EXPECT_EQ(count(r.out, "\n"), 3u);
+  r = c->runModel("-n 1 -p '' --prompts x");
+  EXPECT_EQ(r.status, 2);
+  EXPECT_NE(r.err.find("found 2"), std::string::npos) << r.err;
+}
+
+TEST(HadalRun, ControlTokensAreTextUnlessAskedFor) {
+  auto c = withConfig(kWithBos);
+  const char *prompt = " -p 'a <eos>b<bos>'";
+  ToolResult r = c->runModel("-n 2 --special --ignore-eos" +
+                             std::string(prompt));
+  EXPECT_EQ(r.status, 0) << r.err;
+  std::vector<int32_t> ids = {0, idsOf("a")[0], 2, 1, idsOf("b")[0], 0};
+  EXPECT_NE(r.err.find("prompt 6 tokens"), std::string::npos) << r.err;
+  EXPECT_EQ(r.out, continuation(ids, 2));
+  EXPECT_EQ(count(r.err, "notice: prompt"), 0u) << r.err;
+  // A BOS that is written out is not doubled, and that is said once.
+  std::ofstream(c->dir().file("two")) << "<bos>sea\n<bos>deep\n";
+  r = c->runModel("-n 1 --special --prompts " + c->dir().file("two"));
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.err.find("prompt 9 tokens"), std::string::npos) << r.err;
+  EXPECT_EQ(count(r.err, "notice: prompt"), 1u) << r.err;
+  EXPECT_NE(r.err.find("notice: prompt 0 begins with the special tokens (BOS)"),
+            std::string::npos)
+      << r.err;
+}
+
+TEST(HadalRun, TheTextOfAControlTokenIsSaidOnce) {
+  // The toy's vocabulary has no '<', so that the prompts are refused; what is
+  // said before is what this is about.
+  std::ofstream(file("control.txt")) << "plain\nx<eos>\n<bos>y\n";
+  ToolResult r = checkpoint().runModel("-q --prompts " + file("control.txt"));
+  EXPECT_EQ(count(r.err, "notice: "), 1u) << r.err;
+  EXPECT_NE(r.err.find("notice: prompt 1 holds '<eos>'"), std::string::npos)
+      << r.err;
+  EXPECT_NE(r.err.find("--special"), std::string::npos) << r.err;
+  r = checkpoint().run("hadal-run", "--help");
+  EXPECT_NE(r.out.find("--special"), std::string::npos);
+  EXPECT_NE(r.out.find("control tokens"), std::string::npos) << r.out;
+}
+
+TEST(HadalRun, GenerationConfigIsReadAndSaid) {
+  ToyCheckpoint c;
+  const std::vector<int32_t> plain = greedy(idsOf("hello"), 8);
+  ASSERT_GT(plain.size(), 3u);
+  auto write = [&](const std::string &text) {
+    std::ofstream(c.dir().file("generation_config.json")) << text;
+  };
+  // A second end-of-sequence id, in a list and alone.
+  const std::vector<int32_t> cut(plain.begin(),
+                                 std::find(plain.begin(), plain.end(), plain[2]));
+  for (const std::string &form : {fmt::format("[1,{}]", plain[2]),
+                                  fmt::format("{}", plain[2])}) {
+    write("{\"eos_token_id\":" + form + "}");
+    ToolResult r = c.runModel("-n 8 -p hello");
+    EXPECT_EQ(r.status, 0) << r.err;
+    EXPECT_EQ(r.out, textOf(cut) + "\n");
+    EXPECT_NE(r.err.find(fmt::format("generation_config.json adds the "
+                                     "end-of-sequence id {}",
+                                     plain[2])),
+              std::string::npos)
+        << r.err;
+    r = c.runModel("-q -n 3 -p hello --ignore-eos");
+    EXPECT_EQ(r.out, textOf({plain[0], plain[1], plain[2]}) + "\n");
+  }
+  // Sampling: shown, used on request, and options win.
+  write(R"({"do_sample":true,"temperature":8.0,"top_p":0.9,"top_k":40,
+            "repetition_penalty":1.1})");
+  const std::string greedyText = textOf(plain) + "\n";
+  ToolResult r = c.runModel("-n 8 -p hello");
+  EXPECT_EQ(r.out, greedyText);
+  EXPECT_NE(r.err.find("generation_config.json suggests temperature 8, top_p "
+                       "0.9, top_k 40, which is not used"),
+            std::string::npos)
+      << r.err;
+  ToolResult asked =
+      c.runModel("-n 8 -p hello --sampling-defaults --seed 3");
+  EXPECT_NE(asked.err.find("sampling with temperature 8, top-p 0.9, top-k 40"),
+            std::string::npos)
+      << asked.err;
+  EXPECT_NE(asked.err.find("not supported and not applied of "
+                           "generation_config.json: repetition_penalty 1.1"),
+            std::string::npos)
+      << asked.err;
+  ToolResult given = c.runModel(
+      "-q -n 8 -p hello --temp 8 --top-p 0.9 --top-k 40 --seed 3");
+  EXPECT_EQ(asked.out, given.out);
+  EXPECT_NE(asked.out, greedyText);
+  EXPECT_EQ(c.runModel("-q -n 8 -p hello --sampling-defaults --temp 0").out,
+            greedyText);
+  EXPECT_EQ(c.runModel("-q -n 8 -p hello --temp 8 --top-k 1").out, greedyText);
+  for (auto [text, part] :
+       {std::pair{"[]", "expected an object"},
+        {"{", "not valid JSON"},
+        {"{\"eos_token_id\":64}", "ids below the vocabulary's 64, found 64"},
+        {"{\"eos_token_id\":[1,-1]}", "found -1"},
+        {"{\"temperature\":\"x\"}", "temperature: expected a number"},
+        {"{\"top_k\":1.5}", "top_k: expected a whole number"},
+        {"{\"do_sample\":1}", "do_sample: expected true or false"}}) {
+    write(text);
+    expectError(c.runModel("-p a -n 1"), {text, "", 3, part});
+  }
+}
+
+TEST(HadalRun, TheTokenizersEndEndsText) {
+  size_t tried = 0;
+  for (const char *prompt : kPrompts) {
+    const std::vector<int32_t> plain = greedy(idsOf(prompt), 8);
+    // A token that is spelled as its letter.
+    if (plain.size() < 2 || plain[1] < 4 || plain[0] == plain[1])
+      continue;
+    ++tried;
+    auto c = withConfig("{\"eos_token\":\"" + textOf({plain[1]}) + "\"}");
+    ToolResult r = c->runModel(fmt::format("-q -n 8 -p '{}'", prompt));
+    EXPECT_EQ(r.status, 0) << r.err;
+    EXPECT_EQ(r.out, textOf({plain[0]}) + "\n");
+  }
+  EXPECT_GT(tried, 0u);
+}
+
+TEST(HadalRun, OutputsGoWhereTheUserSaid) {
+  namespace fs = std::filesystem;
+  const std::string flags = "--input-ids 5,6 --logits all --output ";
+  ToolResult r = checkpoint().runModel(flags + file("plain.npy"));
+  ASSERT_EQ(r.status, 0) << r.err;
+  const std::string expected = readText(file("plain.npy"));
+  ASSERT_GT(expected.size(), 128u);
+  std::ofstream(file("target.npy")) << "old";
+  fs::create_symlink("target.npy", file("link.npy"));
+  r = checkpoint().runModel(flags + file("link.npy"));
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_TRUE(fs::is_symlink(file("link.npy")));
+  EXPECT_EQ(readText(file("target.npy")), expected);
+  r = checkpoint().runModel(flags + "/dev/stdout");
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.out, expected);
+  r = checkpoint().runModel("-q --input-ids 5 -n 2 --expert-load /dev/stdout");
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("\"experts_per_token\""), std::string::npos) << r.out;
+  r = checkpoint().runModel(flags + "/dev/null");
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
 }
 
 TEST(HadalRun, ADiskThatFillsLeavesNoPartialFile) {

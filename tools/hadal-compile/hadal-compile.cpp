@@ -4,6 +4,7 @@
 #include "compiler/codegen/Target.h"
 #include "compiler/driver/Compiler.h"
 #include "frontend/Error.h"
+#include "runtime/base/CpuCount.h"
 #include "runtime/base/Interrupt.h"
 #include "runtime/base/MappedFile.h"
 #include "llvm/Support/CommandLine.h"
@@ -116,7 +117,7 @@ cl::opt<bool> allowUnknownKeys(
              "refusing the model"),
     cl::cat(category));
 cl::opt<unsigned> threads("codegen-threads",
-                          cl::desc("code generation threads (one per core)"),
+                          cl::desc("code generation threads (one per usable CPU)"),
                           cl::init(0), cl::cat(category));
 
 /// The targets and the phases, for --help.
@@ -187,7 +188,7 @@ int main(int argc, char **argv) {
   request.verifyEach =
       verifyEach ||
       llvm::sys::Process::GetEnv("HADAL_VERIFY_EACH").value_or("0") == "1";
-  request.threads = threads;
+  request.threads = threads ? threads : usableCpus();
   request.allowUnknownKeys = allowUnknownKeys;
   request.ptxas = ptxas;
   request.kernelCache = kernelCache;

@@ -3,6 +3,7 @@
 
 #include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/EmitPtx.h"
+#include "compiler/codegen/nvptx/Passes.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
@@ -47,8 +48,7 @@ int main(int argc, char **argv) {
   if (!module)
     return 3;
   mlir::PassManager lower(&context);
-  lower.addPass(hadal::nvptx::createLowerTileToSm90Pass(
-      hadal::nvptx::allChips().front()));
+  lower.addPass(hadal::nvptx::createLowerTileToSm90());
   if (failed(lower.run(*module)))
     return 1;
   mlir::FailureOr<std::string> ptx = hadal::nvptx::emitPtx(*module);

@@ -88,7 +88,8 @@ bool matchOperand(TileLowering &l, tile::FoldOp op, Value tile,
 
 std::string matchRows(TileLowering &l, tile::FoldOp op, RowContraction &fold) {
   fold.op = op;
-  auto lo = getConstantIntValue(op.getLo()), hi = getConstantIntValue(op.getHi());
+  auto lo = getConstantIntValue(op.getLo()),
+       hi = getConstantIntValue(op.getHi());
   if (!lo || *lo != 0 || !hi)
     return kBounds;
   for (Value init : op.getInits())
@@ -125,8 +126,9 @@ std::string matchRows(TileLowering &l, tile::FoldOp op, RowContraction &fold) {
         shapeOf(a)[1] != static_cast<int64_t>(op.getStep()))
       return kOperands;
     if (scaled != (w.elt == Elt::fp8) ||
-        (scaled && (w.view.type.getScaleCols() != kBlock ||
-                    (x.elt == Elt::fp8 && x.view.type.getScaleCols() != kBlock))))
+        (scaled &&
+         (w.view.type.getScaleCols() != kBlock ||
+          (x.elt == Elt::fp8 && x.view.type.getScaleCols() != kBlock))))
       return kScales;
     // A dense activation has rows in its dimension before the last, and all its
     // leading indices are uniform.
@@ -162,7 +164,8 @@ std::string matchRows(TileLowering &l, tile::FoldOp op, RowContraction &fold) {
 std::string matchColumns(TileLowering &l, tile::KernelOp kernel,
                          tile::FoldOp op, ColumnContraction &fold) {
   fold.op = op;
-  auto lo = getConstantIntValue(op.getLo()), hi = getConstantIntValue(op.getHi());
+  auto lo = getConstantIntValue(op.getLo()),
+       hi = getConstantIntValue(op.getHi());
   if (!lo || *lo != 0 || !hi || *hi % static_cast<int64_t>(op.getStep()) != 0)
     return kBounds;
   if (op.getNumResults() != 1 || !isZero(op.getInits()[0]))
@@ -191,7 +194,8 @@ std::string matchColumns(TileLowering &l, tile::KernelOp kernel,
   fold.x = l.view(x.getView());
   fold.w = l.view(w.getView());
   tile::ViewType xType = fold.x.type, wType = fold.w.type;
-  auto xElt = eltOf(xType.getElementType()), wElt = eltOf(wType.getElementType());
+  auto xElt = eltOf(xType.getElementType()),
+       wElt = eltOf(wType.getElementType());
   if (!xElt || !wElt || *xElt == Elt::fp8 || xType.getRank() != 2 ||
       wType.getRank() != 2 || fold.x.kind != ViewInfo::Kind::memory ||
       fold.w.kind != ViewInfo::Kind::memory ||
@@ -220,10 +224,12 @@ std::string matchColumns(TileLowering &l, tile::KernelOp kernel,
       getConstantIntValue(fold.wColumn) == int64_t(0) ||
       (coordinate && coordinate.getOwner() == &kernel.getBodyBlock() &&
        coordinate.getArgNumber() >= first &&
-       kernel.getDim(coordinate.getArgNumber() - first).getStep() % kBlock == 0);
+       kernel.getDim(coordinate.getArgNumber() - first).getStep() % kBlock ==
+           0);
   if (!aligned || fold.n % kBlock != 0 || width % fold.n != 0)
     return "its columns are no whole blocks of 128";
-  auto mostRow = l.upperBound(fold.wRow), mostColumn = l.upperBound(fold.xColumn);
+  auto mostRow = l.upperBound(fold.wRow),
+       mostColumn = l.upperBound(fold.xColumn);
   if (!mostRow || !mostColumn || *mostRow + *hi > wType.getShape()[0] ||
       *mostColumn + *hi > xType.getShape()[1])
     return kExtent;

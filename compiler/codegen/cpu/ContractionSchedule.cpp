@@ -16,7 +16,8 @@ LogicalResult refuseWord(tile::KernelOp kernel, StringRef word,
                          const Twine &reason) {
   Attribute value = kernel.getSchedule().getWords().get(word);
   InFlightDiagnostic error = emitCodedError(kernel, 3008);
-  error << "kernel '" << kernel.getSymName() << "' cannot obey " << word << " = ";
+  error << "kernel '" << kernel.getSymName() << "' cannot obey " << word
+        << " = ";
   if (auto number = dyn_cast<IntegerAttr>(value))
     error << number.getInt();
   else
@@ -139,8 +140,8 @@ FailureOr<ContractionSchedule> readSchedule(tile::KernelOp kernel) {
     if (tuning.decodedRows % 8 != 0)
       words.refuse("decoded_rows", "it is a multiple of 8");
     tuning.panelUnroll = words.power("panel_unroll", kMaxUnroll);
-    tuning.tile = readTile(words, "panel_rows", "panel_vectors",
-                           tuning.decodedRows);
+    tuning.tile =
+        readTile(words, "panel_rows", "panel_vectors", tuning.decodedRows);
     tuning.tile256 = readTile(words, "panel_rows_256", "panel_vectors_256",
                               tuning.decodedRows);
     break;

@@ -306,33 +306,34 @@ void ContractionLowering::emitRows(TileLowering &l, const RowContraction &fold,
       clearTile(l, out);
     int64_t swStride =
         roundUp(operand.view.type.getShape().back(), kBlock) / kBlock;
-    forEachRun(l, operand, fold.n, [&, &operand = operand, &out = out](
-                                       Value row, Value data, Value scale,
-                                       Value inBlock, Value rows) {
-      // Groups of row_group activation rows, of half of what is left, ...;
-      // each row's arithmetic is the same in all of them.
-      auto group = [&](Value m, int size) {
-        Value y = l.address(out, {m, row});
-        call(l, key(FormKind::gemv, x.elt, w, size),
-             {atByte(l, packed, binary(l, m, l.i64(rowStride), '*')),
-              atByte(l, scales, binary(l, m, l.i64(scaleStride * 4), '*')),
-              l.i64(rowStride), l.i64(scaleStride), data,
-              l.i64(operand.view.type.getShape().back() * operand.bytes()),
-              scale, l.i64(swStride), inBlock,
-              l.i64(std::max<int64_t>(operand.view.type.getScaleRows(), 1)),
-              rows, l.i64(fold.k), y, l.i64(out.strides[0]), work});
-      };
-      SmallVector<std::pair<int, Value>> groups;
-      for (int size = schedule.rowGroup; size > 1; size /= 2)
-        groups.push_back({size, binary(l, count, l.i64(-size), '&')});
-      groups.push_back({1, count});
-      Value done = l.i64(0);
-      for (auto [size, end] : groups) {
-        l.forLoop(done, end, size,
-                  [&, size = size](Value m) { group(m, size); });
-        done = end;
-      }
-    });
+    forEachRun(
+        l, operand, fold.n,
+        [&, &operand = operand, &out = out](Value row, Value data, Value scale,
+                                            Value inBlock, Value rows) {
+          // Groups of row_group activation rows, of half of what is left, ...;
+          // each row's arithmetic is the same in all of them.
+          auto group = [&](Value m, int size) {
+            Value y = l.address(out, {m, row});
+            call(l, key(FormKind::gemv, x.elt, w, size),
+                 {atByte(l, packed, binary(l, m, l.i64(rowStride), '*')),
+                  atByte(l, scales, binary(l, m, l.i64(scaleStride * 4), '*')),
+                  l.i64(rowStride), l.i64(scaleStride), data,
+                  l.i64(operand.view.type.getShape().back() * operand.bytes()),
+                  scale, l.i64(swStride), inBlock,
+                  l.i64(std::max<int64_t>(operand.view.type.getScaleRows(), 1)),
+                  rows, l.i64(fold.k), y, l.i64(out.strides[0]), work});
+          };
+          SmallVector<std::pair<int, Value>> groups;
+          for (int size = schedule.rowGroup; size > 1; size /= 2)
+            groups.push_back({size, binary(l, count, l.i64(-size), '&')});
+          groups.push_back({1, count});
+          Value done = l.i64(0);
+          for (auto [size, end] : groups) {
+            l.forLoop(done, end, size,
+                      [&, size = size](Value m) { group(m, size); });
+            done = end;
+          }
+        });
   }
 }
 
@@ -379,7 +380,8 @@ void ContractionLowering::emitPanel(TileLowering &l, const RowContraction &fold,
   Value memo = LLVM::ZeroOp::create(l.b, l.loc, ptr);
   if (remembers)
     memo = l.callBytes(8 * (pad + 1), /*clearFirstWord=*/true);
-  Value work = l.temporaryBytes(panelWorkBytes(fold.m, fold.n, schedule.tuning.decodedRows));
+  Value work = l.temporaryBytes(
+      panelWorkBytes(fold.m, fold.n, schedule.tuning.decodedRows));
   // Only whole groups of columns that hold a wanted row are computed.
   Value used = binary(l, binary(l, count, l.i64(kColumnPad - 1), '+'),
                       l.i64(-kColumnPad), '&');
@@ -422,18 +424,19 @@ void ContractionLowering::emitPanel(TileLowering &l, const RowContraction &fold,
       clearTile(l, out);
     int64_t swStride =
         roundUp(operand.view.type.getShape().back(), kBlock) / kBlock;
-    forEachRun(l, operand, fold.n, [&, &operand = operand, &out = out](
-                                       Value row, Value data, Value scale,
-                                       Value inBlock, Value n) {
-      call(l, key(FormKind::panel, x.elt, w),
-           {packed, scales, used, data,
-            l.i64(operand.view.type.getShape().back() * operand.bytes()), scale,
-            l.i64(swStride), inBlock,
-            l.i64(std::max<int64_t>(operand.view.type.getScaleRows(), 1)), n,
-            l.i64(fold.k), l.address(out, {l.i64(0), row}),
-            l.i64(out.strides[1]), l.i64(out.strides[0]), count, l.i64(0),
-            work});
-    });
+    forEachRun(
+        l, operand, fold.n,
+        [&, &operand = operand, &out = out](Value row, Value data, Value scale,
+                                            Value inBlock, Value n) {
+          call(l, key(FormKind::panel, x.elt, w),
+               {packed, scales, used, data,
+                l.i64(operand.view.type.getShape().back() * operand.bytes()),
+                scale, l.i64(swStride), inBlock,
+                l.i64(std::max<int64_t>(operand.view.type.getScaleRows(), 1)),
+                n, l.i64(fold.k), l.address(out, {l.i64(0), row}),
+                l.i64(out.strides[1]), l.i64(out.strides[0]), count, l.i64(0),
+                work});
+        });
   }
 }
 
@@ -442,8 +445,9 @@ void ContractionLowering::emitColumns(TileLowering &l,
   tile::FoldOp op = fold.op;
   TileBuffer out = l.destination(op.getResult(0));
   Value row = l.scalar(fold.wRow), column = l.scalar(fold.wColumn);
-  Value xData = atByte(l, l.rowAddress(fold.x, {l.scalar(fold.xRow)}),
-                       binary(l, l.scalar(fold.xColumn), l.i64(bytesOf(fold.xElt)), '*'));
+  Value xData =
+      atByte(l, l.rowAddress(fold.x, {l.scalar(fold.xRow)}),
+             binary(l, l.scalar(fold.xColumn), l.i64(bytesOf(fold.xElt)), '*'));
   Value wData = atByte(l, l.rowAddress(fold.w, {row}),
                        binary(l, column, l.i64(bytesOf(fold.wElt)), '*'));
   Value scale = LLVM::ZeroOp::create(
@@ -456,9 +460,10 @@ void ContractionLowering::emitColumns(TileLowering &l,
     inBlock = binary(l, row, l.i64(scaleRows), '%');
   }
   call(l, key(FormKind::gemvColumns, fold.xElt, fold.wElt),
-       {xData, wData, l.i64(fold.w.type.getShape()[1] * bytesOf(fold.wElt)), scale,
-        l.i64(roundUp(fold.w.type.getShape()[1], kBlock) / kBlock), inBlock, l.i64(scaleRows),
-        l.i64(fold.n), l.i64(fold.k), l.address(out, {l.i64(0), l.i64(0)})});
+       {xData, wData, l.i64(fold.w.type.getShape()[1] * bytesOf(fold.wElt)),
+        scale, l.i64(roundUp(fold.w.type.getShape()[1], kBlock) / kBlock),
+        inBlock, l.i64(scaleRows), l.i64(fold.n), l.i64(fold.k),
+        l.address(out, {l.i64(0), l.i64(0)})});
 }
 
 //===----------------------------------------------------------------------===//
@@ -484,7 +489,8 @@ LogicalResult ContractionLowering::lowerDot(TileLowering &l, tile::DotOp op) {
   auto ptr = LLVM::LLVMPointerType::get(l.b.getContext());
   Value null = LLVM::ZeroOp::create(l.b, l.loc, ptr), zero = l.i64(0);
   Value packed = l.temporaryBytes(packedBytes(n, k));
-  Value work = l.temporaryBytes(panelWorkBytes(n, rows, schedule.tuning.decodedRows));
+  Value work =
+      l.temporaryBytes(panelWorkBytes(n, rows, schedule.tuning.decodedRows));
   if (op.getTb()) {
     Value pointers = l.temporaryBytes(pad * 8);
     l.forLoop(zero, l.i64(n), 1, [&](Value j) {
@@ -530,7 +536,8 @@ LogicalResult ContractionLowering::lowerDotScaled(TileLowering &l,
   Value null = LLVM::ZeroOp::create(l.b, l.loc, ptr), zero = l.i64(0);
   Value packed = l.temporaryBytes(packedBytes(m, k));
   Value scales = l.temporaryBytes(packedScaleBytes(m, k));
-  Value work = l.temporaryBytes(panelWorkBytes(m, n, schedule.tuning.decodedRows));
+  Value work =
+      l.temporaryBytes(panelWorkBytes(m, n, schedule.tuning.decodedRows));
   Value rows = l.temporaryBytes(pad * 8), scaleRows = l.temporaryBytes(pad * 8);
   l.forLoop(zero, l.i64(m), 1, [&](Value i) {
     l.store(l.address(aTile, {i, zero}), l.gep(rows, ptr, i));

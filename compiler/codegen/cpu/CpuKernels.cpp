@@ -8,10 +8,10 @@
 #include "compiler/codegen/cpu/CompiledChunk.h"
 #include "compiler/codegen/cpu/Contractions.h"
 #include "compiler/codegen/cpu/Image.h"
-#include "llvm/Support/ThreadPool.h"
+#include "dialects/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
-#include "dialects/Diagnostics.h"
+#include "llvm/Support/ThreadPool.h"
 
 using namespace mlir;
 
@@ -61,7 +61,9 @@ FailureOr<CpuKernel> lowerToLoops(tile::KernelOp original, ModuleOp module,
 /// Some kernels of the program on their way to one object per variant.
 struct ChunkJob {
   SmallVector<tile::KernelOp> kernels;
-  /// The kernels as text: what they are compiled from and found by.
+  /// Each kernel as text, which it is compiled from, and all of them, which
+  /// they are found by.
+  std::vector<std::string> texts;
   std::string text;
   /// By variant, as the options list them; the others are to be compiled.
   std::vector<std::optional<CompiledChunk>> done;
@@ -96,14 +98,16 @@ public:
 
 private:
   LogicalResult lower(ChunkJob &job) {
-    OwningOpRef<ModuleOp> source =
-        parseSourceString<ModuleOp>(job.text, &context);
-    if (!source)
-      return failure();
-    OwningOpRef<ModuleOp> module = ModuleOp::create(source->getLoc());
+    OwningOpRef<ModuleOp> module =
+        ModuleOp::create(UnknownLoc::get(&context));
     std::set<FormKey> forms;
-    for (auto kernel : source->getOps<tile::KernelOp>()) {
-      FailureOr<CpuKernel> lowered = lowerToLoops(kernel, *module, forms);
+    for (const std::string &text : job.texts) {
+      OwningOpRef<ModuleOp> source =
+          parseSourceString<ModuleOp>(text, &context);
+      if (!source)
+        return failure();
+      FailureOr<CpuKernel> lowered = lowerToLoops(
+          *source->getOps<tile::KernelOp>().begin(), *module, forms);
       if (failed(lowered))
         return failure();
       job.lowered.kernels.push_back(std::move(*lowered));
@@ -154,8 +158,10 @@ private:
       ChunkJob &job = jobs.emplace_back();
       job.kernels = llvm::to_vector(
           ArrayRef(kernels).drop_front(i).take_front(kKernelsPerChunk));
-      for (tile::KernelOp kernel : job.kernels)
-        job.text += printKernel(kernel) + "\n";
+      for (tile::KernelOp kernel : job.kernels) {
+        job.texts.push_back(printKernel(kernel));
+        job.text += job.texts.back() + "\n";
+      }
       job.done.resize(options.variants.size());
     }
   }
@@ -173,8 +179,7 @@ private:
         std::optional<Worker> worker;
         for (size_t j = next++; j < jobs.size(); j = next++) {
           for (auto [v, variant] : llvm::enumerate(options.variants))
-            jobs[j].done[v] = findChunk(
-                keyOfChunk(jobs[j].text, variant));
+            jobs[j].done[v] = findChunk(keyOfChunk(jobs[j].text, variant));
           if (jobs[j].isCached())
             continue;
           if (!worker)
@@ -325,8 +330,7 @@ private:
 
 } // namespace
 
-LogicalResult planCpuKernels(ModuleOp tileModule,
-                             std::vector<CpuKernel> &out) {
+LogicalResult planCpuKernels(ModuleOp tileModule, std::vector<CpuKernel> &out) {
   MLIRContext *context = tileModule.getContext();
   context->appendDialectRegistry(makeRegistry());
   context->loadAllAvailableDialects();

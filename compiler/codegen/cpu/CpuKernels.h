@@ -76,8 +76,8 @@ llvm::LogicalResult compileCpuKernels(mlir::ModuleOp tileModule,
                                       const CpuOptions &options,
                                       CpuKernels &out);
 
-/// What the kernels of |tileModule| need, as compileCpuKernels finds it, without
-/// generating code. Errors as there.
+/// What the kernels of |tileModule| need, as compileCpuKernels finds it,
+/// without generating code. Errors as there.
 llvm::LogicalResult planCpuKernels(mlir::ModuleOp tileModule,
                                    std::vector<CpuKernel> &out);
 

@@ -117,7 +117,8 @@ private:
   /// Adds |count| weight rows from |row| on to the output.
   void columnsOfRows(Value row, int64_t count);
 
-  //===--- panel ------------------------------------------------------------===//
+  //===--- panel
+  //------------------------------------------------------------===//
   /// The group of columns that holds column |col| of |pad|, a multiple of
   /// `lanes`: its first column and its width.
   struct Group {

@@ -92,8 +92,7 @@ struct FormTuning {
 
   auto tie() const {
     return std::make_tuple(prefetch, unroll, kGroup, prefetchBlocks, chunkBytes,
-                           decodedRows, panelUnroll, tile.tie(),
-                           tile256.tie());
+                           decodedRows, panelUnroll, tile.tie(), tile256.tie());
   }
 };
 
@@ -106,7 +105,8 @@ struct FormKey {
 
   FormKind kind = FormKind::packRow;
   Elt x = Elt::f32; ///< the packed operand
-  Elt w = Elt::f32; ///< the operand read row by row (of a pack: what it will meet)
+  Elt w =
+      Elt::f32; ///< the operand read row by row (of a pack: what it will meet)
   int m = 0;
   FormTuning tuning;
 

@@ -9,7 +9,16 @@ namespace hadal::cpu {
 
 namespace {
 enum GemvColumnsArg {
-  kX, kW, kWStride, kSw, kSwStride, kRowInBlock, kScaleRows, kN, kK, kY
+  kX,
+  kW,
+  kWStride,
+  kSw,
+  kSwStride,
+  kRowInBlock,
+  kScaleRows,
+  kN,
+  kK,
+  kY
 };
 } // namespace
 

@@ -28,8 +28,8 @@ FormBuilder::Group FormBuilder::groupOf(Value pad, Value col) {
                                           group.width, i64(2 * width));
     Value half = startOf(width);
     group.start = arith::SelectOp::create(b, isWhole, group.start, half);
-    group.width = arith::SelectOp::create(
-        b, isWhole, group.width, min(sub(pad, half), i64(width)));
+    group.width = arith::SelectOp::create(b, isWhole, group.width,
+                                          min(sub(pad, half), i64(width)));
   }
   return group;
 }
@@ -216,9 +216,9 @@ void FormBuilder::emitPackColumns() {
                             ? load(vec(lanes, b.getBF16Type()), source)
                             : decodeF32(key.x, source));
       }
-      Value out32 =
-          at(arg(kBPacked), add(packedWord(nPad, col, block),
-                                mul(mul(inBlock, groupOf(nPad, col).width), 4)));
+      Value out32 = at(arg(kBPacked),
+                       add(packedWord(nPad, col, block),
+                           mul(mul(inBlock, groupOf(nPad, col).width), 4)));
       if (!bf16Math) {
         store(parts[0], out32);
         return;

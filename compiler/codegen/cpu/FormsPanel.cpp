@@ -8,8 +8,23 @@ namespace hadal::cpu {
 
 namespace {
 enum PanelArg {
-  kPacked, kScales, kMPad, kW, kWStride, kSw, kSwStride, kRowInBlock,
-  kScaleRows, kN, kK, kY, kYRowStride, kYColStride, kM, kAccumulate, kWork
+  kPacked,
+  kScales,
+  kMPad,
+  kW,
+  kWStride,
+  kSw,
+  kSwStride,
+  kRowInBlock,
+  kScaleRows,
+  kN,
+  kK,
+  kY,
+  kYRowStride,
+  kYColStride,
+  kM,
+  kAccumulate,
+  kWork
 };
 } // namespace
 
@@ -129,9 +144,8 @@ void FormBuilder::panelMultiply(const Panel &p, Value count, Value kb,
                     : arith::AndIOp::create(b, p.mPad, i64(-width)).getResult();
     PanelTile part{tile.rows * tile.vectors / vectors, vectors};
     loop(done, end, width, [&](Value col) {
-      loop(i64(0), count, part.rows, [&](Value row) {
-        panelTile(p, part, kb, words, row, col);
-      });
+      loop(i64(0), count, part.rows,
+           [&](Value row) { panelTile(p, part, kb, words, row, col); });
     });
     if (isLast)
       break;

@@ -2,7 +2,7 @@
 
 #include <mutex>
 
-#include "compiler/codegen/nvptx/Sm90/Convert/ConvertSm90.h"
+#include "compiler/codegen/nvptx/Passes.h"
 #include "compiler/codegen/nvptx/Sm90/IR/Sm90Dialect.h"
 #include "llvm/IR/Instructions.h"
 #include "llvm/IR/LegacyPassManager.h"
@@ -54,8 +54,8 @@ static void finishFunctions(ModuleOp module, llvm::Module &llvmModule) {
 
 static LogicalResult lowerToLLVM(ModuleOp module) {
   PassManager pm(module.getContext());
-  pm.addPass(sm90::createVerifySm90Pass());
-  pm.addPass(sm90::createConvertSm90Pass());
+  pm.addPass(createVerifySm90());
+  pm.addPass(createConvertSm90());
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createConvertMathToLLVMPass());
   pm.addPass(createConvertVectorToLLVMPass());

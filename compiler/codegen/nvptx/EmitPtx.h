@@ -4,16 +4,9 @@
 #include <string>
 
 #include "mlir/IR/BuiltinOps.h"
-#include "mlir/Pass/Pass.h"
+#include "mlir/Support/LLVM.h"
 
 namespace hadal::nvptx {
-
-struct Chip;
-
-/// The pass --hadal-lower-tile-to-sm90: each tile.kernel becomes an sm90.kernel, or
-/// a function of the llvm dialect if it has no contraction.
-std::unique_ptr<mlir::Pass> createLowerTileToSm90Pass(const Chip &chip);
-void registerLowerTileToSm90Pass();
 
 /// The PTX ISA that emitPtx writes, and the first CUDA driver to read it (as
 /// cuDriverGetVersion has it): the lowest with every form that we emit.

@@ -1,55 +1,38 @@
-#include "schedule/Chip.h"
-#include "compiler/codegen/nvptx/EmitPtx.h"
+#include "compiler/codegen/nvptx/Passes.h"
 #include "compiler/codegen/nvptx/pipeline/Pipeline.h"
-#include "compiler/codegen/nvptx/simt/Simt.h"
+#include "schedule/Chip.h"
 
 using namespace mlir;
 
 namespace hadal::nvptx {
+
+#define GEN_PASS_DEF_LOWERTILETOSM90
+#include "compiler/codegen/nvptx/Passes.h.inc"
+
 namespace {
 
-class LowerTileToSm90
-    : public PassWrapper<LowerTileToSm90, OperationPass<ModuleOp>> {
+class LowerTileToSm90 : public impl::LowerTileToSm90Base<LowerTileToSm90> {
 public:
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(LowerTileToSm90)
-  explicit LowerTileToSm90(const Chip &chip = allChips().front())
-      : chip(chip) {}
-
-  StringRef getArgument() const override { return "hadal-lower-tile-to-sm90"; }
-  StringRef getDescription() const override {
-    return "Lower tile kernels to sm90 kernels, those without a contraction to "
-           "functions";
-  }
-  void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<sm90::Sm90Dialect, LLVM::LLVMDialect, arith::ArithDialect,
-                    scf::SCFDialect, vector::VectorDialect,
-                    math::MathDialect>();
-  }
+  using LowerTileToSm90Base::LowerTileToSm90Base;
 
   void runOnOperation() override {
+    const Chip *target = findChip(chip.getValue());
+    if (!target) {
+      InFlightDiagnostic error = getOperation().emitError("there is no chip '");
+      error << chip << "', only";
+      for (const Chip &known : allChips())
+        error << " " << StringRef(known.name);
+      return signalPassFailure();
+    }
     for (tile::KernelOp kernel :
          llvm::make_early_inc_range(getOperation().getOps<tile::KernelOp>())) {
       OpBuilder builder(kernel);
-      LogicalResult lowered =
-          isSimtKernel(kernel)
-              ? LogicalResult(lowerSimt(kernel, builder))
-              : LogicalResult(lowerPipeline(kernel, chip, builder));
-      if (failed(lowered))
+      if (failed(lowerKernel(kernel, *target, builder)))
         return signalPassFailure();
       kernel.erase();
     }
   }
-
-private:
-  const Chip &chip;
 };
 
 } // namespace
-
-std::unique_ptr<Pass> createLowerTileToSm90Pass(const Chip &chip) {
-  return std::make_unique<LowerTileToSm90>(chip);
-}
-
-void registerLowerTileToSm90Pass() { PassRegistration<LowerTileToSm90>(); }
-
 } // namespace hadal::nvptx

@@ -30,30 +30,25 @@ TensorMapInfo toInfo(sm90::MapAttr map) {
   return info;
 }
 
-/// Lowers |kernel| by the warp-specialised pipeline into |module|.
-LogicalResult lowerContraction(tile::KernelOp kernel, const Chip &chip,
-                               OpBuilder &builder, Sm90Kernel &result) {
-  FailureOr<sm90::KernelOp> lowered = lowerPipeline(kernel, chip, builder);
+/// Lowers |kernel| into |builder|'s module and says how the result is launched.
+LogicalResult lower(tile::KernelOp kernel, const Chip &chip, OpBuilder &builder,
+                    Sm90Kernel &result) {
+  FailureOr<Operation *> lowered = lowerKernel(kernel, chip, builder);
   if (failed(lowered))
     return failure();
-  result.threads = lowered->getThreads();
-  result.ctasPerItem = lowered->getCtasPerItem();
-  result.persistent = lowered->getPersistent();
-  result.workspaceFixed = lowered->getWorkspaceFixed();
-  result.workspacePerItem = lowered->getWorkspacePerItem();
-  for (auto map : lowered->getTensorMaps().getAsRange<sm90::MapAttr>())
+  auto pipeline = dyn_cast<sm90::KernelOp>(*lowered);
+  if (!pipeline) {
+    result.threads =
+        (*lowered)->getAttrOfType<IntegerAttr>("hadal.threads").getInt();
+    return success();
+  }
+  result.threads = pipeline.getThreads();
+  result.ctasPerItem = pipeline.getCtasPerItem();
+  result.persistent = pipeline.getPersistent();
+  result.workspaceFixed = pipeline.getWorkspaceFixed();
+  result.workspacePerItem = pipeline.getWorkspacePerItem();
+  for (auto map : pipeline.getTensorMaps().getAsRange<sm90::MapAttr>())
     result.tensorMaps.push_back(toInfo(map));
-  return success();
-}
-
-LogicalResult lowerElementwise(tile::KernelOp kernel, OpBuilder &builder,
-                               Sm90Kernel &result) {
-  FailureOr<SimtFunction> lowered = lowerSimt(kernel, builder);
-  if (failed(lowered))
-    return failure();
-  result.threads = lowered->threads;
-  lowered->func->setAttr("hadal.shared_bytes",
-                         builder.getI64IntegerAttr(lowered->sharedBytes));
   return success();
 }
 
@@ -75,7 +70,7 @@ FailureOr<KernelWorkspace> planWorkspace(tile::KernelOp kernel,
   OpBuilder builder(kernel.getContext());
   builder.setInsertionPointToEnd(module->getBody());
   Sm90Kernel result;
-  if (failed(lowerContraction(kernel, chip, builder, result)))
+  if (failed(lower(kernel, chip, builder, result)))
     return failure();
   return KernelWorkspace{result.workspaceFixed, result.workspacePerItem};
 }
@@ -88,9 +83,7 @@ FailureOr<Sm90Kernel> compileKernel(tile::KernelOp kernel, const Chip &chip) {
   builder.setInsertionPointToEnd(module->getBody());
   Sm90Kernel result;
   result.name = kernel.getSymName().str();
-  if (failed(isSimtKernel(kernel)
-                 ? lowerElementwise(kernel, builder, result)
-                 : lowerContraction(kernel, chip, builder, result)))
+  if (failed(lower(kernel, chip, builder, result)))
     return failure();
   FailureOr<std::string> ptx = emitPtx(*module);
   if (failed(ptx))

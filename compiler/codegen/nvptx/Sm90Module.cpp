@@ -137,9 +137,12 @@ LogicalResult compileSm90Kernels(ModuleOp module,
   LogicalResult result = success();
   bool stored = false;
   for (Job &job : jobs) {
+    std::string prefix = ("kernel '" + job.kernel.getSymName() + "': ").str();
     for (const ReportedError &error : job.errors)
-      result = emitReported(job.kernel, error,
-                            "kernel '" + job.kernel.getSymName() + "': ");
+      // Some say it themselves.
+      result = emitReported(
+          job.kernel, error,
+          StringRef(error.text).starts_with(prefix) ? "" : prefix);
     if (!job.result) {
       result = failure();
       continue;

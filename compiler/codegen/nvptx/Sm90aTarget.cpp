@@ -3,7 +3,7 @@
 #include "compiler/artifact/FileWriter.h"
 #include "compiler/codegen/ReportedError.h"
 #include "compiler/codegen/nvptx/DescribeKernels.h"
-#include "compiler/codegen/nvptx/EmitPtx.h"
+#include "compiler/codegen/nvptx/Passes.h"
 #include "compiler/codegen/nvptx/attention/KernelLowering.h"
 #include "frontend/Error.h"
 #include "llvm/Support/FileSystem.h"
@@ -114,7 +114,9 @@ static OwningOpRef<ModuleOp> lowerAlone(tile::KernelOp kernel,
   OwningOpRef<ModuleOp> lowered = ModuleOp::create(kernel.getLoc());
   lowered->getBody()->push_back(kernel->clone());
   PassManager manager(kernel.getContext());
-  manager.addPass(createLowerTileToSm90Pass(chip));
+  LowerTileToSm90Options options;
+  options.chip = std::string(chip.name);
+  manager.addPass(createLowerTileToSm90(options));
   if (failed(manager.run(*lowered)))
     return {};
   return lowered;

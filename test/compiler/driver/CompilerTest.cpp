@@ -440,3 +440,50 @@ TEST_F(CompilerTest, APlanWhoseKernelsDoNotLowerHasNoScratch) {
               "the kernels of the plan do not lower; run without --plan-only "
               "to keep their input");
 }
+
+// The cache's key holds the build of the code generators, not of the program:
+// what this test compiled, hadal-compile finds.
+TEST_F(CompilerTest, ToolsOfOneBuildShareTheKernelCache) {
+  const std::string model =
+      HADAL_SOURCE_DIR "/test/tools/hadal-compile/Inputs/dense";
+  for (const TargetInfo *target : allTargets()) {
+    CompileRequest request;
+    request.input = model;
+    request.options = target->defaults();
+    request.options.maxBatchSize = 1;
+    request.options.decodeBuckets = {1};
+    request.options.prefillBuckets = {4};
+    std::string flags = " --target=" + target->name.str() +
+                        " --max-batch-size=1 --decode-buckets=1 "
+                        "--prefill-buckets=4";
+    if (target->takes("--images")) {
+      request.options.images = "v3";
+      flags += " --images=v3";
+    }
+    if (target->takes("--ptxas")) {
+      request.ptxas = "none";
+      flags += " --ptxas=none";
+    }
+    request.kernelCache = directory.file("cache");
+    request.output = directory.file("library.hadal");
+    llvm::Error error = run(request);
+    ASSERT_FALSE(static_cast<bool>(error))
+        << llvm::toString(std::move(error));
+    const std::string tool = directory.file("tool.hadal"),
+                      log = directory.file("log");
+    ASSERT_EQ(std::system((HADAL_BINARY_DIR "/bin/hadal-compile " + model +
+                           flags + " --kernel-cache=" + request.kernelCache +
+                           " -o " + tool + " 2> " + log)
+                              .c_str()),
+              0)
+        << directory.read("log");
+    std::string said = directory.read("log");
+    llvm::StringRef text(said);
+    auto [before, after] = text.split(" kernels from the cache in ");
+    ASSERT_FALSE(after.empty()) << said;
+    auto [found, of] = before.rsplit(": ").second.split(" of ");
+    EXPECT_EQ(found, of);
+    EXPECT_TRUE(directory.read("library.hadal") ==
+                directory.read("tool.hadal"));
+  }
+}

@@ -1,8 +1,12 @@
+#include <algorithm>
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "runtime/cts/DriverSuite.h"
 #include "runtime/drivers/cpu/CpuDriver.h"
 #include "runtime/drivers/cpu/CpuVariant.h"
+#include "test/runtime/drivers/ToyModelCheck.h"
 
 using namespace hadal;
 using namespace hadal::cpu;
@@ -138,4 +142,60 @@ TEST(CpuDriver, KernelsRunWithDenormalsAndRoundToNearest) {
   ASSERT_TRUE(entry.ok());
   ASSERT_TRUE((*entry)->run().ok());
   EXPECT_EQ(out, std::vector<int64_t>(100, 0x1f80));
+}
+
+TEST(CpuDriver, SessionsAreCreatedBySeveralThreads) {
+  toy::TempDir dir;
+  toy::writeFile(dir.file("m.hadal"), toy::assemble(toy::model()));
+  toy::writeWeights(dir.path());
+  auto model = Model::load(
+      std::move(*createCpuDriver({.threads = 2, .variant = "v3"})),
+      {.artifactPath = dir.file("m.hadal"),
+       .weightsDirectory = dir.path(),
+       .quiet = true});
+  ASSERT_TRUE(model.ok()) << model.status().toString();
+  toy::expectSessionsFromThreads(**model);
+}
+
+/// Code that were mapped from the file would change with it, and run.
+TEST(CpuDriver, CodeIsNotThatOfTheFileAfterItWasLoaded) {
+  toy::TempDir dir;
+  const std::vector<uint8_t> bytes = toy::assemble(toy::model());
+  toy::writeFile(dir.file("m.hadal"), bytes);
+  toy::writeWeights(dir.path());
+  StatusOr<Artifact> artifact = Artifact::open(dir.file("m.hadal"));
+  ASSERT_TRUE(artifact.ok()) << artifact.status().toString();
+  const std::vector<uint8_t> code(artifact->blob(0).begin(),
+                                  artifact->blob(0).end());
+  auto position =
+      std::search(bytes.begin(), bytes.end(), code.begin(), code.end());
+  ASSERT_NE(position, bytes.end());
+  auto overwrite = [&] {
+    std::fstream file(dir.file("m.hadal"),
+                      std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(position - bytes.begin());
+    file << std::string(code.size(), '\xCC'); // int3
+  };
+  {
+    auto model = Model::load(
+        std::move(*createCpuDriver({.threads = 1, .variant = "v3"})),
+        std::move(*artifact),
+        {.artifactPath = dir.file("m.hadal"),
+         .weightsDirectory = dir.path(),
+         .quiet = true});
+    ASSERT_TRUE(model.ok()) << model.status().toString();
+    overwrite();
+    toy::expectToyLogits(**model);
+  }
+  // Changed between the check of the file and the load.
+  toy::writeFile(dir.file("m.hadal"), bytes);
+  StatusOr<Artifact> again = Artifact::open(dir.file("m.hadal"));
+  ASSERT_TRUE(again.ok());
+  overwrite();
+  auto driver = createCpuDriver({.threads = 1, .variant = "v3"});
+  StatusOr<std::unique_ptr<Executable>> loaded = (*driver)->load(*again);
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_EQ(loaded.status().code(), 4004) << loaded.status().toString();
+  EXPECT_NE(loaded.status().message().find("its code changed"),
+            std::string::npos);
 }

@@ -1,6 +1,10 @@
 // The toy model from artifact to logits on a driver for sm_90a.
 #pragma once
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "runtime/cts/ToyArtifact.h"
@@ -77,6 +81,28 @@ inline void expectToyLogits(Model &model) {
   for (int32_t count : (*loads)[0].tokens)
     routed += count;
   EXPECT_EQ(routed, int64_t(rows[0].size() + rows[1].size()));
+}
+
+/// Sessions of |model| are created and freed by several threads while another one
+/// steps: each thread's are whole, and the logits are those of the definition.
+inline void expectSessionsFromThreads(Model &model) {
+  std::atomic<int> created{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 6; ++i) {
+        StatusOr<std::unique_ptr<Session>> session = Session::create(model);
+        EXPECT_TRUE(session.ok()) << session.status().toString();
+        created += session.ok() && (*session)->addRow().ok();
+      }
+    });
+  for (int i = 0; i < 2; ++i)
+    expectToyLogits(model);
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_EQ(created, 24);
+  // What they left in common is still right.
+  expectToyLogits(model);
 }
 
 } // namespace hadal::toy

@@ -1,14 +1,18 @@
 #include "compiler/codegen/nvptx/attention/Fingerprint.h"
 
+#include "compiler/codegen/nvptx/Passes.h"
 #include "llvm/Support/xxhash.h"
 #include "mlir/IR/Dominance.h"
-#include "mlir/Pass/Pass.h"
 #include "mlir/Transforms/CSE.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 using namespace mlir;
 
 namespace hadal::nvptx {
+
+#define GEN_PASS_DEF_PRINTFINGERPRINTS
+#include "compiler/codegen/nvptx/Passes.h.inc"
+
 namespace {
 
 class Describer {
@@ -157,16 +161,10 @@ void canonicalise(Operation *op) {
 }
 
 class PrintFingerprints
-    : public PassWrapper<PrintFingerprints, OperationPass<ModuleOp>> {
+    : public impl::PrintFingerprintsBase<PrintFingerprints> {
 public:
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(PrintFingerprints)
-  PrintFingerprints() = default;
-  PrintFingerprints(const PrintFingerprints &other) : PassWrapper(other) {}
+  using PrintFingerprintsBase::PrintFingerprintsBase;
 
-  StringRef getArgument() const override { return "hadal-print-fingerprints"; }
-  StringRef getDescription() const override {
-    return "Print what specialised lowerings compare tile kernels by";
-  }
   void runOnOperation() override {
     for (auto kernel : getOperation().getOps<tile::KernelOp>()) {
       InFlightDiagnostic remark = kernel.emitRemark("fingerprint ");
@@ -175,10 +173,6 @@ public:
         remark << "\n" << describeStructure(kernel);
     }
   }
-
-  Option<bool> structure{*this, "structure",
-                         llvm::cl::desc("print what is hashed"),
-                         llvm::cl::init(false)};
 };
 
 } // namespace
@@ -195,7 +189,5 @@ std::string describeStructure(tile::KernelOp kernel) {
 uint64_t fingerprint(tile::KernelOp kernel) {
   return llvm::xxh3_64bits(describeStructure(kernel));
 }
-
-void registerPrintFingerprintsPass() { PassRegistration<PrintFingerprints>(); }
 
 } // namespace hadal::nvptx

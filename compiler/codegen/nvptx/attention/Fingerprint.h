@@ -19,8 +19,4 @@ std::string describeStructure(tile::KernelOp kernel);
 /// A hash of describeStructure, stable across builds of one MLIR release.
 uint64_t fingerprint(tile::KernelOp kernel);
 
-/// The pass --hadal-print-fingerprints: a remark with the fingerprint at each
-/// tile.kernel, and with `structure` the text that it is a hash of.
-void registerPrintFingerprintsPass();
-
 } // namespace hadal::nvptx

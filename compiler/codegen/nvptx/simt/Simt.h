@@ -13,21 +13,15 @@
 
 namespace hadal::nvptx {
 
-struct SimtFunction {
-  mlir::LLVM::LLVMFuncOp func;
-  /// Threads of a CTA; the grid has one CTA per work item.
-  unsigned threads = 0;
-  /// Dynamic shared memory in bytes.
-  uint64_t sharedBytes = 0;
-};
-
 /// True if a body holds no contraction: such kernels are lowered here.
 bool isSimtKernel(tile::KernelOp kernel);
 
 /// Appends the function to |builder|'s insertion point, which is in a module;
-/// |kernel| is not changed. On failure an error has been reported at the op that
-/// has no lowering. arith and scf ops remain in the function.
-mlir::FailureOr<SimtFunction> lowerSimt(tile::KernelOp kernel,
-                                        mlir::OpBuilder &builder);
+/// |kernel| is not changed. Its attributes hadal.threads (of a CTA; the grid has
+/// one CTA per work item) and hadal.shared_bytes (dynamic) say how to launch it.
+/// On failure an error has been reported at the op that has no lowering. arith
+/// and scf ops remain in the function.
+mlir::FailureOr<mlir::LLVM::LLVMFuncOp> lowerSimt(tile::KernelOp kernel,
+                                                  mlir::OpBuilder &builder);
 
 } // namespace hadal::nvptx

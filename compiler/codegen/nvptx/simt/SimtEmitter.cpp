@@ -24,7 +24,7 @@ bool isSimtKernel(KernelOp kernel) {
               .wasInterrupted();
 }
 
-FailureOr<SimtFunction> lowerSimt(KernelOp kernel, OpBuilder &builder) {
+FailureOr<LLVM::LLVMFuncOp> lowerSimt(KernelOp kernel, OpBuilder &builder) {
   OwningOpRef<KernelOp> copy(kernel.clone());
   splitStoredConcats(*copy);
   moveLoadsForward(*copy);
@@ -45,7 +45,7 @@ LogicalResult SimtEmitter::readWords() {
   return success();
 }
 
-FailureOr<SimtFunction> SimtEmitter::emit(OpBuilder &outer) {
+FailureOr<LLVM::LLVMFuncOp> SimtEmitter::emit(OpBuilder &outer) {
   if (failed(readWords()))
     return failure();
   MLIRContext *context = kernel.getContext();
@@ -92,8 +92,9 @@ FailureOr<SimtFunction> SimtEmitter::emit(OpBuilder &outer) {
            << sharedTop << " bytes of shared memory; a CTA of sm_90 has "
            << kMaxShared;
   }
-  return SimtFunction{func, static_cast<unsigned>(threads),
-                      static_cast<uint64_t>(sharedTop)};
+  func->setAttr("hadal.threads", outer.getI64IntegerAttr(threads));
+  func->setAttr("hadal.shared_bytes", outer.getI64IntegerAttr(sharedTop));
+  return func;
 }
 
 void SimtEmitter::emitPrologue(LLVM::LLVMFuncOp func) {

@@ -17,7 +17,7 @@ using Cover = llvm::SmallVector<TileIndex>;
 class SimtEmitter {
 public:
   explicit SimtEmitter(tile::KernelOp kernel) : kernel(kernel) {}
-  mlir::FailureOr<SimtFunction> emit(mlir::OpBuilder &outer);
+  mlir::FailureOr<mlir::LLVM::LLVMFuncOp> emit(mlir::OpBuilder &outer);
 
 private:
   using Value = mlir::Value;

@@ -355,18 +355,19 @@ TEST_P(FormsTest, NothingIsReadBeyondTheOperands) {
         work(panelWorkBytes(1, 3, kTuning.decodedRows) + gemvWorkBytes(k));
     std::vector<float> y(3, NAN), z(3, NAN);
     rows.call(pack, p.x.row(0), p.sx.data(), k, packed.data, scales.data);
-    rows.call(FormKey{FormKind::gemv, p.x.elt, p.w.elt, kTuning, 1}, packed.data,
-              scales.data, int64_t(0), p.blocks, memory + pages - size,
-              p.w.stride, p.sw.data(), p.blocks, int64_t(0), int64_t(128),
-              int64_t(3), k, y.data(), int64_t(3), work.data);
+    rows.call(FormKey{FormKind::gemv, p.x.elt, p.w.elt, kTuning, 1},
+              packed.data, scales.data, int64_t(0), p.blocks,
+              memory + pages - size, p.w.stride, p.sw.data(), p.blocks,
+              int64_t(0), int64_t(128), int64_t(3), k, y.data(), int64_t(3),
+              work.data);
     p.check(y, "guarded gemv");
     std::vector<uint8_t *> pointers(mPad, nullptr);
     std::vector<float *> scalePointers(mPad, nullptr);
     pointers[0] = p.x.row(0);
     scalePointers[0] = p.sx.data();
-    panel.call(FormKey{FormKind::packPanel, p.x.elt, p.w.elt, kTuning}, pointers.data(),
-               scalePointers.data(), mPad, k, packed.data, scales.data,
-               nullptr);
+    panel.call(FormKey{FormKind::packPanel, p.x.elt, p.w.elt, kTuning},
+               pointers.data(), scalePointers.data(), mPad, k, packed.data,
+               scales.data, nullptr);
     panel.call(FormKey{FormKind::panel, p.x.elt, p.w.elt, kTuning}, packed.data,
                scales.data, mPad, memory + pages - size, p.w.stride,
                p.sw.data(), p.blocks, int64_t(0), int64_t(128), int64_t(3), k,
@@ -474,8 +475,8 @@ TEST_P(FormsTest, NoTuningChangesABit) {
         std::vector<float> gemv = runGemv(image, p, rows);
         for (const FormTuning &tuning : kOtherTunings) {
           const FormImage &other = formsOf(pair(), variant(), tuning);
-          std::string where = formSymbol(
-              {FormKind::panel, pair().x, pair().w, tuning});
+          std::string where =
+              formSymbol({FormKind::panel, pair().x, pair().w, tuning});
           ASSERT_EQ(panel, runPanel(other, p, tuning))
               << where << " m " << m << " k " << k << " n " << n;
           ASSERT_EQ(gemv, runGemv(other, p, rows, tuning))
@@ -492,8 +493,7 @@ TEST_P(FormsTest, NoTuningChangesABitOfColumns) {
     const FormImage &other = formsOf(pair(), variant(), tuning);
     for (int64_t n : {3, 40, 112}) {
       Matrix a(pair().w, 35, 192, 5), b(pair().x, 192, n, 6);
-      ASSERT_EQ(runColumnPack(image, a, b),
-                runColumnPack(other, a, b, tuning));
+      ASSERT_EQ(runColumnPack(image, a, b), runColumnPack(other, a, b, tuning));
     }
     Matrix x(pair().x, 1, 130, 7), w(pair().w, 130, 512, 8);
     std::vector<float> scales(12, 1.0f);

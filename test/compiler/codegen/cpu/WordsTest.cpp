@@ -2,15 +2,17 @@
 // they are declared `same`, else no more than the bounds of the kernels' tests;
 // and what the lowering refuses. (test/schedule: every word changes the code.)
 #include <algorithm>
-#include <numeric>
+#include <array>
+#include <map>
 
 #include "RunImage.h"
 #include "compiler/codegen/cpu/CpuKernels.h"
-#include "gtest/gtest.h"
 #include "kernels/SpecText.h"
+#include "mlir/Parser/Parser.h"
 #include "schedule/Attribute.h"
 #include "test/kernels/AttentionBatch.h"
 #include "test/lib/BuiltKernel.h"
+#include "gtest/gtest.h"
 
 using namespace hadal::cpu;
 
@@ -80,8 +82,8 @@ Subject<AbsorbQSpec> absorbQ(int64_t rows, Weight weight, Words given = {}) {
     Buffer w = random.matrix(formatOf(weight), 2 * 128, 512, 128, 0.1);
     Buffer out(Format::bf16, rows, 2 * (512 + 16));
     std::vector<int32_t> sizes = makeSizes(rows);
-    kernel.run(
-        Slots().view(q, {rows}).view(w).view(out, {rows}).sizes(sizes), rows);
+    kernel.run(Slots().view(q, {rows}).view(w).view(out, {rows}).sizes(sizes),
+               rows);
     EXPECT_TRUE(out.guardIntact());
     return Outputs{out};
   };
@@ -149,8 +151,7 @@ Subject<MoeCombineSpec> combine() {
   auto run = [=](const Executable &kernel) {
     Random random(5);
     Buffer y = random.matrix(Format::bf16, 6, spec.hidden),
-           pos(Format::i32, 3, 2),
-           weights = random.matrix(Format::f32, 3, 2),
+           pos(Format::i32, 3, 2), weights = random.matrix(Format::f32, 3, 2),
            shared = random.matrix(Format::bf16, 3, spec.hidden),
            residual = random.matrix(Format::bf16, 3, spec.hidden),
            out(Format::bf16, 3, spec.hidden);
@@ -203,9 +204,9 @@ Subject<MoePermuteSpec> permute() {
 /// were, where they stay legal (|others|), else as the rules then say. Null if
 /// the tables have none.
 template <typename Spec>
-std::optional<Words> changed(const Subject<Spec> &subject,
-                             const Words &before, std::string_view word,
-                             const Value &value, bool &others) {
+std::optional<Words> changed(const Subject<Spec> &subject, const Words &before,
+                             std::string_view word, const Value &value,
+                             bool &others) {
   std::string error;
   Words words = before;
   words[std::string(word)] = value;
@@ -260,8 +261,7 @@ public:
   }
 
 private:
-  void runWith(const Word<Spec> &word, const Value &value,
-               const Words &ruled) {
+  void runWith(const Word<Spec> &word, const Value &value, const Words &ruled) {
     SCOPED_TRACE(std::string(word.name) + "=" + schedule::toString(value));
     bool others;
     auto words = changed(subject, ruled, word.name, value, others);
@@ -406,8 +406,7 @@ std::string refusalOfLowering(const Subject<Spec> &subject, const Words &words,
     edited.words[word] = value;
   for (const std::string &word : missing)
     edited.words.erase(word);
-  kernel.setScheduleAttr(
-      schedule::toAttribute(kernel.getContext(), edited));
+  kernel.setScheduleAttr(schedule::toAttribute(kernel.getContext(), edited));
   CpuOptions options;
   options.variants = {Variant::v3};
   CpuKernels kernels;
@@ -450,15 +449,15 @@ TEST(CpuWords, TheLoweringRefusesFormsThatItCannotBuild) {
                 "the tile has one activation row, which is gemv");
   expectRefused(refusalOfLowering(gemv, withStreams("columns")), "H3008",
                 "the body of its fold does more than load and multiply");
-  expectRefused(refusalOfLowering(absorbQ(1, Weight::bf16),
-                                  withStreams("gemv")),
-                "H3008", "its weight's rows are not its columns");
-  expectRefused(refusalOfLowering(absorbV(1, Weight::bf16),
-                                  withStreams("columns")),
-                "H3008", "its weight's rows are not K");
-  expectRefused(refusalOfLowering(absorbQ(4, Weight::bf16),
-                                  withStreams("columns")),
-                "H3008", "it has more than one activation row");
+  expectRefused(
+      refusalOfLowering(absorbQ(1, Weight::bf16), withStreams("gemv")), "H3008",
+      "its weight's rows are not its columns");
+  expectRefused(
+      refusalOfLowering(absorbV(1, Weight::bf16), withStreams("columns")),
+      "H3008", "its weight's rows are not K");
+  expectRefused(
+      refusalOfLowering(absorbQ(4, Weight::bf16), withStreams("columns")),
+      "H3008", "it has more than one activation row");
   AbsorbQSpec narrow = absorbQ(1, Weight::bf16).spec;
   narrow.latent = 64;
   expectRefused(refusalOfLowering(Subject<AbsorbQSpec>{narrow, {}, {}},
@@ -497,6 +496,170 @@ TEST(CpuWords, TheLoweringRefusesValuesThatItCannotObey) {
                 "which the lowering reads");
   expectRefused(refusalOfLowering(gemv, {{"unroll", std::string("two")}}),
                 "H3008: the schedule's word 'unroll'", "it takes a number");
+}
+
+/// What the lowering says to a kernel whose result %r [16,16] is |body|, of the
+/// tile %a [16,128] and codes %q [16,128] with scales %s [1,2], in form |form|.
+std::string refusalOfBody(const std::string &form, const std::string &body) {
+  std::string text = R"(
+tile.kernel @hand(%x: !tile.view<16x128xf32>,
+                  %w: !tile.view<16x128xf8E4M3FN, scale<16x64>>,
+                  %y: !tile.view<16x16xf32>, %sz: !tile.sizes)
+    domain(%m = 16 by 16)
+    schedule {form = ")" +
+                     form + R"(", prefetch_blocks = 0 : i64,
+              chunk_bytes = 4096 : i64, decoded_rows = 16 : i64,
+              panel_unroll = 1 : i64, panel_rows = 4 : i64,
+              panel_vectors = 1 : i64, panel_rows_256 = 4 : i64,
+              panel_vectors_256 = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant dense<0.0> : tensor<16x16xf32>
+  %a = tile.load %x[%m, %c0] : !tile.view<16x128xf32> -> tensor<16x128xf32>
+  %q, %s = tile.load %w[%m, %c0] : !tile.view<16x128xf8E4M3FN, scale<16x64>> -> tensor<16x128xf8E4M3FN>, tensor<1x2xf32>
+  )" + body + R"(
+  tile.store %y[%m, %c0], %r : !tile.view<16x16xf32>, tensor<16x16xf32>
+})";
+  hadal::test::BuiltKernel built([&](mlir::OpBuilder &builder) {
+    auto parsed =
+        mlir::parseSourceString<mlir::ModuleOp>(text, builder.getContext());
+    if (!parsed)
+      return tile::KernelOp();
+    auto kernel = *parsed->getOps<tile::KernelOp>().begin();
+    return mlir::cast<tile::KernelOp>(builder.clone(*kernel));
+  });
+  CpuOptions options;
+  options.variants = {Variant::v3};
+  CpuKernels kernels;
+  if (succeeded(compileCpuKernels(built.getModule(), options, kernels)))
+    return "compiled";
+  try {
+    built.fail("");
+  } catch (const std::runtime_error &failure) {
+    return failure.what();
+  }
+}
+
+TEST(CpuWords, TheLoweringRefusesProductsThatItsFormsDoNotTake) {
+  std::string plain = "%r = tile.dot %a, %a, %zero tb : tensor<16x128xf32>, "
+                      "tensor<16x128xf32>, tensor<16x16xf32>";
+  EXPECT_EQ(refusalOfBody("dot", plain), "compiled");
+  EXPECT_EQ(refusalOfBody("loops", plain), "compiled");
+  expectRefused(refusalOfBody("panel", plain), "H3008: kernel 'hand'",
+                "a product is in none of the folds that it takes over");
+  std::string turned = "%t = tile.transpose %a : tensor<16x128xf32> -> "
+                       "tensor<128x16xf32>\n";
+  expectRefused(
+      refusalOfBody("dot", turned + "%r = tile.dot %t, %t, %zero ta : "
+                                    "tensor<128x16xf32>, tensor<128x16xf32>, "
+                                    "tensor<16x16xf32>"),
+      "H3008: kernel 'hand'",
+      "its operands are no rows of bf16 or f32 in tile buffers");
+  expectRefused(
+      refusalOfBody("dot",
+                    "%r = tile.dot_scaled %a, %q * %s, %zero {k = 64 : i64} : "
+                    "tensor<16x128xf32>, tensor<16x128xf8E4M3FN>, "
+                    "tensor<1x2xf32>, tensor<16x16xf32>"),
+      "H3008: kernel 'hand'", "its scales are not those of blocks of 128");
+  expectRefused(
+      refusalOfBody(
+          "dot",
+          "%f = tile.reshape %q : tensor<16x128xf8E4M3FN> -> "
+          "tensor<128x16xf8E4M3FN>\n"
+          "%t = tile.transpose %f : tensor<128x16xf8E4M3FN> -> "
+          "tensor<16x128xf8E4M3FN>\n"
+          "%one = arith.constant dense<1.0> : tensor<1x1xf32>\n"
+          "%r = tile.dot_scaled %a, %t * %one, %zero : tensor<16x128xf32>, "
+          "tensor<16x128xf8E4M3FN>, tensor<1x1xf32>, tensor<16x16xf32>"),
+      "H3008: kernel 'hand'",
+      "its operands and scales are no rows in tile buffers");
+}
+
+//===----------------------------------------------------------------------===//
+// Legal schedules
+//===----------------------------------------------------------------------===//
+
+/// A schedule of |spec| whose words were drawn from the legal values.
+template <typename Spec> Words drawSchedule(const Spec &spec, Random &random) {
+  Words words;
+  for (const Word<Spec> &word : schedule::spaceOf<Spec>(Target::cpu)) {
+    Facts<Spec> facts{spec, nullptr, words};
+    if (word.applies && !word.applies(facts))
+      continue;
+    std::vector<Value> legal = schedule::legalValues(word, facts);
+    words.emplace(word.name, legal[random.below(legal.size())]);
+  }
+  return words;
+}
+
+// The tables and the lowering agree about what can be built.
+TEST(CpuWords, WhateverIsLegalLowers) {
+  Random random(11);
+  auto pick = [&](std::initializer_list<int64_t> of) {
+    return *(of.begin() + random.below(of.size()));
+  };
+  auto weight = [&] {
+    return std::array{Weight::bf16, Weight::f32, Weight::fp8}[random.below(3)];
+  };
+  auto draw = [&]() -> AnySpec {
+    switch (random.below(4)) {
+    case 0: {
+      GemmSpec spec{{},
+                    pick({24, 128, 160, 2112}),
+                    pick({64, 200, 1536}),
+                    pick({1, 3, 8, 16, 64, 512})};
+      spec.weight = weight();
+      spec.quantizedInput = spec.weight == Weight::fp8 && random.below(2);
+      spec.experts = pick({0, 0, 16});
+      spec.topk = spec.experts ? 4 : 0;
+      spec.gather = spec.experts && random.below(2);
+      spec.epilogue = std::array{Epilogue::none, Epilogue::swiglu,
+                                 Epilogue::swigluQuantize}[random.below(3)];
+      if (!spec.experts && random.below(3) == 0)
+        spec.segmentRows = pick({96, 128});
+      return spec;
+    }
+    case 1:
+      return AbsorbQSpec{{},
+                         2,
+                         pick({16, 24, 128}),
+                         8,
+                         pick({16, 128}),
+                         pick({64, 128, 160, 512}),
+                         pick({1, 4, 16, 64}),
+                         weight()};
+    case 2:
+      return AbsorbVSpec{{},
+                         2,
+                         pick({16, 128}),
+                         pick({40, 128}),
+                         pick({64, 128, 160, 512}),
+                         pick({1, 4, 16, 64}),
+                         weight()};
+    default:
+      return decodeSpec({pick({1, 3, 16, 80}), 16, 8, 16, 48, 16}, Act::bf16,
+                        pick({1, 2}), 0.1);
+    }
+  };
+  std::map<std::string, int> forms;
+  for (int i = 0; i < 400; ++i) {
+    AnySpec spec = draw();
+    Words words = std::visit(
+        [&](const auto &s) { return drawSchedule(s, random); }, spec);
+    std::string text = printSpec(spec);
+    for (const auto &[word, value] : words)
+      text += " " + word + "=" + schedule::toString(value);
+    SCOPED_TRACE(text);
+    hadal::test::BuiltKernel built([&](mlir::OpBuilder &builder) {
+      return buildScheduled(builder, builder.getUnknownLoc(), "drawn", spec,
+                            Target::cpu, nullptr, words);
+    });
+    if (failed(planCpuScratch(built.getModule())))
+      built.fail("lower");
+    if (auto form = words.find("form"); form != words.end())
+      ++forms[std::get<std::string>(form->second)];
+  }
+  for (const char *form : {"gemv", "rows", "panel", "columns", "dot", "loops"})
+    EXPECT_GT(forms[form], 5) << form;
 }
 
 //===----------------------------------------------------------------------===//

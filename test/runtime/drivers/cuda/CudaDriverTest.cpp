@@ -178,6 +178,17 @@ TEST_F(CudaTest, TheToyModelRunsAndLeavesNothing) {
   EXPECT_EQ(fake().usedMemory, 0u);
 }
 
+TEST_F(CudaTest, SessionsAreCreatedBySeveralThreads) {
+  {
+    auto model = toy::loadForSm90a(std::move(*createFake()), dir);
+    ASSERT_TRUE(model.ok()) << model.status().toString();
+    toy::expectSessionsFromThreads(**model);
+    EXPECT_EQ(fake().images.size(), 6u) << "a kernel's module was loaded twice";
+    EXPECT_EQ(fake().counts.hostAllocations, 4) << "more than one staging ring";
+  }
+  EXPECT_EQ(fake().counts, FakeCounts());
+}
+
 TEST_F(CudaTest, DecodeRunsAsOneGraphAndTheRestDirectly) {
   auto model = toy::loadForSm90a(std::move(*createFake()), dir);
   ASSERT_TRUE(model.ok());

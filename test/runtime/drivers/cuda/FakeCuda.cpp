@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <mutex>
 
 #include <fmt/format.h>
 
@@ -40,6 +41,7 @@ std::map<unsigned long long, size_t> deviceAllocations;
 std::map<uintptr_t, size_t> hostAllocations;
 std::deque<FakeFunction> functions;
 thread_local bool current = false;
+std::recursive_mutex calls;
 
 constexpr Result kInvalidValue = 1, kInvalidContext = 201,
                  kCaptureUnsupported = 900;
@@ -120,9 +122,12 @@ bool contains(const auto &table, auto address, size_t bytes) {
 } // namespace
 
 #define FAKE(name, ...) extern "C" Result name(__VA_ARGS__)
+/// One call at a time: a real libcuda may be called by several threads, and it
+/// is their callers' use of it that tests look at.
 #define NEED_CONTEXT                                                           \
   if (!current)                                                                \
-  return kInvalidContext
+    return kInvalidContext;                                                    \
+  std::lock_guard<std::recursive_mutex> held(calls)
 #define NOT_WHILE_CAPTURING                                                    \
   if (capturing)                                                               \
   return kCaptureUnsupported

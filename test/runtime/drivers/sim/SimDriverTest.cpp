@@ -92,6 +92,13 @@ TEST_F(SimDriverTest, TheToyModelRuns) {
   }
 }
 
+TEST_F(SimDriverTest, SessionsAreCreatedBySeveralThreads) {
+  auto model = toy::loadForSm90a(
+      std::move(*createSimDriver(toyOptions(PolicyChoice::Eager))), dir);
+  ASSERT_TRUE(model.ok()) << model.status().toString();
+  toy::expectSessionsFromThreads(**model);
+}
+
 TEST_F(SimDriverTest, AFindingNamesKernelLineWarpAndAddress) {
   ASSERT_TRUE(stepWith("", "").ok());
   // `head` writes one element past the logits of its row in each row.

@@ -1,10 +1,17 @@
-#include "compiler/codegen/nvptx/Sm90/Convert/ConvertSm90.h"
+#include "compiler/codegen/nvptx/Passes.h"
 
 #include "compiler/codegen/nvptx/Sm90/Convert/AsmBuilder.h"
 #include "mlir/Dialect/SCF/Transforms/Patterns.h"
 #include "mlir/Transforms/DialectConversion.h"
 
 using namespace mlir;
+
+namespace hadal::nvptx {
+
+#define GEN_PASS_DEF_CONVERTSM90
+#include "compiler/codegen/nvptx/Passes.h.inc"
+
+} // namespace hadal::nvptx
 
 namespace hadal::sm90 {
 namespace {
@@ -121,18 +128,8 @@ struct ConvertRoles : OpConversionPattern<RolesOp> {
   }
 };
 
-struct ConvertSm90
-    : PassWrapper<ConvertSm90, OperationPass<ModuleOp>> {
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ConvertSm90)
-  StringRef getArgument() const override { return "hadal-convert-sm90"; }
-  StringRef getDescription() const override {
-    return "Convert sm90 kernels to llvm functions and inline PTX";
-  }
-  void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<LLVM::LLVMDialect, arith::ArithDialect, scf::SCFDialect,
-                    vector::VectorDialect, math::MathDialect>();
-  }
-
+/// hadal-convert-sm90 (Passes.td).
+struct ConvertSm90 : nvptx::impl::ConvertSm90Base<ConvertSm90> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     MLIRContext *context = &getContext();
@@ -183,10 +180,5 @@ struct ConvertSm90
 };
 
 } // namespace
-
-std::unique_ptr<Pass> createConvertSm90Pass() {
-  return std::make_unique<ConvertSm90>();
-}
-void registerConvertSm90Pass() { PassRegistration<ConvertSm90>(); }
 
 } // namespace hadal::sm90

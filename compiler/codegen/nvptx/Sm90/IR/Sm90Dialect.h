@@ -33,13 +33,7 @@ inline constexpr int64_t kMaxSharedBytes = 232448;
 /// rule 5): more spill.
 inline constexpr int64_t kMaxAccumulatorRegisters = 200;
 
-/// The pass --hadal-verify-sm90: what one op's verifier cannot see. Every
-/// acquire has its commit and every await its release on every path; no in-flight
-/// accumulator crosses a back-edge beside a reader; live accumulators fit;
-/// shared memory fits; generic writes of a tile are fenced before TMA or wgmma
-/// reads it.
-std::unique_ptr<mlir::Pass> createVerifySm90Pass();
+/// What the pass hadal-verify-sm90 checks (Passes.td), of one kernel.
 mlir::LogicalResult verifySm90(KernelOp kernel);
-void registerSm90Passes();
 
 } // namespace hadal::sm90

@@ -1,4 +1,5 @@
 // What one op's verifier cannot see: protocols along paths, budgets.
+#include "compiler/codegen/nvptx/Passes.h"
 #include "compiler/codegen/nvptx/Sm90/IR/Sm90Dialect.h"
 
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -429,29 +430,27 @@ LogicalResult Verifier::checkAccumulators(Block &block) {
   return success();
 }
 
-class VerifySm90Pass
-    : public PassWrapper<VerifySm90Pass, OperationPass<ModuleOp>> {
+} // namespace
+
+LogicalResult verifySm90(KernelOp kernel) { return Verifier(kernel).run(); }
+
+} // namespace hadal::sm90
+
+namespace hadal::nvptx {
+
+#define GEN_PASS_DEF_VERIFYSM90
+#include "compiler/codegen/nvptx/Passes.h.inc"
+
+namespace {
+
+class VerifySm90 : public impl::VerifySm90Base<VerifySm90> {
 public:
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(VerifySm90Pass)
-  StringRef getArgument() const override { return "hadal-verify-sm90"; }
-  StringRef getDescription() const override {
-    return "Verify protocols and budgets of sm90 kernels";
-  }
   void runOnOperation() override {
-    for (KernelOp kernel : getOperation().getOps<KernelOp>())
-      if (failed(verifySm90(kernel)))
+    for (auto kernel : getOperation().getOps<sm90::KernelOp>())
+      if (failed(sm90::verifySm90(kernel)))
         return signalPassFailure();
   }
 };
 
 } // namespace
-
-LogicalResult verifySm90(KernelOp kernel) { return Verifier(kernel).run(); }
-
-std::unique_ptr<Pass> createVerifySm90Pass() {
-  return std::make_unique<VerifySm90Pass>();
-}
-
-void registerSm90Passes() { PassRegistration<VerifySm90Pass>(); }
-
-} // namespace hadal::sm90
+} // namespace hadal::nvptx
