@@ -14,7 +14,6 @@
 namespace hadal::sim {
 namespace {
 
-
 uint64_t volume(const uint32_t (&v)[3]) {
   return uint64_t(v[0]) * v[1] * v[2];
 }
