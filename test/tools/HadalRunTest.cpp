@@ -364,9 +364,10 @@ TEST(HadalRun, AnEmptyPromptIsAPromptWhereThereIsABos) {
 
 TEST(HadalRun, ControlTokensAreTextUnlessAskedFor) {
   auto c = withConfig(kWithBos);
-  const char *prompt = " -p 'a <eos>b<bos>'";
-  ToolResult r = c->runModel("-n 2 --special --ignore-eos" +
-                             std::string(prompt));
+  // In a file: the harness takes a '>' for a redirection.
+  std::ofstream(c->dir().file("one")) << "a <eos>b<bos>\n";
+  ToolResult r = c->runModel("-n 2 --special --ignore-eos --prompts " +
+                             c->dir().file("one"));
   EXPECT_EQ(r.status, 0) << r.err;
   std::vector<int32_t> ids = {0, idsOf("a")[0], 2, 1, idsOf("b")[0], 0};
   EXPECT_NE(r.err.find("prompt 6 tokens"), std::string::npos) << r.err;
