@@ -28,7 +28,8 @@ llvm::ArrayRef<Variant> allVariants();
 std::optional<Variant> parseVariant(llvm::StringRef name);
 /// The image that the runtime takes on this machine where an artifact has them
 /// all: the best that the CPU and the system's support of its registers allow,
-/// no better than HADAL_CPU_VARIANT says. Nothing if the machine runs none.
+/// no better than HADAL_CPU_VARIANT says. Nothing if the machine runs none, or
+/// not that one.
 std::optional<Variant> nativeVariant();
 
 /// One flat blob of code and its read-only constants: position independent,

@@ -1,5 +1,7 @@
 #include "compiler/codegen/cpu/CpuTarget.h"
 
+#include <cstdlib>
+
 #include "compiler/codegen/cpu/CpuKernels.h"
 #include "frontend/Error.h"
 #include "llvm/ADT/StringExtras.h"
@@ -22,9 +24,13 @@ static llvm::Expected<std::vector<Variant>> parseImages(llvm::StringRef text) {
   if (text == kNative) {
     if (std::optional<Variant> native = nativeVariant())
       return std::vector<Variant>{*native};
+    const char *limit = std::getenv("HADAL_CPU_VARIANT");
     return makeError(3004,
-                     "--images=native: this machine runs none of {0}; name "
+                     "--images=native: this machine runs {0} of {1}; name "
                      "those of the machine that will run the artifact, or all",
+                     limit ? "no " + std::string(limit) +
+                                 " (HADAL_CPU_VARIANT)"
+                           : "none",
                      namesOf(allVariants(), ", "));
   }
   std::vector<Variant> variants;

@@ -65,9 +65,10 @@ std::optional<Variant> nativeVariant() {
       break;
     best = variant;
     if (limit && variantName(variant) == limit)
-      break;
+      return best;
   }
-  return best;
+  // A limit that is not reached is unknown, or beyond the machine.
+  return limit ? std::nullopt : best;
 }
 
 } // namespace hadal::cpu

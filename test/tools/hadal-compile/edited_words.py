@@ -153,7 +153,8 @@ def main():
     path.write_text(edit(planned, name, {"bn": 64, "stages": 2, "early": 0,
                                          "split": 1, "unroll": 1}))
     result = run.compile(path, "plan", work / "illegal.hadal")
-    check(result.returncode == 2 and "other tiles than its schedule says"
+    check(result.returncode == 2 and "its body has other tiles than its schedule "
+          "says; words that shape a body can be edited up to phase lower"
           in result.stderr, f"planned: {result.returncode} {result.stderr}")
     return 1 if problems else 0
 

@@ -248,10 +248,10 @@ LogicalResult PipelineEmitter::plan() {
     auto fold = dyn_cast<FoldOp>(ring->block->getParentOp());
     if (!fold)
       continue;
-    // A stage has two barriers; the ring starts at a multiple of 1024.
+    // A stage has two barriers; what a ring's alignment takes is reserved.
     int64_t room = (shared - fixed) / folds;
     ring->stages = stages;
-    if (stages * (ring->stageBytes + 16) + 1024 > room)
+    if (stages * (ring->stageBytes + 16) > room)
       return fold.emitOpError("has no sm_90a lowering with the word 'stages' "
                               "of ")
              << stages << ": a step's operands of " << ring->stageBytes

@@ -269,6 +269,8 @@ TEST(CpuVariants, NativeIsTheBestThatThisHostRuns) {
     setenv("HADAL_CPU_VARIANT", variantName(variant).str().c_str(), 1);
     EXPECT_EQ(nativeVariant(), variant);
   }
+  setenv("HADAL_CPU_VARIANT", "v9", 1);
+  EXPECT_EQ(nativeVariant(), std::nullopt);
   unsetenv("HADAL_CPU_VARIANT");
 }
 

@@ -1,5 +1,7 @@
 #include "test/compiler/codegen/nvptx/GemmChecks.h"
 
+#include "schedule/SplitCost.h"
+
 namespace hadal::kernels::test {
 
 static Format formatOf(Weight weight) {
@@ -15,6 +17,13 @@ GemmSpec makeSpec(Shape shape, bool fp8, Epilogue epilogue) {
   spec.quantizedInput = fp8;
   spec.epilogue = epilogue;
   return spec;
+}
+
+schedule::Words splitBy(const GemmSpec &spec, int64_t split) {
+  int64_t bk = spec.weight == Weight::fp8 ? 128 : 64;
+  int64_t steps = (spec.k + bk - 1) / bk;
+  int64_t length = schedule::stepsOfPart(steps, std::min(split, steps));
+  return {{"split", (steps + length - 1) / length}};
 }
 
 static bool isGated(const GemmSpec &spec) {

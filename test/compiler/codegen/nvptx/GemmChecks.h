@@ -16,8 +16,9 @@ struct Shape {
 /// W8A8, or bf16 throughout.
 GemmSpec makeSpec(Shape shape, bool fp8, Epilogue epilogue = Epilogue::none);
 
-/// The rules' schedule with |split| parts of K.
-inline schedule::Words splitBy(int64_t split) { return {{"split", split}}; }
+/// The rules' schedule of |spec| with at most |split| parts of K: as many as
+/// whole steps give.
+schedule::Words splitBy(const GemmSpec &spec, int64_t split);
 
 /// Runs |spec| on random inputs of |tokens| rows (spec.rows is the capacity) and
 /// compares every element; rows beyond are untouched. |given|: words of the

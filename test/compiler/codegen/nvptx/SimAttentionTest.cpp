@@ -9,8 +9,9 @@ namespace {
 /// builderOf with words of the schedule replaced behind the rules' back.
 template <typename Spec>
 Executable::Build editedBuilderOf(const Spec &spec,
-                                  std::map<std::string, int64_t> words) {
-  return [whole = builderOf(spec), words](mlir::OpBuilder &builder) {
+                                  std::map<std::string, int64_t> words,
+                                  const schedule::Words &given = {}) {
+  return [whole = builderOf(spec, given), words](mlir::OpBuilder &builder) {
     tile::KernelOp kernel = whole(builder);
     mlir::NamedAttrList list(kernel.getSchedule().getWords());
     for (auto &[key, value] : words)
@@ -173,6 +174,51 @@ TEST(MlaDecodeSm90, splitsFillTheChip) {
   EXPECT_EQ(splitOf(16, 1, 1, 257), 2);
 }
 
+// Whatever is legal computes the same; words that move no sum, to the bit.
+TEST(MlaDecodeSm90, everyLegalScheduleComputesTheSame) {
+  Shape s{16, 16, 8, 16, 136, 64};
+  MlaDecodeSpec spec = decodeSpec(s, Act::bf16, 4, kScale);
+  Batch batch(s, Act::bf16, Weight::f32, {200, 64, 7}, {4, 1, 3});
+  Buffer query =
+      batch.random.matrix(Format::bf16, batch.capacity * s.heads, s.width());
+  auto expected = absorbedReference(batch, query, kScale);
+  auto bytes = [](Buffer &o) {
+    std::string all;
+    for (int64_t r = 0; r < o.rows(); ++r)
+      all += o.rowBytes(r);
+    return all;
+  };
+  Buffer plain = batch.decode(
+      Executable(builderOf(spec), Mode::loops), query);
+  schedule::Words before;
+  std::string error;
+  auto rules = schedule::resolve(spec, schedule::Target::sm90a,
+                                 &nvptx::allChips().front(), {}, error);
+  ASSERT_TRUE(rules) << error;
+  for (const auto &word :
+       schedule::spaceOf<MlaDecodeSpec>(schedule::Target::sm90a)) {
+    std::vector<schedule::Value> legal = schedule::legalValues(
+        word, {spec, &nvptx::allChips().front(), before});
+    for (const schedule::Value &value : legal) {
+      // Of long ranges the ends.
+      if (legal.size() > 8 && value != legal[1] && value != legal.back())
+        continue;
+      SCOPED_TRACE(std::string(word.name) + "=" + schedule::toString(value));
+      schedule::Words given{{std::string(word.name), value}};
+      if (word.name == "chunk")
+        given["split"] = int64_t(2);
+      Buffer o =
+          batch.decode(Executable(builderOf(spec, given), Mode::loops), query);
+      HADAL_EXPECT_CLOSE(compareRows(o, expected),
+                         attentionTolerance(Act::bf16));
+      if (word.bits == schedule::Bits::same) {
+        EXPECT_EQ(bytes(o), bytes(plain));
+      }
+    }
+    before.insert(*rules->words.find(word.name));
+  }
+}
+
 TEST(MlaDecodeSm90, aRowAloneAndInABatchIsBitEqual) {
   Shape s{16, 16, 8, 16, 72, 64};
   for (int64_t split : {1, 3}) {
@@ -274,6 +320,29 @@ TEST(MlaPrefillSm90, matchesTheFormOfEveryShape) {
           }
 }
 
+TEST(MlaPrefillSm90, everyLegalScheduleComputesTheSame) {
+  Shape s{2, 16, 8, 16, 72, 64};
+  MlaPrefillSpec spec = prefillSpec(s, Act::bf16, Weight::bf16, 300, kScale);
+  Batch batch(s, Act::bf16, Weight::bf16, {310, 40}, {300, 2});
+  Buffer plain =
+      batch.prefill(Executable(builderOf(spec), Mode::loops), false);
+  for (auto [word, value] :
+       {std::pair<std::string, schedule::Value>{"bm", int64_t(128)},
+        {"bm", int64_t(256)},
+        {"query_tile", int64_t(128)},
+        {"query_tile", int64_t(256)},
+        {"stages", int64_t(1)},
+        {"stages", int64_t(3)},
+        {"regs", std::string("24/240")},
+        {"regs", std::string("56/224")}}) {
+    SCOPED_TRACE(word + "=" + schedule::toString(value));
+    Buffer o = batch.prefill(
+        Executable(builderOf(spec, {{word, value}}), Mode::loops), false);
+    for (int64_t r = 0; r < o.rows(); ++r)
+      EXPECT_EQ(o.rowBytes(r), plain.rowBytes(r)) << r;
+  }
+}
+
 //===----------------------------------------------------------------------===//
 // Refusals
 //===----------------------------------------------------------------------===//
@@ -349,9 +418,9 @@ TEST(MlaDecodeSm90, refusesWhatItDoesNotServe) {
   expect(refusal(s, Act::bf16, {{"warpgroups", 3}}),
          "the output has 2 blocks of 64 columns, and a CTA up to 2 warpgroups");
   expect(refusal(s, Act::bf16, {{"stages", 40}}),
-         "a row of 144 elements leaves room for ");
+         "in shared memory, and it takes 2 or more");
   expect(refusal(s, Act::bf16, {{"cluster", 2}}),
-         "its sm_90a lowering knows no word 'cluster', only bm, chunk, split");
+         "its sm_90a lowering knows no word 'cluster', only bm, bn, chunk, split");
   expect(errorOf(splitBuilder(s, 1, 100, 2)),
          "the word 'chunk' is 100; legal values: 64, 128, 256, 512, 1024");
   s.pageSize = 16;
@@ -359,7 +428,7 @@ TEST(MlaDecodeSm90, refusesWhatItDoesNotServe) {
   s = {16, 16, 16, 16, 132, 64};
   expect(refusal(s, Act::bf16, {}), "not multiples of 8");
   s = {16, 16, 16, 16, 576, 64};
-  expect(refusal(s, Act::bf16, {}), "exceeds their registers");
+  expect(refusal(s, Act::bf16, {}), "exceeds their registers, 256 columns each");
 }
 
 TEST(MlaPrefillSm90, refusesWhatItDoesNotServe) {
@@ -376,6 +445,19 @@ TEST(MlaPrefillSm90, refusesWhatItDoesNotServe) {
          "a value width of 20");
   expect({2, 192, 8, 16, 128, 64}, Act::bf16, Weight::bf16,
          "exceed the registers");
+  auto edited = [](std::map<std::string, int64_t> words, int64_t bm,
+                   const char *part) {
+    std::string error = errorOf(editedBuilderOf(
+        prefillSpec({2, 16, 8, 16, 128, 64}, Act::bf16, Weight::bf16, 512,
+                    kScale),
+        words, {{"bm", bm}}));
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+  };
+  edited({{"query_tile", 100}}, 512,
+         "the word 'query_tile' is 100: it takes 128 or 256");
+  edited({{"query_tile", 256}}, 128,
+         "the word 'query_tile' is 256: a tile of 128 queries is no multiple");
+  edited({{"stages", 40}}, 512, " queries leave room for ");
 }
 
 } // namespace

@@ -207,6 +207,30 @@ TEST(SimtOracle, normQuant) {
   }
 }
 
+// A CTA of fewer threads than a row has vectors, and of more.
+TEST(SimtOracle, anyNumberOfThreads) {
+  Random random(8);
+  for (int64_t threads : {32, 64, 128, 256, 512, 1024})
+    for (int64_t width : {40, 1000}) {
+      SCOPED_TRACE(threads);
+      SCOPED_TRACE(width);
+      schedule::Words words{{"threads", threads}};
+      auto input = [&] {
+        return rowsIn(random.matrix(Format::bf16, 3, width));
+      };
+      check({builderOf(SiluMulSpec{kBF16, width}, words),
+             {input(), input(), rowsOut(Format::bf16, 3, width)}},
+            2);
+      NormQuantSpec norm{kBF16, width};
+      norm.quantize = true;
+      check({builderOf(norm, words),
+             {input(), fixed(random.matrix(Format::f32, 1, width)),
+              rowsOut(Format::bf16, 3, width),
+              rowsOut(Format::fp8, 3, width)}},
+            2);
+    }
+}
+
 TEST(SimtOracle, quantizeAddSiluMul) {
   Random random(3);
   for (int64_t width : widths(random, 7168)) {

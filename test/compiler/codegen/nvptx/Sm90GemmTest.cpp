@@ -118,7 +118,7 @@ TEST(Sm90Gemm, groupedByExperts) {
 // leave most of the state unwritten.
 TEST(Sm90GemmSplit, dense) {
   auto check = [](GemmSpec spec, int64_t tokens, int64_t split) {
-    checkDense(spec, tokens, splitBy(split));
+    checkDense(spec, tokens, splitBy(spec, split));
   };
   check(makeSpec({40, 72, 1, 1}, true), 1, 4); // one step: nothing to split
   check(makeSpec({136, 130, 16, 9}, true), 9, 2);
@@ -135,7 +135,7 @@ TEST(Sm90GemmSplit, dense) {
 
 TEST(Sm90GemmSplit, epilogues) {
   auto check = [](GemmSpec spec, int64_t tokens, int64_t split) {
-    checkDense(spec, tokens, splitBy(split));
+    checkDense(spec, tokens, splitBy(spec, split));
   };
   for (int64_t rows : {4, 60})
     for (bool fp8 : {true, false}) {
@@ -157,7 +157,7 @@ TEST(Sm90GemmSplit, epilogues) {
 TEST(Sm90GemmSplit, groupedByExperts) {
   auto check = [](GemmSpec spec, std::vector<int> counts, int64_t split) {
     spec.experts = counts.size();
-    checkGrouped(spec, counts, splitBy(split));
+    checkGrouped(spec, counts, splitBy(spec, split));
   };
   for (int rows : {20, 70}) {
     GemmSpec gateUp =

@@ -55,7 +55,7 @@ tile.kernel @k(%x: !tile.view<256x?xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile
 // -----
 
 // TMA moves 256 rows at most.
-tile.kernel @k(%x: !tile.view<256x64xbf16>, %w: !tile.view<264x64xbf16>, %y: !tile.view<256x264xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
+tile.kernel @k(%x: !tile.view<256x64xbf16>, %w: !tile.view<264x64xbf16>, %y: !tile.view<256x264xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "40/232", split = 1 : i64, stages = 1 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 2 : i64} {
   %c = arith.constant 0 : index
   %z = arith.constant dense<0.0> : tensor<64x264xf32>
   %a = tile.load %x[%m, %c] : !tile.view<256x64xbf16> -> tensor<64x64xbf16>
@@ -180,7 +180,7 @@ tile.kernel @k(%x: !tile.view<256x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !til
 // -----
 
 // Half of an MN-major operand's columns are whole chunks.
-tile.kernel @k(%x: !tile.view<256x64xbf16>, %w: !tile.view<64x288xbf16>, %y: !tile.view<256x288xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
+tile.kernel @k(%x: !tile.view<256x64xbf16>, %w: !tile.view<64x288xbf16>, %y: !tile.view<256x288xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "40/232", split = 1 : i64, stages = 1 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 2 : i64} {
   %c = arith.constant 0 : index
   %z = arith.constant dense<0.0> : tensor<64x288xf32>
   %a = tile.load %x[%m, %c] : !tile.view<256x64xbf16> -> tensor<64x64xbf16>
@@ -980,7 +980,7 @@ tile.kernel @k(%x: !tile.view<256x256xbf16>, %w: !tile.view<64x256xbf16>, %y: !t
 
 // More stages than steps cannot be early.
 // expected-error @+1 {{with the word 'early' of 5: its fold has 4 steps}}
-tile.kernel @k(%x: !tile.view<256x256xbf16>, %w: !tile.view<64x256xbf16>, %y: !tile.view<256x64xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 5 : i64, regs = "launch", split = 1 : i64, stages = 5 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
+tile.kernel @k(%x: !tile.view<256x256xbf16>, %w: !tile.view<64x256xbf16> {constant}, %y: !tile.view<256x64xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 5 : i64, regs = "launch", split = 1 : i64, stages = 5 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c = arith.constant 0 : index
   %n = arith.constant 256 : index
   %z = arith.constant dense<0.0> : tensor<64x64xf32>
@@ -1106,7 +1106,7 @@ tile.kernel @k(%x: !tile.view<?x256xbf16>, %w: !tile.view<?x256xbf16>, %y: !tile
 
 // A gathered row is known behind the wait only.
 // expected-error @+1 {{with the word 'early' of 1: a load of its fold is of a view that the body makes}}
-tile.kernel @k(%x: !tile.view<256x256xbf16>, %i: !tile.view<256xi32>, %w: !tile.view<64x256xbf16>, %y: !tile.view<256x64xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 1 : i64, regs = "launch", split = 1 : i64, stages = 2 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
+tile.kernel @k(%x: !tile.view<256x256xbf16>, %i: !tile.view<256xi32>, %w: !tile.view<64x256xbf16> {constant}, %y: !tile.view<256x64xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 1 : i64, regs = "launch", split = 1 : i64, stages = 2 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
   %c = arith.constant 0 : index
   %n = arith.constant 256 : index
   %z = arith.constant dense<0.0> : tensor<64x64xf32>
