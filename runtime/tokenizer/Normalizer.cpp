@@ -68,7 +68,7 @@ void decompose(uint32_t code, std::vector<uint32_t> &out) {
     out.push_back(code);
     return;
   }
-  // At most four deep in Unicode 16.
+  // At most four deep.
   decompose(found->second.first, out);
   if (found->second.second)
     decompose(found->second.second, out);
