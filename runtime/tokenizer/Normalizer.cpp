@@ -101,7 +101,8 @@ std::string normalizeNfc(std::string_view text) {
   }
   if (isPlain)
     return std::string(text);
-  // Marks between two starters: by class, and those of one class in their order.
+  // Marks between two starters: by class, and those of one class in their
+  // order.
   std::vector<std::pair<uint64_t, uint32_t>> marks;
   for (size_t at = 0; at < codes.size(); ++at) {
     marks.clear();

@@ -419,8 +419,8 @@ TEST(HadalRun, GenerationConfigIsReadAndSaid) {
     std::ofstream(c.dir().file("generation_config.json")) << text;
   };
   // A second end-of-sequence id, in a list and alone.
-  const std::vector<int32_t> cut(plain.begin(),
-                                 std::find(plain.begin(), plain.end(), plain[2]));
+  const std::vector<int32_t> cut(
+      plain.begin(), std::find(plain.begin(), plain.end(), plain[2]));
   for (const std::string &form : {fmt::format("[1,{}]", plain[2]),
                                   fmt::format("{}", plain[2])}) {
     write("{\"eos_token_id\":" + form + "}");
