@@ -333,7 +333,8 @@ Fold gemmFold(const Facts<GemmSpec> &f) {
   fold.itemsOfRows = ceilDiv(spec.n, fold.bn);
   // Of the experts as many as the tokens name, each a tile of rows.
   if (spec.experts > 0)
-    fold.itemsOfRows *= std::min(spec.experts, std::max<int64_t>(spec.topk, 1) * spec.rows);
+    fold.itemsOfRows *=
+        std::min(spec.experts, std::max<int64_t>(spec.topk, 1) * spec.rows);
   else
     fold.itemsOfRows *= ceilDiv(spec.rows, fold.bm);
   fold.xBytes = spec.quantizedInput ? 1 : bytesOf(spec.act);
@@ -428,9 +429,7 @@ const Space<GemmSpec> &sm90aSpace(const GemmSpec *) {
          }},
         {"swap_ab", "weights are the rows of wgmma, tokens its columns", kOrder,
          false, [](const F &f) -> Value { return swapsByRule(f); },
-         [](const F &f) {
-           return flags(f.number("bn") <= 256);
-         }},
+         [](const F &f) { return flags(f.number("bn") <= 256); }},
         {"bm", "rows of a tile", kOrder, true, gemmRows, legalGemmRows},
     };
     addRingWords<GemmSpec>(words, gemmFold);

@@ -119,8 +119,7 @@ std::string nameOf(Target target, std::string_view kind,
 /// also one for the ends of what every other word may say: some words have a
 /// choice only beside others.
 template <typename Spec>
-std::vector<Words> startsOf(const Spec &spec, Target target,
-                            bool all = false) {
+std::vector<Words> startsOf(const Spec &spec, Target target, bool all = false) {
   std::string error;
   Words before;
   std::vector<Words> starts = {{}};
