@@ -15,7 +15,8 @@
 //   alone (SpecText.h, SpecAttr.h), which SpecText.cpp checks for completeness.
 //
 // Adding a kernel: its spec here and a line in HADAL_FOR_EACH_KERNEL; then, each
-// in a file of its own, the builder (Kernels.h), the launch of the dsv3 op
+// in a file of its own, the builder (Kernels.h), the words of its schedules
+// (schedule/Space.h), the launch of the dsv3 op
 // (passes/Dsv3ToExec/KernelModel.h) and the bench's case
 // (tools/hadal-bench/kernels/CaseBuilder.h). CONTRIBUTING.md lists the rest.
 #pragma once

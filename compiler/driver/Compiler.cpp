@@ -95,6 +95,7 @@ private:
 
   llvm::Error import();
   llvm::Error resume();
+  llvm::Error checkSchedules();
   llvm::Error runPhase(Phase phase);
   llvm::Error generate();
   llvm::Error plan();
@@ -204,7 +205,23 @@ llvm::Error CompileRun::resume() {
                      request.input,
                      hasProgram ? "an exec program" : "no exec program",
                      phaseWord(*request.resumed));
-  return llvm::Error::success();
+  return *request.resumed < Phase::Plan ? llvm::Error::success()
+                                        : checkSchedules();
+}
+
+/// Memory is planned: a schedule that was edited since may not move tiles.
+llvm::Error CompileRun::checkSchedules() {
+  TargetPasses passes;
+  target->choosePasses(options, passes);
+  passes.schedules.rebuild = false;
+  PassManager pm(&context);
+  pm.addPass(createApplySchedules(passes.schedules));
+  if (succeeded(pm.run(*module)))
+    return llvm::Error::success();
+  return makeError(firstCode.value_or(3008),
+                   "{0}: holds a schedule that cannot be built; the message is "
+                   "above",
+                   request.input);
 }
 
 llvm::Error CompileRun::failure(Phase phase, StringRef pass, ModuleOp before) {

@@ -1,10 +1,12 @@
 #include "runtime/tokenizer/Tokenizer.h"
 
 #include <algorithm>
+#include <deque>
 #include <filesystem>
 #include <iterator>
 
 #include "runtime/base/MappedFile.h"
+#include "runtime/tokenizer/Normalizer.h"
 #include "runtime/tokenizer/TokenizerModel.h"
 #include "runtime/tokenizer/Unicode.h"
 
@@ -91,17 +93,26 @@ void cutAtTokens(const TokenizerModel &model, const AddedTokenMatcher &matcher,
     segments.push_back({text.substr(done)});
 }
 
-/// |text| cut at the added tokens that |policy| lets it produce.
+/// |text| cut at the added tokens that |policy| lets it produce, and normalised
+/// between them. What is not a part of |text| lies in |storage|.
 std::vector<Segment> segmentsOf(const TokenizerModel &model,
-                                std::string_view text, AddedTokens policy) {
+                                std::string_view text, AddedTokens policy,
+                                std::deque<std::string> &storage) {
   std::vector<Segment> segments = {{text}}, next;
-  for (const AddedTokenMatcher &matcher : model.added) {
+  // Those that are not `normalized` are looked for in the text as it is.
+  for (bool normalized : {false, true}) {
+    if (normalized && model.normalizes)
+      for (Segment &segment : segments)
+        if (segment.id < 0)
+          segment.text = storage.emplace_back(normalizeNfc(segment.text));
+    if (policy == AddedTokens::None)
+      continue;
     next.clear();
     for (const Segment &segment : segments)
       if (segment.id >= 0)
         next.push_back(segment);
       else
-        cutAtTokens(model, matcher, segment.text, policy, next);
+        cutAtTokens(model, model.added[normalized], segment.text, policy, next);
     segments.swap(next);
   }
   return segments;
@@ -203,10 +214,9 @@ Tokenizer::encode(std::string_view text, const EncodeOptions &options) const {
     }
     model_->encoder.encode(word, ids);
   };
-  std::vector<Segment> segments = {{text, -1}};
-  if (options.addedTokens != AddedTokens::None)
-    segments = segmentsOf(*model_, text, options.addedTokens);
-  for (const Segment &segment : segments) {
+  std::deque<std::string> storage;
+  for (const Segment &segment :
+       segmentsOf(*model_, text, options.addedTokens, storage)) {
     if (segment.id >= 0)
       ids.push_back(segment.id);
     else
@@ -228,11 +238,13 @@ bool Tokenizer::writesPrefix(std::string_view text) const {
          std::equal(prefix.begin(), prefix.end(), ids->begin());
 }
 
-std::optional<std::string_view>
+std::optional<std::string>
 Tokenizer::findAddedToken(std::string_view text) const {
-  for (const Segment &segment : segmentsOf(*model_, text, AddedTokens::All))
+  std::deque<std::string> storage;
+  for (const Segment &segment :
+       segmentsOf(*model_, text, AddedTokens::All, storage))
     if (segment.id >= 0)
-      return segment.text;
+      return std::string(segment.text);
   return std::nullopt;
 }
 

@@ -72,9 +72,9 @@ public:
   /// encode() would put first: it has been rendered from a template.
   bool writesPrefix(std::string_view text) const;
 
-  /// The first place where AddedTokens::All finds an added token in |text|, a
-  /// part of it; nullopt: |text| is the same under every policy.
-  std::optional<std::string_view> findAddedToken(std::string_view text) const;
+  /// The first place where AddedTokens::All finds an added token in |text|, as
+  /// it is written; nullopt: |text| is the same under every policy.
+  std::optional<std::string> findAddedToken(std::string_view text) const;
 
   /// The text of |ids|; bytes that form no UTF-8 become U+FFFD. H5005 for an id
   /// outside the vocabulary.

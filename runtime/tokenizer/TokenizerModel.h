@@ -32,6 +32,7 @@ struct TokenizerModel {
   std::vector<Token> tokens; // by id
   std::unordered_map<std::string, int32_t> idBySpelling;
 
+  bool normalizes = false; // to form C, before tokens that are `normalized`
   PreTokenizer preTokenizer;
   bool addsPrefixSpace = false; // so that configuration can be compared
   BytePairEncoder encoder;

@@ -5,6 +5,7 @@
 
 #include "runtime/base/Json.h"
 #include "runtime/tokenizer/ByteLevel.h"
+#include "runtime/tokenizer/Normalizer.h"
 #include "runtime/tokenizer/TokenizerModel.h"
 #include "runtime/tokenizer/Unicode.h"
 
@@ -129,14 +130,21 @@ private:
     return type ? *type : "";
   }
 
+  /// None, NFC, or a Sequence of those; its nesting is that of the JSON text.
   Status parseNormalizer(const Json *value) {
     if (!present(value))
       return Status();
-    const Json *steps = findMember(*value, "normalizers");
-    if (typeOf(*value) == "Sequence" && steps && steps->is_array() &&
-        steps->empty())
+    if (typeOf(*value) == "NFC") {
+      model_.normalizes = true;
       return Status();
-    return fail("unsupported normalizer {}: expected none", show(*value));
+    }
+    const Json *steps = findMember(*value, "normalizers");
+    if (typeOf(*value) != "Sequence" || !steps || !steps->is_array())
+      return fail("unsupported normalizer {}: expected none or NFC",
+                  show(*value));
+    for (const Json &step : steps->get_ref<const Json::array_t &>())
+      HADAL_RETURN_IF_ERROR(parseNormalizer(&step));
+    return Status();
   }
 
   Status parsePreTokenizer(const Json *value) {
@@ -284,7 +292,9 @@ private:
   }
 
   Status parseModel(const Json *value) {
-    if (!value || typeOf(*value) != "BPE")
+    // The first files of this format name no type.
+    if (!value || (typeOf(*value) != "BPE" &&
+                   (findMember(*value, "type") || !findMember(*value, "merges"))))
       return fail("unsupported model type \"{}\": expected BPE",
                   value ? typeOf(*value) : "");
     const Json *dropout = findMember(*value, "dropout");
@@ -433,7 +443,9 @@ private:
     token.stripsLeft = values[2];
     token.stripsRight = values[3];
     token.singleWord = values[4];
-    model_.added[values[1]].add(content, number);
+    model_.added[values[1]].add(
+        values[1] && model_.normalizes ? normalizeNfc(content) : content,
+        number);
     model_.addedIds.insert(number);
     return Status();
   }

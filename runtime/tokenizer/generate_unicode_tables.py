@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes UnicodeTables.h: the general categories that regular expressions name.
+"""Writes UnicodeTables.h: the general categories that regular expressions name,
+and what normal form C is made of.
 
 Needs `pip install unicodedata2==16.0.0`: the Unicode version must be the one of
 the regex engine inside the reference library (tokenizers 0.23), because a newly
@@ -18,6 +19,44 @@ if unicodedata.unidata_version != VERSION:
 
 CATEGORIES = ("Cn Cc Cf Co Cs Ll Lm Lo Lt Lu Mc Me Mn Nd Nl No Pc Pd Pe Pf Pi "
               "Po Ps Sc Sk Sm So Zl Zp Zs").split()
+
+
+def print_numbers(numbers):
+    line = ""
+    for number in numbers:
+        item = f"{number:#x},"
+        if len(line) + len(item) > 79:
+            print(line)
+            line = ""
+        line += item
+    print(line)
+
+
+def print_normalization():
+    combining, pairs = [], []
+    previous = 0
+    for code in range(0x110000):
+        current = unicodedata.combining(chr(code))
+        if current != previous:
+            combining.append(code << 8 | current)
+            previous = current
+        parts = unicodedata.decomposition(chr(code)).split()
+        if not parts or parts[0].startswith("<"):
+            continue
+        first, second = ([int(p, 16) for p in parts] + [0])[:2]
+        composes = second and unicodedata.normalize("NFC", chr(code)) == chr(code)
+        pairs += [code << 1 | bool(composes), first, second]
+    print("/// Runs of code points of one canonical combining class, ascending:\n"
+          "/// first code point << 8 | class. Those before the first have class 0.")
+    print("inline constexpr uint32_t kCombiningRuns[] = {")
+    print_numbers(combining)
+    print("};\n")
+    print("/// Canonical decompositions, three numbers each, ascending: code point\n"
+          "/// << 1 | whether the pair is composed to it, the first of the pair, the\n"
+          "/// second or 0. Hangul, which has a rule, is left out.")
+    print("inline constexpr uint32_t kDecompositions[] = {")
+    print_numbers(pairs)
+    print("};")
 
 
 def main():
@@ -39,15 +78,10 @@ def main():
     print("/// Runs of code points of one category, ascending: first code point\n"
           "/// << 5 | number of the category.")
     print("inline constexpr uint32_t kUnicodeRuns[] = {")
-    line = ""
-    for run in runs:
-        item = f"{run:#x},"
-        if len(line) + len(item) > 79:
-            print(line)
-            line = ""
-        line += item
-    print(line)
-    print("};\n// clang-format on\n\n} // namespace hadal")
+    print_numbers(runs)
+    print("};\n")
+    print_normalization()
+    print("// clang-format on\n\n} // namespace hadal")
 
 
 main()

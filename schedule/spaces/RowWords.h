@@ -19,10 +19,33 @@ Word<Spec> columnsWord(int64_t Spec::*width, int64_t unit) {
           /*inBody=*/true,
           [=](const Facts<Spec> &f) -> Value { return pick(f.spec); },
           [=](const Facts<Spec> &f) {
-            return numbers({256, 512, 1024, 2048, 4096, 8192}, [&](int64_t n) {
+            return numbers({128, 256, 512, 1024, 2048, 4096, 8192}, [&](int64_t n) {
               return n <= alignTo(f.spec.*width, unit);
             });
           }};
+}
+
+/// Threads of a CTA of sm_90a: enough that each moves one or two vectors of 8
+/// elements of the largest tile that is loaded or stored.
+template <typename Spec>
+Word<Spec> threadsWord(int64_t (*largestTile)(const Facts<Spec> &)) {
+  return {"threads",
+          "threads of a CTA",
+          Bits::order,
+          false,
+          [=](const Facts<Spec> &f) -> Value {
+            constexpr int64_t most = 512, vector = 8;
+            int64_t vectors = ceilDiv(largestTile(f), vector);
+            return alignTo(ceilDiv(vectors, ceilDiv(vectors, most)), 32);
+          },
+          [](const Facts<Spec> &) {
+            return numbers({32, 64, 128, 256, 512, 1024});
+          }};
+}
+
+/// The largest tile of a kernel that moves its columns of a row.
+template <typename Spec> int64_t itemColumns(const Facts<Spec> &f) {
+  return f.number("columns");
 }
 
 /// Tokens of a step of moe_permute: on a GPU the steps follow each other, so

@@ -6,32 +6,6 @@ namespace hadal::schedule {
 
 using namespace kernels;
 
-namespace {
-
-/// Threads of a CTA: enough that each moves one or two vectors of 8 elements of
-/// the largest tile that is loaded or stored.
-template <typename Spec>
-Word<Spec> threadsWord(int64_t (*largestTile)(const Facts<Spec> &)) {
-  return {"threads",
-          "threads of a CTA",
-          Bits::order,
-          false,
-          [=](const Facts<Spec> &f) -> Value {
-            constexpr int64_t most = 512, vector = 8;
-            int64_t vectors = ceilDiv(largestTile(f), vector);
-            return alignTo(ceilDiv(vectors, ceilDiv(vectors, most)), 32);
-          },
-          [](const Facts<Spec> &) {
-            return numbers({32, 64, 128, 256, 512, 1024});
-          }};
-}
-
-template <typename Spec> int64_t itemColumns(const Facts<Spec> &f) {
-  return f.number("columns");
-}
-
-} // namespace
-
 const Space<EmbedSpec> &sm90aSpace(const EmbedSpec *) {
   static const Space<EmbedSpec> space = {threadsWord<EmbedSpec>(
       +[](const Facts<EmbedSpec> &f) { return f.spec.hidden; })};

@@ -22,7 +22,7 @@ tile.kernel @add(%a: !tile.view<?x2048xbf16>, %b: !tile.view<?x2048xbf16>, %out:
 // -----
 
 // Each with a legal value.
-// expected-error @+1 {{H3008: kernel 'add': the word 'columns' is 100; legal values: 256, 512, 1024, 2048}}
+// expected-error @+1 {{H3008: kernel 'add': the word 'columns' is 100; legal values: 128, 256, 512, 1024, 2048}}
 tile.kernel @add(%a: !tile.view<?x2048xbf16>, %b: !tile.view<?x2048xbf16>, %out: !tile.view<?x2048xbf16>, %sizes: !tile.sizes) domain(%m = ? by 1 in tokens, %n = 2048 by 1024) spec add {act = "bf16", scale_format = "f32", width = 2048 : i64} schedule {columns = 100 : i64} {
 }
 

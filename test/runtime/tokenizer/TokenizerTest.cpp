@@ -285,7 +285,10 @@ TEST(TokenizerParserTest, refusesWhatItDoesNotImplement) {
     std::vector<std::string_view> reasons;
   };
   const Case cases[] = {
-      {"/normalizer", R"({"type":"NFC"})", {"unsupported normalizer", "NFC"}},
+      {"/normalizer", R"({"type":"NFKC"})", {"unsupported normalizer", "NFKC"}},
+      {"/normalizer",
+       R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Lowercase"}]})",
+       {"unsupported normalizer", "Lowercase"}},
       {"/pre_tokenizer", "null", {"no pre_tokenizer"}},
       {"/pre_tokenizer",
        R"({"type":"Metaspace"})",
@@ -326,6 +329,7 @@ TEST(TokenizerParserTest, refusesWhatItDoesNotImplement) {
       {"/added_tokens/2/lstrip", "1", {"<|user|>", "lstrip"}},
       {"/model", "null", {"unsupported model type"}},
       {"/model/type", R"("Unigram")", {"Unigram"}},
+      {"/model", R"({"vocab":{}})", {"unsupported model type"}},
       {"/model/dropout", "0.1", {"unsupported dropout 0.1"}},
       {"/model/continuing_subword_prefix",
        R"("##")",

@@ -88,6 +88,15 @@ FORMS = {
         "pre_tokenizer": sequence(
             split(r"\s", "MergedWithNext"), split("[.,!?]", "MergedWithPrevious"),
             split(r"\p{N}", "Contiguous"), byte_level())},
+    "normal form C": {
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": sequence(split(GPT4O), byte_level())},
+    "normal form C in a sequence": {
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Sequence", "normalizers": []}, {"type": "NFC"}]},
+        "added_tokens": added(0, "<|bos|>", "<|eos|>")
+        + added(558, "caf\u00e9", "e\u0301e", normalized=True)
+        + added(560, "a\u0308\u0323")},
     "BOS by template": {"post_processor": template(["<|bos|>"])},
     "two tokens before, one after": {
         "post_processor": template(["<|eos|>", "<|bos|>"], ["<|eos|>"])},

@@ -28,6 +28,7 @@ TEXTS = [
     "1 12 123 1234567 ½ ² Ⅷ ٣٤٥ ①②", "x=f(y[0])+3.14; // a/b\r\n\t\tif",
     "北京的大海 and 東京の海は青い、カタカナー。", "한국어 텍스트 ㄱㄴ ㅏㆎ ㄅㄆㄇ",
     "！…“”‘’—：；，、〿︰﹏ 「x」", "e\u0301a\u0308\u0323 \u0301 हिन्दी ไทย עברית",
+    "Å \u212b \uac01\u1100\u1161\u11a8 \u0958 \ufb1d q\u0307\u0323 cafe\u0301e\u0301e",
     "👍🏽 👨‍👩‍👧 🇩🇪 ☃♥", "a\u00a0b\u3000c\u2028d\u0085e\u000bf", "\u200b\u00ad\x00\x7f",
     "<|bos|>the<|user|> <|user|>more|>  <|eos|>  x", " sailor sailors asailor.",
     "a_b foo_bar __init__ $5 €5 #x @y", "aaabbb abcabx ab\nab\r\n", "   ", "\n \n",

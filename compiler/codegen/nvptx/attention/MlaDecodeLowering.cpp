@@ -36,8 +36,8 @@ struct Plan : AttentionForm {
   }
   int64_t rowTiles() const { return llvm::divideCeil(rows, rowTile); }
 
-  static constexpr StringRef kWords[] = {"bm",         "chunk",  "split",
-                                         "warpgroups", "stages", "regs"};
+  static constexpr StringRef kWords[] = {
+      "bm", "bn", "chunk", "split", "warpgroups", "stages", "regs"};
   static std::string matchTypes(tile::KernelOp) { return {}; }
   std::string read(tile::KernelOp kernel);
   std::string readWords(tile::KernelOp kernel, const Chip &chip);
@@ -344,8 +344,8 @@ SoftmaxRegisters Emitter::joinParts(const Work &work, Value group,
 //===----------------------------------------------------------------------===//
 
 // buildMlaDecode in bf16: any heads; one head; one row to a tile.
-constexpr uint64_t kForms[] = {0xD9E17082E9FAB195, 0x3930C20F31C8A723,
-                               0xAE010F8D3079BA7F};
+constexpr uint64_t kForms[] = {0xB433272AC4C44220, 0x7F9BA896A891E9B3,
+                               0x110C27FBF2E35A8A};
 
 } // namespace
 

@@ -44,7 +44,8 @@ struct Plan : AttentionForm {
   int64_t ctasPerItem() const { return llvm::divideCeil(rowTile, ctaQueries()); }
   int64_t rowTiles() const { return llvm::divideCeil(queries, rowTile); }
 
-  static constexpr StringRef kWords[] = {"bm", "query_tile", "stages", "regs"};
+  static constexpr StringRef kWords[] = {"bm", "bn", "query_tile", "stages",
+                                         "regs"};
   static std::string matchTypes(tile::KernelOp kernel);
   std::string read(tile::KernelOp kernel);
   std::string readWords(tile::KernelOp kernel, const Chip &chip);
@@ -507,9 +508,9 @@ void Emitter::storeQuantized(Value fragment, const Work &work,
 // buildMlaPrefill in bf16 with a latent of whole groups of 128, or with one that
 // is filled up with zeros; each with output in bf16, in FP8 with f32 scales, in
 // FP8 with ue8m0 scales.
-constexpr uint64_t kForms[] = {0xC4A98CD964CF3944, 0x37FF1601D0A30F16,
-                               0xC7A13153F7487EEE, 0x18F7F0D95AB082A7,
-                               0xED8A854EF5292881, 0xA012DBB25810A066};
+constexpr uint64_t kForms[] = {0xE59C2AAAC8BB57D3, 0xB0F5840B59C8F3D9,
+                               0xF0BB37237D953601, 0xD1AAE3ED0CBD887A,
+                               0x799612EA98DE560A, 0x911BE5943EDFDD54};
 
 } // namespace
 

@@ -653,7 +653,8 @@ TEST(CpuWords, WhateverIsLegalLowers) {
       return buildScheduled(builder, builder.getUnknownLoc(), "drawn", spec,
                             Target::cpu, nullptr, words);
     });
-    if (failed(planCpuScratch(built.getModule())))
+    std::vector<CpuKernel> planned;
+    if (failed(planCpuKernels(built.getModule(), planned)))
       built.fail("lower");
     if (auto form = words.find("form"); form != words.end())
       ++forms[std::get<std::string>(form->second)];

@@ -420,7 +420,7 @@ TEST(MlaDecodeSm90, refusesWhatItDoesNotServe) {
   expect(refusal(s, Act::bf16, {{"stages", 40}}),
          "in shared memory, and it takes 2 or more");
   expect(refusal(s, Act::bf16, {{"cluster", 2}}),
-         "its sm_90a lowering knows no word 'cluster', only bm, chunk, split");
+         "its sm_90a lowering knows no word 'cluster', only bm, bn, chunk, split");
   expect(errorOf(splitBuilder(s, 1, 100, 2)),
          "the word 'chunk' is 100; legal values: 64, 128, 256, 512, 1024");
   s.pageSize = 16;

@@ -55,7 +55,7 @@ tile.kernel @k(%x: !tile.view<256x?xbf16>, %w: !tile.view<64x64xbf16>, %y: !tile
 // -----
 
 // TMA moves 256 rows at most.
-tile.kernel @k(%x: !tile.view<256x64xbf16>, %w: !tile.view<264x64xbf16>, %y: !tile.view<256x264xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
+tile.kernel @k(%x: !tile.view<256x64xbf16>, %w: !tile.view<264x64xbf16>, %y: !tile.view<256x264xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "40/232", split = 1 : i64, stages = 1 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 2 : i64} {
   %c = arith.constant 0 : index
   %z = arith.constant dense<0.0> : tensor<64x264xf32>
   %a = tile.load %x[%m, %c] : !tile.view<256x64xbf16> -> tensor<64x64xbf16>
@@ -180,7 +180,7 @@ tile.kernel @k(%x: !tile.view<256x64xbf16>, %w: !tile.view<64x64xbf16>, %y: !til
 // -----
 
 // Half of an MN-major operand's columns are whole chunks.
-tile.kernel @k(%x: !tile.view<256x64xbf16>, %w: !tile.view<64x288xbf16>, %y: !tile.view<256x288xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "launch", split = 1 : i64, stages = 1 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 1 : i64} {
+tile.kernel @k(%x: !tile.view<256x64xbf16>, %w: !tile.view<64x288xbf16>, %y: !tile.view<256x288xf32>, %sz: !tile.sizes) domain(%m = 256 by 64) schedule {ctas = 1 : i64, early = 0 : i64, regs = "40/232", split = 1 : i64, stages = 1 : i64, swap_ab = false, unroll = 1 : i64, warpgroups = 2 : i64} {
   %c = arith.constant 0 : index
   %z = arith.constant dense<0.0> : tensor<64x288xf32>
   %a = tile.load %x[%m, %c] : !tile.view<256x64xbf16> -> tensor<64x64xbf16>
