@@ -1,5 +1,6 @@
 #include "dialects/Diagnostics.h"
 #include "passes/Absorb/Passes.h"
+#include "passes/Identity/Names.h"
 #include "llvm/Support/FormatVariadic.h"
 #include <cmath>
 
@@ -104,6 +105,12 @@ struct SelectAttentionFormPass
   static void inlineForm(AttentionFormsOp op, Region &region) {
     Block &block = region.front();
     auto yield = cast<YieldOp>(block.getTerminator());
+    // What gives the result stands for the form that goes.
+    if (Operation *result = yield.getValue().getDefiningOp())
+      op->walk([&](Operation *inner) {
+        if (!region.isAncestor(inner->getParentRegion()))
+          absorbLoc(result, "select-attention-form", inner);
+      });
     op.getResult().replaceAllUsesWith(yield.getValue());
     yield.erase();
     op->getBlock()->getOperations().splice(op->getIterator(),

@@ -61,14 +61,16 @@ LogicalResult FunctionLowering::bindResult() {
   Storage result;
   if (isHead) {
     result.data =
-        exec::OutputOp::create(b, source.getLoc(), exec::Output::Logits);
+        exec::OutputOp::create(b, getSymbolLoc(b.getContext(), "logits"),
+                               exec::Output::Logits);
   } else if (source.isPrivate()) {
     // In place of the argument.
     for (BlockArgument arg : source.getArguments())
       if (isActivation(arg))
         result = storages.lookup(arg);
   } else {
-    result.data = exec::GetStateOp::create(b, source.getLoc(), kHidden);
+    result.data = exec::GetStateOp::create(
+        b, getSymbolLoc(b.getContext(), kHidden), kHidden);
   }
   Value value = ret.getOperand(0);
   while (auto call = value.getDefiningOp<func::CallOp>()) {
@@ -100,7 +102,8 @@ LogicalResult FunctionLowering::lowerGetParameter(dsv3::GetParameterOp op) {
   if (auto parameter =
           context.symbols.lookup<dsv3::ParameterOp>(op.getParameter());
       parameter && dsv3::isFP8(parameter.getType()))
-    storage.scale = exec::GetParameterOp::create(b, op.getLoc(),
+    storage.scale = exec::GetParameterOp::create(
+        b, getSymbolLoc(b.getContext(), *parameter.getScale()),
                                                  parameter.getScaleAttr());
   storages[op.getValue()] = storage;
   return success();

@@ -64,7 +64,8 @@ Operand FunctionLowering::input(exec::Input name, ArrayRef<int64_t> extents) {
   if (!ref) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(b.getInsertionBlock());
-    ref = exec::InputOp::create(b, source.getLoc(), name);
+    ref = exec::InputOp::create(
+        b, getSymbolLoc(b.getContext(), exec::stringifyInput(name)), name);
   }
   return {{ref, {}}, SmallVector<int64_t, 2>(extents)};
 }
@@ -83,7 +84,12 @@ void FunctionLowering::addBatch(SmallVectorImpl<Operand> &operands) {
       input(exec::Input::Positions, {functionBucket.getTokens()}));
 }
 
-Value FunctionLowering::allocate(Location loc, StringRef label, int64_t bytes) {
+Value FunctionLowering::allocate(Operation *op, StringRef suffix,
+                                 int64_t bytes) {
+  Location loc = suffix.empty() ? op->getLoc() : splitLoc(op, suffix);
+  std::string label = getLocalName(op).str();
+  if (!suffix.empty())
+    label += "." + suffix.str();
   return exec::BufferOp::create(b, loc, label, bytes, IntegerAttr());
 }
 
@@ -101,13 +107,10 @@ Operand FunctionLowering::define(Value result, StringRef suffix) {
       bytes *= context.rowBytes(type.getElementType(), columns(result));
     }
     Operation *op = result.getDefiningOp();
-    std::string label = op->getName().stripDialect().str();
-    if (!suffix.empty())
-      label += "." + suffix.str();
-    storage.data = allocate(op->getLoc(), label, bytes);
+    storage.data = allocate(op, suffix, bytes);
     if (dsv3::isFP8(type))
       storage.scale = allocate(
-          op->getLoc(), label + ".scale",
+          op, suffix.empty() ? "scale" : (suffix + ".scale").str(),
           rows(result) * 4 * llvm::divideCeil(columns(result), dsv3::kBlock));
   }
   return rowsOf(result);

@@ -4,6 +4,7 @@
 #include "dialects/Diagnostics.h"
 #include "passes/Dsv3ToExec/KernelModel.h"
 #include "passes/Dsv3ToExec/ReadTarget.h"
+#include "passes/Identity/Names.h"
 #include "schedule/Chip.h"
 
 using namespace mlir;
@@ -299,7 +300,7 @@ private:
     auto addRef = [&](BlockArgument arg, StringRef suffix = "") {
       names.push_back(nameOf(arg, firstCall) + suffix.str());
       return body->addArgument(exec::RefType::get(b.getContext()),
-                               arg.getLoc());
+                               getSymbolLoc(b.getContext(), names.back()));
     };
     auto isState = [](BlockArgument arg) {
       auto type = dyn_cast<RankedTensorType>(arg.getType());
@@ -353,13 +354,17 @@ private:
                << arg.getArgNumber()
                << " of an entry is neither an input nor the hidden state";
       Storage storage;
+      exec::Input input =
+          isHead ? exec::Input::LogitRows : exec::Input::Tokens;
       if (!type.getElementType().isInteger(32))
         storage.data =
-            exec::GetStateOp::create(inside, arg.getLoc(), lower::kHidden);
+            exec::GetStateOp::create(
+                inside, getSymbolLoc(b.getContext(), lower::kHidden),
+                lower::kHidden);
       else
         storage.data = exec::InputOp::create(
-            inside, arg.getLoc(),
-            isHead ? exec::Input::LogitRows : exec::Input::Tokens);
+            inside, getSymbolLoc(b.getContext(), exec::stringifyInput(input)),
+            input);
       lowering.bind(arg, storage);
     }
     return lowering.run();

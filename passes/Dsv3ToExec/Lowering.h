@@ -136,7 +136,8 @@ private:
                                                 llvm::StringRef symbol,
                                                 const kernels::AnySpec &spec);
   mlir::LogicalResult launch(mlir::Operation *op, const KernelLaunch &what);
-  mlir::Value allocate(mlir::Location loc, llvm::StringRef label,
+  /// A buffer that is called |op|'s name and |suffix|.
+  mlir::Value allocate(mlir::Operation *op, llvm::StringRef suffix,
                        int64_t bytes);
 
   ProgramContext &context;

@@ -82,6 +82,10 @@ std::string getKey(Operation *op) {
   return name.str();
 }
 
+Location getSymbolLoc(MLIRContext *context, StringRef name) {
+  return NameLoc::get(StringAttr::get(context, name));
+}
+
 Location fuseLoc(StringRef name, StringRef pass, ArrayRef<Operation *> ops) {
   MLIRContext *context = ops.front()->getContext();
   SmallVector<Location> parts;
@@ -99,7 +103,10 @@ Location splitLoc(Operation *op, StringRef part) {
 }
 
 void absorbLoc(Operation *kept, StringRef pass, Operation *erased) {
-  if (kept->getLoc() == erased->getLoc())
+  NameSet stoodFor = getMembers(kept->getLoc());
+  if (llvm::all_of(getMembers(erased->getLoc()), [&](const std::string &name) {
+        return stoodFor.contains(name);
+      }))
     return;
   auto metadata = StringAttr::get(kept->getContext(), pass);
   SmallVector<Location> parts;

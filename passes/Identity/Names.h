@@ -38,12 +38,15 @@ llvm::StringRef getLocalName(mlir::Operation *op);
 /// "moe_layer.gate_up".
 std::string getKey(mlir::Operation *op);
 
+/// The location of what is no operation of the model but has a name of its own:
+/// a parameter, a state, an input.
+mlir::Location getSymbolLoc(mlir::MLIRContext *context, llvm::StringRef name);
 /// The location of an operation |name| that |pass| makes of |ops|.
 mlir::Location fuseLoc(llvm::StringRef name, llvm::StringRef pass,
                        llvm::ArrayRef<mlir::Operation *> ops);
 /// The location of one of several operations made of |op|: |part| says which.
 mlir::Location splitLoc(mlir::Operation *op, llvm::StringRef part);
-/// Lets |kept| stand for |erased| too, which |pass| found to be equal.
+/// Lets |kept| stand for |erased| too, whose result |pass| takes from it.
 void absorbLoc(mlir::Operation *kept, llvm::StringRef pass,
                mlir::Operation *erased);
 

@@ -8,6 +8,7 @@
 #include "runtime/artifact/Verify.h"
 #include "runtime/base/Checked.h"
 #include "runtime/schemas/ArtifactFile.h"
+#include "runtime/schemas/Sm90aLimits.h"
 
 namespace hadal::artifact {
 
@@ -125,9 +126,9 @@ std::string checkDeviceKernel(const schema::Artifact &artifact,
     return fail(fmt::format("has blocks of {} threads, expected a multiple of "
                             "32 up to 1024",
                             kernel.threads()));
-  if (kernel.shared_bytes() > kMaxSharedBytes)
+  if (kernel.shared_bytes() > sm90a::kMaxSharedBytes)
     return fail(fmt::format("wants {} bytes of shared memory, there are {}",
-                            kernel.shared_bytes(), kMaxSharedBytes));
+                            kernel.shared_bytes(), sm90a::kMaxSharedBytes));
   if (!kernel.ctas_per_item() || kernel.ctas_per_item() > 1024)
     return fail(fmt::format("has {} blocks for a work item, expected 1 to 1024",
                             kernel.ctas_per_item()));

@@ -25,8 +25,6 @@ inline constexpr uint64_t kBlobAlign = 4096;
 inline constexpr char kIdentifier[] = "HDL1";
 /// Code of one kernel, uncompressed: more is taken for damage.
 inline constexpr uint64_t kMaxCodeBytes = uint64_t(64) << 20;
-/// Dynamic shared memory that a block of sm_90a can have.
-inline constexpr uint64_t kMaxSharedBytes = 232448;
 /// Bytes of the parameters of a kernel of sm_90a.
 inline constexpr uint64_t kMaxKernelParameterBytes = 32764;
 /// Size of `sizes`' fixed head: tokens, rows, logit_rows.

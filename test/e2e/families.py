@@ -151,14 +151,24 @@ class Family:
         def joined(count):
             return ",".join(map(str, ids[:count]))
 
-        def too_long(*extra):
-            status, text = run(*extra)
+        def too_long():
+            status, text = run("--input-ids", joined(topk + 1), "-n", "1")
             return status == 2 and "H5005" in text, text.splitlines()[-1]
 
-        self.report.row("v32-short prompt of one token more", lambda: too_long(
-            "--input-ids", joined(topk + 1), "-n", "1"))
-        self.report.row("v32-short prompt and answer of one token more",
-                        lambda: too_long("--input-ids", joined(topk - 3), "-n", "4"))
+        # The last token is chosen by the row of the one before it.
+        def ends(asked, generated, cut):
+            def check():
+                status, text = run("--input-ids", joined(topk - 3), "-n", str(asked),
+                                   "--ignore-eos")
+                said = "prompt 0 ends short of its -n" in text
+                return (status == 0 and said == cut
+                        and f"generated {generated} tokens" in text,
+                        f"{generated} of {asked} tokens after {topk - 3}")
+            return check
+
+        self.report.row("v32-short prompt of one token more", too_long)
+        self.report.row("v32-short answer up to index_topk", ends(4, 4, False))
+        self.report.row("v32-short answer beyond index_topk", ends(5, 4, True))
         wk = "model.layers.1.self_attn.indexer.wk.weight"
         self.refused("v32-short without wk", ["H1007", wk, "has an indexer of its own"],
                      lambda: self.changed("v32-short", "no-wk", lambda t: t.pop(wk)))

@@ -111,11 +111,11 @@ def check(compiler, name, path, target, work):
     dumps = os.path.join(work, "dumps")
     done = subprocess.run(
         [compiler, path, "--target=" + target, "--compile-to=lower",
-         "--verify-each", "--dump-phases-to", dumps,
+         "--max-seq-len=128", "--verify-each", "--dump-phases-to", dumps,
          "-o", os.path.join(work, "lower.mlir")],
         capture_output=True, text=True)
-    if done.returncode == 3 and "H3004" in done.stderr:
-        return f"{name} {target}: not served by the target", 0
+    if done.returncode == 3:
+        return f"{name} {target}: {done.stderr.splitlines()[-1]}", None
     if done.returncode:
         return f"{name} {target}: {done.stderr.strip()}", 1
     texts, wrong = [], []
@@ -139,18 +139,18 @@ def main():
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
     compiler = os.path.join(arguments.bin, "hadal-compile")
-    faults = count = 0
+    faults, served = 0, {"cpu": 0, "sm_90a": 0}
     with tempfile.TemporaryDirectory() as work:
         for name, path in configurations(work):
             if arguments.only not in name:
                 continue
-            for target in ("cpu", "sm_90a"):
+            for target in served:
                 line, wrong = check(compiler, name, path, target, work)
                 print(line, flush=True)
-                faults += wrong
-                count += 1
-    print(f"names: {count} compilations, {faults} faults")
-    return 1 if faults or not count else 0
+                faults += wrong or 0
+                served[target] += wrong is not None
+    print(f"names: {served} models compiled, {faults} faults")
+    return 1 if faults or not all(served.values()) else 0
 
 
 if __name__ == "__main__":

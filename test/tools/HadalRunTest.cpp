@@ -75,6 +75,19 @@ TEST(HadalRun, InputIdsGiveIds) {
   EXPECT_EQ(r.out, expected + "\n");
 }
 
+TEST(HadalRun, AnAnswerThatHasNoRoomIsSaidToEnd) {
+  // The last of 62 positions chooses one more token.
+  ToolResult r =
+      checkpoint().runModel("--input-ids 5,17,3 -n 100 --ignore-eos");
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(std::count(r.out.begin(), r.out.end(), ','), 62 - 3);
+  const std::string said = "notice: prompt 0 ends short of its -n 100 tokens: "
+                           "the artifact was compiled with --max-seq-len=62\n";
+  EXPECT_NE(r.err.find(said), std::string::npos) << r.err;
+  r = checkpoint().runModel("--input-ids 5,17,3 -n 60 --ignore-eos");
+  EXPECT_EQ(r.err.find("ends short"), std::string::npos) << r.err;
+}
+
 TEST(HadalRun, LogitsOfAllPositionsOrTheLast) {
   const std::vector<int32_t> ids = {5, 17, 3, 60, 0, 1, 2, 9, 9, 9, 30, 31};
   std::string list;

@@ -274,13 +274,20 @@ private:
     outputs.resize(rows.size());
     if (tokenizer)
       decoders.assign(rows.size(), IncrementalDecoder(*tokenizer));
+    std::vector<size_t> cut; // rows that ended for want of room
     HADAL_ASSIGN_OR_RETURN(
         GenerateStatistics statistics,
         generate(*session, *model, requests,
                  [&](size_t r, int32_t token, FinishReason reason) {
+                   if (reason == FinishReason::Context)
+                     cut.push_back(r);
                    return many ? collect(r, token, reason)
                                : stream(r, token, reason);
                  }));
+    for (size_t r : flags.load.quiet ? std::vector<size_t>() : cut)
+      notice("prompt {} ends short of its -n {} tokens: the artifact was "
+             "compiled with --max-seq-len={}",
+             r, flags.maxTokens, model->description().max_seq_len());
     if (!flags.load.quiet)
       printStatistics(statistics);
     return {};

@@ -222,6 +222,7 @@ TEST_F(ConservationTest, KeysAndMembersOfLocations) {
   // Of several equal ones there is one list.
   absorbLoc(second, "elide", func);
   absorbLoc(second, "elide", first);
+  absorbLoc(second, "elide", first); // has nothing to add
   EXPECT_EQ(getKey(second), "moe_layer.second.part");
   auto inner = cast<NameLoc>(second->getLoc()).getChildLoc();
   EXPECT_EQ(cast<FusedLoc>(inner).getLocations().size(), 3u);

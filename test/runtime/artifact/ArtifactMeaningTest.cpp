@@ -287,7 +287,8 @@ const std::vector<Case> &cases() {
        "command 1: 2 members of no operation"},
       {"OpOfCall", [](auto &a) { command(a, 1, 1).op = 0; },
        "command 1: a call names no operation"},
-      {"ArgNames", [](auto &a) { a.functions[0]->arg_names.pop_back(); },
+      {"FunctionArgNames",
+       [](auto &a) { a.functions[0]->arg_names.pop_back(); },
        "has 2 argument names for 3 slots"},
       // Entries
       {"EntryTwice", [](auto &a) { a.entries[0]->name = "head_1"; },

@@ -32,12 +32,12 @@ def main():
             for word in words.split(","):
                 name, value = word.split("=")
                 line, count = re.subn(
-                    rf"(\) schedule {{(?:[^}}]*[ ,{{])?){name} = [^,}}]*",
+                    rf"( schedule {{(?:[^}}]* )?){name} = [^,}}]*",
                     rf"\g<1>{name} = {literal(value)}", line, count=1)
                 if not count:
                     line = line.replace(
-                        ") schedule {",
-                        f") schedule {{{name} = {literal(value)}, ", 1)
+                        " schedule {",
+                        f" schedule {{{name} = {literal(value)}, ", 1)
             lines[i] = line
         if not found:
             sys.exit(f"no kernel matches {pattern}")

@@ -6,6 +6,7 @@
 
 #include "compiler/codegen/nvptx/Sm90/Convert/AsmBuilder.h"
 #include "compiler/codegen/nvptx/attention/AttentionForm.h"
+#include "compiler/codegen/nvptx/common/TransposeQuads.h"
 
 namespace hadal::nvptx {
 
@@ -146,8 +147,6 @@ protected:
   /// acc / sum; 0 for a sequence of |length| 0. Of keys whose scores are all
   /// -inf the sum is 0 as well, and the result NaN.
   Value softmaxFinish(const SoftmaxRegisters &state, Value length);
-  /// Words 4k..4k+3 of lane q become those of block 4k+q of the four lanes.
-  void transposeQuads(llvm::MutableArrayRef<Value> words);
   /// Stores |fragment| (at least |limit| columns) as bf16: this thread's two
   /// rows start at |rows| (pointers) and are written where |valid|; columns
   /// from |column| on, below |limit|.

@@ -200,24 +200,6 @@ Value AttentionEmitter::softmaxFinish(const SoftmaxRegisters &state,
 // Output
 //===----------------------------------------------------------------------===//
 
-void AttentionEmitter::transposeQuads(MutableArrayRef<Value> words) {
-  sm90::AsmBuilder &b = *builder;
-  for (int64_t bit : {1, 2}) {
-    Value odd =
-        b.cmp(arith::CmpIPredicate::ne, b.bitAnd(quad, b.i32(bit)), b.i32(0));
-    for (size_t i = 0; i < words.size(); ++i) {
-      if (i & bit)
-        continue;
-      Value &low = words[i], &high = words[i + bit];
-      Value gives = arith::SelectOp::create(b, odd, low, high);
-      Value takes = sm90::ShuffleXorOp::create(b, gives.getType(), gives, bit);
-      Value keptLow = arith::SelectOp::create(b, odd, takes, low);
-      high = arith::SelectOp::create(b, odd, high, takes);
-      low = keptLow;
-    }
-  }
-}
-
 void AttentionEmitter::storeRows(Value fragment, ArrayRef<Value> rows,
                                  ArrayRef<Value> valid, Value column,
                                  int64_t limit) {
@@ -228,7 +210,7 @@ void AttentionEmitter::storeRows(Value fragment, ArrayRef<Value> rows,
     SmallVector<Value> words; // of each block of 8 columns
     for (size_t i = half; i < all.size(); i += 2)
       words.push_back(all[i]);
-    transposeQuads(words);
+    transposeQuads(b, quad, words);
     emitIf(valid[half], [&] {
       for (size_t i = 0; i < words.size(); i += 4) {
         // Lane q of the quad holds the 16 bytes of block i + q.

@@ -470,7 +470,7 @@ void Emitter::storeQuantized(Value fragment, const Work &work,
             b, b.getI32Type(),
             b.pack({codes[2 * block + half], codes[2 * block + 2 + half]},
                    pair)));
-      transposeQuads(words);
+      transposeQuads(b, quad, words);
       emitIf(valid[half], [&] {
         Value token = wide(tokens[half]);
         Value at = b.add(

@@ -128,7 +128,6 @@ private:
   void storeScales(tile::StoreOp store, const ViewRef &view,
                    llvm::ArrayRef<Value> rows, llvm::ArrayRef<Value> valid,
                    int64_t parts);
-  void transposeQuad(llvm::MutableArrayRef<Value> words);
 
   // PipelineDots.cpp
   mlir::LogicalResult emitDot(tile::DotOp dot);

@@ -22,6 +22,9 @@ LogicalResult PipelineEmitter::emitShape(Operation *op) {
                 [dim](Value row, Value col) { return dim ? col : row; });
     return success();
   }
+  // The producer warp holds no fragment, but it evaluates the addresses of
+  // loads, and the functions behind gathers: shapes of functions are emitted in
+  // both roles, shapes of what only the consumers hold in theirs.
   if (producer && llvm::any_of(op->getOperands(), [&](Value operand) {
         TileValue::Kind kind = tiles.lookup(operand).kind;
         return kind == TileValue::none;
@@ -66,6 +69,9 @@ LogicalResult PipelineEmitter::emitBroadcast(BroadcastOp op) {
     if (source.frag.width != 0 || !sameRows)
       return op->emitOpError("has no sm_90a lowering for this shape");
     Fragment frag = layoutOf(to);
+    // One column holds row 16w + g in register 0 and row 16w + g + 8 in
+    // register 1 (Values.h); register i of the result lies in the half that
+    // fragmentHalf says, whatever its column.
     SmallVector<int64_t> mask;
     for (int64_t i = 0; i < frag.count(); ++i)
       mask.push_back(fragmentHalf(frag, i));
@@ -143,6 +149,10 @@ LogicalResult PipelineEmitter::emitSlice(SliceOp op) {
         offsets[1] % type.getChunkCols() != 0)
       return op->emitOpError("has no sm_90a lowering: a slice of shared memory "
                              "starts at a multiple of 8 rows and 128 bytes");
+    // The 128-byte swizzle permutes the 16-byte pieces of a row by its number
+    // modulo 8: a slice that starts elsewhere would be read permuted otherwise
+    // than TMA wrote it. Columns lie in chunks of 128 bytes, each a matrix of
+    // its own behind the last row of the one before.
     TileValue value = source;
     value.value = sm90::TileSliceOp::create(
         b,
@@ -166,7 +176,9 @@ LogicalResult PipelineEmitter::emitSlice(SliceOp op) {
     });
     return success();
   }
-  // Registers: whole blocks of columns of every row.
+  // Registers: whole blocks of columns of every row. A block of 4 * width
+  // columns is the same registers in every lane, so that no lane needs
+  // another's.
   if (source.kind == TileValue::fragment) {
     FailureOr<Fragment> whole = materialize(op, op.getSource());
     if (failed(whole))
@@ -183,6 +195,8 @@ LogicalResult PipelineEmitter::emitSlice(SliceOp op) {
   Fragment frag = in;
   frag.cols = to.getDimSize(1);
   SmallVector<int64_t> mask;
+  // Two registers (a row of each half) for every 4 columns of width 1, four for
+  // 8 of width 2: half a register a column either way.
   int64_t first = offsets[1] / 2;
   if (isa<Float8E4M3FNType>(to.getElementType()))
     return op->emitOpError("has no sm_90a lowering for codes");
@@ -213,6 +227,8 @@ LogicalResult PipelineEmitter::emitConcat(ConcatOp op) {
       frag = *part;
       continue;
     }
+    // Registers ascend with the blocks of columns: those of the next part
+    // follow.
     SmallVector<int64_t> mask;
     for (int64_t i = 0; i < frag.count() + part->count(); ++i)
       mask.push_back(i);
@@ -230,6 +246,9 @@ LogicalResult PipelineEmitter::emitDeinterleave(DeinterleaveOp op) {
   if (in->width != 2 || in->parts > 1)
     return op.emitOpError("has no sm_90a lowering for this layout");
   for (int64_t odd = 0; odd < 2; ++odd) {
+    // Of width 2 a lane holds columns 8b + 2q and 8b + 2q + 1 side by side: the
+    // even ones are its even registers, and the same columns 4b + q of the
+    // halves.
     Fragment half = *in;
     half.cols = in->cols / 2;
     half.width = 1;

@@ -1,4 +1,5 @@
 // Stores of fragments: whole 16-byte pieces where the view allows.
+#include "compiler/codegen/nvptx/common/TransposeQuads.h"
 #include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
 
 #include <numeric>
@@ -8,24 +9,6 @@ using namespace mlir;
 namespace hadal::nvptx {
 
 using namespace hadal::tile;
-
-// words[j] of lane q becomes words[q] of lane j, within each quad.
-void PipelineEmitter::transposeQuad(MutableArrayRef<Value> words) {
-  sm90::AsmBuilder &b = *builder;
-  for (int stride : {1, 2}) {
-    Value upper = b.cmp(arith::CmpIPredicate::ne,
-                        b.bitAnd(lane, b.i32(stride)), b.i32(0));
-    for (int j = 0; j < 4; ++j) {
-      if (j & stride)
-        continue;
-      Value low = words[j], high = words[j + stride];
-      Value sent = arith::SelectOp::create(b, upper, low, high);
-      Value got = sm90::ShuffleXorOp::create(b, sent.getType(), sent, stride);
-      words[j] = arith::SelectOp::create(b, upper, got, low);
-      words[j + stride] = arith::SelectOp::create(b, upper, high, got);
-    }
-  }
-}
 
 void PipelineEmitter::storeScales(StoreOp store, const ViewRef &view,
                                   ArrayRef<Value> rows,
@@ -188,7 +171,7 @@ LogicalResult PipelineEmitter::emitStore(StoreOp store) {
     int64_t done = 0, count = words[half].size();
     if (aligned % piece == 0)
       for (; done + 4 <= count; done += 4)
-        transposeQuad(MutableArrayRef<Value>(words[half]).slice(done, 4));
+        transposeQuads(b, lane, MutableArrayRef<Value>(words[half]).slice(done, 4));
     auto ifOp = rowIf(half);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(ifOp.thenBlock()->getTerminator());

@@ -7,6 +7,7 @@
 
 #include "llvm/ADT/TypeSwitch.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "runtime/schemas/Sm90aLimits.h"
 
 using namespace mlir;
 using arith::CmpIPredicate;
@@ -86,11 +87,11 @@ FailureOr<LLVM::LLVMFuncOp> SimtEmitter::emit(OpBuilder &outer) {
     func.erase();
     return failure();
   }
-  if (sharedTop > kMaxShared) {
+  if (sharedTop > sm90a::kMaxSharedBytes) {
     func.erase();
     return kernel.emitOpError("has no sm_90a lowering: it needs ")
            << sharedTop << " bytes of shared memory; a CTA of sm_90 has "
-           << kMaxShared;
+           << sm90a::kMaxSharedBytes;
   }
   func->setAttr("hadal.threads", outer.getI64IntegerAttr(threads));
   func->setAttr("hadal.shared_bytes", outer.getI64IntegerAttr(sharedTop));

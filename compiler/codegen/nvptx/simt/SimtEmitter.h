@@ -26,8 +26,6 @@ private:
 
   /// Elements of one memory access of a thread: 16 bytes of bf16.
   static constexpr int64_t kVector = 8;
-  /// Shared memory of one CTA on sm_90.
-  static constexpr int64_t kMaxShared = 232448;
 
   /// Memory: base address, extents (i64), and the rows of a gather.
   struct View {

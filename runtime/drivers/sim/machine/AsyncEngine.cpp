@@ -9,6 +9,9 @@ namespace hadal::sim {
 AsyncEngine::AsyncEngine(Cta &cta) : cta(cta) {}
 AsyncEngine::~AsyncEngine() = default;
 
+// The order matters: first what nobody waited for is reported, since completing
+// it below would make it look waited for; then it completes, so that the grid's
+// results do not depend on the policy.
 void AsyncEngine::finish() {
   for (auto &[thread, groups] : threads) {
     const Warp &warp = cta.warps[thread / 32];
@@ -61,6 +64,10 @@ BarrierObject *AsyncEngine::barrier(const Place &place, uint32_t address) {
   return &objects[address];
 }
 
+// Called for every access to shared memory: the bounds of all objects answer
+// for nearly all of them. An object is 8 bytes at a multiple of 8, so that
+// looking at each such address of the range finds it, from the one that |begin|
+// lies in.
 bool AsyncEngine::touchesBarrier(uint32_t begin, uint32_t end) const {
   if (begin >= highest || end <= lowest)
     return false;
@@ -72,6 +79,10 @@ bool AsyncEngine::touchesBarrier(uint32_t begin, uint32_t end) const {
   return false;
 }
 
+// Phase n's releases become visible to waits on parity n & 1. Only two phases
+// are kept: a waiter of phase n cannot still be there when n + 2 completes, or
+// its parity would be ambiguous (PhaseWatch finds the kernels that try). Parked
+// groups look again when |events| has moved.
 void AsyncEngine::phaseCompleted(BarrierObject &object, uint64_t phase) {
   std::swap(object.completed[phase & 1], object.pending);
   object.pending.clear();
@@ -103,6 +114,8 @@ void AsyncEngine::initialise(const Place &place, uint32_t address,
   MbarrierFault fault = object->state.init(count);
   if (fault != MbarrierFault::none)
     reportFault(place, address, *object, fault);
+  // What an earlier object at this address ordered is forgotten: its phases are
+  // not those of the new one.
   object->watch.reset();
   object->pending.clear();
   object->completed[0].clear();
@@ -128,6 +141,8 @@ void AsyncEngine::credit(const Place &place, uint32_t address, uint32_t bytes,
   BarrierObject *object = barrier(place, address);
   if (!object)
     return;
+  // The copy's writes join the phase's releases before the phase can complete:
+  // who waits for it sees them.
   if (operation && races())
     races()->detector().completeAsync(*operation, object->pending);
   change(place, address, *object,

@@ -31,6 +31,9 @@ Cta::Cta(LaunchState &launch, Cluster &cluster, uint32_t linear)
   uint32_t threads = config.block[0] * config.block[1] * config.block[2];
   uint32_t count = (threads + 31) / 32;
   size_t rows = kernel.rows, preds = kernel.predicates;
+  // A row of 32 words a register; four words of flags beside it, one bit for
+  // each byte of each lane, all undefined at first. Predicates are a bit a
+  // lane, their flags behind the predicates of all warps.
   registerFile.assign(count * rows * 32, 0);
   undefFile.assign(count * rows * 4, ~0u);
   predicateFile.assign(count * preds, 0);
@@ -44,6 +47,8 @@ Cta::Cta(LaunchState &launch, Cluster &cluster, uint32_t linear)
     warp.index = w;
     uint32_t lanes = std::min(32u, threads - w * 32);
     warp.live = lanes == 32 ? ~0u : (1u << lanes) - 1;
+    // Lanes that may read what the kernel ahead wrote: all, unless the launch
+    // overlaps it; then those that have executed griddepcontrol.wait.
     warp.dependent = config.pdl ? 0 : ~0u;
     warp.rows = registerFile.data() + w * rows * 32;
     warp.undef = undefFile.data() + w * rows * 4;
@@ -66,6 +71,8 @@ uint8_t *Cta::localDefinedOf(unsigned warp, unsigned lane) {
   return localDefined.data() + size_t(warp * 32 + lane) * kernel.localBytes;
 }
 
+// One finding for each kind and instruction; more of the same are counted. Its
+// position orders findings of CTAs that ran on several host threads.
 void Cta::report(FindingKind kind, const Warp &warp, uint32_t pc,
                  uint32_t lanes, uint64_t address, std::string text) {
   std::pair<FindingKind, uint32_t> key(kind, pc);
@@ -98,6 +105,11 @@ bool Cta::hasRunnable(const Warp &warp) const {
                      [&](const Group &g) { return runnable(g); });
 }
 
+// Diverged lanes run as groups, the one that is furthest behind first
+// (Group::before), so that groups which can meet do: code behind an if runs
+// once for both sides, as with a reconvergence stack, and a loop's late lanes
+// catch up. No order between groups is promised to the program: that is the
+// architecture's rule too.
 bool Cta::pickGroup(Warp &warp) {
   std::vector<Group> &groups = warp.others;
   size_t best = groups.size();
@@ -125,6 +137,8 @@ bool Cta::mergeOrSwitch(Warp &warp) {
   bool change = false;
   for (size_t g = 0; g < warp.others.size();) {
     Group &other = warp.others[g];
+    // A group that waits in bar.sync has arrived there already: it must not
+    // execute the instruction again with those that come later.
     if (other.pc == warp.current.pc && other.park != Park::barrier) {
       warp.current.mask |= other.mask;
       warp.current.backEdges =
@@ -142,6 +156,8 @@ bool Cta::mergeOrSwitch(Warp &warp) {
   return true;
 }
 
+// Registers that a wgmma in flight owns are tagged until its wait. The hardware
+// would read or overwrite half-finished accumulators without a word.
 void Cta::checkTags(Exec &x) {
   for (uint32_t u = kernel.useBegin[x.pc]; u < kernel.useBegin[x.pc + 1]; ++u)
     if (warps[x.warp.index].tagged[kernel.uses[u]]) {
@@ -165,6 +181,8 @@ void Cta::runWarp(Warp &warp) {
       ++executed;
       if (i.guard >= 0) {
         uint32_t p = warp.preds[i.guard];
+        // A branch on an undefined value is reported here and followed as its
+        // bits happen to be.
         if (uint32_t bad = warp.predUndef[i.guard] & lanes) [[unlikely]] {
           x.pc = pc;
           x.report(FindingKind::undefinedBranch, bad, 0,
@@ -181,6 +199,8 @@ void Cta::runWarp(Warp &warp) {
         if (flow == Flow::next) {
           ++pc;
         } else if (flow == Flow::jump) {
+          // A warp that spins gives way: what it waits for may be another
+          // warp's plain store, which no event announces.
           if (x.pc <= pc && ++backEdges >= backEdgeQuantum) {
             warp.current.pc = x.pc;
             warp.others.push_back(warp.current);
@@ -232,6 +252,9 @@ void Cta::finish() {
   ++launch.report.statistics.ctas;
 }
 
+// Nobody can run: time passes until an operation in flight completes. First one
+// that somebody waits for, else the oldest; under the eager policy there is
+// none, and what is left is a deadlock.
 bool Cta::completeSomething() {
   for (const Warp &warp : warps)
     for (const Group &group : warp.others)

@@ -9,11 +9,10 @@
 
 #include "runtime/drivers/sim/machine/AsyncEngine.h"
 #include "runtime/drivers/sim/machine/Cta.h"
+#include "runtime/schemas/Sm90aLimits.h"
 
 namespace hadal::sim {
 namespace {
-
-constexpr uint32_t maxShared = 232448;
 
 uint64_t volume(const uint32_t (&v)[3]) {
   return uint64_t(v[0]) * v[1] * v[2];
@@ -47,12 +46,13 @@ Status checkConfig(const Kernel &kernel, const LaunchConfig &config,
                    kernel.name, kernel.clusterSize[0], kernel.clusterSize[1],
                    kernel.clusterSize[2]);
   }
-  if (kernel.staticShared > maxShared ||
-      config.sharedBytes > maxShared - kernel.staticShared)
+  if (kernel.staticShared > sm90a::kMaxSharedBytes ||
+      config.sharedBytes > sm90a::kMaxSharedBytes - kernel.staticShared)
     return error(5022,
                  "kernel '{}' needs {} bytes of shared memory, a CTA has {}",
                  kernel.name,
-                 uint64_t(kernel.staticShared) + config.sharedBytes, maxShared);
+                 uint64_t(kernel.staticShared) + config.sharedBytes,
+                 sm90a::kMaxSharedBytes);
   if (parameterBytes != kernel.parameterBytes)
     return error(5022, "kernel '{}' has {} bytes of parameters, given are {}",
                  kernel.name, kernel.parameterBytes, parameterBytes);

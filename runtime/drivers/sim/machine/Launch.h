@@ -53,7 +53,7 @@ struct Options {
 ///
 /// Errors: H5021 no such kernel; H5022 a configuration that no GPU accepts
 /// (block over 1024 threads or not the kernel's .reqntid, shared memory over
-/// 232448 bytes, wrong parameter size, empty grid).
+/// sm90a::kMaxSharedBytes, wrong parameter size, empty grid).
 StatusOr<Report> launch(const PtxModule &module, std::string_view kernel,
                         const LaunchConfig &config,
                         std::span<const uint8_t> parameters, Memory &memory,

@@ -26,7 +26,10 @@ template <unsigned Bytes> Shape shapeOf(const uint64_t *addresses) {
   return shape;
 }
 
-/// The words of four lanes to four neighbouring columns of each row, and back.
+/// Registers lie by rows: rows[e] has element e of all 32 lanes, while memory
+/// has all elements of a lane together. Hence a transposition, of four lanes at
+/// a time: the words of four lanes to four neighbouring columns of each row,
+/// and back.
 template <unsigned Count>
 [[gnu::always_inline]] inline void lanesToRows(const uint8_t *base,
                                                const uint64_t *addresses,
@@ -99,6 +102,9 @@ template <unsigned Bytes>
   }
 }
 
+/// |base| below is the address 0 of shared memory, so that addresses index it
+/// as they are. The bound of 2^32 comes first: a generic address is 64 bits
+/// wide, and a narrowed one could fall into the window.
 bool insideShared(const SharedMemory &shared, const Shape &shape,
                   unsigned bytes) {
   return shape.high < (uint64_t(1) << 32) && shape.low >= SharedMemory::base &&
@@ -109,6 +115,7 @@ void tellMonitor(Exec &x, const uint64_t *addresses, unsigned bytes,
                  AccessKind kind) {
   if (!x.cta.monitor)
     return;
+  // Shared addresses fit 32 bits: insideShared has seen them.
   uint32_t narrow[32];
   for (unsigned l = 0; l < 32; ++l)
     narrow[l] = static_cast<uint32_t>(addresses[l]);
@@ -129,6 +136,8 @@ bool fastLoad(Exec &x, Space space, const uint64_t *addresses,
               const Operand *list) {
   constexpr unsigned bytes = 4 * Count;
   const Shape shape = shapeOf<bytes>(addresses);
+  // Whatever is not plain is left to Access.cpp, which reports it lane by lane:
+  // misaligned, outside, undefined, or waiting for a kernel ahead.
   if (shape.alignment & (bytes - 1))
     return false;
   uint32_t *rows[Count];

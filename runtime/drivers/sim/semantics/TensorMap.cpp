@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "runtime/schemas/Sm90aLimits.h"
+
 namespace hadal::sim {
 namespace {
 
@@ -91,9 +93,9 @@ Status check(const TensorMapDesc &desc) {
     return refuse("the simulator needs an inner box row of the whole {}-byte "
                   "swizzle span, found {} bytes",
                   swizzleSpan(desc.swizzle), inner);
-  if (desc.boxBytes() > 232448)
-    return refuse("the box must fit shared memory (232448 bytes), found {}",
-                  desc.boxBytes());
+  if (desc.boxBytes() > sm90a::kMaxSharedBytes)
+    return refuse("the box must fit shared memory ({} bytes), found {}",
+                  sm90a::kMaxSharedBytes, desc.boxBytes());
   if (desc.nanFill && !isFloatType(desc.type))
     return refuse("the NaN fill needs a floating-point element type");
   return {};

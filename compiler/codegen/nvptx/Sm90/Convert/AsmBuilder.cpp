@@ -48,6 +48,9 @@ Value AsmBuilder::tid() {
   return intrinsic("llvm.nvvm.read.ptx.sreg.tid.x", getI32Type(), {});
 }
 
+// One symbol for all dynamic shared memory: offsets are planned by ConvertSm90
+// (planShared) and the launch gives the size. 1024 bytes is what a tile of the
+// 128-byte swizzle must be aligned to: eight rows of 128 bytes.
 Value AsmBuilder::sharedAddress(Operation *op, int64_t offset) {
   auto module = op->getParentOfType<ModuleOp>();
   auto shared = module.lookupSymbol<LLVM::GlobalOp>("hadal_shared");
@@ -79,6 +82,9 @@ Value AsmBuilder::inlineAsm(const Twine &text, Type result,
   return result ? op.getResult(0) : Value();
 }
 
+// Memory is clobbered: neither LLVM nor ptxas may move a load or a store across
+// an instruction that orders it (mbarrier, fence, bulk copy, wgmma). Several
+// results come as a struct, which is taken apart at once.
 SmallVector<Value> AsmBuilder::ptx(const Twine &text, ArrayRef<Type> results,
                                    const Twine &constraints,
                                    ValueRange operands) {
@@ -99,6 +105,7 @@ SmallVector<Value> AsmBuilder::ptx(const Twine &text, ArrayRef<Type> results,
   return values;
 }
 
+// Without side effects: equal calls may become one, unused ones go.
 Value AsmBuilder::pure(const Twine &text, Type result, const Twine &constraints,
                        ValueRange operands) {
   return inlineAsm(text, result, constraints, operands, false);
@@ -112,6 +119,8 @@ Value AsmBuilder::intrinsic(StringRef name, Type result, ValueRange operands) {
   return result ? op.getResult(0) : Value();
 }
 
+// Element by element with constant positions: LLVM's scalariser dissolves both
+// directions, and no vector of accumulators ever lies in local memory.
 SmallVector<Value> AsmBuilder::unpack(Value vector) {
   auto type = cast<VectorType>(vector.getType());
   SmallVector<Value> elements;

@@ -6,6 +6,9 @@ using namespace mlir;
 namespace hadal::sm90 {
 namespace {
 
+/// All 32 lanes take part (member mask -1): the caller is in code that the
+/// whole warp runs. The last operand is PTX's c: no segments (0), clamp at
+/// lane 31.
 Value shuffleXor(AsmBuilder &b, Value value, int64_t mask) {
   StringRef name = value.getType().isF32() ? "llvm.nvvm.shfl.sync.bfly.f32"
                                            : "llvm.nvvm.shfl.sync.bfly.i32";
@@ -46,6 +49,8 @@ struct ConvertRowReduce : OpConversionPattern<RowReduceOp> {
     SmallVector<Value> elements = b.unpack(adaptor.getFragment());
     size_t width = op.getWidth();
     SmallVector<Value> rows;
+    // A thread holds parts of two rows, g and g + 8, |width| registers of one
+    // and then of the other in turn. The four lanes of a quad share both rows.
     for (size_t half = 0; half < 2; ++half) {
       SmallVector<Value> parts;
       for (size_t i = 0; i < elements.size(); ++i)
@@ -60,6 +65,9 @@ struct ConvertRowReduce : OpConversionPattern<RowReduceOp> {
           parts[n / 2] = parts[n - 1];
         parts.resize((n + 1) / 2);
       }
+      // Lanes q ^ 1, then q ^ 2: all four end with the same value, since both
+      // partners combine the same two (addition and maximum commute, NaN
+      // stays).
       Value value = parts[0];
       for (int mask : {1, 2})
         value = combine(value, shuffleXor(b, value, mask));
@@ -77,6 +85,9 @@ struct ConvertToE4m3 : OpConversionPattern<ToE4m3Op> {
                   ConversionPatternRewriter &rewriter) const override {
     AsmBuilder b(op.getLoc(), rewriter);
     SmallVector<Value> in = b.unpack(adaptor.getSource()), out;
+    // The first source becomes the upper byte: the pair is given in reverse, so
+    // that element i lies at the lower address. satfinite: beyond 448 is 448,
+    // and NaN is the code 0x7F.
     for (size_t i = 0; i < in.size(); i += 2)
       out.push_back(b.pure("cvt.rn.satfinite.e4m3x2.f32 $0, $1, $2;",
                            b.getI16Type(), "=h,f,f", {in[i + 1], in[i]}));
@@ -92,6 +103,8 @@ struct ConvertFromE4m3 : OpConversionPattern<FromE4m3Op> {
                   ConversionPatternRewriter &rewriter) const override {
     AsmBuilder b(op.getLoc(), rewriter);
     SmallVector<Value> out;
+    // sm_90 converts e4m3 to f16 only. Every code is exact there (448 = 2^8.8,
+    // the least subnormal 2^-9 is normal in f16), and so is f16 to f32.
     auto halves = VectorType::get({2}, b.getF16Type());
     for (Value pair : b.unpack(adaptor.getSource())) {
       Value bits = b.pure("cvt.rn.f16x2.e4m3x2 $0, $1;", b.getI32Type(),
@@ -105,7 +118,8 @@ struct ConvertFromE4m3 : OpConversionPattern<FromE4m3Op> {
   }
 };
 
-/// math ops of f32 that map to one approximate instruction.
+/// math ops of f32 that map to one approximate instruction (2 ulp; subnormal
+/// inputs and results are zero).
 template <typename Op> struct ConvertApprox : OpConversionPattern<Op> {
   ConvertApprox(TypeConverter &types, MLIRContext *context, StringRef name)
       : OpConversionPattern<Op>(types, context), name(name) {}

@@ -15,6 +15,7 @@
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Pass/Pass.h"
+#include "runtime/schemas/Sm90aLimits.h"
 
 #include "compiler/codegen/nvptx/Sm90/IR/Sm90Dialect.h.inc"
 #include "compiler/codegen/nvptx/Sm90/IR/Sm90Enums.h.inc"
@@ -28,7 +29,7 @@
 namespace hadal::sm90 {
 
 /// Shared memory of one CTA on sm_90, in bytes.
-inline constexpr int64_t kMaxSharedBytes = 232448;
+inline constexpr int64_t kMaxSharedBytes = sm90a::kMaxSharedBytes;
 /// Accumulator registers that may be live at once in a thread (hopper-mlir 2.3,
 /// rule 5): more spill.
 inline constexpr int64_t kMaxAccumulatorRegisters = 200;
