@@ -46,6 +46,7 @@ struct TokenizerModel {
 
   std::optional<int32_t> bos, eos;
   bool addBos = false;
+  std::optional<bool> addBosToken; // add_bos_token of tokenizer_config.json
   /// What the post-processor's template puts around a text; the BOS token,
   /// which addBos stands for, is left out of the prefix.
   std::vector<int32_t> prefix, suffix;

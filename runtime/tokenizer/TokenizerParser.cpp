@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <iterator>
 #include <tuple>
@@ -64,9 +65,7 @@ public:
       if (!flag)
         return fail("add_bos_token: expected true or false, found {}",
                     show(*value));
-      if (*flag && !model_.bos)
-        return fail("add_bos_token is true, but there is no bos_token");
-      model_.addBos = *flag;
+      model_.addBosToken = flag;
     }
     if (present(findMember(root, "chat_template")))
       noteChatTemplate();
@@ -88,6 +87,26 @@ public:
              "decide",
              key, *here, **id);
     }
+    return Status();
+  }
+
+  /// Whether there is a BOS token, now that all files have been read: as
+  /// add_bos_token says, else as the template does.
+  Status settleBos() {
+    std::vector<int32_t> &prefix = model_.prefix;
+    if (!model_.bos && prefix.size() == 1)
+      model_.bos = prefix[0];
+    if (model_.addBosToken == true && !model_.bos)
+      return fail("add_bos_token is true, but there is no bos_token");
+    if (!model_.bos)
+      return Status();
+    const bool begins = !prefix.empty() && prefix[0] == *model_.bos;
+    if (begins || model_.addBosToken == false)
+      prefix.erase(std::remove(prefix.begin(), prefix.end(), *model_.bos),
+                   prefix.end());
+    model_.addBos =
+        model_.addBosToken.value_or(begins) &&
+        std::find(prefix.begin(), prefix.end(), *model_.bos) == prefix.end();
     return Status();
   }
 
@@ -479,7 +498,7 @@ private:
   }
 
   /// ByteLevel only trims offsets. A TemplateProcessing puts tokens around the
-  /// text; the first of those before it is the BOS token if there is but one.
+  /// text.
   Status parsePostProcessor(const Json *value) {
     if (!present(value) || typeOf(*value) == "ByteLevel")
       return Status();
@@ -504,16 +523,10 @@ private:
         }
         valid &= templateIds(*value, item, hasText ? suffix : prefix);
       }
-    if (!valid || !hasText || !model_.prefix.empty() || model_.addBos ||
-        !model_.suffix.empty())
+    if (!valid || !hasText || !model_.prefix.empty() || !model_.suffix.empty())
       return fail("unsupported post_processor {}: expected ByteLevel or one "
                   "TemplateProcessing of known tokens around the text",
                   show(*value));
-    if (prefix.size() == 1) {
-      model_.bos = prefix[0];
-      model_.addBos = true;
-      prefix.clear();
-    }
     model_.prefix = std::move(prefix);
     model_.suffix = std::move(suffix);
     return Status();
@@ -589,6 +602,8 @@ StatusOr<TokenizerModel> parseTokenizerModel(const TokenizerFiles &files) {
     Parser parser(model, path);
     HADAL_RETURN_IF_ERROR((parser.*parse)(root));
   }
+  HADAL_RETURN_IF_ERROR(
+      Parser(model, files.name + "/tokenizer_config.json").settleBos());
   if (files.hasChatTemplate)
     Parser(model, files.name).noteChatTemplate();
   return model;

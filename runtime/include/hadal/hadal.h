@@ -81,7 +81,8 @@ int hadal_model_get_info(const hadal_model *model, hadal_model_info *info);
 
 /* ---- tokenizer: H5009 where the model directory has none */
 
-/* Encodes |bytes| bytes of UTF-8. Writes at most |capacity| ids to |tokens| and
+/* Encodes |bytes| bytes of UTF-8; the text of a control token is plain text.
+ * Writes at most |capacity| ids to |tokens| and
  * the number there are to |count|, also when they do not fit: then H5005. */
 int hadal_encode(const hadal_model *model, const char *text, size_t bytes,
                  int32_t *tokens, size_t capacity, size_t *count);

@@ -1,5 +1,7 @@
 // Forms of tokenizer.json and patterns of pre-tokenizers, with what the
 // reference library makes of them (generate_forms.py).
+#include <fmt/ranges.h>
+
 #include "runtime/base/Json.h"
 #include "runtime/tokenizer/PreTokenizer.h"
 #include "runtime/tokenizer/Tokenizer.h"
@@ -262,6 +264,50 @@ TEST(TokenizerFormsTest, learnsAddedTokensOfTheConfiguration) {
          "lstrip: expected true or false"}})
     expectError(parse(config).status(), 5009,
                 {"m/tokenizer_config.json", reason});
+}
+
+/// A template's tokens stay what they are, and BOS is never doubled.
+TEST(TokenizerFormsTest, bosAndTemplateTogether) {
+  const Json fixture = readFixture("tokenizer.json");
+  // Ids: <|bos|> 0, <|eos|> 1.
+  const struct {
+    std::vector<const char *> before;
+    const char *config;
+    std::vector<int32_t> prefix;
+  } cases[] = {
+      {{}, "{}", {}},
+      {{}, R"({"bos_token":"<|bos|>"})", {}},
+      {{}, R"({"bos_token":"<|bos|>","add_bos_token":true})", {0}},
+      {{"<|bos|>"}, "{}", {0}},
+      {{"<|bos|>"}, R"({"bos_token":"<|bos|>","add_bos_token":true})", {0}},
+      {{"<|bos|>"}, R"({"bos_token":"<|bos|>","add_bos_token":false})", {}},
+      {{"<|bos|>"}, R"({"add_bos_token":false})", {}},
+      {{"<|eos|>"}, R"({"bos_token":"<|bos|>"})", {1}},
+      {{"<|eos|>"}, R"({"bos_token":"<|bos|>","add_bos_token":true})", {0, 1}},
+      {{"<|eos|>", "<|bos|>"}, R"({"bos_token":"<|bos|>"})", {1, 0}},
+      {{"<|eos|>", "<|bos|>"},
+       R"({"bos_token":"<|bos|>","add_bos_token":true})",
+       {1, 0}},
+      {{"<|bos|>", "<|eos|>"}, R"({"bos_token":"<|bos|>"})", {0, 1}},
+      {{"<|bos|>", "<|eos|>"},
+       R"({"bos_token":"<|bos|>","add_bos_token":false})",
+       {1}}};
+  for (const auto &c : cases) {
+    SCOPED_TRACE(fmt::format("{} {}", fmt::join(c.before, " "), c.config));
+    Json definition = fixture;
+    Json single = Json::array();
+    for (const char *token : c.before)
+      single.push_back({{"SpecialToken", {{"id", token}, {"type_id", 0}}}});
+    single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
+    definition["post_processor"] = {{"type", "TemplateProcessing"},
+                                    {"single", single}};
+    StatusOr<Tokenizer> tokenizer =
+        Tokenizer::parse(definition.dump(), c.config, "m");
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().toString();
+    EXPECT_EQ(*tokenizer->encode(""), c.prefix);
+    EXPECT_EQ(tokenizer->writesPrefix("<|bos|><|eos|>"),
+              !c.prefix.empty() && c.prefix[0] == 0);
+  }
 }
 
 TEST(TokenizerFormsTest, findsControlTokensAndWrittenPrefixes) {
