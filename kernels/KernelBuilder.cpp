@@ -90,9 +90,9 @@ int64_t KernelBuilder::word(StringRef word) {
   const int64_t *value = schedule.find<int64_t>(std::string_view(word));
   if (value && *value > 0)
     return *value;
-  emitCodedError(loc, 3008) << "kernel '" << name
-                            << "': the schedule has no positive number '"
-                            << word << "'";
+  emitCodedError(loc, 3008)
+      << "kernel '" << name << "': the schedule has no positive number '"
+      << word << "'";
   isBroken = true;
   return 1;
 }

@@ -44,8 +44,9 @@ std::optional<Schedule> fromAttribute(tile::ScheduleAttr attribute,
   for (NamedAttribute word : attribute.getGiven())
     if (auto origin = dyn_cast<StringAttr>(word.getValue()))
       schedule.given[word.getName().str()] =
-          origin.getValue() == StringRef(toString(Origin::edit)) ? Origin::edit
-                                                      : Origin::option;
+          origin.getValue() == StringRef(toString(Origin::edit))
+              ? Origin::edit
+              : Origin::option;
   return schedule;
 }
 

@@ -6,9 +6,9 @@
 #include "kernels/Kernels.h"
 #include "kernels/SpecAttr.h"
 #include "mlir/IR/SymbolTable.h"
+#include "passes/Dsv3ToExec/ReadTarget.h"
 #include "schedule/Attribute.h"
 #include "schedule/Chip.h"
-#include "passes/Dsv3ToExec/ReadTarget.h"
 #include "schedule/Space.h"
 
 using namespace mlir;
@@ -34,8 +34,7 @@ struct Shape {
   SmallVector<int64_t> steps;
 };
 
-class ApplySchedulesPass
-    : public impl::ApplySchedulesBase<ApplySchedulesPass> {
+class ApplySchedulesPass : public impl::ApplySchedulesBase<ApplySchedulesPass> {
 public:
   using Base::Base;
 
@@ -58,17 +57,15 @@ private:
       return failure();
     std::string error;
     auto schedule = schedule::fromAttribute(kernel.getSchedule(), error);
-    if (!schedule ||
-        !schedule::verifySchedule(*spec, scheduledFor, chipOf, *schedule,
-                                  error))
+    if (!schedule || !schedule::verifySchedule(*spec, scheduledFor, chipOf,
+                                               *schedule, error))
       return emitCodedError(kernel, 3008)
              << "kernel '" << kernel.getSymName() << "': " << error;
     kernel.setScheduleAttr(schedule::toAttribute(&getContext(), *schedule));
 
     OpBuilder builder(kernel);
-    tile::KernelOp built =
-        kernels::buildKernel(builder, kernel.getLoc(), kernel.getSymName(),
-                             *spec, *schedule);
+    tile::KernelOp built = kernels::buildKernel(
+        builder, kernel.getLoc(), kernel.getSymName(), *spec, *schedule);
     if (!built)
       return failure();
     if (Shape(built) == Shape(kernel)) {

@@ -19,9 +19,9 @@ Word<Spec> columnsWord(int64_t Spec::*width, int64_t unit) {
           /*inBody=*/true,
           [=](const Facts<Spec> &f) -> Value { return pick(f.spec); },
           [=](const Facts<Spec> &f) {
-            return numbers({128, 256, 512, 1024, 2048, 4096, 8192}, [&](int64_t n) {
-              return n <= alignTo(f.spec.*width, unit);
-            });
+            return numbers(
+                {128, 256, 512, 1024, 2048, 4096, 8192},
+                [&](int64_t n) { return n <= alignTo(f.spec.*width, unit); });
           }};
 }
 

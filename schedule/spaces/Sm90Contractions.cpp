@@ -18,8 +18,10 @@ constexpr auto kSame = Bits::same, kOrder = Bits::order;
 /// Shared memory that each CTA takes of a multiprocessor's for the system, and
 /// what is left for barriers, alignment and small buffers.
 constexpr int64_t kSystemShared = 1 << 10, kReservedShared = 4096;
-/// Registers of a consumer thread that accumulators and products may take.
-constexpr int64_t kMostRegisters = 200;
+/// Registers of a consumer thread that accumulators and products may take;
+/// with weights as rows, whose blocks are all in flight, beside them scales of
+/// the tile's tokens.
+constexpr int64_t kMostRegisters = 200, kMostSwappedRegisters = 180;
 /// The same where two CTAs share a multiprocessor: a thread has 128.
 constexpr int64_t kRegistersOfHalf = 64;
 /// The most rows of a bucket whose GEMMs take weights as the rows of wgmma. A
@@ -118,7 +120,8 @@ int64_t pickWarpgroups(const Fold &f) {
 }
 
 bool canHave(const Fold &f, int64_t warpgroups) {
-  if (registers(f, warpgroups) > kMostRegisters)
+  if (registers(f, warpgroups) >
+      (f.swaps ? kMostSwappedRegisters : kMostRegisters))
     return false;
   if (f.swaps)
     return blocks(f) % warpgroups == 0;
@@ -330,7 +333,8 @@ Fold gemmFold(const Facts<GemmSpec> &f) {
   fold.itemsOfRows = ceilDiv(spec.n, fold.bn);
   // Of the experts as many as the tokens name, each a tile of rows.
   if (spec.experts > 0)
-    fold.itemsOfRows *= std::min(spec.experts, std::max<int64_t>(spec.topk, 1) * spec.rows);
+    fold.itemsOfRows *=
+        std::min(spec.experts, std::max<int64_t>(spec.topk, 1) * spec.rows);
   else
     fold.itemsOfRows *= ceilDiv(spec.rows, fold.bm);
   fold.xBytes = spec.quantizedInput ? 1 : bytesOf(spec.act);
@@ -425,9 +429,7 @@ const Space<GemmSpec> &sm90aSpace(const GemmSpec *) {
          }},
         {"swap_ab", "weights are the rows of wgmma, tokens its columns", kOrder,
          false, [](const F &f) -> Value { return swapsByRule(f); },
-         [](const F &f) {
-           return flags(f.number("bn") <= 256);
-         }},
+         [](const F &f) { return flags(f.number("bn") <= 256); }},
         {"bm", "rows of a tile", kOrder, true, gemmRows, legalGemmRows},
     };
     addRingWords<GemmSpec>(words, gemmFold);

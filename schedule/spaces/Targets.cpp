@@ -13,9 +13,9 @@ HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_SPACE)
 // The overload is chosen by the type of the field.
 #define HADAL_CPU_SPACE(K) cpuSpace,
 #define HADAL_SM90A_SPACE(K) sm90aSpace,
-static constexpr TargetSpaces kCpu = {
-    "cpu", /*hasChips=*/false, /*hasRowPitch=*/false,
-    HADAL_FOR_EACH_KERNEL(HADAL_CPU_SPACE)};
+static constexpr TargetSpaces kCpu = {"cpu", /*hasChips=*/false,
+                                      /*hasRowPitch=*/false,
+                                      HADAL_FOR_EACH_KERNEL(HADAL_CPU_SPACE)};
 static constexpr TargetSpaces kSm90a = {
     "sm_90a", /*hasChips=*/true, /*hasRowPitch=*/true,
     HADAL_FOR_EACH_KERNEL(HADAL_SM90A_SPACE)};

@@ -70,6 +70,8 @@ const std::map<std::string, const char *> kFixed = {
     {"sm_90a mla_decode bn", "its lowering is written for steps of 64 keys"},
     {"sm_90a mla_prefill bn", "as above"},
     {"sm_90a gate_topk threads", "a selection is the work of one warp"},
+    {"sm_90a absorb_q warpgroups", "follows from bm, 64 rows each"},
+    {"sm_90a absorb_v warpgroups", "as above"},
     {"sm_90a absorb_q swap_ab", "its weight is [K, N]"},
     {"sm_90a absorb_v swap_ab", "o_lat's columns of a head are K"},
 };
@@ -113,9 +115,11 @@ std::string nameOf(Target target, std::string_view kind,
          std::string(kind) + " " + std::string(word);
 }
 
-/// Schedules to begin with: the rules', and one for each other form.
+/// Schedules to begin with: the rules', and one for each other form. With |all|
+/// also one for the ends of what every other word may say: some words have a
+/// choice only beside others.
 template <typename Spec>
-std::vector<Words> startsOf(const Spec &spec, Target target) {
+std::vector<Words> startsOf(const Spec &spec, Target target, bool all = false) {
   std::string error;
   Words before;
   std::vector<Words> starts = {{}};
@@ -125,10 +129,12 @@ std::vector<Words> startsOf(const Spec &spec, Target target) {
     auto rule = ruled->words.find(word.name);
     if (rule == ruled->words.end())
       continue;
-    if (word.name == "form")
-      for (const Value &value : legalValues(word, {spec, h100(), before}))
-        if (value != rule->second)
-          starts.push_back({{"form", value}});
+    std::vector<Value> legal = legalValues(word, {spec, h100(), before});
+    for (const Value &value : legal)
+      if (value != rule->second &&
+          (word.name == "form" ||
+           (all && (value == legal.front() || value == legal.back()))))
+        starts.push_back({{std::string(word.name), value}});
     before.insert(*rule);
   }
   return starts;
@@ -186,7 +192,7 @@ TEST_P(EveryWord, isAlive) {
   for (const AnySpec &spec : specsOf(GetParam()))
     std::visit(
         [&](const auto &s) {
-          for (const Words &start : startsOf(s, GetParam()))
+          for (const Words &start : startsOf(s, GetParam(), /*all=*/true))
             tryWords(s, start);
         },
         spec);

@@ -2,11 +2,11 @@
 // DeepSeek-V3.
 #include <gtest/gtest.h>
 
-#include "schedule/Chip.h"
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
-#include "schedule/SplitCost.h"
 #include "kernels/ScheduledKernel.h"
 #include "kernels/SpecText.h"
+#include "schedule/Chip.h"
+#include "schedule/SplitCost.h"
 #include "test/lib/KernelRunner.h"
 
 namespace hadal::nvptx {
