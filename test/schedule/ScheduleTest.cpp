@@ -269,6 +269,27 @@ TEST(GemmOnSm90a, swapsOperandsForFewTokens) {
     }
 }
 
+// A head of 256 FP8 products is rotated whole, beside its sums: two warpgroups
+// share it as rows of wgmma. Of 192 one warpgroup holds them.
+TEST(GemmOnSm90a, swapsOperandsForAWideRotatedHead) {
+  for (int64_t rows : {1, 64, 512, 4096})
+    for (int64_t head : {192, 256}) {
+      GemmSpec spec{{}, head * 20, 768, rows};
+      spec.weight = Weight::fp8;
+      spec.quantizedInput = true;
+      spec.epilogue = Epilogue::rope;
+      spec.headDim = head;
+      spec.ropeDim = 64;
+      Schedule s = resolved(spec, Target::sm90a);
+      EXPECT_EQ(*s.find<bool>("swap_ab"), rows <= 32 || head == 256)
+          << rows << " rows, heads of " << head;
+      EXPECT_EQ(number(s, "warpgroups"), rows > 64 || (rows == 64 && head == 256)
+                                             ? 2
+                                             : 1)
+          << rows << " rows, heads of " << head;
+    }
+}
+
 // Rows of an expert follow from the model's experts per token.
 TEST(GemmOnSm90a, tilesOfExpertsFollowTheirLoad) {
   auto bm = [](int64_t experts, int64_t topk, int64_t rows) {
