@@ -84,7 +84,7 @@ ParameterOp ParameterBuilder::declare(StringRef symbol, StringRef scaleSymbol,
     Type accepts[] = {b.getF32Type(), b.getBF16Type(),
                       b.getType<Float8E8M0FNUType>()};
     auto op = ParameterOp::create(
-        b, loc, scaleSymbol,
+        b, NameLoc::get(b.getStringAttr(scaleSymbol)), scaleSymbol,
         RankedTensorType::get(getScaleShape(type), b.getF32Type(),
                               layoutOf(ScaleAttr())),
         partsOf(".weight_scale_inv"), scaleRows, b.getTypeArrayAttr(accepts),

@@ -59,7 +59,24 @@ llvm::StringMap<std::string> findBuckets(ModuleOp module) {
   return buckets;
 }
 
+/// The texts of an index, each once; a column holds their numbers.
+class StringTable {
+public:
+  int64_t operator()(StringRef text) {
+    auto [it, isNew] = numbers.try_emplace(text, texts.size());
+    if (isNew)
+      texts.push_back(text.str());
+    return it->second;
+  }
+  llvm::json::Array take() { return std::move(texts); }
+
+private:
+  llvm::StringMap<int64_t> numbers;
+  llvm::json::Array texts;
+};
+
 std::string makeIndex(ModuleOp module, StringRef text, const Lines &lines) {
+  StringTable number;
   llvm::json::Array keys, functions, bucketNames, first, last, ops, types,
       members;
   llvm::StringMap<std::string> buckets = findBuckets(module);
@@ -71,24 +88,24 @@ std::string makeIndex(ModuleOp module, StringRef text, const Lines &lines) {
       if (op == &func)
         return;
       auto launch = dyn_cast<exec::LaunchOp>(op);
+      bool isNamed = launch && launch.getOp();
       llvm::json::Array names;
-      if (launch && launch.getOp())
+      if (isNamed)
         for (StringRef name : launch.getAllMembers())
-          names.push_back(name.str());
+          names.push_back(number(name));
       else
         for (const std::string &name : getMembers(op->getLoc()))
-          names.push_back(name);
+          names.push_back(number(name));
       std::string type;
       if (op->getNumResults())
         llvm::raw_string_ostream(type) << op->getResult(0).getType();
-      keys.push_back(launch && launch.getOp() ? launch.getOp()->str()
-                                              : getKey(op));
-      functions.push_back(symbol.str());
-      bucketNames.push_back(buckets.lookup(symbol));
+      keys.push_back(number(isNamed ? launch.getOp()->str() : getKey(op)));
+      functions.push_back(number(symbol));
+      bucketNames.push_back(number(buckets.lookup(symbol)));
       first.push_back(lines.lookup(op).first);
       last.push_back(getLastLine(op, lines));
-      ops.push_back(op->getName().getStringRef().str());
-      types.push_back(std::move(type));
+      ops.push_back(number(op->getName().getStringRef()));
+      types.push_back(number(type));
       members.push_back(std::move(names));
     });
   }
@@ -100,6 +117,7 @@ std::string makeIndex(ModuleOp module, StringRef text, const Lines &lines) {
   llvm::json::Object index{
       {"hadal_index", 1},
       {"text_xxh3", llvm::formatv("{0:x-16}", llvm::xxh3_64bits(text)).str()},
+      {"strings", number.take()},
       {"ops", std::move(columns)}};
   return llvm::formatv("{0}\n", llvm::json::Value(std::move(index))).str();
 }

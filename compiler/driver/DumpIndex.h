@@ -11,9 +11,9 @@ namespace hadal {
 /// A dump and its index.
 struct Dump {
   std::string text;
-  /// JSON: `{"hadal_index": 1, "text_xxh3": "<16 hex digits>", "ops": {column:
-  /// [...]}}`. The columns, one entry for each operation of a function in the
-  /// order of the text: `key` (passes/Identity/Names.h), `function`, `bucket`
+  /// JSON: `{"hadal_index": 1, "text_xxh3": "<16 hex digits>", "strings": [...],
+  /// "ops": {column: [...]}}`. The columns, one entry for each operation of a
+  /// function in the order of the text, texts as places in `strings`: `key` (passes/Identity/Names.h), `function`, `bucket`
   /// ("decode_4"; "" before there are any), `first` and `last` line, counted
   /// from 1, `op`, `type` (of the first result; "" without) and `members`.
   /// Lines are those of the text with that XXH3-64, and of no other.

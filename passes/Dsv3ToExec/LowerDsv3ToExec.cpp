@@ -66,8 +66,11 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
     scaleAccepts = scale.getAccepts();
     scaleBlock = b.getDenseI64ArrayAttr({dsv3::kBlock, dsv3::kBlock});
   }
+  Location loc = op.getLoc();
+  if (scale)
+    loc = fuseLoc(op.getSymName(), "lower-dsv3-to-exec", {op, scale});
   return exec::ParameterOp::create(
-      b, op.getLoc(), op.getSymName(), kind, count,
+      b, loc, op.getSymName(), kind, count,
       op.getPlace() == dsv3::Placement::Map ? exec::Placement::Map
                                             : exec::Placement::Copy,
       type.getElementType(), rows, shape.drop_front(), op.getParts(),

@@ -12,8 +12,8 @@ def LowerDsv3ToExec : Pass<"hadal-lower-dsv3-to-exec", "::mlir::ModuleOp"> {
     bucket's capacity (FP8: codes and scales), a layer function an `exec.func`,
     a run of calls to one function an `exec.repeat`, parameters and states
     manifest entries. The residual stream is the state `hidden`, updated in
-    place by each layer and read by the head. Offsets are left to `hadal-plan-
-    buffers`.
+    place by each layer and read by the head. Offsets are left to
+    `hadal-plan-buffers`.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"\"",

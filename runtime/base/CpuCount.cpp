@@ -60,8 +60,7 @@ unsigned cgroupCpus(const std::string &root, const std::string &membership) {
         first == std::string::npos ? first : line.find(':', first + 1);
     if (second == std::string::npos)
       continue;
-    const std::string controllers =
-        line.substr(first + 1, second - first - 1);
+    const std::string controllers = line.substr(first + 1, second - first - 1);
     const std::string path = line.substr(second + 1);
     double limit = 0;
     if (controllers.empty()) {

@@ -40,8 +40,7 @@ timespec timespecOf(std::chrono::milliseconds time) {
        ++undo)
     (*undo)();
   // Nothing can be done about a failing stderr here.
-  [[maybe_unused]] ssize_t n =
-      ::write(STDERR_FILENO, line.data(), line.size());
+  [[maybe_unused]] ssize_t n = ::write(STDERR_FILENO, line.data(), line.size());
   _exit(status);
 }
 

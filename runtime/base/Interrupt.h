@@ -17,25 +17,26 @@ inline constexpr int kInterruptedStatus = 130;
 
 /// Blocks the signals in the calling thread, which must be the only one so far,
 /// and starts a thread that waits for them. The first one sets interruptFlag();
-/// |grace| later, or at a second one, all CleanUps run and the process ends with
-/// kInterruptedStatus and a line on stderr that begins with |prefix|. A signal
-/// that is ignored at the start stays ignored. For executables, never for a
-/// library: children inherit the blocked signals unless they are spawned with
-/// an empty mask.
+/// |grace| later, or at a second one, all CleanUps run and the process ends
+/// with kInterruptedStatus and a line on stderr that begins with |prefix|. A
+/// signal that is ignored at the start stays ignored. For executables, never
+/// for a library: children inherit the blocked signals unless they are spawned
+/// with an empty mask.
 void watchInterrupts(std::chrono::milliseconds grace, std::string prefix = "");
 
 /// True from the first signal on.
 const std::atomic<bool> &interruptFlag();
 
 /// Runs all CleanUps and ends the process with |status|; at once and without
-/// them where nobody called watchInterrupts(). Async-signal-safe: for handlers of
-/// faults.
+/// them where nobody called watchInterrupts(). Async-signal-safe: for handlers
+/// of faults.
 [[noreturn]] void endAfterCleanUp(int status);
 
 /// What is undone if the process is interrupted while this lives: a temporary
-/// file removed, a child killed; the last registered first. It runs in another thread, and only functions
-/// that were registered; a thing that is made and then registered is safe if
-/// lock() is held over both, and so is one that is unmade and then unregistered.
+/// file removed, a child killed; the last registered first. It runs in another
+/// thread, and only functions that were registered; a thing that is made and
+/// then registered is safe if lock() is held over both, and so is one that is
+/// unmade and then unregistered.
 class CleanUp {
 public:
   CleanUp() = default;

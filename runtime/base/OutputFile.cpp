@@ -110,9 +110,8 @@ Destination destinationOf(const std::string &target) {
       return result;
     }
     next.resize(static_cast<size_t>(length));
-    result.path = next.starts_with('/')
-                      ? next
-                      : directoryOf(result.path) + "/" + next;
+    result.path =
+        next.starts_with('/') ? next : directoryOf(result.path) + "/" + next;
     result.exists = false;
   }
 }
@@ -272,8 +271,8 @@ Status OutputFile::commit() {
 Status OutputFile::copyToStream() {
   std::string piece(kBufferBytes, 0);
   for (uint64_t at = 0; at < size_;) {
-    ssize_t n = ::pread(fd_, piece.data(), piece.size(),
-                        static_cast<off_t>(at));
+    ssize_t n =
+        ::pread(fd_, piece.data(), piece.size(), static_cast<off_t>(at));
     if (n < 0 && errno == EINTR)
       continue;
     int reason = n <= 0 ? (n < 0 ? errno : EIO)

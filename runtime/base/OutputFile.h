@@ -37,8 +37,8 @@ public:
   /// file) or 4006 (an artifact).
   static StatusOr<OutputFile> create(const std::string &target,
                                      int errorCode = 5015);
-  /// True if |target| is written to where it stands: beside it no other file has
-  /// its place.
+  /// True if |target| is written to where it stands: beside it no other file
+  /// has its place.
   static bool isStream(const std::string &target);
 
   /// Appends |bytes|.
@@ -70,8 +70,8 @@ private:
   std::string temporary_, buffer_;
   uint64_t size_ = 0;
   int fd_ = -1;
-  int stream_ = -1;     // of a target that is not replaced
-  bool begun_ = false;  // something has reached the stream
+  int stream_ = -1;    // of a target that is not replaced
+  bool begun_ = false; // something has reached the stream
   int errorCode_ = 5015;
   CleanUp cleanUp_;
 };

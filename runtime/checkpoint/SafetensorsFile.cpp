@@ -125,6 +125,13 @@ StatusOr<SafetensorsFile> SafetensorsFile::open(const std::string &path) {
   if (file.size() < sizeof(headerBytes))
     return error(5002, "'{}' is truncated: expected at least 8 bytes, found {}",
                  path, file.size());
+  constexpr std::string_view kPointer = "version https://git-lfs";
+  if (std::string_view(reinterpret_cast<const char *>(file.data()), file.size())
+          .starts_with(kPointer))
+    return error(5002,
+                 "'{}' is a Git LFS pointer of {} bytes, not the file itself; "
+                 "fetch it with git lfs pull",
+                 path, file.size());
   std::memcpy(&headerBytes, file.data(), sizeof(headerBytes));
   if (headerBytes > kMaxHeaderBytes)
     return error(5002,

@@ -14,23 +14,34 @@ const struct {
   const char *name;
   double neutral;
 } kUnsupported[] = {
-    {"repetition_penalty", 1},      {"encoder_repetition_penalty", 1},
-    {"no_repeat_ngram_size", 0},    {"encoder_no_repeat_ngram_size", 0},
-    {"min_p", 0},                   {"typical_p", 1},
-    {"epsilon_cutoff", 0},          {"eta_cutoff", 0},
-    {"top_h", 1},                   {"penalty_alpha", 0},
-    {"num_beams", 1},               {"num_beam_groups", 1},
-    {"diversity_penalty", 0},       {"length_penalty", 1},
-    {"guidance_scale", 1},          {"presence_penalty", 0},
-    {"frequency_penalty", 0},       {"min_length", 0},
+    {"repetition_penalty", 1},
+    {"encoder_repetition_penalty", 1},
+    {"no_repeat_ngram_size", 0},
+    {"encoder_no_repeat_ngram_size", 0},
+    {"min_p", 0},
+    {"typical_p", 1},
+    {"epsilon_cutoff", 0},
+    {"eta_cutoff", 0},
+    {"top_h", 1},
+    {"penalty_alpha", 0},
+    {"num_beams", 1},
+    {"num_beam_groups", 1},
+    {"diversity_penalty", 0},
+    {"length_penalty", 1},
+    {"guidance_scale", 1},
+    {"presence_penalty", 0},
+    {"frequency_penalty", 0},
+    {"min_length", 0},
     {"min_new_tokens", 0},
 };
 /// The same, where any value but null counts.
 const char *const kUnsupportedLists[] = {
-    "suppress_tokens",     "begin_suppress_tokens", "bad_words_ids",
-    "force_words_ids",     "sequence_bias",         "forced_bos_token_id",
-    "forced_eos_token_id", "stop_strings",          "constraints",
-    "exponential_decay_length_penalty", "watermarking_config"};
+    "suppress_tokens",     "begin_suppress_tokens",
+    "bad_words_ids",       "force_words_ids",
+    "sequence_bias",       "forced_bos_token_id",
+    "forced_eos_token_id", "stop_strings",
+    "constraints",         "exponential_decay_length_penalty",
+    "watermarking_config"};
 
 class Reader {
 public:
@@ -71,8 +82,8 @@ public:
     }
     for (const auto &setting : kUnsupported)
       if (const Json *value = member(setting.name);
-          value && (!value->is_number() ||
-                    value->get<double>() != setting.neutral))
+          value &&
+          (!value->is_number() || value->get<double>() != setting.neutral))
         config.unsupported.push_back(
             fmt::format("{} {}", setting.name, show(*value)));
     for (const char *name : kUnsupportedLists)
@@ -129,8 +140,8 @@ std::string GenerationConfig::describeSampling() const {
   return text;
 }
 
-StatusOr<GenerationConfig>
-GenerationConfig::load(const std::string &directory, uint64_t vocabulary) {
+StatusOr<GenerationConfig> GenerationConfig::load(const std::string &directory,
+                                                  uint64_t vocabulary) {
   const std::string path =
       (std::filesystem::path(directory) / "generation_config.json").string();
   std::error_code failure;

@@ -27,8 +27,8 @@ struct GenerationConfig {
   /// "temperature 0.6, top_p 0.95", or "greedy".
   std::string describeSampling() const;
 
-  /// Reads generation_config.json of |directory|; all is empty if there is none.
-  /// H5009 for a malformed one or an id that is none below |vocabulary|.
+  /// Reads generation_config.json of |directory|; all is empty if there is
+  /// none. H5009 for a malformed one or an id that is none below |vocabulary|.
   static StatusOr<GenerationConfig> load(const std::string &directory,
                                          uint64_t vocabulary);
 };

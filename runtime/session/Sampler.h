@@ -36,8 +36,8 @@ public:
   /// The next token. Greedy: the largest logit, the lowest id among equals.
   /// Otherwise softmax(logits / temperature) in f32, tokens by descending
   /// probability then ascending id, the first topK of them, the shortest prefix
-  /// whose sum reaches topP of theirs, inverse CDF over it. H5008 if a logit is not finite, H5005 for parameters
-  /// out of range or no logits.
+  /// whose sum reaches topP of theirs, inverse CDF over it. H5008 if a logit is
+  /// not finite, H5005 for parameters out of range or no logits.
   StatusOr<int32_t> sample(std::span<const float> logits,
                            const SamplingParameters &parameters, uint64_t step);
 

@@ -24,8 +24,8 @@ void AddedTokenMatcher::add(std::string_view token, int32_t id) {
   nodes_[node].id = id;
 }
 
-AddedTokenMatcher::Match
-AddedTokenMatcher::find(std::string_view text, size_t from) const {
+AddedTokenMatcher::Match AddedTokenMatcher::find(std::string_view text,
+                                                 size_t from) const {
   for (size_t begin = from; begin < text.size(); ++begin) {
     if (!starts_[static_cast<uint8_t>(text[begin])])
       continue;

@@ -68,7 +68,7 @@ void decompose(uint32_t code, std::vector<uint32_t> &out) {
     out.push_back(code);
     return;
   }
-  // At most four deep in Unicode 16.
+  // At most four deep.
   decompose(found->second.first, out);
   if (found->second.second)
     decompose(found->second.second, out);
@@ -101,7 +101,8 @@ std::string normalizeNfc(std::string_view text) {
   }
   if (isPlain)
     return std::string(text);
-  // Marks between two starters: by class, and those of one class in their order.
+  // Marks between two starters: by class, and those of one class in their
+  // order.
   std::vector<std::pair<uint64_t, uint32_t>> marks;
   for (size_t at = 0; at < codes.size(); ++at) {
     marks.clear();

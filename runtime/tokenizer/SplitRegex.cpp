@@ -195,8 +195,8 @@ private:
       return makeAssertion(Op::TextStart);
     if (take("\\z"))
       return makeAssertion(Op::TextEnd);
-    if (!rest_.empty() && std::string_view("?*+{").find(rest_[0]) !=
-                              std::string_view::npos)
+    if (!rest_.empty() &&
+        std::string_view("?*+{").find(rest_[0]) != std::string_view::npos)
       fail("a repeat of nothing");
     if (std::optional<CodePointSet> set = classEscape(false))
       return makeSet(std::move(*set));
@@ -337,11 +337,8 @@ private:
       return set;
     }
     // Each of these is also one character (U+00DF, U+FB00 to U+FB06).
-    for (auto [first, second] : {std::pair{'s', 's'},
-                                 {'s', 't'},
-                                 {'f', 'f'},
-                                 {'f', 'i'},
-                                 {'f', 'l'}})
+    for (auto [first, second] :
+         {std::pair{'s', 's'}, {'s', 't'}, {'f', 'f'}, {'f', 'i'}, {'f', 'l'}})
       if (lastFolded_ == static_cast<uint32_t>(first) &&
           lower == static_cast<uint32_t>(second))
         fail("'{}{}' where case is ignored", first, second);
@@ -456,8 +453,7 @@ private:
       add({Op::Set, setIndex(node.set)});
       return;
     case Node::Assertion:
-      add({node.assertion,
-           node.set.ranges().empty() ? 0 : setIndex(node.set)});
+      add({node.assertion, node.set.ranges().empty() ? 0 : setIndex(node.set)});
       return;
     case Node::Sequence:
       for (const NodePointer &child : node.children)

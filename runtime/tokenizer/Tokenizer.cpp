@@ -74,8 +74,7 @@ void cutAtTokens(const TokenizerModel &model, const AddedTokenMatcher &matcher,
                              beginsWith(text.substr(match.end), words)))
       continue;
     if (token.stripsLeft)
-      while (match.begin > 0 &&
-             endsWith(text.substr(0, match.begin), spaces))
+      while (match.begin > 0 && endsWith(text.substr(0, match.begin), spaces))
         do
           --match.begin;
         while ((static_cast<uint8_t>(text[match.begin]) & 0xC0) == 0x80);

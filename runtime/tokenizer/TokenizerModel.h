@@ -46,8 +46,8 @@ struct TokenizerModel {
 
   std::optional<int32_t> bos, eos;
   bool addBos = false;
-  /// What the post-processor's template puts around a text; the BOS token, which
-  /// addBos stands for, is left out of the prefix.
+  /// What the post-processor's template puts around a text; the BOS token,
+  /// which addBos stands for, is left out of the prefix.
   std::vector<int32_t> prefix, suffix;
   /// What the files say that is not followed, a sentence each.
   std::vector<std::string> notices;

@@ -77,8 +77,8 @@ public:
   Status parseSpecialMap(const Json &root) {
     if (!root.is_object())
       return fail("expected an object, found {}", root.type_name());
-    for (auto [key, id] : {std::pair{"bos_token", &model_.bos},
-                           {"eos_token", &model_.eos}}) {
+    for (auto [key, id] :
+         {std::pair{"bos_token", &model_.bos}, {"eos_token", &model_.eos}}) {
       std::optional<int32_t> here;
       HADAL_RETURN_IF_ERROR(parseToken(root, key, here));
       if (!*id)
@@ -278,8 +278,8 @@ private:
       known = steps && steps->is_array();
       if (known)
         for (const Json &step : steps->get_ref<const Json::array_t &>()) {
-          known &= typeOf(step) == "ByteLevel" ? !decodes
-                                               : typeOf(step) == "Fuse";
+          known &=
+              typeOf(step) == "ByteLevel" ? !decodes : typeOf(step) == "Fuse";
           decodes |= typeOf(step) == "ByteLevel";
         }
     } else if (known) {
@@ -293,8 +293,8 @@ private:
 
   Status parseModel(const Json *value) {
     // The first files of this format name no type.
-    if (!value || (typeOf(*value) != "BPE" &&
-                   (findMember(*value, "type") || !findMember(*value, "merges"))))
+    if (!value || (typeOf(*value) != "BPE" && (findMember(*value, "type") ||
+                                               !findMember(*value, "merges"))))
       return fail("unsupported model type \"{}\": expected BPE",
                   value ? typeOf(*value) : "");
     const Json *dropout = findMember(*value, "dropout");
@@ -493,8 +493,8 @@ private:
     }
     const Json *single = findMember(*value, "single");
     std::vector<int32_t> prefix, suffix;
-    bool valid = typeOf(*value) == "TemplateProcessing" && single &&
-                 single->is_array();
+    bool valid =
+        typeOf(*value) == "TemplateProcessing" && single && single->is_array();
     bool hasText = false;
     if (valid)
       for (const Json &item : single->get_ref<const Json::array_t &>()) {
@@ -519,7 +519,8 @@ private:
     return Status();
   }
 
-  /// Appends the ids of a SpecialToken of a template; false if they are unknown.
+  /// Appends the ids of a SpecialToken of a template; false if they are
+  /// unknown.
   bool templateIds(const Json &processor, const Json &item,
                    std::vector<int32_t> &ids) const {
     const Json *special = findMember(item, "SpecialToken");

@@ -21,6 +21,19 @@ CATEGORIES = ("Cn Cc Cf Co Cs Ll Lm Lo Lt Lu Mc Me Mn Nd Nl No Pc Pd Pe Pf Pi "
               "Po Ps Sc Sk Sm So Zl Zp Zs").split()
 
 
+# Characters that combine or decompose and are younger than Unicode 9, which is
+# the version of the normaliser inside the reference library.
+AFTER_9 = (
+    "7FD 897-89F 8CA-8D3 9FE C3C D3B-D3C EBA 1715 1ABF-1ACE 1DF6-1DFA A82C "
+    "105C9 105E4 10D24-10D27 10D69-10D6D 10EAB-10EAC 10EFD-10EFF 10F46-10F50 "
+    "10F82-10F85 11070 1133B 11383 11385 1138E 11391 113C5 113C7-113C8 "
+    "113CE-113D0 1145E 11839-1183A 11938 1193D-1193E 11943 119E0 11A34 11A47 "
+    "11A99 11D42 11D44-11D45 11D97 11F41-11F42 16121-16128 1612F 16D68-16D6A "
+    "16FF0-16FF1 1E08F 1E130-1E136 1E2AE 1E2EC-1E2EF 1E4EC-1E4EF 1E5EE-1E5EF")
+YOUNG = {code for first, _, last in (r.partition("-") for r in AFTER_9.split())
+         for code in range(int(first, 16), int(last or first, 16) + 1)}
+
+
 def print_numbers(numbers):
     line = ""
     for number in numbers:
@@ -36,12 +49,12 @@ def print_normalization():
     combining, pairs = [], []
     previous = 0
     for code in range(0x110000):
-        current = unicodedata.combining(chr(code))
+        current = 0 if code in YOUNG else unicodedata.combining(chr(code))
         if current != previous:
             combining.append(code << 8 | current)
             previous = current
         parts = unicodedata.decomposition(chr(code)).split()
-        if not parts or parts[0].startswith("<"):
+        if not parts or parts[0].startswith("<") or code in YOUNG:
             continue
         first, second = ([int(p, 16) for p in parts] + [0])[:2]
         composes = second and unicodedata.normalize("NFC", chr(code)) == chr(code)

@@ -51,18 +51,21 @@ float loadAsF32(const uint8_t *data, DType dtype, uint64_t i) {
 }
 
 /// The number of leading elements, in whole runs, none of which has all bits of
-/// |mask|: in the exponent, those of an infinity or NaN. Vector code.
+/// |mask|: in the exponent, those of an infinity or NaN. One unit of |mask| more
+/// carries such an element into the bit above, the sign's; and, add and or are
+/// vector code on any machine.
 template <typename Bits>
 static uint64_t countRuns(const uint8_t *data, uint64_t elements, Bits mask) {
   constexpr uint64_t kRun = 1024;
+  const Bits unit = static_cast<Bits>(mask & -mask);
+  const Bits carry = static_cast<Bits>(mask + unit);
   uint64_t i = 0;
   for (; i + kRun <= elements; i += kRun) {
-    Bits run[kRun];
+    Bits run[kRun], seen = 0;
     std::memcpy(run, data + i * sizeof(Bits), sizeof(run));
-    bool isBad = false;
     for (Bits bits : run)
-      isBad |= (bits & mask) == mask;
-    if (isBad)
+      seen |= static_cast<Bits>((bits & mask) + unit);
+    if (seen & carry)
       break;
   }
   return i;

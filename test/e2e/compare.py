@@ -22,7 +22,8 @@ The bounds, and where each is from:
                oracle that rounds what is stored to bf16 picks other experts at
                margins up to about 2e-2 (logits of a standard deviation of 3,
                bf16 rows), and ends at 1-cos up to 0.4 there; its medians lie in
-               1.5e-5 .. 7.2e-5 and its 90 % in 2.2e-5 .. 1.2e-3.
+               1.5e-5 .. 7.2e-5 and its 90 % in 2.2e-5 .. 1.2e-3. Not of the
+               64 layers of `deep`: that oracle's median is 5e-4 there.
   w8a16        median 1-cos < 1e-5 where the margin exceeds 1e-3.
   w8a8         median < 1e-3 and 90 % < 2e-2 where the margin exceeds 1e-2, and
                at least 100 such positions. Eight short prompts and not one long
@@ -348,7 +349,7 @@ def run(tools, report, quick):
                            lambda k=key: check_f32(tools, expected, k))
                 report.row(f"{label} greedy", lambda k=key: check_greedy(tools, k))
             if not quantized:
-                if not (quick and attention == "expanded"):
+                if name != "deep" and not (quick and attention == "expanded"):
                     key = (name, attention, "bf16", None)
                     report.row(f"{name} {attention} bf16",
                                lambda k=key: check_bf16(tools, expected, k))

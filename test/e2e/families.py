@@ -75,7 +75,7 @@ class Family:
             [os.path.join(self.tools.bin, "hadal-compile"), directory, "-o",
              directory + ".hadal", "--max-seq-len", str(length),
              "--max-batch-size=1", "--decode-buckets=1", "--prefill-buckets=64",
-             "--activations=f32"], capture_output=True, timeout=600)
+             "--activations=f32", "--images=native"], capture_output=True, timeout=600)
         return done.returncode, done.stderr.decode()
 
     def refused(self, label, words, directory, length=32):

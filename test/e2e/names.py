@@ -82,10 +82,11 @@ def problems(before, after):
     yield launches
 
 
-def misplaced(lines, columns):
+def misplaced(lines, index):
     """Yields the rows of an index whose lines do not hold their operation."""
+    columns, strings = index["ops"], index["strings"]
     for row in zip(*(columns[key] for key in ("op", "key", "first", "last"))):
-        op, key, first, last = row
+        op, key, first, last = strings[row[0]], strings[row[1]], row[2], row[3]
         # Operations of func are printed without their dialect.
         if not (0 < first <= last <= len(lines)
                 and op.removeprefix("func.") in lines[first - 1]):
@@ -123,7 +124,7 @@ def check(compiler, name, path, target, work):
         with open(os.path.join(dumps, phase + ".mlir")) as file:
             texts.append(file.read())
         with open(os.path.join(dumps, phase + ".index.json")) as file:
-            wrong += misplaced(texts[-1].splitlines(), json.load(file)["ops"])
+            wrong += misplaced(texts[-1].splitlines(), json.load(file))
     *more, launches = problems(*texts)
     wrong += more
     if not launches:

@@ -377,9 +377,10 @@ TEST(HadalRun, AnEmptyPromptIsAPromptWhereThereIsABos) {
 
 TEST(HadalRun, ControlTokensAreTextUnlessAskedFor) {
   auto c = withConfig(kWithBos);
-  const char *prompt = " -p 'a <eos>b<bos>'";
-  ToolResult r = c->runModel("-n 2 --special --ignore-eos" +
-                             std::string(prompt));
+  // In a file: the harness takes a '>' for a redirection.
+  std::ofstream(c->dir().file("one")) << "a <eos>b<bos>\n";
+  ToolResult r = c->runModel("-n 2 --special --ignore-eos --prompts " +
+                             c->dir().file("one"));
   EXPECT_EQ(r.status, 0) << r.err;
   std::vector<int32_t> ids = {0, idsOf("a")[0], 2, 1, idsOf("b")[0], 0};
   EXPECT_NE(r.err.find("prompt 6 tokens"), std::string::npos) << r.err;
@@ -418,8 +419,8 @@ TEST(HadalRun, GenerationConfigIsReadAndSaid) {
     std::ofstream(c.dir().file("generation_config.json")) << text;
   };
   // A second end-of-sequence id, in a list and alone.
-  const std::vector<int32_t> cut(plain.begin(),
-                                 std::find(plain.begin(), plain.end(), plain[2]));
+  const std::vector<int32_t> cut(
+      plain.begin(), std::find(plain.begin(), plain.end(), plain[2]));
   for (const std::string &form : {fmt::format("[1,{}]", plain[2]),
                                   fmt::format("{}", plain[2])}) {
     write("{\"eos_token_id\":" + form + "}");

@@ -79,7 +79,11 @@ def stop(part, rng, work, number):
         process.communicate()
         return "did not end within 20 seconds"
     spent = time.monotonic() - begin
+    # A killed grandchild may need a moment to be gone.
     left = children_of(mark)
+    while left and time.monotonic() - begin < 2:
+        time.sleep(0.05)
+        left = children_of(mark)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     files = [str(f) for f in set(work.rglob("*")) - before
@@ -124,7 +128,7 @@ def main():
                           "--input-ids", ids, "-n", "100", "--ignore-eos",
                           "--expert-load", work / "load.json"], 0.1),
             "generate": Part([run, artifact, "--weights", options.model,
-                              "--input-ids", ";".join([ids] * 200), "-n", "100",
+                              "--input-ids", ";".join([ids] * 60), "-n", "100",
                               "--ignore-eos", "--logits", "all", "--output",
                               work / "logits.npy"], 1.5),
             "passes": Part([compile_, options.model, "-o", work / "c.hadal",

@@ -17,11 +17,12 @@
 
 namespace hadal::cli {
 
-/// Runs a tool: parses |argc|, |argv| with |app|, then calls |body|. Returns the
-/// exit code: 0, 2 for a usage error, that of the error otherwise. The error is
-/// printed as one line on stderr; no exception leaves. SIGINT, SIGTERM and SIGHUP
-/// set interruptFlag(), and end the process a second later with status 130 if
-/// |body| has not seen it; a mapped file that shrinks ends it with H5012.
+/// Runs a tool: parses |argc|, |argv| with |app|, then calls |body|. Returns
+/// the exit code: 0, 2 for a usage error, that of the error otherwise. The
+/// error is printed as one line on stderr; no exception leaves. SIGINT, SIGTERM
+/// and SIGHUP set interruptFlag(), and end the process a second later with
+/// status 130 if |body| has not seen it; a mapped file that shrinks ends it with
+/// H5012.
 int run(CLI::App &app, int argc, char **argv,
         const std::function<Status()> &body);
 

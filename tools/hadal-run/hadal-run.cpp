@@ -129,8 +129,8 @@ private:
     return {};
   }
 
-  /// How prompt |i| is encoded. What a user may not expect of it is said for the
-  /// first prompt that it concerns, also where --quiet is given.
+  /// How prompt |i| is encoded. What a user may not expect of it is said for
+  /// the first prompt that it concerns, also where --quiet is given.
   EncodeOptions optionsFor(size_t i) {
     EncodeOptions options;
     if (!flags.special) {
@@ -391,10 +391,12 @@ int main(int argc, char **argv) {
   flags.load.add(app);
   CLI::Option *prompt = app.add_option(
       "-p,--prompt", flags.prompt,
-      "the text to continue; may be empty where the tokenizer adds a BOS token");
+      "the text to continue; may be empty where the tokenizer adds a BOS "
+      "token");
   CLI::Option *prompts = app.add_option(
       "--prompts", flags.promptsFile,
-      "a file with one prompt a line, decoded as a batch; prints one line each");
+      "a file with one prompt a line, decoded as a batch; prints one line "
+      "each");
   CLI::Option *inputIds = app.add_option(
       "--input-ids", flags.inputIds,
       "token ids, e.g. 5,17,3, or rows of them run as a batch, e.g. "

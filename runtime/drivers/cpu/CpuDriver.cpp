@@ -24,8 +24,8 @@ using KernelFunction = void (*)(const uint64_t *args, uint64_t begin,
 /// Memory this large is worth huge pages where it is all used.
 constexpr uint64_t kHugePageBytes = uint64_t(2) << 20;
 
-/// A private copy of an image: what is checked is what runs, whatever happens to
-/// the file afterwards.
+/// A private copy of an image: what is checked is what runs, whatever happens
+/// to the file afterwards.
 class CodeCopy {
 public:
   CodeCopy() = default;
@@ -249,7 +249,8 @@ StatusOr<std::unique_ptr<Driver>> createCpuDriver(const CpuOptions &options) {
                          usableVariants(readCpuid(), limit));
   HADAL_ASSIGN_OR_RETURN(
       std::unique_ptr<ThreadPool> pool,
-      ThreadPool::create(options.threads ? options.threads : std::min(usableCpus(), 1024u)));
+      ThreadPool::create(options.threads ? options.threads
+                                         : std::min(usableCpus(), 1024u)));
   return std::unique_ptr<Driver>(
       std::make_unique<CpuDriver>(std::move(pool), std::move(variants)));
 }

@@ -4,8 +4,9 @@
  * for H5005); hadal_last_error() then holds the message of the calling thread:
  * what, where, expected, found, remedy. No function throws, and bad input never
  * ends the process. The library installs no signal handler: weights are mapped,
- * so that a file that shrinks while a model is loaded raises SIGBUS in the thread
- * that reads what is gone, as in any mapping. Sizes are in elements unless a name says bytes.
+ * so that a file that shrinks while a model is loaded raises SIGBUS in the
+ * thread that reads what is gone, as in any mapping. Sizes are in elements
+ * unless a name says bytes.
  *
  *   hadal_model *model;
  *   hadal_session *session;

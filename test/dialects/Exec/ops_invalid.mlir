@@ -20,7 +20,7 @@ exec.parameter @p stack of 4294967296 map bf16 rows [65536] inner [65536] from [
 
 // So are the rows of its parts.
 // expected-error @+1 {{takes 2^63 bytes or more}}
-exec.parameter @p segments map bf16 rows [9223372036854775807, 1] inner [] from ["a", "b"] accepts [bf16]
+exec.parameter @p segments of 1 map bf16 rows [9223372036854775807, 1] inner [] from ["a", "b"] accepts [bf16]
 
 // -----
 

@@ -109,7 +109,8 @@ TEST(MappedFileDeathTest, leavesAForeignBusErrorAlone) {
     std::exit(0);
   };
   // The sanitizers' handler ends the process another way, never with success.
-  EXPECT_EXIT(raiseBusError(), [](int status) { return status != 0; }, "");
+  EXPECT_EXIT(
+      raiseBusError(), [](int status) { return status != 0; }, "");
 }
 
 TEST(OutputFileTest, replacesTheTargetAtCommit) {
@@ -138,8 +139,7 @@ TEST(OutputFileTest, replacesTheTargetAtCommit) {
 TEST(OutputFileTest, leavesNothingWithoutCommit) {
   TempDirectory directory;
   {
-    StatusOr<OutputFile> writer =
-        OutputFile::create(directory.file("out"));
+    StatusOr<OutputFile> writer = OutputFile::create(directory.file("out"));
     ASSERT_TRUE(writer.ok());
     ASSERT_TRUE(writer->write("partial").ok());
     OutputFile moved = std::move(*writer);
@@ -232,8 +232,8 @@ TEST(OutputFileTest, writesToPipesAndDevices) {
   EXPECT_TRUE(S_ISFIFO(info.st_mode)) << "the pipe was replaced";
 
   std::filesystem::create_symlink("/dev/null", directory.file("null"));
-  for (const std::string &path : {std::string("/dev/null"),
-                                  directory.file("null")}) {
+  for (const std::string &path :
+       {std::string("/dev/null"), directory.file("null")}) {
     EXPECT_TRUE(OutputFile::isStream(path));
     EXPECT_TRUE(writeOut(path, "x").ok());
     ASSERT_EQ(::stat(path.c_str(), &info), 0);
@@ -244,8 +244,8 @@ TEST(OutputFileTest, writesToPipesAndDevices) {
   EXPECT_FALSE(OutputFile::isStream(directory.file("new")));
 }
 
-/// An open descriptor is written to where it stands, whatever it is of: its file
-/// may have no name any more, or one that something else has taken.
+/// An open descriptor is written to where it stands, whatever it is of: its
+/// file may have no name any more, or one that something else has taken.
 TEST(OutputFileTest, writesToOpenDescriptors) {
   TempDirectory directory;
   std::string path = directory.write("log", "first\n");

@@ -230,6 +230,15 @@ TEST(SafetensorsFileTest, refusesLyingHeaderLengths) {
               {"at least 8 bytes, found 0"});
 }
 
+TEST(SafetensorsFileTest, namesAGitPointer) {
+  TempDirectory directory;
+  std::string path = directory.write(
+      "model.safetensors", "version https://git-lfs.github.com/spec/v1\n"
+                           "oid sha256:0123\nsize 4302350824\n");
+  expectError(SafetensorsFile::open(path).status(), 5002,
+              {path, "is a Git LFS pointer", "git lfs pull"});
+}
+
 TEST(SafetensorsFileTest, refusesEveryTruncation) {
   TempDirectory directory;
   std::string bytes = SafetensorsBuilder()

@@ -31,9 +31,15 @@ int32_t sampleBySorting(const std::vector<float> &logits,
     return a.first != b.first ? a.first > b.first : a.second < b.second;
   });
   size_t kept = 0;
-  double mass = 0;
+  double mass = 0, whole = 1; // of what top-k leaves
+  if (parameters.topK && parameters.topK < tokens.size()) {
+    tokens.resize(parameters.topK);
+    whole = 0;
+    for (auto &token : tokens)
+      whole += token.first;
+  }
   while (kept < tokens.size() &&
-         (parameters.topP >= 1 || mass < parameters.topP))
+         (parameters.topP >= 1 || mass < parameters.topP * whole))
     mass += tokens[kept++].first;
   double threshold = samplingUniform(parameters.seed, step) * mass;
   double cumulative = 0;
@@ -108,11 +114,13 @@ TEST(SamplerTest, followsTheDefinition) {
     parameters.temperature = temperatures[random() % 5];
     parameters.topP = topPs[random() % 5];
     parameters.seed = random();
+    const uint64_t topKs[] = {0, 0, 1, 5, 40, 1000};
+    parameters.topK = topKs[random() % 6];
     StatusOr<int32_t> token = sampler.sample(logits, parameters, trial);
     ASSERT_TRUE(token.ok()) << token.status().toString();
     EXPECT_EQ(*token, sampleBySorting(logits, parameters, trial))
         << trial << " temperature " << parameters.temperature << " top-p "
-        << parameters.topP;
+        << parameters.topP << " top-k " << parameters.topK;
   }
 }
 
@@ -156,6 +164,29 @@ TEST(SamplerTest, keepsTheShortestPrefixThatReachesTopP) {
   EXPECT_EQ(keptTokens(0.8f), (std::array{true, true, true, false}));
   EXPECT_EQ(keptTokens(0.9f), (std::array{true, true, true, true}));
   EXPECT_EQ(keptTokens(1.0f), (std::array{true, true, true, true}));
+}
+
+TEST(SamplerTest, keepsTheMostProbable) {
+  // Probabilities 0.5, 0.25, 0.125, 0.125: of the first two, 0.5 and 0.25.
+  const std::vector<float> logits = {0, std::log(2.0f), std::log(4.0f), 0};
+  auto keptTokens = [&](uint64_t topK, float topP) {
+    SamplingParameters parameters;
+    parameters.temperature = 1;
+    parameters.topP = topP;
+    parameters.topK = topK;
+    Sampler sampler;
+    std::array<bool, 4> seen = {};
+    for (int step = 0; step < 500; ++step)
+      seen[*sampler.sample(logits, parameters, step)] = true;
+    return seen;
+  };
+  EXPECT_EQ(keptTokens(1, 1), (std::array{false, false, true, false}));
+  EXPECT_EQ(keptTokens(2, 1), (std::array{false, true, true, false}));
+  EXPECT_EQ(keptTokens(3, 1), (std::array{true, true, true, false}));
+  EXPECT_EQ(keptTokens(4, 1), (std::array{true, true, true, true}));
+  // The nucleus is one of what is left: 0.5 is two thirds of it.
+  EXPECT_EQ(keptTokens(2, 0.6f), (std::array{false, false, true, false}));
+  EXPECT_EQ(keptTokens(0, 0.6f), (std::array{false, true, true, false}));
 }
 
 TEST(SamplerTest, reportsLogitsThatAreNotFinite) {

@@ -1,5 +1,5 @@
-// Forms of tokenizer.json and patterns of pre-tokenizers, with what the reference
-// library makes of them (generate_forms.py).
+// Forms of tokenizer.json and patterns of pre-tokenizers, with what the
+// reference library makes of them (generate_forms.py).
 #include "runtime/base/Json.h"
 #include "runtime/tokenizer/PreTokenizer.h"
 #include "runtime/tokenizer/Tokenizer.h"
@@ -12,18 +12,17 @@ using namespace hadal::test;
 namespace {
 
 Json readFixture(const std::string &name) {
-  StatusOr<Json> value = readJsonFile(std::string(HADAL_SOURCE_DIR) +
-                                          "/test/runtime/tokenizer/fixture/" +
-                                          name,
-                                      5009);
+  StatusOr<Json> value = readJsonFile(
+      std::string(HADAL_SOURCE_DIR) + "/test/runtime/tokenizer/fixture/" + name,
+      5009);
   EXPECT_TRUE(value.ok()) << value.status().toString();
   return value.ok() ? std::move(*value) : Json();
 }
 
-std::vector<std::string> cut(const SplitRegex &regex, std::string_view text,
-                             SplitStep::Behavior behavior =
-                                 SplitStep::Behavior::Isolated,
-                             bool invert = false) {
+std::vector<std::string>
+cut(const SplitRegex &regex, std::string_view text,
+    SplitStep::Behavior behavior = SplitStep::Behavior::Isolated,
+    bool invert = false) {
   std::vector<std::string> pieces;
   PreTokenizer({{regex, behavior, invert}}).split(text, [&](auto piece) {
     pieces.emplace_back(piece);
@@ -38,9 +37,10 @@ SplitRegex regexOf(const std::string &pattern) {
 }
 
 size_t characters(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<uint8_t>(c) & 0xC0) != 0x80;
-  }));
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) {
+        return (static_cast<uint8_t>(c) & 0xC0) != 0x80;
+      }));
 }
 
 TEST(TokenizerFormsTest, giveTheIdsOfTheReference) {
@@ -60,8 +60,8 @@ TEST(TokenizerFormsTest, giveTheIdsOfTheReference) {
     const auto after = form["after"].get<std::vector<int32_t>>();
     for (size_t i = 0; i < texts.size(); ++i) {
       auto expected = form["ids"][i].get<std::vector<int32_t>>();
-      StatusOr<std::vector<int32_t>> ids = tokenizer->encode(
-          texts[i], {AddedTokens::All, /*addBos=*/false});
+      StatusOr<std::vector<int32_t>> ids =
+          tokenizer->encode(texts[i], {AddedTokens::All, /*addBos=*/false});
       ASSERT_TRUE(ids.ok()) << ids.status().toString();
       EXPECT_EQ(*ids, expected) << texts[i];
       ids = tokenizer->encode(texts[i], {AddedTokens::All, std::nullopt});
@@ -148,9 +148,8 @@ TEST(SplitRegexTest, refusesByName) {
 TEST(SplitRegexTest, takesTimeLinearInTheText) {
   // Each backtracks over all that is left at every position, or in every way to
   // share out a run, unless it remembers what failed.
-  for (const char *pattern :
-       {"a*b|a", "(?:a|aa)+b|a", "a*a*b|a", "\\s+$|a", "a+?b|a",
-        "(?:a+b?)+c|a"}) {
+  for (const char *pattern : {"a*b|a", "(?:a|aa)+b|a", "a*a*b|a", "\\s+$|a",
+                              "a+?b|a", "(?:a+b?)+c|a"}) {
     const SplitRegex regex = regexOf(pattern);
     EXPECT_EQ(cut(regex, std::string(300000, 'a')).size(), 300000u) << pattern;
   }

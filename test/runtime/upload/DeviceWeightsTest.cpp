@@ -312,14 +312,24 @@ TEST_F(DeviceWeightsTest, DequantisesWithOneRounding) {
 TEST_F(DeviceWeightsTest, BadScalesAreRefused) {
   file.add("a", "F8_E4M3", {2, 2}, codes(4, 1))
       .add("zero", "F32", {1, 1}, bytesOf(std::vector<float>{0}))
+      .add("negative", "F32", {1, 1}, bytesOf(std::vector<float>{-1}))
+      .add("nan", "F32", {1, 1}, bytesOf(std::vector<float>{std::nanf("")}))
       .add("wide", "F32", {1, 2}, bytesOf(std::vector<float>{1, 1}));
   ParameterSpec s = spec("a", ParameterKind::tensor, DType::bf16, {2}, {2}, 16);
   s.place = Placement::copy;
   s.fileDtypes = {DType::f8e4m3fn};
   s.scaleDtypes = {DType::f32};
   s.scaleBlockRows = s.scaleBlockCols = 128;
+  // A block of zeros has the scale 0.
   s.scaleParts = {"zero"};
-  EXPECT_EQ(upload({s}).status().code(), 5004);
+  auto zeros = upload({s});
+  ASSERT_TRUE(zeros.ok()) << zeros.status().toString();
+  for (char byte : bytesAt(*zeros, 0))
+    EXPECT_EQ(byte & 0x7f, 0);
+  for (const char *bad : {"negative", "nan"}) {
+    s.scaleParts = {bad};
+    EXPECT_EQ(upload({s}).status().code(), 5004) << bad;
+  }
   s.scaleParts = {"wide"};
   EXPECT_EQ(upload({s}).status().code(), 5003);
   s.scaleParts = {"missing"};
