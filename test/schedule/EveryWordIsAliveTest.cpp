@@ -137,6 +137,18 @@ std::vector<Words> startsOf(const Spec &spec, Target target, bool all = false) {
         starts.push_back({{std::string(word.name), value}});
     before.insert(*rule);
   }
+  if (!all)
+    return starts;
+  // Small bodies, and of all else the most: many steps in many parts.
+  Words most;
+  for (const Word<Spec> &word : spaceOf<Spec>(target)) {
+    Facts<Spec> facts{spec, h100(), most};
+    if (word.applies && !word.applies(facts))
+      continue;
+    std::vector<Value> legal = legalValues(word, facts);
+    most.emplace(word.name, word.inBody ? legal.front() : legal.back());
+  }
+  starts.push_back(most);
   return starts;
 }
 
