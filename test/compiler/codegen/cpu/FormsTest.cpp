@@ -523,7 +523,8 @@ TEST(WideFormsTest, NoTuningChangesABit) {
       p.check(ruled, "wide panel");
       for (const FormTuning &tuning : tunings)
         ASSERT_EQ(ruled, runPanel(image, p, tuning))
-            << formSymbol(keys.back()) << " m " << m;
+            << formSymbol({FormKind::panel, pair.x, pair.w, tuning}) << " m "
+            << m;
     }
   }
 }
