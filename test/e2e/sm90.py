@@ -40,7 +40,7 @@ TINY = os.path.join(HERE, "../../models/tiny")
 MODELS = ["tiny", "v3", "v2-lite", "v3-fp8", "v3-ragged-fp8", "gigachat",
           "glm-flash-fp8"]
 MORE = ["dense", "v3.1-fp8", "kimi-fp8", "gigachat-fp8", "glm-flash",
-        "moonlight", "youtu"]
+        "moonlight"]
 EXPANDED = ["v3-fp8"]  # of --quick, in the expanded form of attention too
 BATCH = 8  # prompts of one run
 
