@@ -145,8 +145,8 @@ llvm::Error CompileRun::import() {
     return error;
   target = findTarget(options.target);
   progress(Phase::Import);
-  auto config =
-      loadModelConfig(request.input, {.allowUnknownKeys = request.allowUnknownKeys});
+  auto config = loadModelConfig(request.input,
+                                {.allowUnknownKeys = request.allowUnknownKeys});
   if (!config)
     return config.takeError();
   for (const std::string &warning : config->warnings)

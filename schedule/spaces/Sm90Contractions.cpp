@@ -402,8 +402,16 @@ std::vector<Value> legalGemmRows(const Facts<GemmSpec> &f) {
 bool swapsByRule(const Facts<GemmSpec> &f) {
   // Blocks of 64 weights, in one box of TMA: a head that is none would read
   // rows of the next.
-  return f.spec.rows <= kMostSwappedRows && f.number("bn") % 64 == 0 &&
-         f.number("bn") <= 256;
+  if (f.number("bn") % 64 != 0 || f.number("bn") > 256)
+    return false;
+  if (f.spec.rows <= kMostSwappedRows)
+    return true;
+  // A rotated head is whole where it is rotated: two warpgroups cannot cut its
+  // columns, but as rows of wgmma they can.
+  if (f.spec.epilogue != Epilogue::rope)
+    return false;
+  Fold fold = gemmFoldBeforeRows(f, f.spec.rows <= 64 ? 64 : 128);
+  return !canHave(fold, pickWarpgroups(fold));
 }
 
 } // namespace

@@ -418,9 +418,9 @@ TEST(ModelConfig, RefusesWhatOtherFilesAnnounce) {
   expectBad("hf_quant_config.json: 'quantization.quant_algo' is \"NVFP4\": "
             "this quantisation is not supported; known: "
             "'quantization_config' fp8 in config.json");
-  write(
-      "hf_quant_config.json",
-      R"({"quantization": {"quant_algo": null, "kv_cache_quant_algo": "FP8"}})");
+  write("hf_quant_config.json",
+        R"({"quantization": {"quant_algo": null,
+                "kv_cache_quant_algo": "FP8"}})");
   expectBad("'quantization.kv_cache_quant_algo' is \"FP8\"");
   write("hf_quant_config.json", "{}");
   expectBad("hf_quant_config.json: has no 'quantization' object");

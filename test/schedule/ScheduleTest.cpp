@@ -137,9 +137,11 @@ TEST(Verify, findsWhatAnEditBroke) {
             "the word 'ctas' is 3; legal values: 1");
   Schedule edited = resolved(spec, Target::sm90a);
   edited.words["stages"] = int64_t(3);
+  edited.words["early"] = int64_t(3); // all stages, as the rule says
   std::string error;
   ASSERT_TRUE(verify(spec, Target::sm90a, h100(), edited, error)) << error;
-  EXPECT_EQ(edited.given, (decltype(edited.given){{"stages", Origin::edit}}));
+  EXPECT_EQ(edited.given, (decltype(edited.given){{"early", Origin::edit},
+                                                  {"stages", Origin::edit}}));
 }
 
 // Words that only one form has come and go with an edit of the form.
@@ -266,6 +268,27 @@ TEST(GemmOnSm90a, swapsOperandsForFewTokens) {
         EXPECT_GE(number(s, "bm"), rows);
         EXPECT_LT(number(s, "bm"), rows + 8);
       }
+    }
+}
+
+// A head of 256 FP8 products is rotated whole, beside its sums: two warpgroups
+// share it as rows of wgmma. Of 192 one warpgroup holds them.
+TEST(GemmOnSm90a, swapsOperandsForAWideRotatedHead) {
+  for (int64_t rows : {1, 64, 512, 4096})
+    for (int64_t head : {192, 256}) {
+      GemmSpec spec{{}, head * 20, 768, rows};
+      spec.weight = Weight::fp8;
+      spec.quantizedInput = true;
+      spec.epilogue = Epilogue::rope;
+      spec.headDim = head;
+      spec.ropeDim = 64;
+      Schedule s = resolved(spec, Target::sm90a);
+      EXPECT_EQ(*s.find<bool>("swap_ab"), rows <= 32 || head == 256)
+          << rows << " rows, heads of " << head;
+      EXPECT_EQ(number(s, "warpgroups"), rows > 64 || (rows == 64 && head == 256)
+                                             ? 2
+                                             : 1)
+          << rows << " rows, heads of " << head;
     }
 }
 

@@ -166,8 +166,10 @@ std::string matchColumns(TileLowering &l, tile::KernelOp kernel,
   fold.op = op;
   auto lo = getConstantIntValue(op.getLo()),
        hi = getConstantIntValue(op.getHi());
-  if (!lo || *lo != 0 || !hi || *hi % static_cast<int64_t>(op.getStep()) != 0)
+  if (!lo || *lo != 0 || !hi)
     return kBounds;
+  if (*hi % static_cast<int64_t>(op.getStep()) != 0)
+    return "the last step of its fold is not whole";
   if (op.getNumResults() != 1 || !isZero(op.getInits()[0]))
     return kInits;
   Block &body = op.getBody().front();

@@ -78,12 +78,14 @@ static llvm::Error checkModel(const ModelConfig &config, const Checkpoint *,
                      kCacheRow, kRotaryColumns,
                      config.kvLoraRank + config.rope, config.rope);
   // A rotated head is one tile: of FP8 products, a thread holds the sums beside
-  // what it promotes, unless two warpgroups share whole blocks of 64 columns.
+  // what it promotes, unless two warpgroups share whole blocks of 64 columns
+  // (swapsByRule), of which a tile has four at most.
   int64_t head = config.nope + config.rope;
-  if (config.weights == WeightFormat::FP8 && head > kScaledHeadColumns && head % 128)
+  if (config.weights == WeightFormat::FP8 && head > kScaledHeadColumns &&
+      head != 256)
     return makeError(3010,
                      "--target=sm_90a holds FP8 products of heads of at most "
-                     "{0} columns in registers, or of a multiple of 128, this "
+                     "{0} columns in registers, or of 256, this "
                      "model's have {1} and {2}; use --target=cpu",
                      kScaledHeadColumns, config.nope, config.rope);
   int64_t widest = std::max<int64_t>(config.nope, config.value);

@@ -58,7 +58,7 @@ inline constexpr int64_t kPrefillQueryTile = 256, kPrefillHeadColumns = 128;
 inline constexpr int64_t kLatentColumns = 512, kCacheRow = 576,
                          kRotaryColumns = 320;
 /// Columns of a rotated head whose FP8 products one warpgroup holds beside their
-/// sums; a multiple of 128 is shared by two.
+/// sums; 256 are shared by two.
 inline constexpr int64_t kScaledHeadColumns = 192;
 
 /// The registered lowerings.

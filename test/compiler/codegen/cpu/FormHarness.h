@@ -30,10 +30,14 @@ inline const FormTuning kTuning = {
     .tile256 = {.rows = 4, .vectors = 2},
 };
 
-/// The forms of |keys|, in executable memory.
+/// The forms of |keys| of |variant|, in executable memory. |machine|: what they
+/// are compiled for, if not that.
 class FormImage {
 public:
-  FormImage(std::vector<FormKey> keys, Variant variant) : keys(keys) {
+  FormImage(std::vector<FormKey> keys, Variant variant)
+      : FormImage(std::move(keys), variant, variant) {}
+  FormImage(std::vector<FormKey> keys, Variant variant, Variant machine)
+      : keys(keys) {
     mlir::MLIRContext context;
     context.loadDialect<mlir::LLVM::LLVMDialect>();
     mlir::OwningOpRef<mlir::ModuleOp> module =
@@ -46,7 +50,7 @@ public:
       names.push_back(formSymbol(key));
     std::vector<llvm::StringRef> refs(names.begin(), names.end());
     llvm::FailureOr<CpuImage> image =
-        compileImage(*module, refs, variant, /*scheduled=*/true);
+        compileImage(*module, refs, machine, /*scheduled=*/true);
     if (failed(image))
       throw std::runtime_error("the forms do not compile");
     bytes = image->bytes;

@@ -502,6 +502,33 @@ TEST_P(FormsTest, NoTuningChangesABitOfColumns) {
   }
 }
 
+// The tiles of 512 bits on any host: v4 computes in f32, so that its forms can
+// be compiled for v3, where each of their vectors is two.
+TEST(WideFormsTest, NoTuningChangesABit) {
+  for (Pair pair : {Pair{Elt::fp8, Elt::fp8}, Pair{Elt::bf16, Elt::bf16}}) {
+    std::vector<FormTuning> tunings(std::begin(kOtherTunings),
+                                    std::end(kOtherTunings));
+    tunings.insert(tunings.begin(), kTuning);
+    std::vector<FormKey> keys;
+    for (const FormTuning &tuning : tunings)
+      for (FormKind kind : {FormKind::packPanel, FormKind::panel})
+        if (FormKey key(kind, pair.x, pair.w, tuning);
+            std::find(keys.begin(), keys.end(), key) == keys.end())
+          keys.push_back(key);
+    FormImage image(keys, Variant::v4, Variant::v3);
+    // Columns that leave no, one, two and three vectors of a group of four.
+    for (int64_t m : {3, 24, 48, 64, 112}) {
+      Problem p(pair.x, pair.w, m, 70, 200, /*inBlock=*/100);
+      std::vector<float> ruled = runPanel(image, p);
+      p.check(ruled, "wide panel");
+      for (const FormTuning &tuning : tunings)
+        ASSERT_EQ(ruled, runPanel(image, p, tuning))
+            << formSymbol({FormKind::panel, pair.x, pair.w, tuning}) << " m "
+            << m;
+    }
+  }
+}
+
 // What a form does not read does not make another function.
 TEST(FormKeyTest, HasOnlyWhatItsFormReads) {
   const FormTuning &other = kOtherTunings[1];

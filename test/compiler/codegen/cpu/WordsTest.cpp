@@ -448,7 +448,12 @@ TEST(CpuWords, TheLoweringRefusesFormsThatItCannotBuild) {
   expectRefused(refusalOfLowering(gemv, withStreams("rows")), "H3008",
                 "the tile has one activation row, which is gemv");
   expectRefused(refusalOfLowering(gemv, withStreams("columns")), "H3008",
-                "the body of its fold does more than load and multiply");
+                "the last step of its fold is not whole");
+  expectRefused(
+      refusalOfLowering(gemm(80, 256, 1, Weight::fp8), withStreams("columns")),
+      "H3008",
+      "the body of its fold does more than load and "
+      "multiply");
   expectRefused(
       refusalOfLowering(absorbQ(1, Weight::bf16), withStreams("gemv")), "H3008",
       "its weight's rows are not its columns");
@@ -660,7 +665,7 @@ TEST(CpuWords, WhateverIsLegalLowers) {
       ++forms[std::get<std::string>(form->second)];
   }
   for (const char *form : {"gemv", "rows", "panel", "columns", "dot", "loops"})
-    EXPECT_GT(forms[form], 5) << form;
+    EXPECT_GT(forms[form], 2) << form;
 }
 
 //===----------------------------------------------------------------------===//
