@@ -43,11 +43,13 @@ SpecText toText(tile::SpecAttr spec) {
 }
 
 FailureOr<AnySpec> readSpec(tile::KernelOp kernel) {
+  StringRef name = kernel.getSymName();
   if (!kernel.getSpecAttr())
-    return kernel.emitOpError("has no spec");
+    return kernel.emitError("kernel '") << name << "' has no spec";
   ParsedSpec parsed = parseSpec(toText(kernel.getSpecAttr()));
   if (!parsed.spec)
-    return kernel.emitOpError("spec: ") << parsed.error;
+    return kernel.emitError("kernel '")
+           << name << "': spec: " << parsed.error;
   return *parsed.spec;
 }
 

@@ -254,6 +254,12 @@ TEST_F(KernelIr, refusesSpecsByName) {
                               /*chip=*/nullptr));
   EXPECT_EQ(message, "kernel 'gate': the kept groups hold fewer experts than "
                      "are chosen");
+  tile::KernelOp add = buildScheduled(builder, loc, "sum", AddSpec{{}, 64},
+                                      schedule::Target::cpu, /*chip=*/nullptr);
+  ASSERT_TRUE(add);
+  add->removeAttr("spec");
+  EXPECT_TRUE(failed(readSpec(add)));
+  EXPECT_EQ(message, "kernel 'sum' has no spec");
 }
 
 } // namespace

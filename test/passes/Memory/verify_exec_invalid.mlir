@@ -436,7 +436,7 @@ module attributes {exec.model = {row_alignment = 16 : i64}} {
 // -----
 
 // A spec is one of a kernel that there is.
-// expected-error @+1 {{spec: no kernel is of kind 'copy', expected one of embed, norm_quant,}}
+// expected-error @+1 {{kernel 'copy': spec: no kernel is of kind 'copy', expected one of embed, norm_quant,}}
 tile.kernel @copy(%x: !tile.view<8xf32>, %sz: !tile.sizes) domain(%m = 8 by 8)
     spec copy {width = 8 : i64} {
 }
@@ -444,7 +444,7 @@ tile.kernel @copy(%x: !tile.view<8xf32>, %sz: !tile.sizes) domain(%m = 8 by 8)
 // -----
 
 // It has all fields of its kind.
-// expected-error @+1 {{spec: field 'scale_format' is missing}}
+// expected-error @+1 {{kernel 'add_8': spec: field 'scale_format' is missing}}
 tile.kernel @add_8(%x: !tile.view<8xf32>, %sz: !tile.sizes) domain(%m = 8 by 8)
     spec add {act = "bf16", width = 8 : i64} {
 }
@@ -452,7 +452,7 @@ tile.kernel @add_8(%x: !tile.view<8xf32>, %sz: !tile.sizes) domain(%m = 8 by 8)
 // -----
 
 // And no others.
-// expected-error @+1 {{spec: it has no field 'rows'}}
+// expected-error @+1 {{kernel 'add_8': spec: it has no field 'rows'}}
 tile.kernel @add_8(%x: !tile.view<8xf32>, %sz: !tile.sizes) domain(%m = 8 by 8)
     spec add {act = "bf16", rows = 1 : i64, scale_format = "f32", width = 8 : i64} {
 }
@@ -460,7 +460,7 @@ tile.kernel @add_8(%x: !tile.view<8xf32>, %sz: !tile.sizes) domain(%m = 8 by 8)
 // -----
 
 // A word is one of its field's.
-// expected-error @+1 {{spec: field 'act' is 'fp4', expected one of bf16, f32}}
+// expected-error @+1 {{kernel 'add_8': spec: field 'act' is 'fp4', expected one of bf16, f32}}
 tile.kernel @add_8(%x: !tile.view<8xf32>, %sz: !tile.sizes) domain(%m = 8 by 8)
     spec add {act = "fp4", scale_format = "f32", width = 8 : i64} {
 }
