@@ -118,7 +118,7 @@ const Space<GemmSpec> &cpuSpace(const GemmSpec *) {
                       : numbers({128});
          }},
     };
-    addFormWords(words);
+    addFormWords(words, {"gemv", "rows", "panel", "loops"});
     return words;
   }();
   return space;
@@ -183,7 +183,7 @@ const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
            });
          }},
     };
-    addFormWords(words);
+    addFormWords(words, {"columns", "dot", "loops"});
     return words;
   }();
   return space;
@@ -221,7 +221,7 @@ const Space<AbsorbVSpec> &cpuSpace(const AbsorbVSpec *) {
            });
          }},
     };
-    addFormWords(words);
+    addFormWords(words, {"gemv", "rows", "panel", "loops"});
     return words;
   }();
   return space;
@@ -243,7 +243,7 @@ const Space<MlaDecodeSpec> &cpuSpace(const MlaDecodeSpec *) {
               return texts({"dot", "loops"});
             }),
     };
-    addFormWords(words);
+    addFormWords(words, {"dot", "loops"});
     return words;
   }();
   return space;
@@ -261,7 +261,7 @@ const Space<MlaPrefillSpec> &cpuSpace(const MlaPrefillSpec *) {
               return texts({"dot", "loops"});
             }),
     };
-    addFormWords(words);
+    addFormWords(words, {"dot", "loops"});
     return words;
   }();
   return space;

@@ -37,14 +37,15 @@ inline bool tileFits(int64_t rows, int64_t vectors, int64_t decodedRows,
          decodedRows % (rows * vectors) == 0;
 }
 
-/// Appends the words that the forms obey, each where the form has it.
-template <typename Spec> void addFormWords(Space<Spec> &space) {
+/// Appends the words that |kernelForms|, the forms that a kind of kernel can
+/// have, obey, each where the form has it.
+template <typename Spec>
+void addFormWords(Space<Spec> &space,
+                  std::vector<std::string_view> kernelForms) {
   using F = Facts<Spec>;
-  auto isOneOf = [](std::initializer_list<std::string_view> forms) {
-    return [forms = std::vector<std::string_view>(forms)](const F &f) {
-      return std::find(forms.begin(), forms.end(), f.text("form")) !=
-             forms.end();
-    };
+  using Forms = std::vector<std::string_view>;
+  auto has = [](const Forms &forms, std::string_view form) {
+    return std::find(forms.begin(), forms.end(), form) != forms.end();
   };
   auto number = [](int64_t value) {
     return [=](const F &) -> Value { return value; };
@@ -52,25 +53,29 @@ template <typename Spec> void addFormWords(Space<Spec> &space) {
   auto oneOf = [](std::initializer_list<int64_t> all) {
     return [values = numbers(all)](const F &) { return values; };
   };
-  auto streams = isOneOf({"gemv", "rows", "columns"});
-  auto panels = isOneOf({"panel", "dot"});
+  const Forms streams = {"gemv", "rows", "columns"};
+  const Forms panels = {"panel", "dot"};
   auto add = [&](std::string_view name, std::string_view meaning,
                  std::function<Value(const F &)> rule,
                  std::function<std::vector<Value>(const F &)> legal,
-                 std::function<bool(const F &)> applies) {
+                 const Forms &forms) {
+    if (std::none_of(kernelForms.begin(), kernelForms.end(),
+                     [&](std::string_view form) { return has(forms, form); }))
+      return;
     space.push_back({name, meaning, Bits::same, false, std::move(rule),
-                     std::move(legal), std::move(applies)});
+                     std::move(legal),
+                     [=](const F &f) { return has(forms, f.text("form")); }});
   };
 
   // One linear stream of weights; nearer than 4 KiB is as good as nothing.
   add("prefetch", "bytes from the weights that are read to those fetched",
       number(8192), oneOf({0, 2048, 4096, 8192, 16384}), streams);
   add("unroll", "blocks of 128 of K in a turn of the loop", number(2),
-      oneOf({1, 2, 4}), isOneOf({"gemv", "rows"}));
+      oneOf({1, 2, 4}), Forms{"gemv", "rows"});
   add("row_group", "activation rows that share a pass over the weights",
-      number(4), oneOf({1, 2, 4, 8}), isOneOf({"rows"}));
+      number(4), oneOf({1, 2, 4, 8}), Forms{"rows"});
   add("k_group", "weight rows between two visits of an output element",
-      number(4), oneOf({1, 2, 4, 8}), isOneOf({"columns"}));
+      number(4), oneOf({1, 2, 4, 8}), Forms{"columns"});
 
   add("prefetch_blocks", "blocks of 128 of a weight row to those fetched",
       number(2), oneOf({0, 1, 2, 3, 4}), panels);
