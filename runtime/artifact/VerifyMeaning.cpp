@@ -529,7 +529,6 @@ private:
         const Command &command = *f.commands()->Get(c);
         std::string where = fmt::format("function '{}', command {}",
                                         f.name()->string_view(), c);
-        HADAL_RETURN_IF_ERROR(names(where, command));
         switch (command.kind()) {
         case CommandKind::launch:
           HADAL_RETURN_IF_ERROR(launch(where, f, command, needs));
@@ -542,6 +541,7 @@ private:
           return fail("{}: unknown kind {}", where,
                       static_cast<unsigned>(command.kind()));
         }
+        HADAL_RETURN_IF_ERROR(names(where, command));
         if (needs.launches > kMaxLaunches)
           return fail("{}: the program has more than {} launches", where,
                       kMaxLaunches);

@@ -82,7 +82,7 @@ func.func @f(%q: tensor<?x24xbf16, #tokens>) -> tensor<?x24xbf16, #tokens>
   EXPECT_EQ(text("bucket", 0), "prefill_8");
   EXPECT_EQ(text("type", 0), "tensor<?x24xbf16, #dsv3.layout<[tokens]>>");
   EXPECT_TRUE(lines[line("first", 0) - 1].contains("dsv3.attention_forms"));
-  EXPECT_TRUE(lines[line("last", 0) - 1].starts_with("  }"));
+  EXPECT_TRUE(lines[line("last", 0) - 1].ltrim().starts_with("}"));
   EXPECT_TRUE(lines[line("last", 0)].contains("return"));
   EXPECT_EQ(text("key", 1), "moe_layer.mla.a");
   EXPECT_EQ(membersOf(1), std::vector<std::string>{"moe_layer.mla"});

@@ -264,6 +264,7 @@ const std::vector<Case> &cases() {
       {"TooManyLaunches",
        [](auto &a) {
          a.functions[0]->num_parameters = a.functions[0]->num_states = 0;
+         a.functions[0]->arg_names.clear();
          a.functions[0]->commands.clear();
          a.functions[0]->commands.push_back(std::make_unique<CommandT>(
              toy::launch(toy::kMxcsr, 1, {toy::arg(ArgKind::scalar)})));
