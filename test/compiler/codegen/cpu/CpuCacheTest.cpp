@@ -63,7 +63,8 @@ protected:
     root = fs::path(testing::TempDir()) /
            ("cpu." + std::to_string(llvm::sys::Process::getProcessId()));
     fs::remove_all(root);
-    context.loadDialect<tile::TileDialect, mlir::arith::ArithDialect>();
+    context.loadDialect<tile::TileDialect, mlir::arith::ArithDialect,
+                        mlir::math::MathDialect>();
     module = mlir::parseSourceString<mlir::ModuleOp>(moduleText(), &context);
     ASSERT_TRUE(module);
     options.variants = {Variant::v3, Variant::v4};
@@ -232,9 +233,8 @@ TEST_F(CpuCacheTest, AKernelThatDoesNotLowerIsReported) {
   module = mlir::parseSourceString<mlir::ModuleOp>(R"(
   tile.kernel @unknown(%x: !tile.view<8xf32>) domain(%m = 1 by 1) {
     %a = tile.load %x[%m] : !tile.view<8xf32> -> tensor<8xf32>
-    %b = arith.fptosi %a : tensor<8xf32> to tensor<8xi8>
-    %c = arith.sitofp %b : tensor<8xi8> to tensor<8xf32>
-    tile.store %x[%m], %c : !tile.view<8xf32>, tensor<8xf32>
+    %b = math.exp %a : tensor<8xf32>
+    tile.store %x[%m], %b : !tile.view<8xf32>, tensor<8xf32>
   }
 )",
                                                    &context);
