@@ -194,6 +194,20 @@ TEST_P(TileToLoopsMath, QuantizesWithPowersOfTwo) {
   EXPECT_EQ(q[6 * 128 + 1], 0x71);
 }
 
+TEST_P(TileToLoopsMath, DamagedGroupsKeepNoPowerOfTwo) {
+  // A finite scale would make the group an ordinary one again.
+  std::vector<float> x(2 * 128, 1.0f), s(2);
+  x[5] = -kInf;
+  x[128 + 7] = kNaN;
+  std::vector<uint8_t> q(2 * 128);
+  run(quantizeKernel(2, 128, 128, "ue8m0"),
+      {slot(x.data()), slot(q.data()), slot(s.data())});
+  EXPECT_EQ(s[0], kInf);
+  EXPECT_TRUE(std::isnan(s[1]));
+  EXPECT_EQ(q[5] & 0x7f, 0x7f);
+  EXPECT_EQ(q[128 + 7] & 0x7f, 0x7f);
+}
+
 TEST_P(TileToLoopsMath, DequantizesToBf16WithOneRounding) {
   std::vector<uint8_t> q = randomCodes(4 * 6, 9);
   std::vector<float> s = randomFloats(4, 10);
