@@ -68,9 +68,8 @@ std::vector<CompilerLibrary> compilerLibraries() {
   dl_iterate_phdr(addLibrary, &libraries);
   if (libraries.empty())
     libraries.push_back({"", hashOfFile("/proc/self/exe")});
-  llvm::sort(libraries, [](const auto &a, const auto &b) {
-    return a.name < b.name;
-  });
+  llvm::sort(libraries,
+             [](const auto &a, const auto &b) { return a.name < b.name; });
   return libraries;
 }
 

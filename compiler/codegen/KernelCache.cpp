@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <unistd.h>
 
+#include "runtime/base/Interrupt.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringExtras.h"
@@ -13,7 +14,6 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
-#include "runtime/base/Interrupt.h"
 
 namespace hadal {
 
@@ -29,8 +29,8 @@ static std::string hashOf(llvm::ArrayRef<llvm::StringRef> parts) {
   for (llvm::StringRef part : parts) {
     // With its length, so that parts cannot run into each other.
     uint64_t size = part.size();
-    hasher.update(llvm::StringRef(reinterpret_cast<const char *>(&size),
-                                  sizeof(size)));
+    hasher.update(
+        llvm::StringRef(reinterpret_cast<const char *>(&size), sizeof(size)));
     hasher.update(part);
   }
   std::array<uint8_t, kHashBytes> digest = hasher.final();

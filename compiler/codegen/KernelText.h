@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "llvm/Support/raw_ostream.h"
 #include "mlir/IR/Operation.h"
 #include "mlir/IR/OperationSupport.h"
+#include "llvm/Support/raw_ostream.h"
 
 namespace hadal {
 

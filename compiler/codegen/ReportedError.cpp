@@ -1,7 +1,7 @@
 #include "compiler/codegen/ReportedError.h"
 
-#include "frontend/Error.h"
 #include "dialects/Diagnostics.h"
+#include "frontend/Error.h"
 
 using namespace mlir;
 

@@ -1,14 +1,15 @@
 // Errors on their way from a worker's context to the program's: diagnostics of
-// one MLIRContext, or llvm::Errors, that are reported at an operation of another.
+// one MLIRContext, or llvm::Errors, that are reported at an operation of
+// another.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "llvm/Support/Error.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Operation.h"
+#include "llvm/Support/Error.h"
 
 namespace hadal {
 

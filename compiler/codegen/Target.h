@@ -9,13 +9,13 @@
 #include "compiler/codegen/KernelCache.h"
 #include "frontend/Checkpoint.h"
 #include "frontend/ModelConfig.h"
-#include "llvm/ADT/ArrayRef.h"
-#include "llvm/ADT/StringMap.h"
-#include "llvm/Support/Error.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "options/CompileOptions.h"
 #include "passes/Absorb/Passes.h"
 #include "passes/Dsv3ToExec/Passes.h"
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/Error.h"
 
 namespace hadal {
 

@@ -30,14 +30,13 @@ llvm::Error checkFlag(const TargetInfo &target, llvm::StringRef flag,
   std::string owners;
   for (const TargetInfo *other : allTargets())
     if (other->takes(flag))
-      owners += (owners.empty() ? "--target=" : ", --target=") +
-                other->name.str();
+      owners +=
+          (owners.empty() ? "--target=" : ", --target=") + other->name.str();
   return makeError(3004, "{0}={1} belongs to {2}", flag, value, owners);
 }
 
 KernelCache openKernelCache(llvm::StringRef choice) {
-  return KernelCache(KernelCache::resolveDirectory(choice),
-                     compilerIdentity());
+  return KernelCache(KernelCache::resolveDirectory(choice), compilerIdentity());
 }
 
 void reportKernelCache(const KernelCache &cache, unsigned cached,

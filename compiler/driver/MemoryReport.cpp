@@ -80,9 +80,9 @@ private:
       if (place == exec::Placement::Copy)
         for (auto op : module.getOps<exec::RopeTableOp>()) {
           uint64_t &bytes = byType[Float32Type::get(module.getContext())];
-          bytes = sizes.plus(bytes,
-                             sizes.times(sizes.times(op.getPositions(), 8),
-                                         op.getInvFreq().size()));
+          bytes =
+              sizes.plus(bytes, sizes.times(sizes.times(op.getPositions(), 8),
+                                            op.getInvFreq().size()));
         }
       for (auto [type, bytes] : byType) {
         std::string text;
@@ -96,10 +96,10 @@ private:
 
   void addCacheAndStates() {
     uint64_t pageSize = std::max<uint64_t>(number("page_size"), 1);
-    uint64_t rows =
-        sizes.times(number("max_batch_size"),
-                    sizes.times(pageSize, llvm::divideCeil(
-                                              number("max_seq_len"), pageSize)));
+    uint64_t rows = sizes.times(
+        number("max_batch_size"),
+        sizes.times(pageSize,
+                    llvm::divideCeil(number("max_seq_len"), pageSize)));
     uint64_t cache = 0, states = 0;
     for (auto op : module.getOps<exec::StateOp>()) {
       if (op.getKind() == exec::StateKind::PagedCache)
@@ -132,9 +132,9 @@ private:
       add("scratch, each thread", scratch);
     if (uint64_t workspaces = sumWorkspaces())
       add("workspace of split kernels", workspaces);
-    lines.push_back({scratch ? "total (one arena, one thread)"
-                             : "total (one arena)",
-                     total});
+    lines.push_back(
+        {scratch ? "total (one arena, one thread)" : "total (one arena)",
+         total});
   }
 
   /// Of docs/artifact.md: each kernel's own, for its largest launch.
@@ -145,10 +145,10 @@ private:
       if (it == memory.end())
         return;
       uint64_t &bytes = byKernel[launch.getKernel()];
-      bytes = std::max(
-          bytes, sizes.plus(sizes.times(it->second.workspacePerItem,
-                                        launch.getItems()),
-                            it->second.workspaceFixed));
+      bytes =
+          std::max(bytes, sizes.plus(sizes.times(it->second.workspacePerItem,
+                                                 launch.getItems()),
+                                     it->second.workspaceFixed));
     });
     uint64_t sum = 0;
     for (auto [kernel, bytes] : byKernel)

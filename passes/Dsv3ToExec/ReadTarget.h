@@ -17,8 +17,7 @@ inline mlir::LogicalResult readTarget(mlir::ModuleOp module,
                                       const nvptx::Chip *&chip) {
   auto found = schedule::findTarget(std::string_view(name));
   if (!found)
-    return emitCodedError(module, 3001)
-           << "target '" << name << "' is unknown";
+    return emitCodedError(module, 3001) << "target '" << name << "' is unknown";
   target = *found;
   chip = nullptr;
   if (!target.hasChips())

@@ -111,7 +111,7 @@ def route(config, logits, bias):
     if method == "greedy":
         groups = 1
     # GLM-4.7-Flash names none; its class has the sigmoid.
-    default = "sigmoid" if config["model_type"] == "glm4_moe_lite" else "softmax"
+    default = "sigmoid" if config.get("model_type") == "glm4_moe_lite" else "softmax"
     if config.get("scoring_func", default) == "sigmoid":
         scores = sigmoid(logits)
         choice = scores + (0 if bias is None else bias.astype(np.float64))

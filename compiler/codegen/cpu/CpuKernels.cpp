@@ -98,8 +98,7 @@ public:
 
 private:
   LogicalResult lower(ChunkJob &job) {
-    OwningOpRef<ModuleOp> module =
-        ModuleOp::create(UnknownLoc::get(&context));
+    OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
     std::set<FormKey> forms;
     for (const std::string &text : job.texts) {
       OwningOpRef<ModuleOp> source =

@@ -28,8 +28,7 @@ static llvm::Expected<std::vector<Variant>> parseImages(llvm::StringRef text) {
     return makeError(3004,
                      "--images=native: this machine runs {0} of {1}; name "
                      "those of the machine that will run the artifact, or all",
-                     limit ? "no " + std::string(limit) +
-                                 " (HADAL_CPU_VARIANT)"
+                     limit ? "no " + std::string(limit) + " (HADAL_CPU_VARIANT)"
                            : "none",
                      namesOf(allVariants(), ", "));
   }
@@ -98,8 +97,8 @@ public:
     reportKernelCache(options.cache, kernels.cached, kernels.kernels.size(),
                       kernels.cacheProblem, log);
     for (CpuKernel &kernel : kernels.kernels)
-      code.kernels.push_back({std::move(kernel.name), kernel.scratchBytes,
-                              {}, std::nullopt});
+      code.kernels.push_back(
+          {std::move(kernel.name), kernel.scratchBytes, {}, std::nullopt});
     for (CpuImage &image : kernels.images)
       code.images.push_back({std::move(image.variant), std::move(image.bytes),
                              std::move(image.entryOffsets)});
@@ -125,17 +124,16 @@ prepare(const CompileOptions &options, const CodegenRequest &request) {
 }
 
 const TargetInfo &cpuTarget() {
-  static const TargetInfo target = {
-      "cpu",
-      "x86-64 processors with AVX2 and more",
-      {"--images"},
-      /*roundsF32Matrices=*/false,
-      defaults,
-      resolveOptions,
-      checkModel,
-      choosePasses,
-      plan,
-      prepare};
+  static const TargetInfo target = {"cpu",
+                                    "x86-64 processors with AVX2 and more",
+                                    {"--images"},
+                                    /*roundsF32Matrices=*/false,
+                                    defaults,
+                                    resolveOptions,
+                                    checkModel,
+                                    choosePasses,
+                                    plan,
+                                    prepare};
   return target;
 }
 

@@ -38,7 +38,7 @@ std::optional<Variant> parseVariant(llvm::StringRef name) {
 /// the runtime (runtime/drivers/cpu/CpuVariant.cpp); LLVM too asks XCR0 whether
 /// the system saves the registers.
 static llvm::ArrayRef<llvm::StringRef> addedFeatures(Variant variant) {
-  static const llvm::StringRef v3[] = {"avx",  "avx2", "bmi",   "bmi2", "f16c",
+  static const llvm::StringRef v3[] = {"avx", "avx2",  "bmi",   "bmi2", "f16c",
                                        "fma", "lzcnt", "movbe", "xsave"};
   static const llvm::StringRef v4[] = {"avx512f", "avx512bw", "avx512cd",
                                        "avx512dq", "avx512vl"};

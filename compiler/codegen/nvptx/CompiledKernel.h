@@ -19,8 +19,7 @@ struct CompiledKernel {
 
 /// The key of the kernel |tileText| (printed, schedule included) for |chip|,
 /// assembled by |ptxas| (null: none).
-KernelKey keyOf(llvm::StringRef tileText, const Chip &chip,
-                const Ptxas *ptxas);
+KernelKey keyOf(llvm::StringRef tileText, const Chip &chip, const Ptxas *ptxas);
 
 /// |kernel| as the content of a cache entry, and back; nothing if |content| is
 /// not all of one.

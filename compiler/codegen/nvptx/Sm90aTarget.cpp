@@ -6,10 +6,10 @@
 #include "compiler/codegen/nvptx/Passes.h"
 #include "compiler/codegen/nvptx/attention/KernelLowering.h"
 #include "frontend/Error.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
 #include "mlir/Pass/PassManager.h"
 #include "schedule/Chip.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 
 using namespace mlir;
 
@@ -48,9 +48,9 @@ static llvm::Error resolveOptions(CompileOptions &options) {
 static llvm::Error checkModel(const ModelConfig &config, const Checkpoint *,
                               const CompileOptions &options) {
   // wgmma of bf16 contracts 16 at a time, and two of these are contracted by
-  // absorb_q and absorb_v; its results are 8 columns wide at least. The absorbed
-  // query and output are also seen as rows of heads, which a bulk copy must be
-  // able to start at: 16 bytes, 8 elements of bf16.
+  // absorb_q and absorb_v; its results are 8 columns wide at least. The
+  // absorbed query and output are also seen as rows of heads, which a bulk copy
+  // must be able to start at: 16 bytes, 8 elements of bf16.
   const struct {
     const char *name;
     int64_t width, multiple;
@@ -75,8 +75,8 @@ static llvm::Error checkModel(const ModelConfig &config, const Checkpoint *,
                      "--target=sm_90a holds rows of at most {0} elements of "
                      "the latent cache and {1} rotary ones in shared memory, "
                      "found {2} and {3}; use --target=cpu",
-                     kCacheRow, kRotaryColumns,
-                     config.kvLoraRank + config.rope, config.rope);
+                     kCacheRow, kRotaryColumns, config.kvLoraRank + config.rope,
+                     config.rope);
   // A rotated head is one tile: of FP8 products, a thread holds the sums beside
   // what it promotes, unless two warpgroups share whole blocks of 64 columns
   // (swapsByRule), of which a tile has four at most.
@@ -142,8 +142,8 @@ llvm::Error dumpKernels(ModuleOp module, const Chip &chip,
     llvm::SmallString<128> file(directory);
     llvm::sys::path::append(file, name);
     return writeOutput(
-        file, ArrayRef(reinterpret_cast<const uint8_t *>(text.data()),
-                       text.size()));
+        file,
+        ArrayRef(reinterpret_cast<const uint8_t *>(text.data()), text.size()));
   };
   // What fails here fails in the compilation too, which reports it.
   ScopedDiagnosticHandler silence(module.getContext(),
@@ -214,17 +214,16 @@ prepare(const CompileOptions &options, const CodegenRequest &request) {
 }
 
 const TargetInfo &sm90aTarget() {
-  static const TargetInfo target = {
-      "sm_90a",
-      "NVIDIA Hopper",
-      {"--chip", "--ptxas"},
-      /*roundsF32Matrices=*/true,
-      defaults,
-      resolveOptions,
-      checkModel,
-      choosePasses,
-      plan,
-      prepare};
+  static const TargetInfo target = {"sm_90a",
+                                    "NVIDIA Hopper",
+                                    {"--chip", "--ptxas"},
+                                    /*roundsF32Matrices=*/true,
+                                    defaults,
+                                    resolveOptions,
+                                    checkModel,
+                                    choosePasses,
+                                    plan,
+                                    prepare};
   return target;
 }
 

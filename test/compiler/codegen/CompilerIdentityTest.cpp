@@ -55,9 +55,9 @@ TEST(CompilerIdentity, NamesTheLibrariesByTheirBuildIds) {
     ASSERT_NE(path, "") << library.name;
     EXPECT_EQ(llvm::toHex(library.id), llvm::toHex(buildIdIn(path)))
         << library.name;
-    EXPECT_NE(compilerIdentity().find(library.name + " " +
-                                      llvm::toHex(library.id)),
-              std::string::npos);
+    EXPECT_NE(
+        compilerIdentity().find(library.name + " " + llvm::toHex(library.id)),
+        std::string::npos);
   }
   EXPECT_TRUE(llvmSeen && mlirSeen);
 }

@@ -51,8 +51,7 @@ TEST_F(KernelCacheTest, EveryDamagedByteAndEveryTruncationIsAMiss) {
     bytes[i] ^= 0x10;
     ASSERT_FALSE(decodeCacheEntry("name", bytes)) << "byte " << i;
     bytes[i] ^= 0x10;
-    ASSERT_FALSE(decodeCacheEntry("name", bytes.substr(0, i)))
-        << i << " bytes";
+    ASSERT_FALSE(decodeCacheEntry("name", bytes.substr(0, i))) << i << " bytes";
   }
   EXPECT_FALSE(decodeCacheEntry("name", bytes + "x"));
   EXPECT_FALSE(decodeCacheEntry("other", bytes));

@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "dialects/Diagnostics.h"
 #include "frontend/Error.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
-#include "dialects/Diagnostics.h"
 
 using namespace hadal;
 using namespace mlir;
