@@ -11,7 +11,7 @@ python=/usr/bin/python3
 "$python" "$2/run.py" --rehearse "$3" "$4" | tee "$2/log"
 grep -q "^all steps passed" "$2/log"
 grep -q "memcheck: .*ERROR SUMMARY: 0 errors" "$2/log"
-grep -q "| mla_decode.* | decode_4 | " "$2/results/table.md"
+grep -q "| mla_decode.* | decode_1 | " "$2/results/table.md"
 "$python" -c "import json; json.load(open('$2/results/gpu.json'))"
 # What cannot be finished fails, and says so.
 if "$python" "$2/run.py" --rehearse "$3" "$4" --minutes 0.05 --only times \
