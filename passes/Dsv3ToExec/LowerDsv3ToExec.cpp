@@ -178,6 +178,7 @@ private:
     if (!model)
       return context.module.emitError("module has no '")
              << dsv3::kModelAttr << "' attribute";
+    context.mesh = dsv3::getMesh(context.module);
     auto number = [&](StringRef key, int64_t &value) -> LogicalResult {
       auto attribute = model.getAs<IntegerAttr>(key);
       if (!attribute)

@@ -26,9 +26,12 @@ const char *dtypeName(schema::DType dtype);
 /// The number of entries of a row of the page table: enough for max_seq_len.
 uint64_t pagesPerRow(const schema::Model &model);
 
+/// Experts of an MoE layer that a rank holds: the mesh's slots, or all of them.
+uint64_t localExperts(const schema::Artifact &artifact);
+
 /// Bytes of input |input| of |entry|; 0 if such an entry has none.
-uint64_t inputBytes(const schema::Model &model, const schema::Entry &entry,
-                    schema::Input input);
+uint64_t inputBytes(const schema::Artifact &artifact,
+                    const schema::Entry &entry, schema::Input input);
 /// Bytes of output |output| of |entry|; 0 if such an entry has none.
 uint64_t outputBytes(const schema::Model &model, const schema::Entry &entry,
                      schema::Output output);

@@ -25,7 +25,14 @@ uint64_t pagesPerRow(const Model &model) {
   return (model.max_seq_len() + model.page_size() - 1) / model.page_size();
 }
 
-uint64_t inputBytes(const Model &model, const Entry &entry, Input input) {
+uint64_t localExperts(const Artifact &artifact) {
+  return artifact.mesh() ? artifact.mesh()->slots()
+                         : artifact.model()->num_experts();
+}
+
+uint64_t inputBytes(const Artifact &artifact, const Entry &entry,
+                    Input input) {
+  const Model &model = *artifact.model();
   const uint64_t tokens = entry.tokens(), rows = entry.rows();
   const bool head = entry.kind() == EntryKind::head;
   switch (input) {
@@ -43,7 +50,7 @@ uint64_t inputBytes(const Model &model, const Entry &entry, Input input) {
   case Input::logit_rows:
     return head ? uint64_t(entry.logit_rows()) * 4 : 0;
   case Input::sizes:
-    return (kSizesHead + model.num_experts() + 1) * 4;
+    return (kSizesHead + localExperts(artifact) + 1) * 4;
   }
   return 0;
 }
@@ -599,7 +606,7 @@ private:
                   needs.arena - 1, e.arena_bytes());
     for (unsigned i = 0; i < kNumInputs; ++i) {
       Input input = static_cast<Input>(i);
-      uint64_t bytes = inputBytes(*a.model(), e, input);
+      uint64_t bytes = inputBytes(a, e, input);
       if (needs.inputs[i] > bytes)
         return fail("entry '{}' uses byte {} of input '{}', which has {} bytes "
                     "there",

@@ -133,6 +133,8 @@ private:
   /// Chooses the next call's entry and its tokens per row.
   const BodyEntry &plan(std::span<const StepRow> rows,
                         std::vector<Pending> &pending, size_t &used) const;
+  /// The sizes of a call: what the host writes of them.
+  void setSizes(int32_t tokens, int32_t rows, int32_t logitRows);
   Status runBody(const BodyEntry &entry, std::span<const StepRow> rows,
                  std::span<Pending> pending, std::vector<WantedLogits> &wanted);
   Status runHead(std::span<const StepRow> rows,

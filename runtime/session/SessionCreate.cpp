@@ -71,7 +71,8 @@ Status Session::allocateStates() {
 Status Session::prepareEntries() {
   Driver &driver = model_.driver();
   const schema::Model &m = model_.description();
-  const auto &entries = *model_.artifact().root().entries();
+  const schema::Artifact &root = model_.artifact().root();
+  const auto &entries = *root.entries();
   std::array<uint64_t, artifact::kNumInputs> inputBytes = {};
   uint64_t logitBytes = 0, arenaBytes = 0;
   for (unsigned i = 0; i < entries.size(); ++i) {
@@ -79,7 +80,7 @@ Status Session::prepareEntries() {
     for (unsigned in = 0; in < artifact::kNumInputs; ++in)
       inputBytes[in] = std::max(
           inputBytes[in],
-          artifact::inputBytes(m, e, static_cast<schema::Input>(in)));
+          artifact::inputBytes(root, e, static_cast<schema::Input>(in)));
     logitBytes = std::max(
         logitBytes, artifact::outputBytes(m, e, schema::Output::logits));
     arenaBytes = std::max(arenaBytes, e.arena_bytes());

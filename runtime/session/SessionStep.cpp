@@ -1,5 +1,6 @@
 // One step of a session: checks, choice of buckets, calls.
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "runtime/schemas/ArtifactFile.h"
@@ -120,6 +121,14 @@ Status Session::writeInput(schema::Input input, const std::vector<T> &values) {
                                values.size() * sizeof(T));
 }
 
+void Session::setSizes(int32_t tokens, int32_t rows, int32_t logitRows) {
+  sizes_.assign(artifact::kSizesHead, 0);
+  std::ranges::copy(
+      std::to_array({tokens, rows, logitRows, /*slice_tokens=*/tokens,
+                     /*flags=*/artifact::kCountExpertLoad}),
+      sizes_.begin());
+}
+
 Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
                         std::span<Pending> pending,
                         std::vector<WantedLogits> &wanted) {
@@ -156,7 +165,7 @@ Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
   }
   std::fill(qStart_.begin() + static_cast<ptrdiff_t>(pending.size()) + 1,
             qStart_.end(), t);
-  sizes_.assign({t, static_cast<int32_t>(pending.size()), 0});
+  setSizes(t, static_cast<int32_t>(pending.size()), 0);
 
   using schema::Input;
   HADAL_RETURN_IF_ERROR(writeInput(Input::tokens, tokens_));
@@ -192,8 +201,7 @@ Status Session::runHead(std::span<const StepRow> rows,
     logitRows_.assign(head.rows, 0);
     for (size_t i = 0; i < count; ++i)
       logitRows_[i] = wanted[i].token;
-    sizes_.assign({tokensAndRows[0], tokensAndRows[1],
-                   static_cast<int32_t>(count)});
+    setSizes(tokensAndRows[0], tokensAndRows[1], static_cast<int32_t>(count));
     HADAL_RETURN_IF_ERROR(writeInput(Input::logit_rows, logitRows_));
     HADAL_RETURN_IF_ERROR(writeInput(Input::sizes, sizes_));
     HADAL_RETURN_IF_ERROR(entries_[head.index]->run());

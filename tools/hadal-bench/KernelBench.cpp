@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/artifact/Verify.h"
 #include "schedule/Chip.h"
 #include "tools/common/SpecJson.h"
 #include "tools/hadal-bench/DeviceArguments.h"
@@ -55,14 +56,15 @@ std::vector<Sample> sampleLaunches(const schema::Artifact &root) {
   return samples;
 }
 
-Bucket bucketOf(const schema::Model &model, const schema::Kernel &kernel,
+Bucket bucketOf(const schema::Artifact &artifact, const schema::Kernel &kernel,
                 const Sample &sample) {
+  const schema::Model &model = *artifact.model();
   Bucket bucket;
   bucket.tokens = std::max<uint64_t>(sample.entry->tokens(), 1);
   bucket.rows = std::max<uint64_t>(sample.entry->rows(), 1);
   bucket.logitRows = std::max<uint64_t>(sample.entry->logit_rows(), 1);
   bucket.maxSeqLen = model.max_seq_len();
-  bucket.experts = model.num_experts();
+  bucket.experts = artifact::localExperts(artifact);
   bucket.topk = model.num_experts_per_token();
   bucket.extent = [&](std::string_view argument, unsigned dim) -> uint64_t {
     const std::string name = fmt::format("{}.extent{}", argument, dim);
@@ -226,7 +228,7 @@ private:
       return error(5014, "kernel '{}' of '{}' is never launched", p.name,
                    artifact.path());
     const Bucket bucket =
-        bucketOf(*artifact.root().model(), kernel, *p.sample);
+        bucketOf(artifact.root(), kernel, *p.sample);
     p.test = makeKernelCase(*spec.spec, bucket, options.seed + index);
     HADAL_ASSIGN_OR_RETURN(
         p.device, DeviceArguments::create(driver, p.test->arguments));

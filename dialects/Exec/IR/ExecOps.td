@@ -142,7 +142,7 @@ def Exec_InputOp : Exec_RefOp<"input"> {
   let description = [{
     A reference to what the host writes before a call, as often as the bucket's
     sizes say: tokens i32 [T], positions i32 [T], q_start i32 [R + 1], kv_len i32 [R], page_table
-    i32 [R, P], slot i64 [T], logit_rows i32 [L], sizes i32 [3 + E + 1].
+    i32 [R, P], slot i64 [T], logit_rows i32 [L], sizes i32 [16 + E + 1].
   }];
   let arguments = (ins Exec_Input:$name);
   let assemblyFormat = "$name attr-dict";

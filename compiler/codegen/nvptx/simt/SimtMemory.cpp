@@ -402,7 +402,8 @@ LogicalResult SimtEmitter::emitStoreSize(StoreSizeOp op) {
   Value tile = op.getValues();
   for (TileIndex e : coverOf(tile)) {
     Value value = element(tile, e);
-    Value index = b.add(b.extend(indexValue(e)), b.i64(3));
+    Value index = b.add(b.extend(indexValue(e)),
+                        b.i64(static_cast<int64_t>(SizeName::ExpertBegin)));
     if (op.getIndex())
       index = b.add(index, scalar(op.getIndex()));
     Value address = b.add(sizes, b.mul(index, b.i64(4)));

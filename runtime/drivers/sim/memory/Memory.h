@@ -107,8 +107,8 @@ public:
         byte = set;
       else if (!parallel)
         byte = static_cast<uint8_t>((byte & ~keep) | set);
-      else if ((byte & set) != set) // kernels only define
-        __atomic_fetch_or(&byte, set, __ATOMIC_RELAXED);
+      else // kernels only define
+        setShared(byte, set);
       return;
     }
     if (bytes == 16 && shift == 0) {
@@ -163,6 +163,13 @@ public:
   std::map<uint64_t, std::vector<uint64_t>> moduleVariables;
 
 private:
+  /// Sets bits of a word that other threads set bits of as well. Mostly they are
+  /// set already, and a load is cheaper.
+  template <typename Word> static void setShared(Word &word, Word bits) {
+    if ((__atomic_load_n(&word, __ATOMIC_RELAXED) & bits) != bits)
+      __atomic_fetch_or(&word, bits, __ATOMIC_RELAXED);
+  }
+
   static constexpr unsigned pageShift = 12;
   static constexpr size_t maxStalePages = size_t(1) << 15;
   struct Page {
@@ -190,8 +197,8 @@ private:
         ones <<= b % 64;
         if (!parallel)
           word |= ones;
-        else if ((word & ones) != ones)
-          __atomic_fetch_or(&word, ones, __ATOMIC_RELAXED);
+        else
+          setShared(word, ones);
         b += count;
         bytes -= count;
       }
