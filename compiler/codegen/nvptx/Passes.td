@@ -30,11 +30,11 @@ def VerifySm90 : Pass<"hadal-verify-sm90", "::mlir::ModuleOp"> {
     defer and each await its release or hold in its own block; a resume takes up
     what was deferred, and each tile of such a stage is loaded once; a hold is
     dropped behind the wait that retires the wgmma, and nothing is released that
-    a wgmma in flight reads. Registers: a wgmma follows a fence, its operand A is
-    kept by a wait; a loop carries one accumulator in flight over its back-edge,
-    and none beside a reader; live accumulators fit a thread. Shared memory:
-    it fits; generic writes of a tile are fenced before wgmma reads it, and a
-    barrier follows the fence.
+    a wgmma in flight reads. Registers: a wgmma follows a fence, its operand A
+    is kept by a wait; a loop carries one accumulator in flight over its
+    back-edge, and none beside a reader; live accumulators fit a thread. Shared
+    memory: it fits; generic writes of a tile are fenced before wgmma reads it,
+    and a barrier follows the fence.
   }];
 }
 

@@ -29,9 +29,9 @@ struct Routing {
 /// expert.
 Routing route(const Row &logits, const Row &bias,
               const kernels::GateTopkSpec &spec);
-/// softmax(scores) . values, a row of which belongs to each score (at least one).
-/// |stored| rounds a weight that is multiplied, not one that is summed: kernels
-/// store P before P . V. Null: no rounding.
+/// softmax(scores) . values, a row of which belongs to each score (at least
+/// one). |stored| rounds a weight that is multiplied, not one that is summed:
+/// kernels store P before P . V. Null: no rounding.
 Row attend(const Row &scores, const std::vector<Row> &values,
            const std::function<double(double)> &stored = nullptr);
 

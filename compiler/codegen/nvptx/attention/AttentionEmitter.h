@@ -121,11 +121,12 @@ protected:
   mlir::VectorType f32s(int64_t count);
   Value splat(double value, int64_t count);
   Value splatOf(Value scalar, int64_t count);
-  /// The values of this thread's two rows at each of |count| registers: those of
-  /// register i belong to row half (i >> 1) & 1.
+  /// The values of this thread's two rows at each of |count| registers: those
+  /// of register i belong to row half (i >> 1) & 1.
   Value spreadRows(Value rows, int64_t count);
-  /// Pairs of f32 registers as words of two bf16: an accumulator's are operand A
-  /// of the next wgmma in order (PTX ISA, "wgmma.mma_async", register fragments).
+  /// Pairs of f32 registers as words of two bf16: an accumulator's are operand
+  /// A of the next wgmma in order (PTX ISA, "wgmma.mma_async", register
+  /// fragments).
   Value packBf16(Value fragment);
   /// Maxima, sums and weighted values before the first key.
   llvm::SmallVector<Value> emptyState(int64_t columns);

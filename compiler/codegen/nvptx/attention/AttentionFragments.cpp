@@ -62,9 +62,9 @@ Value AttentionEmitter::finiteReference(Value max) {
 }
 
 // With scale > 0 the maximum of the scaled scores is the scaled maximum, so
-// that scale and reference are one fused multiply-add. The maximum is that of the
-// whole quad: its four lanes scale their shares of the sum alike and need not
-// meet before quadSum.
+// that scale and reference are one fused multiply-add. The maximum is that of
+// the whole quad: its four lanes scale their shares of the sum alike and need
+// not meet before quadSum.
 Value AttentionEmitter::softmaxStep(SoftmaxRegisters &state, Value scores,
                                     double scale) {
   sm90::AsmBuilder &b = *builder;

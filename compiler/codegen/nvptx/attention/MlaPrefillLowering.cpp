@@ -393,8 +393,8 @@ void Emitter::emitConsumer(Value group) {
       Value key = b.mul(b.trunc32(iteration), b.i32(kKeys));
       Value expanded = expand(iteration, group);
       // Both have finished with the previous tile: their wgmmas on it were
-      // waited for. Then stmatrix writes in the generic proxy what wgmma reads in
-      // the async one: each writer fences, and the barrier comes behind all
+      // waited for. Then stmatrix writes in the generic proxy what wgmma reads
+      // in the async one: each writer fences, and the barrier comes behind all
       // fences (PTX ISA, "Async Proxy").
       barrier();
       storeExpanded(expanded, group);

@@ -8,10 +8,11 @@ namespace hadal::nvptx {
 
 using namespace hadal::tile;
 
-/// Two bf16 per word: operand A's registers in order. Registers 2j and 2j + 1 of
-/// an accumulator hold row half j & 1 and columns 8(j >> 1) + 2q + {0, 1}; word j
-/// of A holds row half j & 1 and the same of K (PTX ISA, "wgmma.mma_async",
-/// register fragments). A word of e4m3 holds four of K: it would not fit.
+/// Two bf16 per word: operand A's registers in order. Registers 2j and 2j + 1
+/// of an accumulator hold row half j & 1 and columns 8(j >> 1) + 2q + {0, 1};
+/// word j of A holds row half j & 1 and the same of K (PTX ISA,
+/// "wgmma.mma_async", register fragments). A word of e4m3 holds four of K: it
+/// would not fit.
 Value PipelineEmitter::packOperandA(Value fragment) {
   auto type = cast<VectorType>(fragment.getType());
   return LLVM::BitcastOp::create(
@@ -174,9 +175,9 @@ LogicalResult PipelineEmitter::emitDotScaled(DotScaledOp dot) {
     // promotion.
     if ((kb + 1) * block >= k)
       releaseAfter(dot);
-    // The two scales first: element 2i + h for scale i of b and row half h. Then
-    // per register: the columns of register r start at 8(r >> 2), its row half is
-    // (r >> 1) & 1.
+    // The two scales first: element 2i + h for scale i of b and row half h.
+    // Then per register: the columns of register r start at 8(r >> 2), its row
+    // half is (r >> 1) & 1.
     SmallVector<int64_t> takeA, takeB, spread;
     for (int64_t i = 0; i < sr; ++i)
       for (int64_t half = 0; half < 2; ++half) {

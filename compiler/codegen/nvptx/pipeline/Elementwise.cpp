@@ -277,8 +277,8 @@ LogicalResult PipelineEmitter::emitElementwise(Operation *op) {
 // Reductions and quantisation
 //===----------------------------------------------------------------------===//
 
-// Barrier 1; 0 is that of the roles. Every consumer warp has to come: never in a
-// branch that they do not all take.
+// Barrier 1; 0 is that of the roles. Every consumer warp has to come: never in
+// a branch that they do not all take.
 void PipelineEmitter::consumerBarrier() {
   sm90::NamedBarrierOp::create(*builder, 1, 128 * warpgroups, Value());
 }

@@ -101,9 +101,9 @@ LogicalResult PipelineEmitter::emitView(Operation *op) {
 Value PipelineEmitter::pageOf(const ViewRef &view, Value row) {
   sm90::AsmBuilder &b = *builder;
   Value page = b.udiv(row, b.i64(view.pageSize));
-  return loadGlobal(b.getI32Type(),
-                    byteOffset(view.pageTable,
-                               b.mul(b.add(view.pageBase, page), b.i64(4))));
+  return loadGlobal(
+      b.getI32Type(),
+      byteOffset(view.pageTable, b.mul(b.add(view.pageBase, page), b.i64(4))));
 }
 
 Value PipelineEmitter::rowPointer(const ViewRef &view, ArrayRef<Value> leading,
@@ -111,8 +111,7 @@ Value PipelineEmitter::rowPointer(const ViewRef &view, ArrayRef<Value> leading,
   sm90::AsmBuilder &b = *builder;
   int64_t bytes = view.type.getElementType().getIntOrFloatBitWidth() / 8;
   if (view.pageTable) {
-    Value id =
-        arith::ExtUIOp::create(b, b.getI64Type(), pageOf(view, row));
+    Value id = arith::ExtUIOp::create(b, b.getI64Type(), pageOf(view, row));
     row = b.add(b.mul(id, b.i64(view.pageSize)),
                 b.urem(row, b.i64(view.pageSize)));
   }
@@ -205,8 +204,8 @@ LogicalResult PipelineEmitter::emitLoad(LoadOp load) {
     return load.emitOpError("has no sm_90a lowering: a gather of one column");
 
   // Read where it is used, straight from global memory, at each use again.
-  // Hazard: a store to the same memory between the load and a use would be seen;
-  // that the kernel has none is not checked.
+  // Hazard: a store to the same memory between the load and a use would be
+  // seen; that the kernel has none is not checked.
   SmallVector<Value> indices;
   for (Value index : load.getIndices())
     indices.push_back(scalar(index));
@@ -255,8 +254,9 @@ LogicalResult PipelineEmitter::emitLoad(LoadOp load) {
   return success();
 }
 
-// Two adjacent columns per access, four lanes side by side. What lies beyond the
-// view reads row or column 0 and becomes zero: a select in place of a branch.
+// Two adjacent columns per access, four lanes side by side. What lies beyond
+// the view reads row or column 0 and becomes zero: a select in place of a
+// branch.
 LogicalResult PipelineEmitter::loadFragment(LoadOp load) {
   sm90::AsmBuilder &b = *builder;
   const ViewRef &view = *views.find(load.getView())->second;

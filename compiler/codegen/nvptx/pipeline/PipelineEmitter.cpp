@@ -57,8 +57,8 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
     staging = sm90::SharedOp::create(b, sharedPointer, stagingBytes(), 16);
   if (split > 1)
     splitFlag = createSplitFlag(b);
-  // First of all: it only lets CTAs of the next kernel start, which wait for the
-  // end of this one before they touch what it writes (PTX ISA,
+  // First of all: it only lets CTAs of the next kernel start, which wait for
+  // the end of this one before they touch what it writes (PTX ISA,
   // "griddepcontrol").
   sm90::PdlLaunchOp::create(b);
   auto roles = sm90::RolesOp::create(b, warpgroups, registers.load,
@@ -109,14 +109,14 @@ LogicalResult PipelineEmitter::emitRole(bool asProducer, Value group) {
   emitRange();
   if (producer && early && failed(emitEarlyLoads()))
     return failure();
-  // Each thread that touches what other kernels do waits for itself: both roles.
-  // Ahead of the wait only the early loads read memory; `sizes`, too, may be
-  // written until then.
+  // Each thread that touches what other kernels do waits for itself: both
+  // roles. Ahead of the wait only the early loads read memory; `sizes`, too,
+  // may be written until then.
   sm90::PdlWaitOp::create(b);
   if (producer && early && failed(loadStages(/*beforeWait=*/false)))
     return failure();
-  // A point beyond a bound does nothing. Both roles read the same sizes: a stage
-  // that only one of them came to would be waited for without end.
+  // A point beyond a bound does nothing. Both roles read the same sizes: a
+  // stage that only one of them came to would be waited for without end.
   if (Value active = emitInside(b, kernel, coordinates,
                                 [&](Value index) { return sizeAt(index); })) {
     bool drains = !producer && early;

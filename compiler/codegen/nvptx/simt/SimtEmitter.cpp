@@ -72,8 +72,8 @@ FailureOr<LLVM::LLVMFuncOp> SimtEmitter::emit(OpBuilder &outer) {
                  emitCoordinates(b, kernel, b.blockId())))
     scalars[coordinate] = value;
   hoistParameters();
-  // Ahead of this only what no kernel writes; `sizes`, too, may be written until
-  // the kernels ahead have ended.
+  // Ahead of this only what no kernel writes; `sizes`, too, may be written
+  // until the kernels ahead have ended.
   b.waitForPrevious();
 
   SmallVector<Value> coordinates;
@@ -312,7 +312,8 @@ int64_t SimtEmitter::allocateShared(int64_t bytes) {
   return offset;
 }
 
-// No bytes are given away twice (allocateShared): only a loop comes back to them.
+// No bytes are given away twice (allocateShared): only a loop comes back to
+// them.
 void SimtEmitter::barrierBeforeWrite() {
   if (loopDepth > 0)
     barrier();

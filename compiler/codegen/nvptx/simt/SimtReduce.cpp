@@ -41,9 +41,9 @@ Value SimtEmitter::fold(SmallVector<Value> values, const Merge &merge) {
   return values.front();
 }
 
-/// Over |lanes| neighbouring lanes, a power of two from a multiple of it on. All
-/// of them get the same bits: at each step two lanes merge the same pair, and
-/// merge is commutative.
+/// Over |lanes| neighbouring lanes, a power of two from a multiple of it on.
+/// All of them get the same bits: at each step two lanes merge the same pair,
+/// and merge is commutative.
 Value SimtEmitter::foldLanes(Value value, int64_t lanes, const Merge &merge) {
   for (int64_t mask = 1; mask < lanes; mask *= 2)
     value = merge(value, builder->shuffleXor(value, mask));

@@ -413,8 +413,8 @@ static int64_t sharedBytesOf(Type compute) {
   return std::max<int64_t>(compute.getIntOrFloatBitWidth() / 8, 1);
 }
 
-// Its barriers are for all threads, and all come: branches and loops go by uniform
-// scalars, what differs from thread to thread is predicated.
+// Its barriers are for all threads, and all come: branches and loops go by
+// uniform scalars, what differs from thread to thread is predicated.
 void SimtEmitter::spill(Value tile) {
   if (tiles[tile].spill >= 0)
     return;

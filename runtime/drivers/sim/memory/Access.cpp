@@ -129,8 +129,8 @@ void copyOut(uint32_t lanes, const uint64_t *addresses, uint8_t *base,
     std::memcpy(base + addresses[l], data.bytes[l], N);
   }
 }
-/// base + addresses[l] are valid: |base| is the origin of the space's addresses,
-/// which itself need not lie in any memory.
+/// base + addresses[l] are valid: |base| is the origin of the space's
+/// addresses, which itself need not lie in any memory.
 void copyInAny(uint32_t lanes, const uint64_t *addresses, const uint8_t *base,
                unsigned bytes, LaneData &data) {
   switch (bytes) {

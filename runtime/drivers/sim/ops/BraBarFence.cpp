@@ -158,8 +158,8 @@ Flow memoryFence(Exec &x, const Instruction &i) {
   return Flow::next;
 }
 
-/// The launches ahead are complete: they ran before this one. What is left is who
-/// may know (Warp::dependent).
+/// The launches ahead are complete: they ran before this one. What is left is
+/// who may know (Warp::dependent).
 Flow gridWait(Exec &x, const Instruction &) {
   x.warp.dependent |= x.mask;
   return Flow::next;

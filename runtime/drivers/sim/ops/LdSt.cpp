@@ -53,8 +53,8 @@ template <typename D> Flow loadHandler(Exec &x, const Instruction &i) {
       }
     }
     x.setUndef<D>(list[e], 0);
-    // Bytes that a value is extended by are defined zeros, or copies of the sign
-    // and as undefined as the byte that has it.
+    // Bytes that a value is extended by are defined zeros, or copies of the
+    // sign and as undefined as the byte that has it.
     if (!data.allDefined) {
       uint32_t *v = x.undefOut(list[e]);
       for (uint32_t rest = lanes; rest; rest &= rest - 1) {

@@ -6,9 +6,9 @@
 namespace hadal::sim {
 namespace {
 
-/// Row and column of half |h| (bits 16h + 15 : 16h) of lane |l| in a matrix: the
-/// lane holds two neighbours of row l / 4, with .trans of column l / 4 (PTX ISA,
-/// "ldmatrix").
+/// Row and column of half |h| (bits 16h + 15 : 16h) of lane |l| in a matrix:
+/// the lane holds two neighbours of row l / 4, with .trans of column l / 4 (PTX
+/// ISA, "ldmatrix").
 struct Place {
   unsigned row, column;
 };
@@ -17,9 +17,9 @@ Place placeOf(unsigned l, unsigned h, bool transposed) {
   return transposed ? Place{pair, group} : Place{group, pair};
 }
 
-/// The address of row r of matrix m is that of lane 8m + r; the lanes beyond have
-/// one that nobody looks at, defined or not. Returns the lanes whose address is
-/// defined.
+/// The address of row r of matrix m is that of lane 8m + r; the lanes beyond
+/// have one that nobody looks at, defined or not. Returns the lanes whose
+/// address is defined.
 uint32_t rowAddresses(Exec &x, const Instruction &i, uint64_t *addresses) {
   unsigned count = i.listSize;
   uint32_t executing = x.mask;

@@ -140,8 +140,8 @@ Flow barrierWait(Exec &x, const Instruction &i) {
       done |= 1u << lane;
       continue;
     }
-    // |phase| is the parity of the phase waited for, under which the object keeps
-    // what its arrivals released (completed, dependent).
+    // |phase| is the parity of the phase waited for, under which the object
+    // keeps what its arrivals released (completed, dependent).
     bool complete;
     unsigned phase;
     if (i.sub & isParity) {

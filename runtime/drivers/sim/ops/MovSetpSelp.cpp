@@ -28,8 +28,8 @@ Flow setPredicateConstant(Exec &x, const Instruction &i) {
   return Flow::next;
 }
 
-/// {a, b, ..} = d: aux element bits, list = destinations, op[1] = source, which is
-/// copied: it may be one of the destinations.
+/// {a, b, ..} = d: aux element bits, list = destinations, op[1] = source, which
+/// is copied: it may be one of the destinations.
 template <typename S> Flow unpackHandler(Exec &x, const Instruction &i) {
   unsigned count = i.listSize, part = i.aux;
   S values[32];

@@ -176,8 +176,8 @@ SmallVector<Value> Pattern<AcquireOp>::convert(AcquireOp op, Adaptor adaptor,
                                                AsmBuilder &b) const {
   Stage stage(b, adaptor.getRing(), op.getRing().getType(),
               adaptor.getIteration());
-  // Round r waits for phase r - 1, whose parity is the other one. The first finds
-  // the phase before the barrier's first complete (PTX ISA,
+  // Round r waits for phase r - 1, whose parity is the other one. The first
+  // finds the phase before the barrier's first complete (PTX ISA,
   // "mbarrier.try_wait").
   Stage::wait(b, stage.empty, b.bitXor(stage.phase, b.i32(1)));
   b.ptx(elected("@p mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;"), {},
@@ -216,8 +216,8 @@ SmallVector<Value> Pattern<AwaitOp>::convert(AwaitOp op, Adaptor adaptor,
 }
 
 /// This warp's arrival at the stage's empty barrier: one lane's, when all have
-/// come. What they read by wgmma was waited for (VerifySm90); the producer's wait
-/// acquires what the arrival releases.
+/// come. What they read by wgmma was waited for (VerifySm90); the producer's
+/// wait acquires what the arrival releases.
 template <typename Op>
 SmallVector<Value> releaseStage(Op op, typename Op::Adaptor adaptor,
                                 AsmBuilder &b) {
