@@ -1,7 +1,7 @@
 // Operations of the dsv3 dialect. Shapes: T tokens, D hidden size, H heads, C
 // latent width, R rotary width, N non-rotary key width, V value width, E
 // experts, k experts per token. A is the activation type (bf16 or f32,
-// `--activations`). Sections in parentheses refer to model-spec.md.
+// `--activations`). Sections in parentheses refer to docs/model-spec.md.
 #ifndef HADAL_DSV3_OPS_TD
 #define HADAL_DSV3_OPS_TD
 
