@@ -1,4 +1,5 @@
 // Cases of the router and the expert permutation.
+#include "runtime/schemas/ArtifactFile.h"
 #include "tools/hadal-bench/kernels/CaseBuilder.h"
 
 namespace hadal::bench {
