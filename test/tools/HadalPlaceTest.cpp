@@ -40,8 +40,8 @@ TEST(HadalPlace, PlacesWhatHadalRunCounted) {
   EXPECT_EQ(json["slots"], 3);
   EXPECT_EQ(json["load_digest"].get<std::string>().size(), 16u);
   // The load 2, 1, 1, 0 (which counts as 1): a further slot for expert 0, then,
-  // as all are equal and 0 is on every rank, for expert 1. By falling load 0, 2,
-  // 3, 0, 1, 1 go to the ranks in turn.
+  // as all are equal and 0 is on every rank, for expert 1. By falling load 0,
+  // 2, 3, 0, 1, 1 go to the ranks in turn.
   for (const char *layer : {"0", "1"}) {
     EXPECT_EQ(json["layers"][layer],
               nlohmann::json::parse("[[0, 3, 1], [2, 0, 1]]"));

@@ -30,7 +30,8 @@ struct WorkVisitor {
     const double a = of(s.act);
     const double element = a + (s.delta ? 2 * a : 0) + (s.emitAct ? a : 0) +
                            (s.quantize ? kQuantized : 0);
-    return {(s.gather ? b.logitRows : b.slice) * d(s.width) * element, 0, false};
+    return {(s.gather ? b.logitRows : b.slice) * d(s.width) * element, 0,
+            false};
   }
   Work operator()(const QuantizeSpec &s) const {
     return {b.slice * d(s.width) * (of(s.act) + kQuantized), 0, false};
@@ -133,8 +134,8 @@ struct WorkVisitor {
   }
   Work operator()(const MoeReceiveSpec &s) const {
     // Every slot's item reads all records.
-    return {kIndex * (d(s.slots) * b.received * d(metaWords(s.topk)) +
-                      2 * b.pairs),
+    return {kIndex *
+                (d(s.slots) * b.received * d(metaWords(s.topk)) + 2 * b.pairs),
             0, false};
   }
   Work operator()(const MoeReturnRowsSpec &s) const {

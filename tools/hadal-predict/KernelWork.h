@@ -9,14 +9,14 @@ namespace hadal::predict {
 /// What a step of one rank holds. Rows of everything that is split over tp are
 /// those of the rank's slice.
 struct Batch {
-  double tokens = 0;    ///< of the dp rank
-  double slice = 0;     ///< of the rank's share of them
+  double tokens = 0; ///< of the dp rank
+  double slice = 0;  ///< of the rank's share of them
   double sequences = 0;
-  double context = 0;   ///< keys of a sequence, its new tokens included
+  double context = 0; ///< keys of a sequence, its new tokens included
   double logitRows = 0;
-  double sentRows = 0;  ///< rows that the rank sends to experts
-  double pairs = 0;     ///< (token, expert) pairs that the rank computes
-  double received = 0;  ///< rows that there is room for
+  double sentRows = 0; ///< rows that the rank sends to experts
+  double pairs = 0;    ///< (token, expert) pairs that the rank computes
+  double received = 0; ///< rows that there is room for
 };
 
 struct Work {

@@ -28,9 +28,9 @@ struct Exchange {
 struct EntryPrediction {
   std::string name;
   bool decode = false, worst = false;
-  double tokens = 0;      ///< of a dp rank: one for each sequence in decode
-  double imbalance = 1;   ///< that it was priced with
-  double stepUs = 0;      ///< the body, the head and what lies outside
+  double tokens = 0;    ///< of a dp rank: one for each sequence in decode
+  double imbalance = 1; ///< that it was priced with
+  double stepUs = 0;    ///< the body, the head and what lies outside
   double headUs = 0;
   cost::Timeline body;
   std::map<std::string, Exchange> exchanges; ///< by label
