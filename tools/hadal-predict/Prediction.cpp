@@ -80,7 +80,8 @@ private:
     const schema::Model &model = artifact.model();
     const uint64_t pages = cachePagesFor(model, 0);
     for (const schema::Parameter *parameter : *artifact.root().parameters())
-      result.memory.weights += static_cast<double>(parameterBytes(*parameter));
+      result.memory.weights +=
+          static_cast<double>(parameterBytes(model, *parameter));
     for (const schema::State *state : *artifact.root().states()) {
       std::optional<uint64_t> bytes = stateBytes(model, *state, pages);
       if (!bytes)
