@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/SpecText.h"
+#include "runtime/device/GpuProgram.h"
 #include "runtime/device/Program.h"
 #include "runtime/session/MemoryPlan.h"
 #include "tools/common/ParameterBytes.h"
@@ -96,6 +97,12 @@ private:
           result.memory.activations, static_cast<double>(entry->arena_bytes()));
     result.memory.exchange =
         static_cast<double>(artifact.root().exchange_bytes());
+    // An image is code for the host, whose kernels have no workspace.
+    if (artifact.root().images()->size() == 0) {
+      HADAL_ASSIGN_OR_RETURN(WorkspaceLayout layout,
+                             layoutWorkspace(artifact.root()));
+      result.memory.workspace = static_cast<double>(layout.bytes);
+    }
     return {};
   }
 

@@ -41,8 +41,11 @@ struct EntryPrediction {
 /// Of a rank, in bytes; activations include exchange.
 struct Memory {
   double weights = 0, cache = 0, states = 0, activations = 0, exchange = 0;
+  double workspace = 0; ///< of kernels that several blocks share, on a GPU
 
-  double total() const { return weights + cache + states + activations; }
+  double total() const {
+    return weights + cache + states + activations + workspace;
+  }
 };
 
 struct Prediction {
