@@ -66,7 +66,8 @@ nlohmann::ordered_json toJson(const Prediction &p) {
   json["memory"] = {
       {"weights", p.memory.weights},   {"cache", p.memory.cache},
       {"states", p.memory.states},     {"activations", p.memory.activations},
-      {"exchange", p.memory.exchange}, {"total", p.memory.total()}};
+      {"exchange", p.memory.exchange}, {"workspace", p.memory.workspace},
+      {"total", p.memory.total()}};
   json["entries"] = nlohmann::ordered_json::array();
   for (const EntryPrediction &e : p.entries) {
     nlohmann::ordered_json entry = {
@@ -101,10 +102,11 @@ std::string toText(const Prediction &p, const cost::Cluster &cluster) {
                   p.ep, cluster.name.empty() ? "a cluster" : cluster.name);
   text += fmt::format(
       "memory of a rank: weights {}, cache {}, activations {} (exchange {}), "
-      "other {}: {}{}\n",
+      "workspace {}, other {}: {}{}\n",
       bytesText(p.memory.weights), bytesText(p.memory.cache),
       bytesText(p.memory.activations), bytesText(p.memory.exchange),
-      bytesText(p.memory.states), bytesText(p.memory.total()),
+      bytesText(p.memory.workspace), bytesText(p.memory.states),
+      bytesText(p.memory.total()),
       cluster.memoryBytes > 0
           ? fmt::format(" of {}{}", bytesText(cluster.memoryBytes),
                         p.memory.total() > cluster.memoryBytes
