@@ -116,6 +116,33 @@ Measured measure(std::span<const Command> layer, double delayUs) {
       [](const Measured &a, const Measured &b) { return a.us < b.us; });
 }
 
+/// What this machine adds to each kernel and to each collective: the time that
+/// it takes to wake a thread, mostly. Parameters of the model, as a cluster's
+/// are.
+struct Overhead {
+  double launchUs = 0, collectiveUs = 0;
+};
+
+Overhead overhead() {
+  constexpr double kSleepUs = 1000;
+  const Command sleep = Command::launch(kSleepUs);
+  const std::vector<Command> kernel = {sleep};
+  const std::vector<Command> exchange = {sleep,
+                                         Command::record(0, 0),
+                                         Command::wait(0, 1),
+                                         Command::communicate({}),
+                                         Command::record(1, 1),
+                                         Command::wait(1, 0)};
+  Overhead least{1e9, 1e9};
+  for (unsigned i = 0; i < 3; ++i) {
+    least.launchUs =
+        std::min(least.launchUs, measure(kernel, 0).us / kLayers - kSleepUs);
+    least.collectiveUs =
+        std::min(least.collectiveUs, measure(exchange, 0).exposedUs / kLayers);
+  }
+  return least;
+}
+
 /// V3's decode layer in its proportions, 12 ms for one of two micro-batches.
 Chain chainOf(double scale, double delayUs) {
   const Collective exchange{"", 0, delayUs, 0, false};
@@ -155,18 +182,21 @@ std::vector<Command> plainLayer(const Chain &chain) {
   return commands;
 }
 
-/// Step within 10 %, exposed time within 15 % (or 2 % of the step, where little
+/// Step within 10 %, exposed time within 15 % (or 3 % of the step, where little
 /// is exposed); as other processes can only add, of some tries the shortest.
-void expectAsPredicted(const std::string &name,
-                       const std::vector<Command> &layer, double delayUs) {
-  StatusOr<Timeline> one = simulate(layer, {});
+void expectAsPredicted(const std::string &name, std::vector<Command> layer,
+                       double delayUs, const Overhead &overhead) {
+  for (Command &command : layer)
+    if (command.kind == Command::Kind::collective)
+      command.collective.transferUs += overhead.collectiveUs;
+  StatusOr<Timeline> one = simulate(layer, {overhead.launchUs, 1});
   ASSERT_TRUE(one.ok()) << one.status().toString();
   const double us = kLayers * one->us, exposedUs = kLayers * one->exposedUs;
   Measured best;
   auto good = [&] {
     return std::abs(best.us - us) <= 0.1 * us &&
            std::abs(best.exposedUs - exposedUs) <=
-               std::max(0.15 * exposedUs, 0.02 * us);
+               std::max(0.15 * exposedUs, 0.03 * us);
   };
   unsigned tries = 0;
   do {
@@ -184,14 +214,18 @@ void expectAsPredicted(const std::string &name,
 } // namespace
 
 TEST(Measured, FourRanksTakeWhatTheModelSays) {
+  const Overhead machine = overhead();
+  fmt::print(
+      "this machine adds {:.0f} us to a sleep, {:.0f} us to a collective\n",
+      machine.launchUs, machine.collectiveUs);
   for (double delayMs : {1., 5., 10., 20.}) {
     const double delayUs = delayMs * 1e3;
     const Chain whole = chainOf(2, delayUs), half = chainOf(1, delayUs);
     expectAsPredicted(fmt::format("{:.0f} ms, one micro-batch", delayMs),
-                      plainLayer(whole), delayUs);
+                      plainLayer(whole), delayUs, machine);
     StatusOr<OverlapPlan> plan = searchOverlap(half, {});
     ASSERT_TRUE(plan.ok());
     expectAsPredicted(fmt::format("{:.0f} ms, two micro-batches", delayMs),
-                      bodyOf(half, plan->interleaving), delayUs);
+                      bodyOf(half, plan->interleaving), delayUs, machine);
   }
 }

@@ -86,6 +86,8 @@ TEST(HadalPlace, RefusesBadFlagsAndFiles) {
            {"[]", "is not an expert load"},
            {"{\"layers\": {}}", "is not an expert load"},
            {R"({"layers": {"x": [1]}})", "layer \"x\" is not a layer's number"},
+           {R"({"layers": {"03": [1]}})",
+            "layer \"03\" is not a layer's number"},
            {R"({"layers": {"3": []}})", "is not a list of tokens by expert"},
            {R"({"layers": {"3": [1, 2], "4": [1]}})",
             "layer 4 has 1 experts, the layers before it have 2"},

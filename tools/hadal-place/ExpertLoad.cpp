@@ -14,7 +14,7 @@ constexpr uint64_t kMostLoad = uint64_t{1} << 62;
 
 Status readLayer(const std::string &path, const std::string &key,
                  const Json &counts, ExpertLoadFile &file) {
-  if (key.empty() || key.size() > 6 ||
+  if (key.empty() || key.size() > 6 || (key.size() > 1 && key[0] == '0') ||
       key.find_first_not_of("0123456789") != std::string::npos)
     return error(kCode, "'{}': layer \"{}\" is not a layer's number", path,
                  key);
