@@ -8,12 +8,15 @@
 #include "runtime/session/MemoryPlan.h"
 #include "tools/common/ParameterBytes.h"
 #include "tools/hadal-predict/KernelWork.h"
+#include "tools/hadal-predict/LayerChain.h"
 
 namespace hadal::predict {
 
 namespace {
 
 constexpr int kCode = 5023;
+/// Orders of two chains grow with the factorials of their length.
+constexpr size_t kMostStages = 6;
 
 /// "dispatch" of "dispatch, layer 17".
 std::string labelOf(const comm::Operation &operation) {
@@ -137,9 +140,19 @@ private:
                                   artifact.model().num_experts_per_token());
   }
 
-  /// One launch of |kernel|.
+  /// How much longer products take on what a collective leaves of the chip,
+  /// when another micro-batch communicates.
+  double multiprocessorShare() const {
+    unsigned held = 0;
+    for (const auto &[name, link] : cluster.links)
+      held = std::max(held, name == "tp" ? 0 : link.multiprocessors);
+    return static_cast<double>(std::max(cluster.multiprocessors, 1u)) /
+           (std::max(cluster.multiprocessors, 1u) - held);
+  }
+
+  /// One launch of |kernel|; |share|: of the chip, for its products.
   StatusOr<double> launchUs(uint32_t kernel, const Batch &batch,
-                            EntryPrediction &entry) const {
+                            EntryPrediction &entry, double share) const {
     ++entry.launches;
     const std::string name =
         artifact.root().kernels()->Get(kernel)->name()->str();
@@ -147,7 +160,9 @@ private:
     if (const cost::KernelCost *measured = costs.find(name)) {
       ++entry.measured;
       // Measurements are of even routing.
-      return measured->us(batch.tokens) *
+      const bool product =
+          spec && std::holds_alternative<kernels::GemmSpec>(*spec);
+      return measured->us(batch.tokens) * (product ? share : 1) *
              (spec && isOfExperts(*spec) ? entry.imbalance : 1);
     }
     const cost::Roofline &roofline = cluster.roofline;
@@ -253,47 +268,84 @@ private:
   }
 
   /// |schemaEntry|'s unrolled commands with their costs.
-  StatusOr<std::vector<cost::Command>>
+  StatusOr<std::vector<PricedCommand>>
   commandsOf(const schema::Entry &schemaEntry, const Batch &batch,
-             EntryPrediction &entry) {
+             EntryPrediction &entry, double share = 1) {
     Bindings bindings;
     bindings.parameters.resize(artifact.root().parameters()->size());
     bindings.states.resize(artifact.root().states()->size());
     const LaunchList list = flatten(artifact.root(), schemaEntry, bindings);
-    std::vector<cost::Command> commands;
+    std::vector<PricedCommand> commands;
     auto next = list.commands.begin();
     for (uint32_t position = 0; position <= list.launches.size(); ++position) {
       for (; next != list.commands.end() && next->position == position; ++next)
         switch (next->kind) {
         case RankCommand::Kind::record:
-          commands.push_back(cost::Command::record(next->index, next->stream));
+          commands.push_back(
+              {cost::Command::record(next->index, next->stream)});
           break;
         case RankCommand::Kind::wait:
-          commands.push_back(cost::Command::wait(next->index, next->stream));
+          commands.push_back({cost::Command::wait(next->index, next->stream)});
           break;
         case RankCommand::Kind::start: {
           HADAL_ASSIGN_OR_RETURN(
               cost::Collective collective,
               price(list.collectives[next->index], batch, entry));
-          commands.push_back(cost::Command::communicate(std::move(collective)));
+          commands.push_back(
+              {cost::Command::communicate(std::move(collective))});
           break;
         }
         }
       if (position == list.launches.size())
         break;
-      HADAL_ASSIGN_OR_RETURN(
-          double us, launchUs(list.launches[position].kernel, batch, entry));
-      commands.push_back(cost::Command::launch(us));
+      const uint32_t kernel = list.launches[position].kernel;
+      HADAL_ASSIGN_OR_RETURN(double us, launchUs(kernel, batch, entry, share));
+      commands.push_back({cost::Command::launch(us),
+                          specs[kernel] ? &*specs[kernel] : nullptr});
     }
     return commands;
   }
 
-  StatusOr<cost::Timeline> simulate(const schema::Entry &schemaEntry,
-                                    const Batch &batch,
-                                    EntryPrediction &entry) {
-    HADAL_ASSIGN_OR_RETURN(std::vector<cost::Command> commands,
-                           commandsOf(schemaEntry, batch, entry));
+  StatusOr<cost::Timeline>
+  simulate(const std::vector<PricedCommand> &priced) const {
+    std::vector<cost::Command> commands;
+    for (const PricedCommand &one : priced)
+      commands.push_back(one.command);
     return cost::simulate(commands, cluster.machine);
+  }
+
+  /// The bucket of half the size of |whole|, of the same rung where it has
+  /// both.
+  const schema::Entry *halfOf(const schema::Entry &whole) const {
+    const schema::Entry *best = nullptr;
+    for (const schema::Entry *entry : *artifact.root().entries())
+      if (entry->kind() == whole.kind() &&
+          entry->tokens() * 2 == whole.tokens() &&
+          (!best || entry->rung() == whole.rung()))
+        best = entry;
+    return best;
+  }
+
+  /// Whether two micro-batches would pay for |whole|, whose commands |priced|
+  /// are.
+  Status decideOverlap(const schema::Entry &whole,
+                       const std::vector<PricedCommand> &priced,
+                       EntryPrediction &entry) {
+    const schema::Entry *half = halfOf(whole);
+    std::optional<cost::Chain> wholeChain = findLayerChain(priced);
+    if (!half || !wholeChain || wholeChain->size() > kMostStages)
+      return {};
+    EntryPrediction unused;
+    const Batch batch = batchOf(*half);
+    unused.imbalance = imbalanceOf(batch);
+    HADAL_ASSIGN_OR_RETURN(
+        std::vector<PricedCommand> halfCommands,
+        commandsOf(*half, batch, unused, multiprocessorShare()));
+    std::optional<cost::Chain> halfChain = findLayerChain(halfCommands);
+    HADAL_ASSIGN_OR_RETURN(entry.overlap,
+                           cost::decideOverlap(entry.name, *wholeChain,
+                                               *halfChain, cluster.machine));
+    return {};
   }
 
   /// The smallest head for |rows| rows, else the largest.
@@ -319,14 +371,18 @@ private:
     entry.worst = schemaEntry.rung() == schema::Rung::worst;
     Batch batch = batchOf(schemaEntry);
     entry.imbalance = imbalanceOf(batch);
-    HADAL_ASSIGN_OR_RETURN(entry.body, simulate(schemaEntry, batch, entry));
+    HADAL_ASSIGN_OR_RETURN(std::vector<PricedCommand> commands,
+                           commandsOf(schemaEntry, batch, entry));
+    HADAL_ASSIGN_OR_RETURN(entry.body, simulate(commands));
+    HADAL_RETURN_IF_ERROR(decideOverlap(schemaEntry, commands, entry));
     for (const auto &[label, us] : entry.body.exposedByLabel)
       entry.exchanges[label].exposedUs = us;
     const uint32_t logitRows = schemaEntry.rows();
     if (const schema::Entry *head = headFor(logitRows)) {
       batch.logitRows = std::min(logitRows, head->logit_rows());
-      HADAL_ASSIGN_OR_RETURN(cost::Timeline timeline,
-                             simulate(*head, batch, entry));
+      HADAL_ASSIGN_OR_RETURN(std::vector<PricedCommand> headCommands,
+                             commandsOf(*head, batch, entry));
+      HADAL_ASSIGN_OR_RETURN(cost::Timeline timeline, simulate(headCommands));
       entry.headUs = timeline.us;
       for (const auto &[label, us] : timeline.exposedByLabel)
         entry.exchanges[label].exposedUs += us;

@@ -5,6 +5,7 @@
 
 #include "cost/Cluster.h"
 #include "cost/KernelCosts.h"
+#include "cost/Overlap.h"
 #include "runtime/artifact/Artifact.h"
 
 namespace hadal::predict {
@@ -36,6 +37,9 @@ struct EntryPrediction {
   std::map<std::string, Exchange> exchanges; ///< by label
   uint64_t launches = 0, measured = 0; ///< priced; of them by a measurement
   double tokensPerSecondOfRank = 0, tokensPerSecondOfNode = 0;
+  /// What two micro-batches would make of a layer, where the artifact has a
+  /// bucket of half the size and a layer few enough stages to search.
+  std::optional<cost::OverlapDecision> overlap;
 };
 
 /// Of a rank, in bytes; activations include exchange.

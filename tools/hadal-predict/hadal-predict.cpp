@@ -91,6 +91,13 @@ nlohmann::ordered_json toJson(const Prediction &p) {
                                    {"exposed_us", x.exposedUs},
                                    {"bytes", x.bytes},
                                    {"needed_bytes", x.neededBytes}};
+    if (e.overlap)
+      entry["overlap"] = {{"kept", e.overlap->kept},
+                          {"before_us", e.overlap->beforeUs},
+                          {"after_us", e.overlap->afterUs},
+                          {"exposed_before_us", e.overlap->exposedBeforeUs},
+                          {"exposed_after_us", e.overlap->exposedAfterUs},
+                          {"text", e.overlap->text}};
     json["entries"].push_back(std::move(entry));
   }
   return json;
@@ -127,6 +134,8 @@ std::string toText(const Prediction &p, const cost::Cluster &cluster) {
                           "sends {} ({} needed)\n",
                           x.operations, label, x.us, x.exposedUs,
                           bytesText(x.bytes), bytesText(x.neededBytes));
+    if (e.overlap)
+      text += fmt::format("  {}\n", e.overlap->text);
     text += fmt::format("  imbalance {:.2f}; {} of {} launches priced by "
                         "measurements, the others by the roofline\n",
                         e.imbalance, e.measured, e.launches);
