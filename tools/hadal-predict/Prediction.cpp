@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "kernels/KernelWork.h"
 #include "kernels/SpecText.h"
 #include "runtime/device/GpuProgram.h"
 #include "runtime/device/Program.h"
 #include "runtime/session/MemoryPlan.h"
 #include "tools/common/ParameterBytes.h"
-#include "tools/hadal-predict/KernelWork.h"
 #include "tools/hadal-predict/LayerChain.h"
 
 namespace hadal::predict {
@@ -110,9 +110,9 @@ private:
   }
 
   /// What a full step of |entry| holds.
-  Batch batchOf(const schema::Entry &entry) const {
+  kernels::StepBatch batchOf(const schema::Entry &entry) const {
     const schema::Model &model = artifact.model();
-    Batch batch;
+    kernels::StepBatch batch;
     const bool decode = entry.kind() == schema::EntryKind::decode;
     batch.tokens = entry.tokens();
     batch.slice = (entry.tokens() + result.tp - 1) / result.tp;
@@ -131,7 +131,7 @@ private:
     return batch;
   }
 
-  double imbalanceOf(const Batch &batch) const {
+  double imbalanceOf(const kernels::StepBatch &batch) const {
     if (options.imbalance > 0)
       return options.imbalance;
     if (cluster.imbalance > 0)
@@ -151,7 +151,7 @@ private:
   }
 
   /// One launch of |kernel|; |share|: of the chip, for its products.
-  StatusOr<double> launchUs(uint32_t kernel, const Batch &batch,
+  StatusOr<double> launchUs(uint32_t kernel, const kernels::StepBatch &batch,
                             EntryPrediction &entry, double share) const {
     ++entry.launches;
     const std::string name =
@@ -163,7 +163,7 @@ private:
       const bool product =
           spec && std::holds_alternative<kernels::GemmSpec>(*spec);
       return measured->us(batch.tokens) * (product ? share : 1) *
-             (spec && isOfExperts(*spec) ? entry.imbalance : 1);
+             (spec && kernels::isOfExperts(*spec) ? entry.imbalance : 1);
     }
     const cost::Roofline &roofline = cluster.roofline;
     if (roofline.memoryBytesPerUs <= 0)
@@ -172,7 +172,7 @@ private:
           "kernel '{}' has no measurement, and '{}' no \"roofline\" to "
           "price it by; give --costs with all kernels",
           name, cluster.name);
-    const Work work = workOf(*spec, batch);
+    const kernels::LaunchWork work = kernels::workOf(*spec, batch);
     return std::max(
         {work.bytes / roofline.memoryBytesPerUs,
          work.flops / (work.fp8 ? roofline.fp8PerUs : roofline.bf16PerUs),
@@ -180,7 +180,8 @@ private:
   }
 
   StatusOr<cost::Collective> price(const hadal::Collective &collective,
-                                   const Batch &batch, EntryPrediction &entry) {
+                                   const kernels::StepBatch &batch,
+                                   EntryPrediction &entry) {
     const schema::Communicator &communicator =
         *artifact.root().communicators()->Get(collective.communicator);
     const comm::Operation &operation = collective.operation;
@@ -239,7 +240,7 @@ private:
 
   /// Rows of |part| that a rank sends and that mean something.
   double meantRows(const comm::Part &part, const comm::Operation &operation,
-                   const Batch &batch) const {
+                   const kernels::StepBatch &batch) const {
     if (!isOfRows(part))
       return static_cast<double>(part.rows) * result.ep;
     return carriesPairs(operation)
@@ -249,8 +250,8 @@ private:
 
   /// Rows of |part| that travel over |link|.
   double movedRows(const cost::Link &link, const comm::Part &part,
-                   const comm::Operation &operation, const Batch &batch,
-                   double ranks) const {
+                   const comm::Operation &operation,
+                   const kernels::StepBatch &batch, double ranks) const {
     const double capacity = static_cast<double>(part.rows) * ranks;
     if (!isOfRows(part))
       return capacity;
@@ -269,7 +270,7 @@ private:
 
   /// |schemaEntry|'s unrolled commands with their costs.
   StatusOr<std::vector<PricedCommand>>
-  commandsOf(const schema::Entry &schemaEntry, const Batch &batch,
+  commandsOf(const schema::Entry &schemaEntry, const kernels::StepBatch &batch,
              EntryPrediction &entry, double share = 1) {
     Bindings bindings;
     bindings.parameters.resize(artifact.root().parameters()->size());
@@ -336,7 +337,7 @@ private:
     if (!half || !wholeChain || wholeChain->size() > kMostStages)
       return {};
     EntryPrediction unused;
-    const Batch batch = batchOf(*half);
+    const kernels::StepBatch batch = batchOf(*half);
     unused.imbalance = imbalanceOf(batch);
     HADAL_ASSIGN_OR_RETURN(
         std::vector<PricedCommand> halfCommands,
@@ -369,7 +370,7 @@ private:
     entry.name = schemaEntry.name()->str();
     entry.decode = schemaEntry.kind() == schema::EntryKind::decode;
     entry.worst = schemaEntry.rung() == schema::Rung::worst;
-    Batch batch = batchOf(schemaEntry);
+    kernels::StepBatch batch = batchOf(schemaEntry);
     entry.imbalance = imbalanceOf(batch);
     HADAL_ASSIGN_OR_RETURN(std::vector<PricedCommand> commands,
                            commandsOf(schemaEntry, batch, entry));

@@ -1,17 +1,16 @@
 // Bytes and operations of V3's kernels beside what performance.md counts by
 // hand.
-#include "tools/hadal-predict/KernelWork.h"
+#include "kernels/KernelWork.h"
 
 #include <gtest/gtest.h>
 
 using namespace hadal;
 using namespace hadal::kernels;
-using namespace hadal::predict;
 
 namespace {
 
-Batch decode(double rows, double context) {
-  Batch batch;
+StepBatch decode(double rows, double context) {
+  StepBatch batch;
   batch.tokens = batch.slice = batch.sequences = batch.logitRows = rows;
   batch.context = context;
   batch.sentRows = batch.pairs = rows * 8;
@@ -31,7 +30,7 @@ GemmSpec gemm(int64_t n, int64_t k, int64_t rows) {
 
 TEST(KernelWork, DenseGemms) {
   // performance.md 2.1: 16.6 MB and 121.5 MB for 128 rows.
-  Work work = workOf(gemm(2112, 7168, 128), decode(128, 0));
+  LaunchWork work = workOf(gemm(2112, 7168, 128), decode(128, 0));
   EXPECT_NEAR(work.bytes, 16.6e6, 0.1e6);
   EXPECT_DOUBLE_EQ(work.flops, 2.0 * 128 * 2112 * 7168);
   EXPECT_TRUE(work.fp8);
@@ -47,14 +46,14 @@ TEST(KernelWork, ExpertsAreReadWhereTheyHaveARow) {
   spec.experts = 4;
   spec.topk = 8;
   spec.epilogue = Epilogue::swigluQuantize;
-  Work work = workOf(spec, decode(128, 0));
+  LaunchWork work = workOf(spec, decode(128, 0));
   const double weights = 4.0 * 2 * 2048 * 7168;
   EXPECT_NEAR(work.bytes, weights + 1024 * (7168 + 2048) * (1 + 4.0 / 128),
               1e3);
   EXPECT_DOUBLE_EQ(work.flops, 2.0 * 1024 * 2 * 2048 * 7168);
   EXPECT_TRUE(isOfExperts(spec));
   // One pair meets one of four experts.
-  Batch one = decode(1, 0);
+  StepBatch one = decode(1, 0);
   one.pairs = 1;
   EXPECT_NEAR(workOf(spec, one).bytes, weights / 4, 1e4);
   spec.experts = 0;
@@ -71,7 +70,7 @@ TEST(KernelWork, AttentionOverTheCache) {
   spec.pageSize = 64;
   spec.maxQueries = 1;
   spec.softmaxScale = 1;
-  Work work = workOf(spec, decode(128, 4096));
+  LaunchWork work = workOf(spec, decode(128, 4096));
   EXPECT_DOUBLE_EQ(work.bytes, 2.0 * 128 * (4096 * 576 + 128 * 1088));
   EXPECT_DOUBLE_EQ(work.flops, 2.0 * 128 * 128 * 4096 * 1088);
   EXPECT_FALSE(work.fp8);
@@ -88,7 +87,7 @@ TEST(KernelWork, PrefillSeesHalfOfItsOwnKeys) {
   spec.pageSize = 64;
   spec.maxQueries = 4096;
   spec.softmaxScale = 1;
-  Batch batch = decode(4096, 4096);
+  StepBatch batch = decode(4096, 4096);
   batch.sequences = 1;
   const double expansion = 2.0 * 4096 * 128 * 256 * 512;
   EXPECT_NEAR(workOf(spec, batch).flops - expansion, 687e9, 1e9);

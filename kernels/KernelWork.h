@@ -4,11 +4,11 @@
 
 #include "kernels/KernelSpecs.h"
 
-namespace hadal::predict {
+namespace hadal::kernels {
 
 /// What a step of one rank holds. Rows of everything that is split over tp are
 /// those of the rank's slice.
-struct Batch {
+struct StepBatch {
   double tokens = 0; ///< of the dp rank
   double slice = 0;  ///< of the rank's share of them
   double sequences = 0;
@@ -19,15 +19,15 @@ struct Batch {
   double received = 0; ///< rows that there is room for
 };
 
-struct Work {
+struct LaunchWork {
   double bytes = 0; ///< weights that are read, activations read and written
   double flops = 0; ///< of its products
   bool fp8 = false; ///< on the FP8 tensor cores
 };
 
-Work workOf(const kernels::AnySpec &spec, const Batch &batch);
+LaunchWork workOf(const AnySpec &spec, const StepBatch &batch);
 
 /// Whether its time follows what the router gives to the rank's experts.
-bool isOfExperts(const kernels::AnySpec &spec);
+bool isOfExperts(const AnySpec &spec);
 
-} // namespace hadal::predict
+} // namespace hadal::kernels

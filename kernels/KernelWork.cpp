@@ -1,13 +1,11 @@
-#include "tools/hadal-predict/KernelWork.h"
+#include "kernels/KernelWork.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace hadal::predict {
+namespace hadal::kernels {
 
 namespace {
-
-using namespace kernels;
 
 /// Bytes of an element.
 double of(Act act) { return act == Act::bf16 ? 2 : 4; }
@@ -21,29 +19,29 @@ constexpr double kIndex = 4;
 double d(int64_t value) { return static_cast<double>(value); }
 
 struct WorkVisitor {
-  const Batch &b;
+  const StepBatch &b;
 
-  Work operator()(const EmbedSpec &s) const {
+  LaunchWork operator()(const EmbedSpec &s) const {
     return {b.slice * d(s.hidden) * (of(s.table) + of(s.act)), 0, false};
   }
-  Work operator()(const NormQuantSpec &s) const {
+  LaunchWork operator()(const NormQuantSpec &s) const {
     const double a = of(s.act);
     const double element = a + (s.delta ? 2 * a : 0) + (s.emitAct ? a : 0) +
                            (s.quantize ? kQuantized : 0);
     return {(s.gather ? b.logitRows : b.slice) * d(s.width) * element, 0,
             false};
   }
-  Work operator()(const QuantizeSpec &s) const {
+  LaunchWork operator()(const QuantizeSpec &s) const {
     return {b.slice * d(s.width) * (of(s.act) + kQuantized), 0, false};
   }
-  Work operator()(const AddSpec &s) const {
+  LaunchWork operator()(const AddSpec &s) const {
     return {b.slice * d(s.width) * 3 * of(s.act), 0, false};
   }
-  Work operator()(const SiluMulSpec &s) const {
+  LaunchWork operator()(const SiluMulSpec &s) const {
     return {b.slice * d(s.width) * 3 * of(s.act), 0, false};
   }
 
-  Work operator()(const GemmSpec &s) const {
+  LaunchWork operator()(const GemmSpec &s) const {
     const bool twoWeights = s.epilogue == Epilogue::swiglu ||
                             s.epilogue == Epilogue::swigluQuantize;
     const double matrix = d(s.n) * d(s.k) * (twoWeights ? 2 : 1);
@@ -65,19 +63,19 @@ struct WorkVisitor {
             2 * rows * matrix, s.weight == Weight::fp8 && s.quantizedInput};
   }
 
-  Work operator()(const LatentNormRopeCacheSpec &s) const {
+  LaunchWork operator()(const LatentNormRopeCacheSpec &s) const {
     const double a = of(s.act);
     return {b.tokens * (d(s.qLora) * (a + (s.quantize ? kQuantized : a)) +
                         d(s.latent + s.rope) * 2 * a),
             0, false};
   }
-  Work operator()(const AbsorbQSpec &s) const {
+  LaunchWork operator()(const AbsorbQSpec &s) const {
     const double matrix = d(s.heads) * d(s.nope) * d(s.latent);
     const double row = d(s.heads) * d(s.nope + 2 * s.rope + s.latent);
     return {matrix * of(s.weight) + b.tokens * row * of(s.act),
             2 * b.tokens * matrix, false};
   }
-  Work operator()(const AbsorbVSpec &s) const {
+  LaunchWork operator()(const AbsorbVSpec &s) const {
     const double matrix = d(s.heads) * d(s.value) * d(s.latent);
     const double out = s.quantize ? kQuantized : of(s.act);
     return {matrix * of(s.weight) +
@@ -85,14 +83,14 @@ struct WorkVisitor {
                     (d(s.latent) * of(s.act) + d(s.value) * out),
             2 * b.tokens * matrix, false};
   }
-  Work operator()(const MlaDecodeSpec &s) const {
+  LaunchWork operator()(const MlaDecodeSpec &s) const {
     const double width = d(s.latent + s.rope);
     return {of(s.act) * (b.sequences * b.context * width +
                          b.tokens * d(s.heads) * (width + d(s.latent))),
             2 * b.tokens * d(s.heads) * b.context * (width + d(s.latent)),
             false};
   }
-  Work operator()(const MlaPrefillSpec &s) const {
+  LaunchWork operator()(const MlaPrefillSpec &s) const {
     const double keys = b.sequences * b.context;
     const double queries = b.sequences > 0 ? b.tokens / b.sequences : 0;
     // A query sees the keys before it.
@@ -108,44 +106,44 @@ struct WorkVisitor {
             false};
   }
 
-  Work operator()(const GateTopkSpec &s) const {
+  LaunchWork operator()(const GateTopkSpec &s) const {
     return {b.slice * (d(s.experts) * 4 + d(s.topk) * 2 * kIndex), 0, false};
   }
-  Work operator()(const MoePermuteSpec &s) const {
+  LaunchWork operator()(const MoePermuteSpec &s) const {
     return {b.slice * d(s.topk) * 3 * kIndex, 0, false};
   }
-  Work operator()(const MoeCombineSpec &s) const {
+  LaunchWork operator()(const MoeCombineSpec &s) const {
     const double rows = d(s.topk) + (s.shared ? 1 : 0) + 2;
     return {b.slice * d(s.hidden) * rows * of(s.act), 0, false};
   }
-  Work operator()(const MoeCountSpec &s) const {
+  LaunchWork operator()(const MoeCountSpec &s) const {
     return {b.slice * d(s.topk) * kIndex, 0, false};
   }
-  Work operator()(const MoeRouteSpec &s) const {
+  LaunchWork operator()(const MoeRouteSpec &s) const {
     // Every rank's item reads all ids.
     return {kIndex * (d(s.ranks) * b.slice * d(s.topk) +
                       d(s.ranks) * d(s.capacity) * (1 + d(metaWords(s.topk)))),
             0, false};
   }
-  Work operator()(const MoePackSpec &s) const {
+  LaunchWork operator()(const MoePackSpec &s) const {
     return {b.sentRows * d(s.hidden) * 2 *
                 (s.quantized ? kQuantized : of(s.act)),
             0, false};
   }
-  Work operator()(const MoeReceiveSpec &s) const {
+  LaunchWork operator()(const MoeReceiveSpec &s) const {
     // Every slot's item reads all records.
     return {kIndex *
                 (d(s.slots) * b.received * d(metaWords(s.topk)) + 2 * b.pairs),
             0, false};
   }
-  Work operator()(const MoeReturnRowsSpec &s) const {
+  LaunchWork operator()(const MoeReturnRowsSpec &s) const {
     return {b.pairs * d(s.hidden) * 2 * of(s.act), 0, false};
   }
 };
 
 } // namespace
 
-Work workOf(const AnySpec &spec, const Batch &batch) {
+LaunchWork workOf(const AnySpec &spec, const StepBatch &batch) {
   return std::visit(WorkVisitor{batch}, spec);
 }
 
@@ -155,4 +153,4 @@ bool isOfExperts(const AnySpec &spec) {
   return std::holds_alternative<MoeReturnRowsSpec>(spec);
 }
 
-} // namespace hadal::predict
+} // namespace hadal::kernels
