@@ -397,6 +397,126 @@ struct MoeCombineSpec : Common {
   }
 };
 
+// Of several ranks: a rank's rows go to the ranks that hold their experts and
+// come back (E experts by logical number; slots: a rank's places for experts).
+// |capacity|: rows that a rank may send to one other, C; |pairs|: (row, choice)
+// pairs of them, C2. Received are ranks * C rows, returned ranks * C2.
+
+/// Words of the i32 record that travels with a row: 0 its token in the sender's
+/// slice, 1 the number of its first pair among those for this rank, from
+/// kMetaSlots on for each choice the slot on the destination (-1: elsewhere, or
+/// no room), then zeros. All words of a row that is not used are -1.
+inline constexpr int64_t kMetaSlots = 2;
+inline constexpr int64_t metaWords(int64_t topk) {
+  return (kMetaSlots + topk + 3) / 4 * 4;
+}
+
+/// Adds to the load what the tokens of the slice chose, if bit 0 of the flags
+/// says so. Arguments: ids i32[?,k], expert_load i32[E], sizes. Domain: the
+/// experts.
+struct MoeCountSpec : Common {
+  static constexpr std::string_view kKind = "moe_count";
+  static constexpr std::string_view kSymbol =
+      "moe_count_{topk}of{experts}_t{tokens}";
+  int64_t experts, topk, tokens; // tokens: capacity of the slice
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("experts", s.experts);
+    v("topk", s.topk);
+    v("tokens", s.tokens);
+  }
+};
+
+/// Where each choice of the slice's tokens goes. Arguments: ids i32[?,k],
+/// table i32[E,1+replicas] (an expert's number of physical slots, then those:
+/// rank * slots + slot), send_token i32[?,1] (of a row that is sent: its token;
+/// -1: unused), send_meta i32[?,words], place i32[?,1] (row t*k + j: the returned
+/// row of choice j of token t; -1: none), sent i32[ranks,2] (rows, pairs that
+/// fit), overflow i32[ranks] (adds the pairs that do not), sizes. Choice j of
+/// token t takes replica (t + j) mod their number. The i-th token that wants rank
+/// d is row d*C + i, the p-th pair row d*C2 + p. Every row of send_token and
+/// send_meta is written. Domain: the ranks.
+struct MoeRouteSpec : Common {
+  static constexpr std::string_view kKind = "moe_route";
+  static constexpr std::string_view kSymbol =
+      "moe_route_{topk}of{experts}_to{ranks}x{slots}_t{tokens}_c{capacity}";
+  int64_t experts, topk, tokens; // tokens: capacity of the slice
+  int64_t ranks, slots, capacity, pairs, replicas = 1;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("experts", s.experts);
+    v("topk", s.topk);
+    v("tokens", s.tokens);
+    v("ranks", s.ranks);
+    v("slots", s.slots);
+    v("capacity", s.capacity);
+    v("pairs", s.pairs);
+    v("replicas", s.replicas);
+  }
+};
+
+/// out[r] = x[send_token[r]]; rows of token -1 are not written. Arguments:
+/// x act[?,D] (quantized: e4m3fn[?,D] scale<1x128>), send_token i32[?,1],
+/// out as x [?,D], sizes.
+struct MoePackSpec : Common {
+  static constexpr std::string_view kKind = "moe_pack";
+  static constexpr std::string_view kSymbol = "moe_pack_{hidden}[_{quantized}]";
+  int64_t hidden;
+  bool quantized = false;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("hidden", s.hidden);
+    v("quantized", s.quantized);
+  }
+};
+
+/// Received pairs in the order of slot, received row, choice. Arguments:
+/// meta i32[?,words], source i32[?,1] (of a routed row: its received row),
+/// back i32[?,1] (row r*k + j: the routed row of choice j of received row r;
+/// written where that choice is here), sizes (writes expert_begin of the slots).
+/// Domain: the slots.
+struct MoeReceiveSpec : Common {
+  static constexpr std::string_view kKind = "moe_receive";
+  static constexpr std::string_view kSymbol =
+      "moe_receive_{topk}to{slots}_from{ranks}_c{capacity}";
+  int64_t topk, ranks, slots, capacity;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("topk", s.topk);
+    v("ranks", s.ranks);
+    v("slots", s.slots);
+    v("capacity", s.capacity);
+  }
+};
+
+/// Of received row r, of rank s = r / C, the n-th of its choices that are here,
+/// j: out[s*C2 + meta[r,1] + n] = y[back[r,j]]. Arguments: y act[?,D],
+/// meta i32[?,words], back i32[?,k], out act[?,D], sizes.
+struct MoeReturnRowsSpec : Common {
+  static constexpr std::string_view kKind = "moe_return_rows";
+  static constexpr std::string_view kSymbol =
+      "moe_return_rows_{topk}x{hidden}_from{ranks}_c{capacity}";
+  int64_t hidden, topk, ranks, capacity, pairs;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("hidden", s.hidden);
+    v("topk", s.topk);
+    v("ranks", s.ranks);
+    v("capacity", s.capacity);
+    v("pairs", s.pairs);
+  }
+};
+
 /// y = silu(gate) * up. gate, up, y act[?,width], sizes.
 struct SiluMulSpec : Common {
   static constexpr std::string_view kKind = "silu_mul";
@@ -424,7 +544,12 @@ struct SiluMulSpec : Common {
   X(GateTopk)                                                                  \
   X(MoePermute)                                                                \
   X(MoeCombine)                                                                \
-  X(SiluMul)
+  X(SiluMul)                                                                   \
+  X(MoeCount)                                                                  \
+  X(MoeRoute)                                                                  \
+  X(MoePack)                                                                   \
+  X(MoeReceive)                                                                \
+  X(MoeReturnRows)
 
 namespace detail {
 template <typename, typename... Specs> struct VariantOf {

@@ -48,9 +48,16 @@ int64_t FunctionLowering::rows(Value value) {
   case dsv3::Extent::Tokens:
     return functionBucket.getTokens();
   case dsv3::Extent::Routed:
-    return functionBucket.getTokens() * context.topk;
+    return context.mesh ? context.ep() * functionBucket.getPairs()
+                        : functionBucket.getTokens() * context.topk;
   case dsv3::Extent::Logits:
     return functionBucket.getLogits();
+  case dsv3::Extent::Slice:
+    return llvm::divideCeil(functionBucket.getTokens(), context.tp());
+  case dsv3::Extent::Received:
+    return context.ep() * functionBucket.getCapacity();
+  case dsv3::Extent::Returned:
+    return context.ep() * functionBucket.getPairs();
   }
   llvm_unreachable("all extents are named");
 }

@@ -74,7 +74,8 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
       op.getPlace() == dsv3::Placement::Map ? exec::Placement::Map
                                             : exec::Placement::Copy,
       type.getElementType(), rows, shape.drop_front(), op.getParts(),
-      op.getAccepts(), check, scaleParts, scaleAccepts, scaleBlock, pitch);
+      op.getAccepts(), check, scaleParts, scaleAccepts, scaleBlock, pitch,
+      exec::AxisAttr(), IntegerAttr(), IntegerAttr(), IntegerAttr());
 }
 
 /// "decode_4", "prefill_64", "head_16".
@@ -178,6 +179,7 @@ private:
     if (!model)
       return context.module.emitError("module has no '")
              << dsv3::kModelAttr << "' attribute";
+    context.mesh = dsv3::getMesh(context.module);
     auto number = [&](StringRef key, int64_t &value) -> LogicalResult {
       auto attribute = model.getAs<IntegerAttr>(key);
       if (!attribute)
@@ -344,7 +346,8 @@ private:
         number(bucket.getQueries(), !isHead),
         isHead ? StringAttr()
                : func->getAttrOfType<StringAttr>(dsv3::kAttentionAttr),
-        number(bucket.getLogits(), isHead), IntegerAttr());
+        number(bucket.getLogits(), isHead), IntegerAttr(), exec::RungAttr(),
+        IntegerAttr(), IntegerAttr());
     Block *body = &entry.getBody().emplaceBlock();
     FunctionLowering lowering(context, func, bucket, body);
     OpBuilder inside = OpBuilder::atBlockEnd(body);

@@ -44,11 +44,16 @@ struct ProgramContext {
   /// That schedules are made for; null where the target has none.
   const nvptx::Chip *chip = nullptr;
   std::vector<GivenSchedule> given;
+  /// How ranks share the model; null for one rank.
+  dsv3::MeshAttr mesh;
   /// Rows of the state `hidden`: the largest bucket.
   int64_t hiddenRows = 0;
   /// Some linear reads quantised rows.
   bool quantizesActivations = false;
   int64_t numLaunches = 0;
+
+  int64_t ep() const { return mesh ? mesh.getEp() : 1; }
+  int64_t tp() const { return mesh ? mesh.getTp() : 1; }
 
   int64_t pagesPerRow() const {
     return (maxSeqLen + pageSize - 1) / pageSize;

@@ -47,11 +47,11 @@ Status verifyHeader(std::span<const uint8_t> file, const std::string &name,
                  "{}; copy or compile it again",
                  name, file.size(), kHeaderBytes);
   std::memcpy(&header, file.data(), sizeof(header));
-  if (header.version != kFormatVersion)
+  if (header.version < kOldestFormatVersion || header.version > kFormatVersion)
     return error(4002,
                  "artifact '{}' has format version {}, this runtime reads "
-                 "version {}; compile the model with the matching hadal",
-                 name, header.version, kFormatVersion);
+                 "versions {} to {}; compile the model with the matching hadal",
+                 name, header.version, kOldestFormatVersion, kFormatVersion);
   if (hash(&header, kHashedHeaderBytes) != header.headerHash)
     return corrupt(name, "the header's checksum does not match");
   if (header.zero)

@@ -61,20 +61,22 @@ TOY_KERNEL(2, toyAttend) {
   }
 }
 
-/// load[token % experts] += 1 and expert_begin = prefix sums; one item.
+/// Of the tokens below sizes.slice_tokens: load[token % experts] += 1 if flags
+/// say so, and expert_begin = prefix sums; one item.
 TOY_KERNEL(3, toyRoute) {
   int32_t *load = at<int32_t>(args[0]);
   const int32_t *tokens = at<int32_t>(args[1]);
   int32_t *sizes = at<int32_t>(args[2]);
   const int32_t experts = static_cast<int32_t>(args[3]);
+  int32_t *expertBegin = sizes + 16;
   for (int32_t e = 0; e <= experts; ++e)
-    sizes[3 + e] = 0;
-  for (int32_t t = 0; t < sizes[0]; ++t) {
-    load[tokens[t] % experts] += 1;
-    sizes[3 + tokens[t] % experts + 1] += 1;
+    expertBegin[e] = 0;
+  for (int32_t t = 0; t < sizes[3]; ++t) {
+    load[tokens[t] % experts] += sizes[4] & 1;
+    expertBegin[tokens[t] % experts + 1] += 1;
   }
   for (int32_t e = 0; e < experts; ++e)
-    sizes[3 + e + 1] += sizes[3 + e];
+    expertBegin[e + 1] += expertBegin[e];
 }
 
 /// to[t] = from[t].

@@ -18,7 +18,10 @@
 namespace hadal::artifact {
 
 inline constexpr uint8_t kMagic[8] = {'H', 'A', 'D', 'A', 'L', 0, '\r', '\n'};
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kFormatVersion = 2;
+/// The oldest that is read: its kernels have 3 words before expert_begin, of
+/// which they write all, so that they run with the record of today.
+inline constexpr uint32_t kOldestFormatVersion = 1;
 inline constexpr uint64_t kHeaderBytes = 64;
 /// Blobs start at multiples of this: code is mapped from the file in place.
 inline constexpr uint64_t kBlobAlign = 4096;
@@ -27,8 +30,11 @@ inline constexpr char kIdentifier[] = "HDL1";
 inline constexpr uint64_t kMaxCodeBytes = uint64_t(64) << 20;
 /// Bytes of the parameters of a kernel of sm_90a.
 inline constexpr uint64_t kMaxKernelParameterBytes = 32764;
-/// Size of `sizes`' fixed head: tokens, rows, logit_rows.
-inline constexpr uint64_t kSizesHead = 3;
+/// Words of `sizes`' fixed head, expert_begin behind it: tokens, rows,
+/// logit_rows, slice_tokens, flags, zeros (schemas/artifact.fbs at Input).
+inline constexpr uint64_t kSizesHead = 16;
+/// Bit of the word flags: the kernels that route count the expert load.
+inline constexpr int32_t kCountExpertLoad = 1;
 
 /// The first 64 bytes of an artifact, little-endian, as they lie in the file.
 struct FileHeader {

@@ -47,8 +47,9 @@ StatusOr<MemoryPlan> planSession(const Driver &driver, const Artifact &artifact,
   for (unsigned in = 0; in < artifact::kNumInputs; ++in) {
     uint64_t most = 0;
     for (const schema::Entry *e : *artifact.root().entries())
-      most = std::max(
-          most, artifact::inputBytes(m, *e, static_cast<schema::Input>(in)));
+      most = std::max(most,
+                      artifact::inputBytes(artifact.root(), *e,
+                                           static_cast<schema::Input>(in)));
     plan.io += driver.footprint(most);
   }
   uint64_t logits = 0;

@@ -6,7 +6,35 @@ namespace hadal::schedule {
 using namespace kernels;
 
 const Space<MoePermuteSpec> &cpuSpace(const MoePermuteSpec *) {
-  static const Space<MoePermuteSpec> space = {permuteTokens()};
+  static const Space<MoePermuteSpec> space = {stepTokens<MoePermuteSpec>()};
+  return space;
+}
+
+const Space<MoeCountSpec> &cpuSpace(const MoeCountSpec *) {
+  static const Space<MoeCountSpec> space = {stepTokens<MoeCountSpec>()};
+  return space;
+}
+
+const Space<MoeRouteSpec> &cpuSpace(const MoeRouteSpec *) {
+  // A dozen tiles of a step: fewer choices keep them in the first cache.
+  static const Space<MoeRouteSpec> space = {stepTokens<MoeRouteSpec>(512)};
+  return space;
+}
+
+const Space<MoePackSpec> &cpuSpace(const MoePackSpec *) {
+  static const Space<MoePackSpec> space = {
+      movedColumns<MoePackSpec>(kScaleGroup)};
+  return space;
+}
+
+const Space<MoeReceiveSpec> &cpuSpace(const MoeReceiveSpec *) {
+  static const Space<MoeReceiveSpec> space = {stepReceived()};
+  return space;
+}
+
+const Space<MoeReturnRowsSpec> &cpuSpace(const MoeReturnRowsSpec *) {
+  static const Space<MoeReturnRowsSpec> space = {
+      movedColumns<MoeReturnRowsSpec>(1)};
   return space;
 }
 

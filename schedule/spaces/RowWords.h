@@ -6,12 +6,13 @@
 namespace hadal::schedule {
 
 /// Columns of a work item of a kernel that maps each element, or each group of
-/// 128, of |width| columns on its own. 1024 give a row of a wide model several
-/// items, each still many vectors long.
+/// 128, of |width| columns on its own. The |most| of 1024 give a row of a wide
+/// model several items, each still many vectors long.
 template <typename Spec>
-Word<Spec> columnsWord(int64_t Spec::*width, int64_t unit) {
+Word<Spec> columnsWord(int64_t Spec::*width, int64_t unit,
+                       int64_t most = 1024) {
   auto pick = [=](const Spec &spec) {
-    return std::min<int64_t>(alignTo(spec.*width, unit), 1024);
+    return std::min<int64_t>(alignTo(spec.*width, unit), most);
   };
   return {"columns",
           "columns of a work item",
@@ -48,24 +49,52 @@ template <typename Spec> int64_t itemColumns(const Facts<Spec> &f) {
   return f.number("columns");
 }
 
-/// Tokens of a step of moe_permute: on a GPU the steps follow each other, so
-/// they are few; on a CPU the tiles of a step stay in the first cache. About
-/// 4096 assignments.
-inline Word<kernels::MoePermuteSpec> permuteTokens() {
-  using Spec = kernels::MoePermuteSpec;
+/// The largest tile of a kernel that walks choices in steps of rows.
+template <typename Spec> int64_t stepChoices(const Facts<Spec> &f) {
+  return f.number("bm") * f.spec.topk;
+}
+
+/// Columns of a work item that moves a part of a row which most of its launch
+/// does not have: whole rows, so that what is not there is met once.
+template <typename Spec> Word<Spec> movedColumns(int64_t unit) {
+  return columnsWord(&Spec::hidden, unit, 8192);
+}
+
+/// Rows of a step of a kernel that walks the choices of all |rows| of them
+/// (tokens; received rows), which are no more than a capacity: on a GPU the steps
+/// follow each other, so they are few; on a CPU the tiles of a step stay in the
+/// first cache. About |choices| of them.
+template <typename Spec>
+Word<Spec> stepRows(const char *meaning, int64_t (*rows)(const Spec &),
+                    int64_t choices = 4096) {
   return {"bm",
-          "tokens of a step",
+          meaning,
           Bits::same,
           /*inBody=*/true,
-          [](const Facts<Spec> &f) -> Value {
-            return std::min(std::max<int64_t>(4096 / f.spec.topk, 1),
-                            f.spec.tokens);
+          [=](const Facts<Spec> &f) -> Value {
+            return std::min(std::max<int64_t>(choices / f.spec.topk, 1),
+                            rows(f.spec));
           },
-          [](const Facts<Spec> &f) {
+          [=](const Facts<Spec> &f) {
             return numbers({16, 32, 64, 128, 256, 512}, [&](int64_t n) {
-              return n <= f.spec.tokens && n * f.spec.topk <= 8192;
+              return n <= rows(f.spec) && n * f.spec.topk <= 8192;
             });
           }};
+}
+
+/// Tokens of a step of a kernel that walks all tokens of a bucket.
+template <typename Spec> Word<Spec> stepTokens(int64_t choices = 4096) {
+  return stepRows<Spec>(
+      "tokens of a step", +[](const Spec &spec) { return spec.tokens; },
+      choices);
+}
+
+/// Received rows of a step of moe_receive.
+inline Word<kernels::MoeReceiveSpec> stepReceived() {
+  using Spec = kernels::MoeReceiveSpec;
+  return stepRows<Spec>(
+      "received rows of a step",
+      +[](const Spec &spec) { return spec.ranks * spec.capacity; });
 }
 
 /// Query rows of a tile of mla_decode, at most 64: whole tokens, or a divisor

@@ -63,10 +63,43 @@ const Space<MoeCombineSpec> &sm90aSpace(const MoeCombineSpec *) {
 
 const Space<MoePermuteSpec> &sm90aSpace(const MoePermuteSpec *) {
   using Spec = MoePermuteSpec;
-  static const Space<Spec> space = {
-      permuteTokens(), threadsWord<Spec>(+[](const Facts<Spec> &f) {
-        return f.number("bm") * f.spec.topk;
-      })};
+  static const Space<Spec> space = {stepTokens<Spec>(),
+                                    threadsWord<Spec>(stepChoices<Spec>)};
+  return space;
+}
+
+const Space<MoeCountSpec> &sm90aSpace(const MoeCountSpec *) {
+  using Spec = MoeCountSpec;
+  static const Space<Spec> space = {stepTokens<Spec>(),
+                                    threadsWord<Spec>(stepChoices<Spec>)};
+  return space;
+}
+
+const Space<MoeRouteSpec> &sm90aSpace(const MoeRouteSpec *) {
+  using Spec = MoeRouteSpec;
+  static const Space<Spec> space = {stepTokens<Spec>(),
+                                    threadsWord<Spec>(stepChoices<Spec>)};
+  return space;
+}
+
+const Space<MoePackSpec> &sm90aSpace(const MoePackSpec *) {
+  using Spec = MoePackSpec;
+  static const Space<Spec> space = {movedColumns<Spec>(kScaleGroup),
+                                    threadsWord<Spec>(itemColumns<Spec>)};
+  return space;
+}
+
+const Space<MoeReceiveSpec> &sm90aSpace(const MoeReceiveSpec *) {
+  using Spec = MoeReceiveSpec;
+  static const Space<Spec> space = {stepReceived(),
+                                    threadsWord<Spec>(stepChoices<Spec>)};
+  return space;
+}
+
+const Space<MoeReturnRowsSpec> &sm90aSpace(const MoeReturnRowsSpec *) {
+  using Spec = MoeReturnRowsSpec;
+  static const Space<Spec> space = {movedColumns<Spec>(1),
+                                    threadsWord<Spec>(itemColumns<Spec>)};
   return space;
 }
 

@@ -421,7 +421,7 @@ void checkGrouped(GemmSpec spec, std::vector<int> counts) {
   spec.experts = experts;
   std::vector<int32_t> sizes = makeSizes(spec.rows, 1, 0, experts);
   for (int64_t e = 0; e < experts; ++e)
-    sizes[3 + e + 1] = sizes[3 + e] + counts[e];
+    sizes[kSizesHead + e + 1] = sizes[kSizesHead + e] + counts[e];
   routed = sizes.back();
   int64_t capacity = routed + 5;
   int64_t inputs = spec.gather ? spec.rows : capacity;
@@ -465,7 +465,8 @@ void checkGrouped(GemmSpec spec, std::vector<int> counts) {
     kernel.run(slots, spec.rows);
     Comparison comparison;
     for (int64_t e = 0; e < experts; ++e)
-      for (int64_t r = sizes[3 + e]; r < sizes[3 + e + 1]; ++r) {
+      for (int64_t r = sizes[kSizesHead + e]; r < sizes[kSizesHead + e + 1];
+           ++r) {
         int64_t source =
             spec.gather ? static_cast<int64_t>(rowToken.at(r, 0)) : r;
         Row input = rowOf(x, source, 0, spec.k), expected;

@@ -210,8 +210,8 @@ Buffer Random::matrix(Format format, int64_t rows, int64_t cols,
 
 std::vector<int32_t> makeSizes(int32_t tokens, int32_t rows, int32_t logitRows,
                                int64_t experts) {
-  std::vector<int32_t> sizes{tokens, rows, logitRows};
-  sizes.resize(3 + experts + 1, 0);
+  std::vector<int32_t> sizes{tokens, rows, logitRows, tokens, 1};
+  sizes.resize(kSizesHead + experts + 1, 0);
   return sizes;
 }
 

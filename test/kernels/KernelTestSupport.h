@@ -96,7 +96,10 @@ private:
   std::mt19937_64 engine;
 };
 
-/// True sizes: tokens, rows, logit_rows, expert_begin[experts + 1].
+/// Words before expert_begin.
+inline constexpr int64_t kSizesHead = 16;
+/// True sizes: tokens, rows, logit_rows, slice_tokens (tokens), flags (the
+/// experts' load counts), zeros, expert_begin[experts + 1].
 std::vector<int32_t> makeSizes(int32_t tokens, int32_t rows = 1,
                                int32_t logitRows = 0, int64_t experts = 0);
 

@@ -252,7 +252,7 @@ TEST(MoePermute, stableByExpertAndBlindToPadding) {
         assigned[static_cast<int64_t>(ids.at(t, j))].push_back(t * c.topk + j);
     int64_t row = 0;
     for (int64_t e = 0; e < c.experts; ++e) {
-      EXPECT_EQ(p.sizes[3 + e], row);
+      EXPECT_EQ(p.sizes[kSizesHead + e], row);
       EXPECT_EQ(p.load.at(0, e), 1000 + e + assigned[e].size());
       for (int64_t assignment : assigned[e]) {
         EXPECT_EQ(p.rowToken.at(row, 0), assignment / c.topk);
@@ -260,7 +260,7 @@ TEST(MoePermute, stableByExpertAndBlindToPadding) {
         ++row;
       }
     }
-    EXPECT_EQ(p.sizes[3 + c.experts], row);
+    EXPECT_EQ(p.sizes[kSizesHead + c.experts], row);
     for (int64_t r = row; r < p.rowToken.rows(); ++r)
       EXPECT_TRUE(p.rowToken.untouched(r));
     for (int64_t t = c.tokens; t < c.capacity; ++t)
@@ -277,7 +277,8 @@ TEST(MoePermute, anIdThatNamesNoExpertIsDropped) {
   Permutation p = runPermute(spec, ids, 3);
   EXPECT_EQ(p.pos.at(0, 1), -1);
   EXPECT_EQ(p.pos.at(1, 1), -1);
-  EXPECT_EQ((std::vector<int32_t>(p.sizes.begin() + 3, p.sizes.begin() + 8)),
+  EXPECT_EQ((std::vector<int32_t>(p.sizes.begin() + kSizesHead,
+                                  p.sizes.begin() + kSizesHead + 5)),
             (std::vector<int32_t>{0, 1, 3, 3, 4}));
 }
 

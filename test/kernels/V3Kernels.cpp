@@ -10,7 +10,8 @@ namespace {
 
 constexpr int64_t kHidden = 7168, kHeads = 128, kNope = 128, kRope = 64,
                   kValue = 128, kLatent = 512, kQLora = 1536, kExperts = 256,
-                  kTopk = 8, kPositions = 4096, kPage = 64;
+                  kTopk = 8, kPositions = 4096, kPage = 64, kRanks = 32,
+                  kSlots = 9;
 constexpr double kScale = 0.1352337788608801;
 
 struct Appender {
@@ -121,6 +122,15 @@ bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
   append(gate);
   append(MoePermuteSpec{common, kExperts, kTopk, rows});
   append(MoeCombineSpec{common, kHidden, kTopk});
+
+  // Of 32 ranks with 32 redundant experts; prefill has as much room as it takes.
+  const int64_t capacity = std::min<int64_t>(rows, 512), pairs = 2 * capacity;
+  append(MoeCountSpec{common, kExperts, kTopk, rows});
+  append(MoeRouteSpec{common, kExperts, kTopk, rows, kRanks, kSlots, capacity,
+                      pairs, 2});
+  append(MoePackSpec{common, kHidden, quantize});
+  append(MoeReceiveSpec{common, kTopk, kRanks, kSlots, capacity});
+  append(MoeReturnRowsSpec{common, kHidden, kTopk, kRanks, capacity, pairs});
   return append.ok;
 }
 

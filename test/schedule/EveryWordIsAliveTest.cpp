@@ -61,6 +61,11 @@ std::vector<AnySpec> specsOf(Target target) {
   specs.push_back(GateTopkSpec{{}, 64, 8});
   specs.push_back(MoePermuteSpec{{}, 64, 8, 512});
   specs.push_back(MoeCombineSpec{{}, 2048, 8});
+  specs.push_back(MoeCountSpec{{}, 64, 8, 512});
+  specs.push_back(MoeRouteSpec{{}, 64, 8, 512, 4, 20, 256, 512, 2});
+  specs.push_back(MoePackSpec{{}, 2048});
+  specs.push_back(MoeReceiveSpec{{}, 8, 4, 20, 128});
+  specs.push_back(MoeReturnRowsSpec{{}, 2048, 4, 4, 128, 256});
   return specs;
 }
 

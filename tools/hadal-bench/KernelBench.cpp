@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/artifact/Verify.h"
 #include "schedule/Chip.h"
 #include "tools/common/SpecJson.h"
 #include "tools/hadal-bench/DeviceArguments.h"
@@ -55,14 +56,15 @@ std::vector<Sample> sampleLaunches(const schema::Artifact &root) {
   return samples;
 }
 
-Bucket bucketOf(const schema::Model &model, const schema::Kernel &kernel,
+Bucket bucketOf(const schema::Artifact &artifact, const schema::Kernel &kernel,
                 const Sample &sample) {
+  const schema::Model &model = *artifact.model();
   Bucket bucket;
   bucket.tokens = std::max<uint64_t>(sample.entry->tokens(), 1);
   bucket.rows = std::max<uint64_t>(sample.entry->rows(), 1);
   bucket.logitRows = std::max<uint64_t>(sample.entry->logit_rows(), 1);
   bucket.maxSeqLen = model.max_seq_len();
-  bucket.experts = model.num_experts();
+  bucket.experts = artifact::localExperts(artifact);
   bucket.topk = model.num_experts_per_token();
   bucket.extent = [&](std::string_view argument, unsigned dim) -> uint64_t {
     const std::string name = fmt::format("{}.extent{}", argument, dim);
@@ -226,7 +228,7 @@ private:
       return error(5014, "kernel '{}' of '{}' is never launched", p.name,
                    artifact.path());
     const Bucket bucket =
-        bucketOf(*artifact.root().model(), kernel, *p.sample);
+        bucketOf(artifact.root(), kernel, *p.sample);
     p.test = makeKernelCase(*spec.spec, bucket, options.seed + index);
     HADAL_ASSIGN_OR_RETURN(
         p.device, DeviceArguments::create(driver, p.test->arguments));
@@ -280,13 +282,13 @@ private:
 
   Status launch(const std::string &name, const LaunchList &list) {
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> entry,
-                           executable->prepare(name, list, false));
+                           executable->prepare(name, list, false, nullptr));
     return entry->run();
   }
 
   StatusOr<Timing> time(Prepared &p) {
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> once,
-                           executable->prepare(p.name, p.list, false));
+                           executable->prepare(p.name, p.list, false, nullptr));
     return timer ? timeOnDevice(*once) : timeOnHost(p, *once);
   }
 
@@ -319,7 +321,7 @@ private:
     LaunchList list = p.list;
     list.launches.resize(repeat, list.launches[0]);
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> many,
-                           executable->prepare(p.name, list, true));
+                           executable->prepare(p.name, list, true, nullptr));
     Timing timing{INFINITY, INFINITY, 0, options.rounds};
     for (unsigned round = 0; round < options.rounds; ++round) {
       HADAL_ASSIGN_OR_RETURN(double spent, run(*many));

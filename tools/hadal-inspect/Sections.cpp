@@ -390,7 +390,7 @@ Json memory(const hadal::Artifact &artifact) {
     logits = std::max(logits, artifact::outputBytes(m, *e, Output::logits));
     uint64_t sum = 0;
     for (unsigned i = 0; i < artifact::kNumInputs; ++i)
-      sum += artifact::inputBytes(m, *e, static_cast<Input>(i));
+      sum += artifact::inputBytes(artifact.root(), *e, static_cast<Input>(i));
     inputs = std::max(inputs, sum);
   }
   for (const State *s : *artifact.root().states())

@@ -125,12 +125,14 @@ FailureOr<func::FuncOp> TileLowering::run() {
       Value bound;
       if (dim.getBound() == tile::Bound::ExpertRows) {
         Value expert = coordinates[dim.getBoundDim()];
-        Value first = arith::AddIOp::create(b, loc, expert, i64(3));
-        Value next = arith::AddIOp::create(b, loc, expert, i64(4));
+        int64_t begin = static_cast<int64_t>(tile::SizeName::ExpertBegin);
+        Value first = arith::AddIOp::create(b, loc, expert, i64(begin));
+        Value next = arith::AddIOp::create(b, loc, expert, i64(begin + 1));
         bound =
             arith::SubIOp::create(b, loc, sizeAt(next), sizeAt(first));
       } else {
-        bound = sizeAt(i64(static_cast<int64_t>(dim.getBound()) - 1));
+        bound = sizeAt(
+            i64(static_cast<int64_t>(tile::sizeNameOf(dim.getBound()))));
       }
       Value ok = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
                                        coordinates[i], bound);

@@ -501,8 +501,9 @@ void TileLowering::lowerSize(tile::SizeOp op) {
 void TileLowering::lowerStoreSize(tile::StoreSizeOp op) {
   Value sizes = scalar(op.getSizes());
   auto type = cast<RankedTensorType>(op.getValues().getType());
+  int64_t begin = static_cast<int64_t>(tile::SizeName::ExpertBegin);
   loopNest(type.getShape(), [&](ValueRange at) {
-    Value index = arith::AddIOp::create(b, loc, at.back(), i64(3));
+    Value index = arith::AddIOp::create(b, loc, at.back(), i64(begin));
     if (op.getIndex())
       index = arith::AddIOp::create(b, loc, index, scalar(op.getIndex()));
     store(element(op.getValues(), at), gep(sizes, b.getI32Type(), index));

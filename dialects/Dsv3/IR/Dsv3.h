@@ -39,6 +39,28 @@ inline constexpr llvm::StringLiteral kDroppedAttr = "dsv3.dropped";
 /// the choices made by passes, as sentences for the provenance.
 inline constexpr llvm::StringLiteral kModelAttr = "dsv3.model";
 inline constexpr llvm::StringLiteral kRemarksAttr = "dsv3.remarks";
+/// On the module: how ranks share the model; absent for one rank.
+inline constexpr llvm::StringLiteral kMeshAttr = "dsv3.mesh";
+/// The state that counts what exceeded a bucket's capacity, by rank.
+inline constexpr llvm::StringLiteral kOverflowState = "comm.overflow";
+
+/// The mesh of |module|; null for one rank.
+MeshAttr getMesh(mlir::Operation *module);
+
+/// The bucket of |func|; null if it has none.
+BucketAttr getBucket(mlir::Operation *func);
+/// "decode_4", "prefill_512", "head_16".
+std::string getBucketName(BucketAttr bucket);
+/// What the entry of |func|'s bucket is called: the bucket's name, of the worst
+/// of two rungs "decode_4_worst".
+std::string getEntryName(mlir::Operation *func);
+
+/// Words of the record that travels with a token to its experts: its row, the
+/// number of its first pair, a slot for each of |topk| choices, padding to 16
+/// bytes.
+inline constexpr int64_t getMetaWords(int64_t topk) {
+  return (2 + topk + 3) / 4 * 4;
+}
 
 /// The layout of a tensor type; null if it has none of ours.
 LayoutAttr getLayout(mlir::Type type);
@@ -61,6 +83,9 @@ mlir::RankedTensorType withElement(mlir::RankedTensorType type,
 /// |type| with its last extent replaced.
 mlir::RankedTensorType withColumns(mlir::RankedTensorType type,
                                    int64_t columns);
+
+/// |type| with its rows, the only dynamic extent, named |extent|.
+mlir::RankedTensorType withRows(mlir::RankedTensorType type, Extent extent);
 
 /// The FP8 type of the activation |type|: 1x128 scales of |format|.
 mlir::RankedTensorType getQuantizedType(mlir::RankedTensorType type,

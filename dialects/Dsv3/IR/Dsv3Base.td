@@ -49,7 +49,10 @@ class Dsv3_Enum<string name, string summary, list<I32EnumAttrCase> cases>
 def Dsv3_Extent : Dsv3_Enum<"Extent", "name of a dynamic extent", [
   I32EnumAttrCase<"Tokens", 0, "tokens">,     // rows of the step
   I32EnumAttrCase<"Routed", 1, "routed">,     // (token, expert) pairs
-  I32EnumAttrCase<"Logits", 2, "logits">]>;   // rows that reach the head
+  I32EnumAttrCase<"Logits", 2, "logits">,     // rows that reach the head
+  I32EnumAttrCase<"Slice", 3, "slice">,       // the tokens of a rank of a tp group
+  I32EnumAttrCase<"Received", 4, "received">, // rows that ep ranks sent: ep * C
+  I32EnumAttrCase<"Returned", 5, "returned">]>; // pairs that came back: ep * C2
 
 def Dsv3_ScaleFormat : Dsv3_Enum<"ScaleFormat", "values that a scale may take", [
   I32EnumAttrCase<"F32", 0, "f32">,           // any positive float32
@@ -85,6 +88,28 @@ def Dsv3_ScoreFunction : Dsv3_Enum<"ScoreFunction", "activation of the router", 
 def Dsv3_GroupScore : Dsv3_Enum<"GroupScore", "score of an expert group", [
   I32EnumAttrCase<"Max", 0, "max">,           // its best expert (V2)
   I32EnumAttrCase<"Top2Sum", 1, "top2_sum">]>; // its two best (V3)
+
+// The numbers of Axis, Rung and CollectiveKind are those of
+// runtime/schemas/artifact.fbs.
+def Dsv3_Axis : Dsv3_Enum<"Axis", "which ranks form a group", [
+  I32EnumAttrCase<"TP", 1, "tp">,             // they share the rows of a dp rank
+  I32EnumAttrCase<"EP", 2, "ep">,             // they share the experts
+  I32EnumAttrCase<"World", 3, "world">]>;     // all
+
+def Dsv3_Rung : Dsv3_Enum<"Rung", "what the capacity of an exchange holds", [
+  I32EnumAttrCase<"Worst", 0, "worst">,       // whatever the router does
+  I32EnumAttrCase<"Expected", 1, "expected">]>; // what is expected; else a replay
+
+def Dsv3_CollectiveKind : Dsv3_Enum<"CollectiveKind", "what a collective does", [
+  I32EnumAttrCase<"AllGather", 0, "all_gather">,
+  I32EnumAttrCase<"ReduceScatter", 1, "reduce_scatter">,
+  I32EnumAttrCase<"AllReduce", 2, "all_reduce">,
+  I32EnumAttrCase<"AllToAll", 3, "all_to_all">]>;
+
+def Dsv3_SplitDim : Dsv3_Enum<"SplitDim", "what a weight is cut into", [
+  I32EnumAttrCase<"Rows", 0, "rows">,
+  I32EnumAttrCase<"Cols", 1, "cols">,
+  I32EnumAttrCase<"Slots", 2, "slots">]>;     // arrays of a stack
 
 //===----------------------------------------------------------------------===//
 // Attributes
@@ -134,10 +159,49 @@ def Dsv3_BucketAttr : Dsv3_Attr<"Bucket", "bucket"> {
     `rows` sequences, at most `queries` of them from one sequence.
     `#dsv3.bucket<head logits 16>`: at most 16 rows of logits. True sizes never
     exceed these; kernels read them from the batch.
+
+    Where ranks share experts, `capacity C pairs C2 rung R` follows: a rank sends
+    another at most C rows, which are C2 (row, expert) pairs. The `worst` rung holds
+    whatever the router does; a step that the `expected` rung cannot hold is run
+    again on the worst.
   }];
   let parameters = (ins "BucketKind":$kind, "int64_t":$tokens, "int64_t":$rows,
-                        "int64_t":$queries, "int64_t":$logits);
+                        "int64_t":$queries, "int64_t":$logits,
+                        "int64_t":$capacity, "int64_t":$pairs, "Rung":$rung);
+  let builders = [AttrBuilder<(ins "BucketKind":$kind, "int64_t":$tokens,
+      "int64_t":$rows, "int64_t":$queries, "int64_t":$logits), [{
+    return $_get($_ctxt, kind, tokens, rows, queries, logits, /*capacity=*/0,
+                 /*pairs=*/0, Rung::Worst);
+  }]>];
   let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+}
+
+def Dsv3_MeshAttr : Dsv3_Attr<"Mesh", "mesh"> {
+  let summary = "How ranks share the model.";
+  let description = [{
+    `#dsv3.mesh<tp 4, dp 8, ep 32, node 8, slots 9>`: tp * dp ranks; rank = d * tp
+    + t. A tp group is `tp` neighbours, which hold the same sequences; an ep group
+    is `ep` neighbours, which share the experts: `slots` of each MoE layer a rank
+    (0: the model has none). `node` ranks are on one machine. Module attribute
+    `dsv3.mesh`; a module without it is for one rank.
+  }];
+  let parameters = (ins "int64_t":$tp, "int64_t":$dp, "int64_t":$ep,
+                        "int64_t":$node, "int64_t":$slots);
+  let assemblyFormat = "`<` `tp` $tp `,` `dp` $dp `,` `ep` $ep `,` `node` $node "
+                       "`,` `slots` $slots `>`";
+  let genVerifyDecl = 1;
+}
+
+def Dsv3_SplitAttr : Dsv3_Attr<"Split", "split"> {
+  let summary = "The part of a weight that a rank holds.";
+  let description = [{
+    `<rows by tp of 192>`, `<cols by tp of 128>`: equal parts in the order of the
+    ranks, each whole units (a head's 192 rows). `<slots by ep of 1>`: arrays of a
+    stack, which the placement of the experts chooses.
+  }];
+  let parameters = (ins "SplitDim":$dim, "Axis":$axis, "int64_t":$unit);
+  let assemblyFormat = "`<` $dim `by` $axis `of` $unit `>`";
   let genVerifyDecl = 1;
 }
 
@@ -174,6 +238,17 @@ def Dsv3_CountsType : Dsv3_Type<"Counts", "counts"> {
   let summary = "Tokens routed to each expert of a layer, summed over steps (i32).";
   let parameters = (ins "int64_t":$size);
   let assemblyFormat = "`<` $size `>`";
+}
+
+def Dsv3_PendingType : Dsv3_Type<"Pending", "pending"> {
+  let summary = "What a collective that has begun will give.";
+  let description = [{
+    `!dsv3.pending<T, ...>`: the types of the values that `dsv3.await` gives, one
+    for each part of the collective. Meets one `await`, in the block of its
+    `start`; no call takes or returns it.
+  }];
+  let parameters = (ins ArrayRefParameter<"::mlir::Type">:$types);
+  let assemblyFormat = "`<` $types `>`";
 }
 
 def Dsv3_Tensor : Type<

@@ -98,6 +98,12 @@ LogicalResult Dsv3Dialect::verifyOperationAttribute(Operation *op,
              << "'" << name << "' must be an array on a module";
     return success();
   }
+  if (name == kMeshAttr) {
+    if (!isa<MeshAttr>(attr.getValue()) || !isa<ModuleOp>(op))
+      return op->emitOpError()
+             << "'" << name << "' must be a #dsv3.mesh on a module";
+    return success();
+  }
   return op->emitOpError() << "unknown dsv3 attribute '" << name << "'";
 }
 
@@ -187,7 +193,8 @@ Attribute LayoutAttr::parse(AsmParser &p, Type) {
   ScaleAttr scale;
   auto parseExtent = [&]() -> ParseResult {
     auto extent = parseEnum<Extent>(p, symbolizeExtent,
-                                    "an extent (tokens, routed, logits)");
+                                    "an extent (tokens, routed, logits, slice, "
+                                    "received, returned)");
     if (failed(extent))
       return failure();
     extents.push_back(*extent);
@@ -274,7 +281,8 @@ LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
 // #dsv3.bucket and types
 //===----------------------------------------------------------------------===//
 
-// bucket ::= `<` (`decode`|`prefill`) `tokens` n `rows` n `queries` n `>`
+// bucket ::= `<` (`decode`|`prefill`) `tokens` n `rows` n `queries` n
+//            (`capacity` n `pairs` n `rung` (`worst`|`expected`))? `>`
 //          | `<` `head` `logits` n `>`
 Attribute BucketAttr::parse(AsmParser &p, Type) {
   SMLoc loc = p.getCurrentLocation();
@@ -285,6 +293,8 @@ Attribute BucketAttr::parse(AsmParser &p, Type) {
   if (failed(kind))
     return {};
   int64_t tokens = 0, rows = 0, queries = 0, logits = 0;
+  int64_t capacity = 0, pairs = 0;
+  Rung rung = Rung::Worst;
   if (*kind == BucketKind::Head) {
     if (p.parseKeyword("logits") || p.parseInteger(logits))
       return {};
@@ -293,11 +303,21 @@ Attribute BucketAttr::parse(AsmParser &p, Type) {
              p.parseKeyword("queries") || p.parseInteger(queries)) {
     return {};
   }
+  if (*kind != BucketKind::Head &&
+      succeeded(p.parseOptionalKeyword("capacity"))) {
+    if (p.parseInteger(capacity) || p.parseKeyword("pairs") ||
+        p.parseInteger(pairs) || p.parseKeyword("rung"))
+      return {};
+    auto parsed = parseEnum<Rung>(p, symbolizeRung, "a rung (worst, expected)");
+    if (failed(parsed))
+      return {};
+    rung = *parsed;
+  }
   if (p.parseGreater())
     return {};
   return BucketAttr::getChecked([&] { return p.emitError(loc); },
                                 p.getContext(), *kind, tokens, rows, queries,
-                                logits);
+                                logits, capacity, pairs, rung);
 }
 
 void BucketAttr::print(AsmPrinter &p) const {
@@ -307,12 +327,16 @@ void BucketAttr::print(AsmPrinter &p) const {
   else
     p << " tokens " << getTokens() << " rows " << getRows() << " queries "
       << getQueries();
+  if (getCapacity() > 0)
+    p << " capacity " << getCapacity() << " pairs " << getPairs() << " rung "
+      << stringifyRung(getRung());
   p << ">";
 }
 
 LogicalResult BucketAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  BucketKind kind, int64_t tokens, int64_t rows,
-                                 int64_t queries, int64_t logits) {
+                                 int64_t queries, int64_t logits,
+                                 int64_t capacity, int64_t pairs, Rung rung) {
   if (kind == BucketKind::Head) {
     if (logits <= 0)
       return emitError() << "a head bucket needs at least one row of logits";
@@ -323,6 +347,36 @@ LogicalResult BucketAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (queries > tokens)
     return emitError() << "a row may not have more queries (" << queries
                        << ") than the bucket has tokens (" << tokens << ")";
+  if (capacity == 0 && pairs == 0 && rung == Rung::Worst)
+    return success();
+  if (capacity <= 0 || pairs < capacity)
+    return emitError() << "a bucket of several ranks needs a capacity of at "
+                          "least one row and a pair for each, got "
+                       << capacity << " rows and " << pairs << " pairs";
+  if (capacity > tokens)
+    return emitError() << "no rank sends more rows (" << capacity
+                       << ") than its bucket has tokens (" << tokens << ")";
+  return success();
+}
+
+LogicalResult MeshAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                               int64_t tp, int64_t dp, int64_t ep, int64_t node,
+                               int64_t slots) {
+  if (tp <= 0 || dp <= 0 || ep <= 0 || node <= 0 || slots < 0)
+    return emitError() << "sizes of a mesh must be positive";
+  if (tp * dp % ep)
+    return emitError() << "ep " << ep << " does not divide the " << tp * dp
+                       << " ranks of tp " << tp << " and dp " << dp;
+  return success();
+}
+
+LogicalResult SplitAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                SplitDim dim, Axis axis, int64_t unit) {
+  if ((dim == SplitDim::Slots) != (axis == Axis::EP))
+    return emitError() << "slots are split by ep, rows and cols by tp";
+  if (unit <= 0 || (dim == SplitDim::Slots && unit != 1))
+    return emitError() << "the unit of a split must be positive, of slots 1, got "
+                       << unit;
   return success();
 }
 
@@ -384,6 +438,42 @@ RankedTensorType hadal::dsv3::withColumns(RankedTensorType type,
   shape.back() = columns;
   return RankedTensorType::get(shape, type.getElementType(),
                                type.getEncoding());
+}
+
+RankedTensorType hadal::dsv3::withRows(RankedTensorType type, Extent extent) {
+  LayoutAttr old = getLayout(type);
+  return RankedTensorType::get(
+      type.getShape(), type.getElementType(),
+      LayoutAttr::get(type.getContext(), extent, old.getStorage(),
+                      old.getScale()));
+}
+
+BucketAttr hadal::dsv3::getBucket(Operation *func) {
+  return func->getAttrOfType<BucketAttr>(kBucketAttr);
+}
+
+std::string hadal::dsv3::getBucketName(BucketAttr bucket) {
+  int64_t size = bucket.getKind() == BucketKind::Head ? bucket.getLogits()
+                                                      : bucket.getTokens();
+  return (stringifyBucketKind(bucket.getKind()) + "_" + Twine(size)).str();
+}
+
+std::string hadal::dsv3::getEntryName(Operation *func) {
+  BucketAttr bucket = getBucket(func);
+  std::string name = getBucketName(bucket);
+  if (bucket.getCapacity() == 0 || bucket.getRung() != Rung::Worst)
+    return name;
+  for (auto other : func->getParentOfType<ModuleOp>().getOps<func::FuncOp>())
+    if (BucketAttr its = getBucket(other);
+        its && its.getKind() == bucket.getKind() &&
+        its.getTokens() == bucket.getTokens() &&
+        its.getRung() == Rung::Expected)
+      return name + "_worst";
+  return name;
+}
+
+MeshAttr hadal::dsv3::getMesh(Operation *module) {
+  return module->getAttrOfType<MeshAttr>(kMeshAttr);
 }
 
 RankedTensorType hadal::dsv3::getQuantizedType(RankedTensorType type,

@@ -121,6 +121,11 @@ LogicalResult ParameterOp::verify() {
   } else if (!getPartRows().empty()) {
     return emitOpError("'rows' belongs to segments only");
   }
+  bool hasSlots = getSplit() && getSplit()->getDim() == SplitDim::Slots;
+  if (hasSlots != getLayer().has_value())
+    return emitOpError("'layer' belongs to stacks that are split into slots");
+  if (hasSlots && storage != Storage::Stack)
+    return emitOpError("only a stack is split into slots");
   if (getAccepts().empty())
     return emitOpError("accepts no dtype");
   if (getPlace() == Placement::Map &&
@@ -172,6 +177,15 @@ LogicalResult RopeTableOp::verify() {
   return success();
 }
 
+LogicalResult PlacementTableOp::verify() {
+  auto type = dyn_cast<RankedTensorType>(getType());
+  if (!type || !type.hasStaticShape() || !type.getElementType().isInteger(32) ||
+      type.getRank() != 2 || type.getDimSize(1) < 2)
+    return emitOpError() << "type must be i32[experts, 1 + replicas], got "
+                         << getType();
+  return success();
+}
+
 LogicalResult StateOp::verify() {
   if (!isa<CacheType, CountsType>(getType()))
     return emitOpError() << "type must be a cache or counts, got " << getType();
@@ -184,6 +198,8 @@ LogicalResult GetParameterOp::verifySymbolUses(SymbolTableCollection &tables) {
   if (auto parameter = dyn_cast_or_null<ParameterOp>(symbol))
     type = parameter.getType();
   else if (auto table = dyn_cast_or_null<RopeTableOp>(symbol))
+    type = table.getType();
+  else if (auto table = dyn_cast_or_null<PlacementTableOp>(symbol))
     type = table.getType();
   else
     return emitOpError() << getParameterAttr() << " is not a parameter";

@@ -12,7 +12,10 @@ def Dsv3_ParameterOp : Dsv3_Op<"parameter", [Symbol]> {
     that holds the scales of an FP8 weight: float32, one row per 128 rows. A
     whole bf16 matrix with a `scale` is stored as FP8 in the file and dequantised
     at load: `place copy`, accepting f8E4M3FN alone.
-    `check` is what the loader verifies of the values.
+    `check` is what the loader verifies of the values. `split` is the part of each
+    tensor that a rank holds; the type and `part_rows` are then the rank's own. A
+    stack of `slots` has as many arrays as a rank holds experts, of those of
+    `layer` that its placement says; `{e}` still runs over all experts.
 
     ```mlir
     dsv3.parameter @layers.0.self_attn.o_proj : tensor<7168x16384xf8E4M3FN, #fp8_block>
@@ -25,11 +28,21 @@ def Dsv3_ParameterOp : Dsv3_Op<"parameter", [Symbol]> {
     DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$part_rows, TypeArrayAttr:$accepts,
     Dsv3_Placement:$place,
     DefaultValuedAttr<Dsv3_ValueCheck, "::hadal::dsv3::ValueCheck::None">:$check,
-    OptionalAttr<FlatSymbolRefAttr>:$scale);
+    OptionalAttr<FlatSymbolRefAttr>:$scale, OptionalAttr<Dsv3_SplitAttr>:$split,
+    OptionalAttr<I64Attr>:$layer);
   let assemblyFormat = [{
     $sym_name `:` $type `from` $parts (`rows` $part_rows^)? `accepts` $accepts
-    `place` $place (`check` $check^)? (`scale` $scale^)? attr-dict
+    `place` $place (`check` $check^)? (`scale` $scale^)? (`split` $split^)?
+    (`layer` $layer^)? attr-dict
   }];
+  let builders = [OpBuilder<(ins "::llvm::StringRef":$sym_name,
+    "::mlir::Type":$type, "::mlir::ArrayAttr":$parts,
+    "::llvm::ArrayRef<int64_t>":$part_rows, "::mlir::ArrayAttr":$accepts,
+    "Placement":$place, "ValueCheck":$check,
+    "::mlir::FlatSymbolRefAttr":$scale), [{
+      build($_builder, $_state, sym_name, type, parts, part_rows, accepts, place,
+            check, scale, /*split=*/SplitAttr(), /*layer=*/::mlir::IntegerAttr());
+    }]>];
   let extraClassDeclaration = [{
     /// The declared type, always a ranked tensor.
     ::mlir::RankedTensorType getTensorType() {
@@ -54,11 +67,30 @@ def Dsv3_RopeTableOp : Dsv3_Op<"rope_table", [Symbol]> {
   let hasVerifier = 1;
 }
 
+def Dsv3_PlacementTableOp : Dsv3_Op<"placement_table", [Symbol]> {
+  let summary = "Declares where the experts of a layer live, known when weights are loaded.";
+  let description = [{
+    i32 [E, 1 + replicas] of `layer`: how many slots hold an expert, then their
+    numbers, rank of the ep group * slots + slot; unused: -1. Equal on all ranks;
+    the loader fills it from the placement file, or with slot s of rank r holding
+    expert (r * slots + s) mod E.
+
+    ```mlir
+    dsv3.placement_table @layers.3.placement : tensor<256x2xi32> layer 3
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type,
+                       I64Attr:$layer);
+  let assemblyFormat = "$sym_name `:` $type `layer` $layer attr-dict";
+  let hasVerifier = 1;
+}
+
 def Dsv3_StateOp : Dsv3_Op<"state", [Symbol]> {
   let summary = "Declares memory that outlives a call: a latent cache or counts.";
   let description = [{
     A latent cache holds a row of `latent + rope` elements for each token that is
-    kept; counts are i32, one per expert. The host allocates it once for a model and
+    kept; counts are i32, one per expert, or one per rank of an ep group
+    (`comm.overflow`). The host allocates it once for a model and
     every entry sees the same memory.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type);
@@ -68,10 +100,11 @@ def Dsv3_StateOp : Dsv3_Op<"state", [Symbol]> {
 
 def Dsv3_GetParameterOp : Dsv3_Op<"get_parameter", [Pure,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
-  let summary = "The value of a parameter or of the rotary table.";
+  let summary = "The value of a parameter or of a table that is computed at load.";
   let description = [{
     The result has the type of the declaration: a weight [N, K] (a stack: [E, N, K]),
-    a vector, or the table f32 [positions, rope / 2, 2] of cosines and sines.
+    a vector, the table f32 [positions, rope / 2, 2] of cosines and sines, or a
+    placement i32 [E, 1 + replicas].
   }];
   let arguments = (ins FlatSymbolRefAttr:$parameter);
   let results = (outs Dsv3_Tensor:$value);

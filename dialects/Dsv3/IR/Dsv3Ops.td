@@ -1,7 +1,9 @@
 // Operations of the dsv3 dialect. Shapes: T tokens, D hidden size, H heads, C
 // latent width, R rotary width, N non-rotary key width, V value width, E
 // experts, k experts per token. A is the activation type (bf16 or f32,
-// `--activations`). Sections in parentheses refer to docs/model-spec.md.
+// `--activations`). Of several ranks: S tokens of a rank's slice, C rows and C2
+// pairs that a rank sends to another at most. Sections in parentheses refer to
+// docs/model-spec.md.
 #ifndef HADAL_DSV3_OPS_TD
 #define HADAL_DSV3_OPS_TD
 
@@ -23,5 +25,6 @@ class Dsv3_Cache<list<MemoryEffect> effects>
 include "Dsv3ModuleOps.td"
 include "Dsv3ModelOps.td"
 include "Dsv3FusedOps.td"
+include "Dsv3RanksOps.td"
 
 #endif // HADAL_DSV3_OPS_TD

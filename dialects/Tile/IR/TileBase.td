@@ -45,15 +45,19 @@ def Tile_Bound : I32EnumAttr<"Bound", "the true size that bounds a domain dimens
     I32EnumAttrCase<"Tokens", 1, "tokens">,
     I32EnumAttrCase<"Rows", 2, "rows">,
     I32EnumAttrCase<"LogitRows", 3, "logit_rows">,
-    I32EnumAttrCase<"ExpertRows", 4, "expert_rows">]> {
+    I32EnumAttrCase<"ExpertRows", 4, "expert_rows">,
+    I32EnumAttrCase<"Slice", 5, "slice_tokens">]> {
   let cppNamespace = "::hadal::tile";
 }
 
+// A value is the entry's index: runtime/schemas/ArtifactFile.h has them too.
 def Tile_SizeName : I32EnumAttr<"SizeName", "an entry of the sizes buffer", [
     I32EnumAttrCase<"Tokens", 0, "tokens">,
     I32EnumAttrCase<"Rows", 1, "rows">,
     I32EnumAttrCase<"LogitRows", 2, "logit_rows">,
-    I32EnumAttrCase<"ExpertBegin", 3, "expert_begin">]> {
+    I32EnumAttrCase<"SliceTokens", 3, "slice_tokens">,
+    I32EnumAttrCase<"Flags", 4, "flags">,
+    I32EnumAttrCase<"ExpertBegin", 16, "expert_begin">]> {
   let cppNamespace = "::hadal::tile";
   let genSpecializedAttr = 0;
 }
@@ -194,7 +198,7 @@ def Tile_ViewType : Tile_Type<"View", "view"> {
 }
 
 def Tile_SizesType : Tile_Type<"Sizes", "sizes"> {
-  let summary = "The device buffer of true sizes: i32 tokens, rows, logit_rows, expert_begin[E+1].";
+  let summary = "The device buffer of true sizes: i32 tokens, rows, logit_rows, slice_tokens, flags, eleven zeros, expert_begin[E+1].";
 }
 
 def Tile_View : TypeConstraint<CPred<"::llvm::isa<::hadal::tile::ViewType>($_self)">, "a view">;

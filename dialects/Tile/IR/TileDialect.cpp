@@ -177,3 +177,20 @@ int64_t hadal::tile::rowPitchBytes(ViewType view) {
   return rowPitchBytes(view.getElementType(), view.getRank(),
                        view.getShape().back());
 }
+
+SizeName hadal::tile::sizeNameOf(Bound bound) {
+  switch (bound) {
+  case Bound::Tokens:
+    return SizeName::Tokens;
+  case Bound::Rows:
+    return SizeName::Rows;
+  case Bound::LogitRows:
+    return SizeName::LogitRows;
+  case Bound::Slice:
+    return SizeName::SliceTokens;
+  case Bound::None:
+  case Bound::ExpertRows:
+    break;
+  }
+  llvm_unreachable("a bound that is no entry of the sizes");
+}

@@ -93,9 +93,18 @@ TEST(ArtifactFile, OtherFilesAndVersionsAreNamed) {
   std::vector<uint8_t> text(5000, 'x');
   EXPECT_EQ(codeOf(text), 4001);
   Status version = artifact::verifyFile(
-      withHeader([](auto &h) { h.version = 2; }), "m.hadal");
+      withHeader([](auto &h) { h.version = 3; }), "m.hadal");
   EXPECT_EQ(version.code(), 4002);
-  EXPECT_NE(version.message().find("format version 2"), std::string::npos);
+  EXPECT_NE(version.message().find("format version 3, this runtime reads "
+                                   "versions 1 to 2"),
+            std::string::npos);
+  EXPECT_EQ(codeOf(withHeader([](auto &h) { h.version = 0; })), 4002);
+}
+
+TEST(ArtifactFile, FilesOfTheFirstVersionAreRead) {
+  EXPECT_TRUE(artifact::verifyFile(withHeader([](auto &h) { h.version = 1; }),
+                                   "m.hadal")
+                  .ok());
 }
 
 TEST(ArtifactFile, LyingHeadersWithValidHashesAreRefused) {

@@ -201,8 +201,8 @@ const std::vector<Case> &cases() {
       // Functions
       {"FunctionTwice", [](auto &a) { a.functions[0]->name = "decode_1"; },
        "the function name"},
-      {"CommandKind", [](auto &a) { command(a, 0, 0).kind = CommandKind(5); },
-       "command 0: unknown kind 5"},
+      {"CommandKind", [](auto &a) { command(a, 0, 0).kind = CommandKind(6); },
+       "command 0: unknown kind 6"},
       {"LaunchKernel", [](auto &a) { command(a, 0, 0).kernel = 8; },
        "kernel 8 of 8"},
       {"LaunchArgs", [](auto &a) { command(a, 0, 0).args.pop_back(); },
@@ -272,7 +272,7 @@ const std::vector<Case> &cases() {
          command(a, 1, 1).states.clear();
          command(a, 1, 1).count = 4000000000u;
        },
-       "more than 1048576 launches"},
+       "more than 1048576 launches and calls"},
       // Names of model operations
       {"OpNameTwice", [](auto &a) { a.op_names.push_back(a.op_names.front()); },
        "expected names, each once"},
@@ -346,7 +346,7 @@ TEST(MeaningSizes, InputsFollowTheBucket) {
   const Artifact &a = *GetArtifact(file.data() + 64);
   const Entry &prefill = *a.entries()->Get(2), &head = *a.entries()->Get(5);
   auto bytes = [&](const Entry &e, Input i) {
-    return artifact::inputBytes(*a.model(), e, i);
+    return artifact::inputBytes(a, e, i);
   };
   EXPECT_EQ(artifact::pagesPerRow(*a.model()), 16u);
   EXPECT_EQ(bytes(prefill, Input::tokens), 8u * 4);
@@ -355,7 +355,7 @@ TEST(MeaningSizes, InputsFollowTheBucket) {
   EXPECT_EQ(bytes(prefill, Input::page_table), 4u * 16 * 4);
   EXPECT_EQ(bytes(prefill, Input::slot), 8u * 8);
   EXPECT_EQ(bytes(prefill, Input::logit_rows), 0u);
-  EXPECT_EQ(bytes(prefill, Input::sizes), (3u + 4 + 1) * 4);
+  EXPECT_EQ(bytes(prefill, Input::sizes), (16u + 4 + 1) * 4);
   EXPECT_EQ(bytes(head, Input::logit_rows), 4u * 4);
   EXPECT_EQ(artifact::outputBytes(*a.model(), head, Output::logits),
             4u * 64 * 4);

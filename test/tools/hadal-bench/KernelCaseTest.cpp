@@ -31,6 +31,8 @@ Bucket smallBucket() {
       return 4;
     if (argument == "kv_len")
       return 3;
+    if (argument == "source" || argument == "back")
+      return 20;
     return 10; // tokens x topk, and more than the tokens
   };
   return bucket;
@@ -56,6 +58,7 @@ std::vector<AnySpec> specs() {
   rope.positions = 96;
   LatentNormRopeCacheSpec latent{{}, 32, 16, 8, 96};
   MlaPrefillSpec prefill{{}, 2, 16, 8, 16, 32, 16, 3, 0.2};
+  MoePackSpec packed{{}, 160, true};
   GateTopkSpec gate{{}, 8, 2};
   gate.groups = 4;
   gate.topkGroups = 2;
@@ -75,7 +78,15 @@ std::vector<AnySpec> specs() {
           gate,
           MoePermuteSpec{{}, 8, 2, 5},
           MoeCombineSpec{{}, 24, 2},
-          SiluMulSpec{{}, 24}};
+          SiluMulSpec{{}, 24},
+          MoeCountSpec{{}, 8, 2, 5},
+          // The second has no room for all.
+          MoeRouteSpec{{}, 8, 2, 5, 2, 5, 5, 5, 2},
+          MoeRouteSpec{{}, 8, 2, 4, 5, 2, 2, 2, 2},
+          MoePackSpec{{}, 24},
+          packed,
+          MoeReceiveSpec{{}, 2, 2, 8, 5},
+          MoeReturnRowsSpec{{}, 24, 2, 2, 5, 5}};
 }
 
 /// The outputs that the case itself expects.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "runtime/schemas/ArtifactFile.h"
 #include "tools/hadal-bench/kernels/CaseBuilder.h"
 
 namespace hadal::bench {
@@ -105,10 +106,12 @@ Deviation KernelCase::check(const Arguments &actual, Random &random) const {
 
 CaseBuilder::CaseBuilder(const Bucket &bucket, uint64_t seed)
     : bucket(bucket), rng(seed), result(std::make_unique<KernelCase>()) {
-  Tensor sizes(DType::i32, 1, 3 + bucket.experts + 1);
+  Tensor sizes(DType::i32, 1, artifact::kSizesHead + bucket.experts + 1);
   sizes.set(0, 0, bucket.tokens);
   sizes.set(0, 1, bucket.rows);
   sizes.set(0, 2, bucket.logitRows);
+  sizes.set(0, 3, bucket.tokens);
+  sizes.set(0, 4, artifact::kCountExpertLoad);
   result->arguments.emplace("sizes", std::move(sizes));
 }
 
@@ -197,8 +200,9 @@ CaseBuilder::Permutation CaseBuilder::permute(const Tensor &ids,
 
 void CaseBuilder::setExpertBegin(const std::vector<int64_t> &begin) {
   Tensor &sizes = result->arguments.find("sizes")->second;
-  for (size_t e = 0; e < begin.size() && 3 + e < sizes.cols; ++e)
-    sizes.set(0, 3 + e, begin[e]);
+  for (size_t e = 0;
+       e < begin.size() && artifact::kSizesHead + e < sizes.cols; ++e)
+    sizes.set(0, artifact::kSizesHead + e, begin[e]);
 }
 
 std::vector<uint64_t> CaseBuilder::firstRows(uint64_t count) {

@@ -17,7 +17,7 @@ struct Bucket {
   uint64_t tokens = 1, rows = 1, logitRows = 1;
   uint64_t maxSeqLen = 1;
   /// Of the model, for the sizes buffer.
-  uint64_t experts = 0, topk = 0;
+  uint64_t experts = 0, topk = 0; // experts: of a rank, with several
   /// Dynamic extent |dim| of an argument, as the launch binds it.
   std::function<uint64_t(std::string_view argument, unsigned dim)> extent;
 };
@@ -52,7 +52,7 @@ struct Expected {
 /// The arguments of one kernel by name, and what it must compute.
 struct KernelCase {
   /// As in the manifest's arg_names without suffixes; "sizes" is i32
-  /// [1, 3 + experts + 1].
+  /// [1, 16 + experts + 1].
   Arguments arguments;
   std::vector<Expected> expected;
   /// Bytes that one launch must move at least, and its operations.

@@ -1,4 +1,5 @@
 // Cases of the router and the expert permutation.
+#include "runtime/schemas/ArtifactFile.h"
 #include "tools/hadal-bench/kernels/CaseBuilder.h"
 
 namespace hadal::bench {
@@ -74,14 +75,11 @@ void buildMoePermuteCase(CaseBuilder &b, const MoePermuteSpec &spec) {
   expectRows("expert_load", 1, [p](uint64_t, uint64_t e) {
     return p.begin[e + 1] - p.begin[e];
   });
-  const Bucket &bucket = b.bucket;
   expectRows("sizes", 1,
-             [p, tokens, rows = bucket.rows,
-              logitRows = bucket.logitRows](uint64_t, uint64_t c) {
-               return c == 0   ? static_cast<int64_t>(tokens)
-                      : c == 1 ? static_cast<int64_t>(rows)
-                      : c == 2 ? static_cast<int64_t>(logitRows)
-                               : p.begin[c - 3];
+             [p, head = b["sizes"]](uint64_t, uint64_t c) -> int64_t {
+               return c < artifact::kSizesHead
+                          ? static_cast<int64_t>(head.at(0, c))
+                          : p.begin[c - artifact::kSizesHead];
              });
   b.result->bytes =
       static_cast<double>(tokens * topk) * 12 + static_cast<double>(experts) * 12;

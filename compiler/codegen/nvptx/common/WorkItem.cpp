@@ -47,13 +47,10 @@ Value emitInside(ImplicitLocOpBuilder &b, KernelOp kernel,
     case Bound::None:
       continue;
     case Bound::Tokens:
-      bound = entry(SizeName::Tokens);
-      break;
     case Bound::Rows:
-      bound = entry(SizeName::Rows);
-      break;
     case Bound::LogitRows:
-      bound = entry(SizeName::LogitRows);
+    case Bound::Slice:
+      bound = entry(sizeNameOf(dim.getBound()));
       break;
     case Bound::ExpertRows: {
       auto begin = [&](int64_t offset) {

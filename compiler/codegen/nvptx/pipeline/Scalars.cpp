@@ -34,7 +34,7 @@ Value PipelineEmitter::scalar(Value value, Scalars &local) {
   if (auto size = dyn_cast<SizeOp>(op)) {
     Value index = b.i64(static_cast<int64_t>(size.getName()));
     if (size.getIndex())
-      index = b.add(b.i64(3), scalar(size.getIndex(), local));
+      index = b.add(index, scalar(size.getIndex(), local));
     result = sizeAt(index);
   } else if (auto read = dyn_cast<ReadOp>(op)) {
     const ViewRef &view = *views.find(read.getView())->second;

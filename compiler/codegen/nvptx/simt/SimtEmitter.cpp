@@ -295,7 +295,8 @@ LogicalResult SimtEmitter::emitFold(FoldOp fold) {
            llvm::zip(body.getTerminator()->getOperands(), covers))
         for (TileIndex e : cover)
           yields.push_back(element(value, e));
-      scf::YieldOp::create(b, yields);
+      if (!yields.empty()) // a loop without state has its terminator
+        scf::YieldOp::create(b, yields);
       return success();
     });
     --loopDepth;

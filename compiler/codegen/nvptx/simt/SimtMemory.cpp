@@ -161,9 +161,8 @@ SimtEmitter::pieces(const Cover &cover, int64_t limit) {
 
 LogicalResult SimtEmitter::emitLoad(LoadOp op) {
   SimtBuilder &b = *builder;
-  if (op.getScales())
-    return op.emitOpError("has no sm_90a lowering: codes are read by "
-                          "contractions only");
+  if (op.getScales() && failed(emitLoadScales(op)))
+    return failure();
   const View view = views.lookup(op.getView());
   Value tile = op.getTile();
   Type elementType = typeOf(tile).getElementType();
@@ -314,48 +313,79 @@ void SimtEmitter::storePiece(Value tile, TileIndex e, int64_t count,
   b.storeGlobal(parts, address, condition);
 }
 
+bool SimtEmitter::refusesScales(Operation *op, const View &view) {
+  if (view.extents.size() == 2 && !view.indices && !view.type.isDynamic(1))
+    return false;
+  op->emitOpError("has no sm_90a lowering: scales of rows that are not the "
+                  "view's own");
+  return true;
+}
+
 // Scale (i, j) belongs to the block that holds row r0 + i dr and column
 // c0 + j dc (tile.load).
-LogicalResult SimtEmitter::emitStoreScales(StoreOp op) {
+SimtEmitter::Access SimtEmitter::scaleAccess(const View &view,
+                                             ValueRange indices, Shape tile,
+                                             Shape shape, TileIndex e) {
   SimtBuilder &b = *builder;
-  const View view = views.lookup(op.getView());
-  Value scales = op.getScales();
-  Shape tile = typeOf(op.getTile()).getShape();
-  Shape shape = typeOf(scales).getShape();
-  if (view.extents.size() != 2 || view.indices || op.getRowsBelow() ||
-      view.type.isDynamic(1))
-    return op.emitOpError("has no sm_90a lowering: scales of rows that are not "
-                          "the view's own");
   int64_t blockRows = view.type.getScaleRows(),
           blockCols = view.type.getScaleCols();
   auto spacing = [](int64_t extent, int64_t count, int64_t block) {
     int64_t blocks = llvm::divideCeil(extent, block);
     return count == blocks ? block : extent / count;
   };
-  int64_t dr = spacing(tile[0], shape[0], blockRows),
-          dc = spacing(tile[1], shape[1], blockCols);
+  SmallVector<TileIndex> at = coordinates(e, shape);
+  auto position = [&](unsigned d, int64_t spacing) {
+    return b.add(scalar(indices[d]),
+                 b.mul(b.extend(indexValue(at[d])), b.i64(spacing)));
+  };
+  Value row = position(0, spacing(tile[0], shape[0], blockRows)),
+        column = position(1, spacing(tile[1], shape[1], blockCols));
+  Value valid = b.both(b.compare(CmpIPredicate::ult, row, view.extents[0]),
+                       b.compare(CmpIPredicate::ult, column, view.extents[1]));
+  auto blockOf = [&](Value at, int64_t block) -> Value {
+    if (block == 1)
+      return at;
+    return b.createOrFold<arith::DivUIOp>(at, b.i64(block));
+  };
   int64_t pitch = llvm::divideCeil(view.type.getShape()[1], blockCols);
+  Value place = b.add(b.mul(blockOf(row, blockRows), b.i64(pitch)),
+                      blockOf(column, blockCols));
+  return {b.add(view.scale, b.mul(place, b.i64(4))), valid};
+}
+
+LogicalResult SimtEmitter::emitLoadScales(LoadOp op) {
+  SimtBuilder &b = *builder;
+  const View view = views.lookup(op.getView());
+  if (refusesScales(op, view))
+    return failure();
+  Value scales = op.getScales();
+  Cover cover = naturalCover(sizeOf(scales));
+  for (TileIndex e : cover) {
+    Access at = scaleAccess(view, op.getIndices(), typeOf(op.getTile()).getShape(),
+                            typeOf(scales).getShape(), e);
+    Value real = b.both(inside(e, sizeOf(scales)), at.valid);
+    Value value = b.loadGlobal(b.getF32Type(),
+                               b.select(real, at.address, view.scale), 4);
+    define(scales, e, b.select(at.valid, value, b.f32(0.0f)));
+  }
+  setCover(scales, cover);
+  return success();
+}
+
+LogicalResult SimtEmitter::emitStoreScales(StoreOp op) {
+  SimtBuilder &b = *builder;
+  const View view = views.lookup(op.getView());
+  if (op.getRowsBelow())
+    return op.emitOpError("has no sm_90a lowering: scales of some rows of a "
+                          "tile");
+  if (refusesScales(op, view))
+    return failure();
+  Value scales = op.getScales();
   for (TileIndex e : coverOf(scales)) {
-    Value value = element(scales, e);
-    SmallVector<TileIndex> at = coordinates(e, shape);
-    auto position = [&](unsigned d, int64_t spacing) {
-      return b.add(scalar(op.getIndices()[d]),
-                   b.mul(b.extend(indexValue(at[d])), b.i64(spacing)));
-    };
-    Value row = position(0, dr), column = position(1, dc);
-    Value valid = owns(e, sizeOf(scales));
-    valid = b.both(valid, b.compare(CmpIPredicate::ult, row, view.extents[0]));
-    valid =
-        b.both(valid, b.compare(CmpIPredicate::ult, column, view.extents[1]));
-    auto blockOf = [&](Value at, int64_t block) -> Value {
-      if (block == 1)
-        return at;
-      return b.createOrFold<arith::DivUIOp>(at, b.i64(block));
-    };
-    Value place = b.add(b.mul(blockOf(row, blockRows), b.i64(pitch)),
-                        blockOf(column, blockCols));
-    Value address = b.add(view.scale, b.mul(place, b.i64(4)));
-    b.storeGlobal(value, address, valid);
+    Access at = scaleAccess(view, op.getIndices(), typeOf(op.getTile()).getShape(),
+                            typeOf(scales).getShape(), e);
+    b.storeGlobal(element(scales, e), at.address,
+                  b.both(owns(e, sizeOf(scales)), at.valid));
   }
   return success();
 }
@@ -404,7 +434,8 @@ LogicalResult SimtEmitter::emitStoreSize(StoreSizeOp op) {
   Value tile = op.getValues();
   for (TileIndex e : coverOf(tile)) {
     Value value = element(tile, e);
-    Value index = b.add(b.extend(indexValue(e)), b.i64(3));
+    Value index = b.add(b.extend(indexValue(e)),
+                        b.i64(static_cast<int64_t>(SizeName::ExpertBegin)));
     if (op.getIndex())
       index = b.add(index, scalar(op.getIndex()));
     Value address = b.add(sizes, b.mul(index, b.i64(4)));

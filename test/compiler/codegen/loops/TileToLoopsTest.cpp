@@ -202,11 +202,13 @@ TEST_P(TileToLoops, StackAndSegmentsReadThroughTables) {
 
 TEST_P(TileToLoops, ExpertRowsSizesAndScalars) {
   // expert_begin 0, 3, 3, 5: each expert's rows get 10 * expert.
-  int32_t sizes[] = {0, 7, 4, 0, 3, 3, 5};
+  int32_t sizes[20] = {0, 7, 4, 6, 1};
+  const int32_t begin[] = {0, 3, 3, 5};
+  std::copy(begin, begin + 4, sizes + 16);
   std::vector<float> y(6, -1.0f);
-  std::vector<int32_t> facts(4);
+  std::vector<int32_t> facts(6);
   run(R"(
-    tile.kernel @k(%y: !tile.view<?x1xf32>, %f: !tile.view<4xi32>, %sz: !tile.sizes)
+    tile.kernel @k(%y: !tile.view<?x1xf32>, %f: !tile.view<6xi32>, %sz: !tile.sizes)
         domain(%m = ? by 2 in expert_rows[1], %e = 3 by 1) {
       %c0 = arith.constant 0 : index
       %c1 = arith.constant 1 : index
@@ -222,23 +224,27 @@ TEST_P(TileToLoops, ExpertRowsSizesAndScalars) {
       tile.store %y[%row, %c0], %x rows_below %left : !tile.view<?x1xf32>, tensor<2x1xf32>
       %rows = tile.size %sz rows
       %logits = tile.size %sz logit_rows
+      %slice = tile.size %sz slice_tokens
+      %flags = tile.size %sz flags
       %d = tile.dim %y, 0 : !tile.view<?x1xf32>
       %zero = arith.cmpi eq, %row, %c0 : index
       scf.if %zero {
         %a = tile.splat %rows : index -> tensor<1xi32>
         %b = tile.splat %logits : index -> tensor<1xi32>
         %c = tile.splat %d : index -> tensor<1xi32>
-        %all = tile.concat %a, %b, %c dim 0 : tensor<1xi32>, tensor<1xi32>, tensor<1xi32> -> tensor<3xi32>
-        tile.store %f[%c0], %all : !tile.view<4xi32>, tensor<3xi32>
+        %s = tile.splat %slice : index -> tensor<1xi32>
+        %w = tile.splat %flags : index -> tensor<1xi32>
+        %all = tile.concat %a, %b, %c, %s, %w dim 0 : tensor<1xi32>, tensor<1xi32>, tensor<1xi32>, tensor<1xi32>, tensor<1xi32> -> tensor<5xi32>
+        tile.store %f[%c0], %all : !tile.view<6xi32>, tensor<5xi32>
       }
     })",
       {slot(y.data()), slot(int64_t(6)), slot(facts.data()), slot(sizes)}, 9);
   EXPECT_EQ(y, (std::vector<float>{0, 0, 0, 20, 20, -1}));
-  EXPECT_EQ(facts, (std::vector<int32_t>{7, 4, 6, 0}));
+  EXPECT_EQ(facts, (std::vector<int32_t>{7, 4, 6, 6, 1, 0}));
 }
 
 TEST_P(TileToLoops, StoreSizeReduceIntoAndRead) {
-  int32_t sizes[6] = {}, load[3] = {10, 20, 30}, at[] = {4, 2};
+  int32_t sizes[20] = {}, load[3] = {10, 20, 30}, at[] = {4, 2};
   float sum[2] = {0.5f, 0.25f};
   run(R"(
     tile.kernel @k(%at: !tile.view<2xi32>, %load: !tile.view<3xi32>, %sum: !tile.view<2xf32>, %sz: !tile.sizes)
@@ -256,8 +262,9 @@ TEST_P(TileToLoops, StoreSizeReduceIntoAndRead) {
       tile.reduce_into %sum[%c0], %f : !tile.view<2xf32>, tensor<4xf32>
     })",
       {slot(at), slot(load), slot(sum), slot(sizes)});
-  EXPECT_EQ(std::vector<int32_t>(sizes, sizes + 6),
-            (std::vector<int32_t>{0, 0, 0, 0, 0, 1}));
+  std::vector<int32_t> expected(20, 0);
+  expected[18] = 1;
+  EXPECT_EQ(std::vector<int32_t>(sizes, sizes + 20), expected);
   EXPECT_EQ(std::vector<int32_t>(load, load + 3),
             (std::vector<int32_t>{10, 21, 32}));
   EXPECT_EQ(sum[0], 2.5f);

@@ -143,7 +143,7 @@ void checkGrouped(GemmSpec spec, std::vector<int> counts,
   spec.experts = experts;
   std::vector<int32_t> sizes = makeSizes(spec.rows, 1, 0, experts);
   for (int64_t e = 0; e < experts; ++e)
-    sizes[3 + e + 1] = sizes[3 + e] + counts[e];
+    sizes[kSizesHead + e + 1] = sizes[kSizesHead + e] + counts[e];
   int64_t routed = sizes.back(), capacity = routed + 5;
   int64_t inputs = spec.gather ? spec.rows : capacity;
   double deviation = 1.0 / std::sqrt(static_cast<double>(spec.k));
@@ -179,7 +179,8 @@ void checkGrouped(GemmSpec spec, std::vector<int> counts,
   Executable(builderOf(spec, given), Mode::loops).run(slots, spec.rows);
   Comparison comparison;
   for (int64_t e = 0; e < experts; ++e)
-    for (int64_t r = sizes[3 + e]; r < sizes[3 + e + 1]; ++r) {
+    for (int64_t r = sizes[kSizesHead + e]; r < sizes[kSizesHead + e + 1];
+         ++r) {
       int64_t source =
           spec.gather ? static_cast<int64_t>(rowToken.at(r, 0)) : r;
       Row row = expectedRow(spec, rowOf(x, source, 0, spec.k), w[e], up[e], {},

@@ -46,12 +46,25 @@ tile.kernel @k(%x: !tile.view<1x32768xi32>, %y: !tile.view<1x32768xi32>, %sz: !t
 
 // -----
 
-// Codes would have to be decoded by each thread.
-tile.kernel @k(%x: !tile.view<1x128xf8E4M3FN, scale<1x128>>, %y: !tile.view<1x128xf8E4M3FN, scale<1x128>>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
+// Codes are moved with their scales; contractions alone decode them.
+tile.kernel @k(%x: !tile.view<1x128xf8E4M3FN, scale<1x128>>, %y: !tile.view<1x128xf32>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
   %c = arith.constant 0 : index
-  // expected-error @+1 {{has no sm_90a lowering: codes are read by contractions only}}
   %a, %s = tile.load %x[%c, %c] : !tile.view<1x128xf8E4M3FN, scale<1x128>> -> tensor<1x128xf8E4M3FN>, tensor<1x1xf32>
-  tile.store %y[%c, %c], %a, %s : tensor<1x1xf32> : !tile.view<1x128xf8E4M3FN, scale<1x128>>, tensor<1x128xf8E4M3FN>
+  // expected-error @+1 {{'tile.dequantize' op has no sm_90a lowering}}
+  %d = tile.dequantize %a, %s : tensor<1x128xf8E4M3FN>, tensor<1x1xf32> -> tensor<1x128xf32>
+  tile.store %y[%c, %c], %d : !tile.view<1x128xf32>, tensor<1x128xf32>
+}
+
+// -----
+
+// The scales of gathered rows would have to be gathered too.
+tile.kernel @k(%x: !tile.view<64x128xf8E4M3FN, scale<1x128>>, %i: !tile.view<4xi32>, %y: !tile.view<4x128xf8E4M3FN, scale<1x128>>, %sz: !tile.sizes) domain(%m = 1 by 1) schedule {threads = 32 : i64} {
+  %c = arith.constant 0 : index
+  %j = tile.load %i[%c] : !tile.view<4xi32> -> tensor<4xi32>
+  %g = tile.rows %x[%j] : !tile.view<64x128xf8E4M3FN, scale<1x128>>, tensor<4xi32> -> !tile.view<4x128xf8E4M3FN, scale<1x128>>
+  // expected-error @+1 {{has no sm_90a lowering: scales of rows that are not the view's own}}
+  %a, %s = tile.load %g[%c, %c] : !tile.view<4x128xf8E4M3FN, scale<1x128>> -> tensor<4x128xf8E4M3FN>, tensor<4x1xf32>
+  tile.store %y[%c, %c], %a, %s : tensor<4x1xf32> : !tile.view<4x128xf8E4M3FN, scale<1x128>>, tensor<4x128xf8E4M3FN>
 }
 
 // -----
@@ -85,7 +98,7 @@ tile.kernel @k(%x: !tile.view<2x128xf32>, %y: !tile.view<2x128xf8E4M3FN, scale<1
   %n = arith.constant 1 : index
   %a = tile.load %x[%c, %c] : !tile.view<2x128xf32> -> tensor<2x128xf32>
   %q, %s = tile.quantize %a group 128 floor 1.0e-4 format f32 : tensor<2x128xf32> -> tensor<2x128xf8E4M3FN>, tensor<2x1xf32>
-  // expected-error @+1 {{has no sm_90a lowering: scales of rows that are not the view's own}}
+  // expected-error @+1 {{has no sm_90a lowering: scales of some rows of a tile}}
   tile.store %y[%c, %c], %q, %s : tensor<2x1xf32> rows_below %n : !tile.view<2x128xf8E4M3FN, scale<1x128>>, tensor<2x128xf8E4M3FN>
 }
 
