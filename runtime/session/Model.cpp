@@ -21,7 +21,7 @@ static_assert(int(Generator::ropeCosSin) ==
 
 /// What of a parameter is the rank's own.
 static void shareOut(const schema::Parameter &p, const RankLayout &layout,
-                     const Placement &placement, ParameterSpec &spec) {
+                     const ExpertPlacement &placement, ParameterSpec &spec) {
   const uint32_t layer = static_cast<uint32_t>(p.layer());
   if (spec.generator == Generator::placementTable) {
     spec.table = placement.table(layer, p.replicas());
@@ -43,7 +43,7 @@ static void shareOut(const schema::Parameter &p, const RankLayout &layout,
 
 std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact,
                                           const RankLayout &layout,
-                                          const Placement &placement) {
+                                          const ExpertPlacement &placement) {
   std::vector<ParameterSpec> specs;
   for (const schema::Parameter *p : *artifact.parameters()) {
     ParameterSpec spec;

@@ -66,7 +66,7 @@ public:
   comm::Group *group() const { return group_; }
   const RankLayout &layout() const { return layout_; }
   /// Which experts each rank holds; empty for one rank.
-  const Placement &placement() const { return placement_; }
+  const ExpertPlacement &placement() const { return placement_; }
   /// The weights in the host's memory; null where they have been uploaded.
   const WeightStore *hostWeights() const {
     return weights_ ? &*weights_ : nullptr;
@@ -105,7 +105,7 @@ private:
   std::vector<DeviceAddress> parameters_;
   comm::Group *group_ = nullptr;
   RankLayout layout_;
-  Placement placement_;
+  ExpertPlacement placement_;
   GenerationConfig generation_;
   std::vector<int32_t> eosTokenIds_;
   double loadSeconds_ = 0;
@@ -115,7 +115,7 @@ private:
 /// |layout|, with the experts that |placement| gives it.
 std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact,
                                           const RankLayout &layout,
-                                          const Placement &placement);
+                                          const ExpertPlacement &placement);
 /// Those of rank 0 without a placement file: their sizes are every rank's.
 std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact);
 
