@@ -2,7 +2,6 @@
 
 // One step of each form of the fold of a GEMM: order of stages, waits and products.
 
-
 // A product that accumulates in place: the wgmma of one step is in flight when
 // that of the next is issued, and a stage is given back one step later.
 // CHECK-LABEL: sm90.kernel @in_flight
