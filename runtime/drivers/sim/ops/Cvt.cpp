@@ -200,9 +200,9 @@ Flow f32FromS32(Exec &x, const Instruction &i) {
 
 void setHalves(Exec &x, Operand d, uint32_t low, uint32_t high,
                unsigned halfBytes) {
-  uint32_t words[4] = {};
-  for (unsigned n = 0; n < 2 * halfBytes; ++n)
-    words[n] = n < halfBytes ? low : high;
+  uint32_t words[4];
+  for (unsigned n = 0; n < 4; ++n)
+    words[n] = n < halfBytes ? low : n < 2 * halfBytes ? high : 0;
   x.setUndefBytes<uint32_t>(d, words);
 }
 

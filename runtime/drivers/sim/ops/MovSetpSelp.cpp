@@ -1,6 +1,4 @@
 // mov; setp set; selp slct.
-#include <algorithm>
-
 #include "runtime/drivers/sim/ops/Handlers.h"
 
 namespace hadal::sim {
@@ -49,8 +47,9 @@ template <typename S> Flow unpackHandler(Exec &x, const Instruction &i) {
     forLanes(x.mask, [&](unsigned l) {
       d[l] = static_cast<uint32_t>(values[l] >> (part * e)) & keep;
     });
-    uint32_t element[4] = {};
-    std::copy_n(words + e * part / 8, part / 8, element);
+    uint32_t element[4];
+    for (unsigned n = 0; n < 4; ++n)
+      element[n] = n < part / 8 ? words[e * part / 8 + n] : 0;
     x.setUndefBytes<uint32_t>(list[e], element);
   }
   return Flow::next;
