@@ -74,34 +74,6 @@ std::string printed(Attribute attribute) {
   return text;
 }
 
-/// Weight bytes that one launch of |kernel| reads at full grid: its static
-/// matrices (an embedding and a rotary table, of which it reads rows, left out).
-uint64_t weightBytes(tile::KernelOp kernel) {
-  uint64_t bytes = 0;
-  for (auto [arg, name] :
-       llvm::zip(kernel.getKernelArguments(), kernel.getArgNames())) {
-    auto view = dyn_cast<tile::ViewType>(arg.getType());
-    StringRef text = cast<StringAttr>(name).getValue();
-    if (!view || view.getNumDynamic() || view.getRank() < 2 ||
-        !(text == "w" || text == "w_up" || text == "wkv_b"))
-      continue;
-    uint64_t elements = 1, scales = view.isScaled() ? 4 : 0;
-    for (auto [d, extent] : llvm::enumerate(view.getShape())) {
-      elements *= extent;
-      int64_t fromEnd = view.getRank() - 1 - d;
-      int64_t block = fromEnd == 0   ? view.getScaleCols()
-                      : fromEnd == 1 ? view.getScaleRows()
-                                     : 1;
-      scales *= llvm::divideCeil(extent, std::max<int64_t>(block, 1));
-    }
-    bytes += elements *
-                 llvm::divideCeil(view.getElementType().getIntOrFloatBitWidth(),
-                                  8) +
-             scales;
-  }
-  return bytes;
-}
-
 class Serializer {
 public:
   Serializer(ModuleOp module, const TargetCode &code)
@@ -447,7 +419,7 @@ private:
       }
       out.push_back(schema::CreateKernel(
           b, name, argNames.size(), args, facts.scratchBytes,
-          factVector, weightBytes(kernel), flops, device.threads,
+          factVector, countWeightBytes(kernel), flops, device.threads,
           device.sharedBytes, device.ctasPerItem, device.persistent,
           device.workspaceFixed, device.workspacePerItem, maps, images, spec,
           words));
@@ -618,7 +590,7 @@ private:
         artifact::CollectiveDigest inner;
         addCollectives(symbols.lookup<exec::FuncOp>(callee).getBodyBlock(),
                        inner);
-        if (inner.finish())
+        if (!inner.empty())
           for (int64_t i = 0; i < (repeat ? repeat.getCount() : 1); ++i)
             digest.add(inner);
       }

@@ -36,6 +36,7 @@ public:
     std::vector<uint64_t> more = callee.words;
     words.insert(words.end(), more.begin(), more.end());
   }
+  bool empty() const { return words.empty(); }
   /// 0 of none.
   uint64_t finish() const {
     return words.empty() ? 0 : hash(words.data(), words.size() * 8);

@@ -41,6 +41,8 @@ pid_t spawnRank(const TempDirectory &directory, unsigned rank, unsigned ranks,
   if (status.ok())
     status = (*group)->exchange({}, deadline).status();
   directory.write(fmt::format("ended-{}", rank), status.message());
+  if (group.ok())
+    group->reset();
   ::_exit(status.exitCode());
 }
 
@@ -57,11 +59,14 @@ void check(unsigned victim, Fault fault, std::string_view what,
   for (unsigned rank = 0; rank < kRanks; ++rank) {
     if (rank == victim)
       continue;
+    const std::string ended = directory.file(fmt::format("ended-{}", rank));
+    while (!std::filesystem::exists(ended))
+      std::this_thread::sleep_for(1ms);
+    EXPECT_LT(std::chrono::steady_clock::now() - began, limit);
     int status = 0;
     ::waitpid(children[rank], &status, 0);
     ASSERT_TRUE(WIFEXITED(status));
     EXPECT_EQ(WEXITSTATUS(status), 6);
-    EXPECT_LT(std::chrono::steady_clock::now() - began, limit);
     const std::string text = directory.read(fmt::format("ended-{}", rank));
     for (const std::string &part :
          {fmt::format("rank {} (host ", victim),
