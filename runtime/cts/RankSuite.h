@@ -21,6 +21,10 @@ inline std::string rankName(const testing::TestParamInfo<RankFactory> &info) {
          kPolicies[static_cast<unsigned>(info.param.stream.policy)];
 }
 
+inline void PrintTo(const RankFactory &factory, std::ostream *os) {
+  *os << factory.driver.name;
+}
+
 class RankSuite : public testing::TestWithParam<RankFactory> {};
 
 } // namespace hadal
