@@ -241,8 +241,8 @@ TEST(Session, ExpertLoadsAddUpAndReset) {
   StepRow step{addRow(*session), tokens};
   ASSERT_TRUE(session->step({&step, 1}, ignore).ok());
   std::vector<uint64_t> expected(toy::kExperts);
-  for (uint64_t t : tokens)
-    expected[t % toy::kExperts] += 1;
+  for (int32_t t : tokens)
+    expected[static_cast<size_t>(t % toy::kExperts)] += 1;
   auto loads = session->expertLoad();
   ASSERT_TRUE(loads.ok());
   ASSERT_EQ(loads->size(), 2u);
