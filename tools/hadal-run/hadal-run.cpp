@@ -10,6 +10,7 @@
 #include "runtime/session/Generator.h"
 #include "runtime/tokenizer/Tokenizer.h"
 #include "tools/common/Ranks.h"
+#include "tools/common/SpecJson.h"
 #include "tools/hadal-run/RankOutputs.h"
 
 using namespace hadal;
@@ -411,6 +412,9 @@ private:
     nlohmann::ordered_json json;
     json["tokens"] = outputs.counters.tokens;
     json["experts_per_token"] = model->description().num_experts_per_token();
+    for (const schema::Kernel *kernel : *model->artifact().root().kernels())
+      if (kernel->spec() && kernel->spec()->kind()->string_view() == "gate_topk")
+        json["expert_groups"] = specJson(kernel->spec())["groups"];
     json["layers"] = nlohmann::ordered_json::object();
     for (const Session::ExpertLoad &load : loads)
       json["layers"][load.layer] = load.tokens;
