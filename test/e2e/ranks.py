@@ -5,8 +5,8 @@
 A model is compiled for one rank and, with --schedule-as=ep=1, for 2, 4 and 8
 ranks that share its experts; the ranks run as threads over loopback. Prompts
 are prefilled in one call and token by token, so that the calls of both use the
-same bucket; all logits must be equal in every bit, the loads of the experts in
-every count. Then the same with placements that hold some experts twice, routers
+same bucket; all logits must be equal in every bit to those of one rank with the
+rows of each, and the loads of the experts in every count. Then the same with placements that hold some experts twice, routers
 that send everything to few experts, ranks without a prompt, and room for 8 rows
 where a step that exceeds it is run again. Last, what ranks must refuse to run
 together. One line a row, then `N passed, N failed`. Needs python3 and numpy.
@@ -113,11 +113,21 @@ class Ranks:
         with open(loads) as file:
             return np.load(output).view(np.uint32), json.load(file), said
 
-    def one(self, name, types, rows, chunk):
-        key = (name, types, len(rows), chunk)
+    def one(self, name, types, rows, ranks, chunk):
+        """What one rank gives for the rows of each, in the order of all."""
+        key = (name, types, len(rows), ranks, chunk)
         if key not in self.expected:
-            self.expected[key] = self.run(self.artifact(name, types, 1), name,
-                                          rows, 1, chunk)
+            logits, layers = [None] * len(rows), {}
+            for r in range(min(ranks, len(rows))):
+                mine = rows[r::ranks]
+                values, loads, _ = self.run(self.artifact(name, types, 1), name,
+                                            mine, 1, chunk)
+                ends = np.cumsum([len(row) for row in mine])[:-1]
+                logits[r::ranks] = np.split(values, ends)
+                for layer, counts in loads["layers"].items():
+                    layers[layer] = np.add(layers.get(layer, 0), counts)
+            self.expected[key] = np.concatenate(logits), {
+                layer: counts.tolist() for layer, counts in layers.items()}
         return self.expected[key]
 
     def placement(self, name, ranks, redundant):
@@ -155,14 +165,14 @@ class Ranks:
             extra += ["--placement", self.placement(name, ranks, redundant)]
         logits, loads, said = self.run(artifact, name, rows, ranks, chunk,
                                        *extra)
-        expected, counted, _ = self.one(name, types, rows, chunk)
+        expected, counted = self.one(name, types, rows, ranks, chunk)
         differing = (int(np.count_nonzero(logits != expected))
                      if logits.shape == expected.shape else -1)
-        same = loads["layers"] == counted["layers"]
+        same = loads["layers"] == counted
         again = re.search(r"(\d+) of (\d+) steps were run again", said)
         replays = int(again[1]) / int(again[2]) if again else 0.0
         return (differing == 0 and same,
-                f"{differing} of {expected.size} bits words differ, loads "
+                f"{differing} of {expected.size} logits differ in their bits, loads "
                 f"{'equal' if same else 'differ'}, {replays:.0%} run again",
                 replays)
 
