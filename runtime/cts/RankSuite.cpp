@@ -65,6 +65,8 @@ public:
                                         counts.size() * sizeof(int32_t)));
     return entry->run();
   }
+  void setProfiling(bool enabled) { executable->setProfiling(enabled); }
+  std::span<const CommandSpan> timeline() const { return entry->timeline(); }
   template <typename T> std::vector<T> read(unsigned state, size_t count) {
     std::vector<T> values(count);
     Status status =
@@ -213,6 +215,50 @@ TEST_P(RankSuite, RowsBeyondTheCountsAreNotReceived) {
     Values mine = expected[r];
     std::copy(sum.begin(), sum.end(), mine.begin());
     EXPECT_EQ(rank.read<float>(4, ranks * kBlock), mine) << "rank " << r;
+  });
+}
+
+TEST_P(RankSuite, ProfilingSaysWhenEachCommandRan) {
+  const RankFactory &factory = GetParam();
+  const unsigned ranks = factory.ranks;
+  toy::TempDir dir;
+  ASSERT_NO_FATAL_FAILURE(writeModel(factory, ranks, dir.file("m.hadal")));
+  runRanks(factory, [&](unsigned r, const comm::Endpoint &endpoint) {
+    Rank rank(factory, dir.file("m.hadal"));
+    Status status = rank.prepare(&endpoint);
+    ASSERT_TRUE(status.ok()) << status.toString();
+    const Values hidden(ranks * kBlock, 1.0f);
+    const Counts counts(ranks, toy::kBlockRows);
+    ASSERT_TRUE(rank.run(hidden, counts).ok());
+    EXPECT_TRUE(rank.timeline().empty());
+    rank.setProfiling(true);
+    for (int step = 0; step < 2; ++step) {
+      ASSERT_TRUE(rank.run(hidden, counts).ok());
+      using Kind = CommandSpan::Kind;
+      const char *labels[] = {"dispatch, layer 0", "dispatch, layer 1", "sum"};
+      unsigned launches = 0, waits = 0, collectives = 0;
+      std::chrono::steady_clock::time_point computed, exchanged;
+      for (const CommandSpan &span : rank.timeline()) {
+        EXPECT_LE(span.begin, span.end);
+        auto &last = span.kind == Kind::collective ? exchanged : computed;
+        EXPECT_LE(last, span.begin) << span.name;
+        last = span.end;
+        if (span.kind == Kind::launch) {
+          EXPECT_EQ(span.index, launches++);
+          EXPECT_EQ(span.name, "move");
+          continue;
+        }
+        unsigned &seen = span.kind == Kind::wait ? waits : collectives;
+        EXPECT_EQ(span.index, seen);
+        EXPECT_EQ(span.name, labels[seen++]);
+        // What launches waited for was complete.
+        if (span.kind == Kind::collective)
+          EXPECT_LE(span.end, computed);
+      }
+      EXPECT_EQ(launches, 2u * 6 + 2);
+      EXPECT_EQ(waits, 3u);
+      EXPECT_EQ(collectives, 3u);
+    }
   });
 }
 

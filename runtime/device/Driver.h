@@ -14,6 +14,7 @@
 #include "runtime/artifact/Artifact.h"
 #include "runtime/base/Status.h"
 #include "runtime/device/Program.h"
+#include "runtime/device/Timeline.h"
 
 namespace hadal {
 
@@ -37,6 +38,9 @@ public:
   /// all have finished. H5017 if the device fails, H5018 if it is the simulator
   /// and a kernel breaks a rule, H6001, H6006 or H6007 if a collective fails.
   virtual Status run() = 0;
+  /// When each command of the last run ran, if profiling was on and the device
+  /// can tell; else empty. Names live as long as the entry and its artifact.
+  virtual std::span<const CommandSpan> timeline() const { return {}; }
 };
 
 /// The kernels of one artifact, loaded.
