@@ -53,8 +53,7 @@ public:
     }
     HADAL_ASSIGN_OR_RETURN(bindings.arena,
                            add(root.entries()->Get(0)->arena_bytes()));
-    HADAL_ASSIGN_OR_RETURN(entry,
-                           executable->prepare(0, bindings, endpoint));
+    HADAL_ASSIGN_OR_RETURN(entry, executable->prepare(0, bindings, endpoint));
     return {};
   }
 
@@ -97,9 +96,11 @@ void writeModel(const RankFactory &factory, unsigned ranks,
   toy::writeFile(path, toy::assemble(model));
 }
 
-/// Runs |body| on a thread for each rank, with the communicators of its program.
-void runRanks(const RankFactory &factory,
-              const std::function<void(unsigned, const comm::Endpoint &)> &body) {
+/// Runs |body| on a thread for each rank, with the communicators of its
+/// program.
+void runRanks(
+    const RankFactory &factory,
+    const std::function<void(unsigned, const comm::Endpoint &)> &body) {
   auto world = comm::LoopbackWorld::create(factory.ranks);
   std::vector<unsigned> members(factory.ranks);
   for (unsigned r = 0; r < factory.ranks; ++r)
@@ -129,9 +130,8 @@ void dispatch(std::vector<Values> &hidden, unsigned rows = toy::kBlockRows) {
   for (size_t to = 0; to < hidden.size(); ++to)
     for (size_t from = 0; from < hidden.size(); ++from)
       for (unsigned i = 0; i < kBlock; ++i)
-        hidden[to][from * kBlock + i] = i < rows * toy::kRowFloats
-                                            ? before[from][to * kBlock + i]
-                                            : 0;
+        hidden[to][from * kBlock + i] =
+            i < rows * toy::kRowFloats ? before[from][to * kBlock + i] : 0;
 }
 
 /// |hidden| of each rank, different everywhere.
@@ -270,9 +270,8 @@ TEST_P(RankSuite, AnEntryWithCollectivesNeedsItsRanks) {
   Rank alone(factory, dir.file("m.hadal"));
   Status status = alone.prepare(nullptr);
   EXPECT_EQ(status.code(), 6004);
-  EXPECT_NE(status.message().find(
-                fmt::format("is for {} ranks, it was started alone",
-                            factory.ranks)),
+  EXPECT_NE(status.message().find(fmt::format(
+                "is for {} ranks, it was started alone", factory.ranks)),
             std::string::npos)
       << status.toString();
 }
@@ -302,16 +301,15 @@ TEST_P(RankSuite, AFailedCollectiveEndsTheRun) {
   const RankFactory &factory = GetParam();
   const unsigned ranks = factory.ranks;
   toy::TempDir dir;
-  ASSERT_NO_FATAL_FAILURE(
-      writeModel(factory, ranks, dir.file("m.hadal")));
+  ASSERT_NO_FATAL_FAILURE(writeModel(factory, ranks, dir.file("m.hadal")));
   runRanks(factory, [&](unsigned r, const comm::Endpoint &endpoint) {
     Rank rank(factory, dir.file("m.hadal"));
     Status status = rank.prepare(&endpoint);
     ASSERT_TRUE(status.ok()) << status.toString();
     if (r == 0) // leaves
       return;
-    status = rank.run(Values(ranks * kBlock, 1.0f),
-                      Counts(ranks, toy::kBlockRows));
+    status =
+        rank.run(Values(ranks * kBlock, 1.0f), Counts(ranks, toy::kBlockRows));
     EXPECT_EQ(status.code(), 6001) << status.toString();
   });
 }

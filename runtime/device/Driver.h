@@ -51,15 +51,15 @@ public:
   /// The image in use, e.g. "v4+bf16+vbmi".
   virtual std::string_view variant() const = 0;
   /// Binds entry |index| of the artifact. One with collectives runs them by
-  /// |endpoint|, which must outlive the result; H6004 if there is none, or if its
-  /// communicators are not those of the artifact. Collectives run in the memory
-  /// that is bound: no other entry runs while this one does.
+  /// |endpoint|, which must outlive the result; H6004 if there is none, or if
+  /// its communicators are not those of the artifact. Collectives run in the
+  /// memory that is bound: no other entry runs while this one does.
   StatusOr<std::unique_ptr<PreparedEntry>>
   prepare(unsigned index, const Bindings &bindings,
           const comm::Endpoint *endpoint = nullptr);
   /// Binds launches of the artifact's kernels; |name| is for messages.
-  /// |replayed|: they will run often, one way or another the same. |endpoint| is
-  /// null only of a list without collectives. H5007 if the device cannot run
+  /// |replayed|: they will run often, one way or another the same. |endpoint|
+  /// is null only of a list without collectives. H5007 if the device cannot run
   /// collectives.
   virtual StatusOr<std::unique_ptr<PreparedEntry>>
   prepare(std::string name, const LaunchList &list, bool replayed,

@@ -85,8 +85,7 @@ Status HostCollectives::run(const RankCommand &command) {
   case RankCommand::Kind::wait:
     // Stream 1 runs in order, and behind all launches that came before it was
     // given an operation.
-    if (command.stream == kLaunchStream &&
-        awaited[command.index] > numFinished)
+    if (command.stream == kLaunchStream && awaited[command.index] > numFinished)
       return wait(awaited[command.index]);
     return {};
   }

@@ -94,8 +94,7 @@ protected:
     pm.addPass(createPlanBuffers());
     pm.addPass(createVerifyExec());
     mlir::ScopedDiagnosticHandler quiet(&context, [](mlir::Diagnostic &d) {
-      return mlir::success(d.getSeverity() ==
-                           mlir::DiagnosticSeverity::Remark);
+      return mlir::success(d.getSeverity() == mlir::DiagnosticSeverity::Remark);
     });
     EXPECT_TRUE(mlir::succeeded(pm.run(*module)));
     return serializeArtifact(*module, code);
@@ -212,8 +211,9 @@ TEST_F(RankWriterTest, EntriesComeBackWithTheirDigests) {
   // It is of the unrolled list: another count of layers is another digest.
   const uint64_t digest = entries.Get(0)->collective_digest();
   std::string text = kProgram;
-  for (auto [from, to] : {std::pair{"repeat 3", "repeat 2"},
-                          {"(%hidden, %hidden, %hidden)", "(%hidden, %hidden)"}}) {
+  for (auto [from, to] :
+       {std::pair{"repeat 3", "repeat 2"},
+        {"(%hidden, %hidden, %hidden)", "(%hidden, %hidden)"}}) {
     size_t at = text.find(from);
     ASSERT_NE(at, std::string::npos);
     text.replace(at, std::string(from).size(), to);
