@@ -4,6 +4,7 @@
 #include <map>
 
 #include "runtime/base/Progress.h"
+#include "tools/common/ParameterBytes.h"
 #include "tools/common/SpecJson.h"
 
 namespace hadal::inspect {
@@ -11,22 +12,6 @@ namespace hadal::inspect {
 using namespace schema;
 
 namespace {
-
-uint64_t parameterBytes(const hadal::Artifact &artifact, const Parameter &p) {
-  uint64_t row = artifact::dtypeBytes(p.dtype());
-  if (p.generator() == Generator::placement_table)
-    return row * artifact.model().num_experts() * (1 + p.replicas());
-  if (p.kind() == ParameterKind::generated)
-    return p.positions() * p.inv_freq()->size() * 2 * sizeof(float);
-  for (unsigned i = 0; i < p.inner()->size(); ++i)
-    row = p.row_pitch() && i + 1 == p.inner()->size()
-              ? row / artifact::dtypeBytes(p.dtype()) * p.row_pitch()
-              : row * p.inner()->Get(i);
-  uint64_t rows = 0;
-  for (uint64_t r : *p.rows())
-    rows += r;
-  return row * rows * (p.kind() == ParameterKind::stack ? p.count() : 1);
-}
 
 std::string shapeText(const hadal::Artifact &artifact, const Parameter &p) {
   std::string text;
@@ -430,7 +415,7 @@ Json weights(const hadal::Artifact &artifact) {
   Json list = Json::array();
   uint64_t mapped = 0, copied = 0, generated = 0;
   for (const Parameter *p : *artifact.root().parameters()) {
-    uint64_t bytes = parameterBytes(artifact, *p);
+    uint64_t bytes = parameterBytes(artifact.model(), *p);
     bool isGenerated = p->kind() == ParameterKind::generated;
     (isGenerated ? generated : p->place() == Placement::map ? mapped : copied) +=
         bytes;
