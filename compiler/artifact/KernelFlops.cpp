@@ -86,9 +86,8 @@ uint64_t countWeightBytes(tile::KernelOp kernel) {
                                      : 1;
       scales *= llvm::divideCeil(extent, std::max<int64_t>(block, 1));
     }
-    bytes += elements *
-                 llvm::divideCeil(view.getElementType().getIntOrFloatBitWidth(),
-                                  8) +
+    bytes += elements * llvm::divideCeil(
+                            view.getElementType().getIntOrFloatBitWidth(), 8) +
              scales;
   }
   return bytes;

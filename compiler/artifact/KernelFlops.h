@@ -16,7 +16,8 @@ uint64_t countLaunchFlops(tile::KernelOp kernel, uint64_t items,
                           uint64_t expertsPerToken);
 
 /// Weight bytes that one launch of |kernel| reads at full grid: its static
-/// matrices (an embedding and a rotary table, of which it reads rows, left out).
+/// matrices (an embedding and a rotary table, of which it reads rows, left
+/// out).
 uint64_t countWeightBytes(tile::KernelOp kernel);
 
 } // namespace hadal
