@@ -326,8 +326,6 @@ tile::KernelOp buildMoeReceive(OpBuilder &builder, Location loc, StringRef name,
                  "needs positive shapes"))
     return {};
   Step step(k, k.word("bm"), spec.topk);
-  // Its first extent is dynamic although it is known: what is received must not
-  // look like a parameter, which is read before the previous kernel ends.
   unsigned meta =
       k.arg("meta", k.view({-1, metaWords(spec.topk)}, k.i32()));
   unsigned source = k.arg("source", k.view({-1, 1}, k.i32()));

@@ -359,7 +359,10 @@ LogicalResult SimtEmitter::emitLoadScales(LoadOp op) {
   if (refusesScales(op, view))
     return failure();
   Value scales = op.getScales();
-  Cover cover = naturalCover(sizeOf(scales));
+  // Neighbours by neighbours: there are too few for a vector each.
+  Cover cover;
+  for (int64_t begin = 0; begin < sizeOf(scales); begin += threads)
+    cover.push_back({begin, 1, 1, {}});
   for (TileIndex e : cover) {
     Access at = scaleAccess(view, op.getIndices(), typeOf(op.getTile()).getShape(),
                             typeOf(scales).getShape(), e);
