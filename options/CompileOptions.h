@@ -27,6 +27,21 @@ struct CompileOptions {
   std::vector<int64_t> decodeBuckets = {1, 4, 16, 64};
   std::vector<int64_t> prefillBuckets = {64, 512};
   std::vector<int64_t> headBuckets = {1, 16, 64};
+  // How ranks share the model: tp * dp of them.
+  int64_t tp = 1; ///< ranks that share the heads of a sequence
+  int64_t dp = 1; ///< groups with sequences of their own
+  /// Ranks that share the experts; 0: all, of a model without experts 1.
+  int64_t ep = 0;
+  int64_t ranksPerNode = 8;
+  /// Slots for experts beyond one for each, over the ranks of an ep group.
+  int64_t redundantExperts = 0;
+  /// --capacity: rows that a rank sends to another at most: "auto", "worst"
+  /// (whatever the router does), or a number.
+  std::string capacity = "auto";
+  /// --schedule-as: "ep=1": experts get the schedules of one rank, so that
+  /// results are one rank's bit for bit; "": those of their own shapes.
+  std::string scheduleAs;
+  int64_t ranks() const { return tp * dp; }
   /// --schedule, "REGEX:WORD=VALUE,...": words of the schedules of the kernels
   /// whose symbol matches, in the order in which they were given.
   std::vector<std::string> schedules;

@@ -4,9 +4,9 @@
 dialects <- {kernels, schedule} <- passes <- compiler <- tools, runtime <- tools,
 frontend -> dialects and runtime/checkpoint, which reads checkpoints as the
 runtime does; compiler -> runtime/schemas and runtime/base, whose files and
-signals both halves share; the runtime never includes LLVM or MLIR. Prints
-each violation and exits 1 if there is one. With --self-test it checks itself on a
-planted violation.
+signals both halves share; cost -> runtime/base, for passes, compiler and tools;
+the runtime and cost never include LLVM or MLIR. Prints each violation and exits 1
+if there is one. With --self-test it checks itself on planted violations.
 """
 import pathlib
 import re
@@ -20,23 +20,25 @@ ALLOWED = {
                  "runtime/checkpoint/"],
     "schedule": ["schedule/", "kernels/", "dialects/", "runtime/schemas/"],
     "kernels": ["kernels/", "schedule/", "dialects/", "runtime/schemas/"],
-    "passes": ["passes/", "kernels/", "schedule/", "options/", "dialects/",
-               "runtime/schemas/"],
-    "compiler": ["compiler/", "passes/", "kernels/", "schedule/", "options/",
-                 "frontend/", "dialects/", "runtime/schemas/",
+    "cost": ["cost/", "runtime/base/"],
+    "passes": ["passes/", "kernels/", "schedule/", "cost/", "options/",
+               "dialects/", "runtime/schemas/"],
+    "compiler": ["compiler/", "passes/", "kernels/", "schedule/", "cost/",
+                 "options/", "frontend/", "dialects/", "runtime/schemas/",
                  "runtime/base/"],
     "runtime": ["runtime/", "hadal/"],
 }
-OURS = ("dialects/", "options/", "frontend/", "schedule/", "kernels/", "passes/",
-        "compiler/", "runtime/", "tools/", "hadal/", "test/")
+OURS = ("dialects/", "options/", "frontend/", "schedule/", "kernels/", "cost/",
+        "passes/", "compiler/", "runtime/", "tools/", "hadal/", "test/")
 FOREIGN_TO_RUNTIME = ("llvm/", "mlir/", "llvm-c/", "mlir-c/", "clang/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 
 
 def violations(folder, path, text):
     for include in INCLUDE.findall(text):
-        if folder == "runtime" and include.startswith(FOREIGN_TO_RUNTIME):
-            yield f"{path}: the runtime includes {include}"
+        if folder in ("runtime", "cost") and include.startswith(
+                FOREIGN_TO_RUNTIME):
+            yield f"{path}: {folder}/ includes {include}"
         elif include.startswith(OURS) and not include.startswith(
                 tuple(ALLOWED[folder])):
             yield f"{path}: {folder}/ may not include {include}"
@@ -46,10 +48,11 @@ def main():
     root = pathlib.Path(__file__).resolve().parent.parent
     if "--self-test" in sys.argv:
         planted = list(violations("runtime", "x.cpp", '#include "mlir/IR/A.h"\n'))
+        planted += violations("cost", "x.cpp", '#include "llvm/ADT/A.h"\n')
         planted += violations("dialects", "y.cpp", '#include "passes/P.h"\n')
         clean = list(violations("passes", "z.cpp",
                                 '#include "dialects/Tile/IR/T.h"\n'))
-        return 0 if len(planted) == 2 and not clean else 1
+        return 0 if len(planted) == 3 and not clean else 1
     found = []
     files = 0
     for folder in ALLOWED:

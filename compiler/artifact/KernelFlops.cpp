@@ -68,4 +68,30 @@ uint64_t countLaunchFlops(tile::KernelOp kernel, uint64_t items,
       std::llround(countItemFlops(kernel) * tiles * blocks));
 }
 
+uint64_t countWeightBytes(tile::KernelOp kernel) {
+  uint64_t bytes = 0;
+  for (auto [arg, name] :
+       llvm::zip(kernel.getKernelArguments(), kernel.getArgNames())) {
+    auto view = dyn_cast<tile::ViewType>(arg.getType());
+    StringRef text = cast<StringAttr>(name).getValue();
+    if (!view || view.getNumDynamic() || view.getRank() < 2 ||
+        !(text == "w" || text == "w_up" || text == "wkv_b"))
+      continue;
+    uint64_t elements = 1, scales = view.isScaled() ? 4 : 0;
+    for (auto [d, extent] : llvm::enumerate(view.getShape())) {
+      elements *= extent;
+      int64_t fromEnd = view.getRank() - 1 - d;
+      int64_t block = fromEnd == 0   ? view.getScaleCols()
+                      : fromEnd == 1 ? view.getScaleRows()
+                                     : 1;
+      scales *= llvm::divideCeil(extent, std::max<int64_t>(block, 1));
+    }
+    bytes += elements *
+                 llvm::divideCeil(view.getElementType().getIntOrFloatBitWidth(),
+                                  8) +
+             scales;
+  }
+  return bytes;
+}
+
 } // namespace hadal

@@ -1,4 +1,4 @@
-// Floating-point operations of a kernel, for reports.
+// Floating-point operations and weight bytes of a kernel, for reports.
 #pragma once
 
 #include <cstdint>
@@ -14,5 +14,9 @@ namespace hadal {
 /// run time only, or there is none.
 uint64_t countLaunchFlops(tile::KernelOp kernel, uint64_t items,
                           uint64_t expertsPerToken);
+
+/// Weight bytes that one launch of |kernel| reads at full grid: its static
+/// matrices (an embedding and a rotary table, of which it reads rows, left out).
+uint64_t countWeightBytes(tile::KernelOp kernel);
 
 } // namespace hadal

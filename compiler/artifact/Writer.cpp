@@ -8,7 +8,7 @@
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/raw_ostream.h"
 #include "passes/Memory/KernelSlots.h"
-#include "runtime/schemas/ArtifactFile.h"
+#include "runtime/schemas/CollectiveDigest.h"
 #include "schedule/Attribute.h"
 
 #include <list>
@@ -39,6 +39,12 @@ static_assert(static_cast<int>(exec::StateKind::Buffer) ==
               static_cast<int>(schema::StateKind::buffer));
 static_assert(static_cast<int>(exec::EntryKind::Head) ==
               static_cast<int>(schema::EntryKind::head));
+static_assert(static_cast<int>(exec::Axis::World) ==
+              static_cast<int>(schema::Axis::world));
+static_assert(static_cast<int>(exec::CollectiveKind::AllToAll) ==
+              static_cast<int>(schema::CollectiveKind::all_to_all));
+static_assert(static_cast<int>(exec::Rung::Expected) ==
+              static_cast<int>(schema::Rung::expected));
 
 schema::DType dtypeOf(Type type) {
   if (type.isF32())
@@ -68,34 +74,6 @@ std::string printed(Attribute attribute) {
   return text;
 }
 
-/// Weight bytes that one launch of |kernel| reads at full grid: its static
-/// matrices (an embedding and a rotary table, of which it reads rows, left out).
-uint64_t weightBytes(tile::KernelOp kernel) {
-  uint64_t bytes = 0;
-  for (auto [arg, name] :
-       llvm::zip(kernel.getKernelArguments(), kernel.getArgNames())) {
-    auto view = dyn_cast<tile::ViewType>(arg.getType());
-    StringRef text = cast<StringAttr>(name).getValue();
-    if (!view || view.getNumDynamic() || view.getRank() < 2 ||
-        !(text == "w" || text == "w_up" || text == "wkv_b"))
-      continue;
-    uint64_t elements = 1, scales = view.isScaled() ? 4 : 0;
-    for (auto [d, extent] : llvm::enumerate(view.getShape())) {
-      elements *= extent;
-      int64_t fromEnd = view.getRank() - 1 - d;
-      int64_t block = fromEnd == 0   ? view.getScaleCols()
-                      : fromEnd == 1 ? view.getScaleRows()
-                                     : 1;
-      scales *= llvm::divideCeil(extent, std::max<int64_t>(block, 1));
-    }
-    bytes += elements *
-                 llvm::divideCeil(view.getElementType().getIntOrFloatBitWidth(),
-                                  8) +
-             scales;
-  }
-  return bytes;
-}
-
 class Serializer {
 public:
   Serializer(ModuleOp module, const TargetCode &code)
@@ -111,6 +89,7 @@ public:
     if (!kernels)
       return kernels.takeError();
     auto images = serializeImages();
+    auto communicators = serializeCommunicators();
     std::vector<fb::Offset<schema::Entry>> entries;
     for (auto func : module.getOps<exec::FuncOp>())
       emitFunction(func);
@@ -118,6 +97,7 @@ public:
       entries.push_back(serializeEntry(entry));
     auto provenance = serializeProvenance();
     auto modelTable = serializeModel();
+    auto mesh = serializeMesh();
     if (!error.empty())
       return makeError(2001, "{0}", error);
     b.Finish(schema::CreateArtifact(
@@ -125,7 +105,8 @@ public:
                  b.CreateVector(states), b.CreateVector(*kernels),
                  b.CreateVector(images), b.CreateVector(functions),
                  b.CreateVector(entries), b.CreateVector(blobs),
-                 b.CreateVector(opNames)),
+                 b.CreateVector(opNames), mesh, communicators,
+                 exchangeBytes()),
              artifact::kIdentifier);
     std::vector<uint8_t> manifest(b.GetBufferPointer(),
                                   b.GetBufferPointer() + b.GetSize());
@@ -227,6 +208,9 @@ private:
       } else if (auto table = dyn_cast<exec::RopeTableOp>(op)) {
         parameterIndex[table.getSymName()] = out.size();
         out.push_back(serialize(table));
+      } else if (auto table = dyn_cast<exec::PlacementTableOp>(op)) {
+        parameterIndex[table.getSymName()] = out.size();
+        out.push_back(serialize(table));
       }
     }
     return out;
@@ -251,6 +235,10 @@ private:
     auto acceptsTable = b.CreateVector(accepts);
     auto parts = strings(op.getParts());
     auto rows = numbers(op.getRows()), inner = numbers(op.getInner());
+    fb::Offset<schema::Slice> slice;
+    if (op.getAxis())
+      slice = schema::CreateSlice(b, static_cast<schema::Axis>(*op.getAxis()),
+                                  *op.getSliceDim(), *op.getSliceUnit());
     schema::ParameterBuilder p(b);
     p.add_name(name);
     p.add_kind(static_cast<schema::ParameterKind>(op.getKind()));
@@ -273,29 +261,101 @@ private:
       p.add_scale_block_rows((*op.getScaleBlock())[0]);
       p.add_scale_block_cols((*op.getScaleBlock())[1]);
     }
+    if (op.getAxis())
+      p.add_slice(slice);
+    p.add_layer(op.getLayer().value_or(-1));
     return p.Finish();
   }
 
   fb::Offset<schema::Parameter> serialize(exec::RopeTableOp op) {
-    auto name = string(op.getSymName());
-    auto none = b.CreateVector(std::vector<schema::DType>());
-    auto parts = strings({});
-    auto rows = numbers({}), inner = numbers({});
+    GeneratedFields fields = createGeneratedFields(op.getSymName());
     auto frequencies = b.CreateVector(op.getInvFreq().vec());
     schema::ParameterBuilder p(b);
-    p.add_name(name);
-    p.add_kind(schema::ParameterKind::generated);
-    p.add_place(schema::Placement::copy);
-    p.add_dtype(schema::DType::f32);
-    p.add_file_dtypes(none);
-    p.add_parts(parts);
-    p.add_rows(rows);
-    p.add_inner(inner);
-    p.add_generator(schema::Generator::rope_cos_sin);
+    fields.addTo(p, schema::DType::f32, schema::Generator::rope_cos_sin);
     p.add_inv_freq(frequencies);
     p.add_positions(op.getPositions());
     p.add_scale(op.getScale().convertToFloat());
     return p.Finish();
+  }
+
+  fb::Offset<schema::Parameter> serialize(exec::PlacementTableOp op) {
+    if (op.getExperts() != number("num_experts"))
+      fail("'" + op.getSymName() + "' places " + Twine(op.getExperts()) +
+           " experts, the model has " + Twine(number("num_experts")));
+    GeneratedFields fields = createGeneratedFields(op.getSymName());
+    schema::ParameterBuilder p(b);
+    fields.addTo(p, schema::DType::i32, schema::Generator::placement_table);
+    p.add_layer(op.getLayer());
+    p.add_replicas(op.getReplicas());
+    return p.Finish();
+  }
+
+  /// What every parameter without a file has.
+  struct GeneratedFields {
+    fb::Offset<fb::String> name;
+    fb::Offset<fb::Vector<schema::DType>> dtypes;
+    Strings parts;
+    fb::Offset<fb::Vector<uint64_t>> rows, inner;
+
+    void addTo(schema::ParameterBuilder &p, schema::DType dtype,
+               schema::Generator generator) const {
+      p.add_name(name);
+      p.add_kind(schema::ParameterKind::generated);
+      p.add_place(schema::Placement::copy);
+      p.add_dtype(dtype);
+      p.add_file_dtypes(dtypes);
+      p.add_parts(parts);
+      p.add_rows(rows);
+      p.add_inner(inner);
+      p.add_generator(generator);
+    }
+  };
+  GeneratedFields createGeneratedFields(StringRef symbol) {
+    GeneratedFields fields;
+    fields.name = string(symbol);
+    fields.dtypes = b.CreateVector(std::vector<schema::DType>());
+    fields.parts = strings({});
+    fields.rows = numbers({});
+    fields.inner = numbers({});
+    return fields;
+  }
+
+  //===--- Ranks ---------------------------------------------------------===//
+
+  fb::Offset<schema::Mesh> serializeMesh() {
+    exec::MeshAttr mesh = exec::getMesh(module);
+    if (!mesh)
+      return {};
+    return schema::CreateMesh(b, mesh.getTp(), mesh.getDp(), mesh.getEp(),
+                              mesh.getNode(), mesh.getSlots(),
+                              mesh.getVocabSplit());
+  }
+
+  fb::Offset<fb::Vector<fb::Offset<schema::Communicator>>>
+  serializeCommunicators() {
+    std::vector<fb::Offset<schema::Communicator>> out;
+    for (auto op : module.getOps<exec::CommunicatorOp>()) {
+      communicatorIndex[op.getSymName()] = out.size();
+      auto name = string(op.getSymName());
+      out.push_back(schema::CreateCommunicator(
+          b, name, static_cast<schema::Axis>(op.getAxis()), op.getSize()));
+    }
+    if (out.empty())
+      return {};
+    return b.CreateVector(out);
+  }
+
+  /// The end of the last exchange buffer of all entries.
+  uint64_t exchangeBytes() {
+    uint64_t bytes = 0;
+    module.walk([&](exec::BufferOp buffer) {
+      if (buffer.getExchange())
+        bytes = std::max<uint64_t>(
+            bytes, llvm::alignTo(buffer.getOffset().value_or(0) +
+                                     buffer.getBytes(),
+                                 exec::kBufferAlign));
+    });
+    return bytes;
   }
 
   std::vector<fb::Offset<schema::State>> serializeStates() {
@@ -359,7 +419,7 @@ private:
       }
       out.push_back(schema::CreateKernel(
           b, name, argNames.size(), args, facts.scratchBytes,
-          factVector, weightBytes(kernel), flops, device.threads,
+          factVector, countWeightBytes(kernel), flops, device.threads,
           device.sharedBytes, device.ctasPerItem, device.persistent,
           device.workspaceFixed, device.workspacePerItem, maps, images, spec,
           words));
@@ -471,7 +531,8 @@ private:
     auto name = string(func.getSymName());
     functions.push_back(schema::CreateFunction(
         b, name, func.getParameters().size(), func.getStates().size(),
-        b.CreateVector(commands), strings(func.getArgNames())));
+        b.CreateVector(commands), strings(func.getArgNames()),
+        countEvents(func.getBodyBlock())));
     return functionIndex[func] = functions.size() - 1;
   }
 
@@ -480,16 +541,64 @@ private:
     auto functionName = string(entry.getSymName());
     functions.push_back(schema::CreateFunction(
         b, functionName, parameterIndex.size(), stateIndex.size(),
-        b.CreateVector(commands)));
+        b.CreateVector(commands), /*arg_names=*/0,
+        countEvents(entry.getBodyBlock())));
     if (!entry.getArena())
       fail("entry '" + entry.getSymName() + "' has no arena");
     auto name = string(entry.getSymName());
     auto attention = string(entry.getAttention().value_or(""));
+    artifact::CollectiveDigest digest;
+    addCollectives(entry.getBodyBlock(), digest);
     return schema::CreateEntry(
         b, name, static_cast<schema::EntryKind>(entry.getKind()),
         entry.getTokens().value_or(0), entry.getRows().value_or(0),
         entry.getQueries().value_or(0), entry.getLogitRows().value_or(0),
-        entry.getArena().value_or(0), functions.size() - 1, attention);
+        entry.getArena().value_or(0), functions.size() - 1, attention,
+        static_cast<schema::Rung>(
+            entry.getRung().value_or(exec::Rung::Worst)),
+        entry.getCapacity().value_or(0), entry.getPairs().value_or(0),
+        digest.finish());
+  }
+
+  /// Events are numbered from 0.
+  static uint32_t countEvents(Block &block) {
+    int64_t count = 0;
+    for (auto record : block.getOps<exec::RecordOp>())
+      count = std::max(count, record.getEvent() + 1);
+    return count;
+  }
+
+  /// The collectives of |block| in the order in which a rank issues them.
+  void addCollectives(Block &block, artifact::CollectiveDigest &digest) {
+    for (Operation &op : block) {
+      if (auto collective = dyn_cast<exec::CollectiveOp>(op)) {
+        std::vector<artifact::CollectiveDigest::Part> parts;
+        for (unsigned i = 0; i < collective.getNumParts(); ++i) {
+          exec::CollectivePart part = collective.getPart(i);
+          parts.push_back({sumTypeOf(collective),
+                           static_cast<uint64_t>(part.rows),
+                           static_cast<uint64_t>(part.rowBytes),
+                           static_cast<int32_t>(part.countColumn)});
+        }
+        digest.add(communicatorIndex.lookup(collective.getCommunicator()),
+                   static_cast<schema::CollectiveKind>(collective.getKind()),
+                   collective.getCountStride().value_or(0), parts);
+      } else if (isa<exec::CallOp, exec::RepeatOp>(op)) {
+        auto repeat = dyn_cast<exec::RepeatOp>(op);
+        StringRef callee = repeat ? repeat.getCallee()
+                                  : cast<exec::CallOp>(op).getCallee();
+        artifact::CollectiveDigest inner;
+        addCollectives(symbols.lookup<exec::FuncOp>(callee).getBodyBlock(),
+                       inner);
+        if (!inner.empty())
+          for (int64_t i = 0; i < (repeat ? repeat.getCount() : 1); ++i)
+            digest.add(inner);
+      }
+    }
+  }
+
+  static schema::DType sumTypeOf(exec::CollectiveOp op) {
+    return op.getSumType() ? dtypeOf(*op.getSumType()) : schema::DType::none;
   }
 
   std::vector<fb::Offset<schema::Command>> serializeCommands(Block &block) {
@@ -497,6 +606,14 @@ private:
     for (Operation &op : block) {
       if (auto launch = dyn_cast<exec::LaunchOp>(op))
         out.push_back(serialize(launch));
+      else if (auto collective = dyn_cast<exec::CollectiveOp>(op))
+        out.push_back(serialize(collective));
+      else if (auto record = dyn_cast<exec::RecordOp>(op))
+        out.push_back(serializeEvent(schema::CommandKind::record,
+                                     record.getEvent(), record.getStream()));
+      else if (auto wait = dyn_cast<exec::WaitOp>(op))
+        out.push_back(serializeEvent(schema::CommandKind::wait, wait.getEvent(),
+                                     wait.getStream()));
       else if (auto call = dyn_cast<exec::CallOp>(op))
         out.push_back(serializeCall(schema::CommandKind::call,
                                     call.getCallee(), 0, call.getParameters(),
@@ -548,11 +665,7 @@ private:
                                          op.getScalars()[slot]));
         continue;
       }
-      auto [kind, index] = slotOf(ref);
-      uint64_t offset = 0;
-      if (auto buffer = ref.getDefiningOp<exec::BufferOp>())
-        offset = buffer.getOffset().value_or(0);
-      args.push_back(schema::CreateArg(b, kind, index, offset));
+      args.push_back(argOf(ref));
     }
     auto argTable = b.CreateVector(args);
     auto none = b.CreateVector(std::vector<uint32_t>());
@@ -568,6 +681,61 @@ private:
                                  kernelIndex.lookup(op.getKernel()),
                                  op.getItems(), argTable, 0, 0, none, none,
                                  name, members);
+  }
+
+  fb::Offset<schema::Arg> argOf(Value ref) {
+    auto [kind, index] = slotOf(ref);
+    uint64_t offset = 0;
+    if (auto buffer = ref.getDefiningOp<exec::BufferOp>())
+      offset = buffer.getOffset().value_or(0);
+    return schema::CreateArg(b, kind, index, offset);
+  }
+
+  fb::Offset<schema::Command> serialize(exec::CollectiveOp op) {
+    std::vector<fb::Offset<schema::Part>> parts;
+    for (unsigned i = 0; i < op.getNumParts(); ++i) {
+      exec::CollectivePart part = op.getPart(i);
+      auto send = argOf(part.send);
+      parts.push_back(schema::CreatePart(b, send, argOf(part.receive),
+                                         part.rows, part.rowBytes,
+                                         sumTypeOf(op), part.countColumn));
+    }
+    auto noArgs = b.CreateVector(std::vector<fb::Offset<schema::Arg>>());
+    auto none = b.CreateVector(std::vector<uint32_t>());
+    auto partTable = b.CreateVector(parts);
+    fb::Offset<schema::Arg> counts;
+    if (op.getCounts())
+      counts = argOf(op.getCounts());
+    auto label = string(op.getLabel());
+    schema::CommandBuilder c(b);
+    c.add_kind(schema::CommandKind::collective);
+    c.add_stream(op.getStream());
+    c.add_args(noArgs);
+    c.add_parameters(none);
+    c.add_states(none);
+    c.add_op(op.getOp() ? int32_t(nameOf(*op.getOp())) : -1);
+    c.add_communicator(communicatorIndex.lookup(op.getCommunicator()));
+    c.add_collective(static_cast<schema::CollectiveKind>(op.getKind()));
+    c.add_parts(partTable);
+    if (op.getCounts())
+      c.add_counts(counts);
+    c.add_count_stride(op.getCountStride().value_or(0));
+    c.add_label(label);
+    return c.Finish();
+  }
+
+  fb::Offset<schema::Command> serializeEvent(schema::CommandKind kind,
+                                             int64_t event, int64_t stream) {
+    auto noArgs = b.CreateVector(std::vector<fb::Offset<schema::Arg>>());
+    auto none = b.CreateVector(std::vector<uint32_t>());
+    schema::CommandBuilder c(b);
+    c.add_kind(kind);
+    c.add_stream(stream);
+    c.add_args(noArgs);
+    c.add_parameters(none);
+    c.add_states(none);
+    c.add_event(event);
+    return c.Finish();
   }
 
   /// The index of |key| in op_names.
@@ -599,7 +767,8 @@ private:
   SymbolTable symbols;
   DictionaryAttr model;
   fb::FlatBufferBuilder b;
-  llvm::StringMap<uint32_t> parameterIndex, stateIndex, kernelIndex, opIndex;
+  llvm::StringMap<uint32_t> parameterIndex, stateIndex, kernelIndex, opIndex,
+      communicatorIndex;
   std::vector<fb::Offset<fb::String>> opNames;
   DenseMap<Operation *, uint32_t> functionIndex;
   std::vector<fb::Offset<schema::Blob>> blobs;

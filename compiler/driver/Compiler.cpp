@@ -4,6 +4,7 @@
 #include "compiler/artifact/Writer.h"
 #include "compiler/codegen/Target.h"
 #include "compiler/driver/DumpIndex.h"
+#include "compiler/driver/Layout.h"
 #include "compiler/driver/MemoryReport.h"
 #include "compiler/driver/PassSnapshots.h"
 #include "compiler/driver/Register.h"
@@ -160,6 +161,8 @@ llvm::Error CompileRun::import() {
   }
   if (checkpoint && !checkpoint->passedOver.empty())
     log << "hadal-compile: " << checkpoint->passedOver << "\n";
+  if (llvm::Error error = resolveLayout(*config, options))
+    return error;
   const Checkpoint *tensors = checkpoint ? &*checkpoint : nullptr;
   if (llvm::Error error = target->checkModel(*config, tensors, options))
     return error;
@@ -181,6 +184,9 @@ llvm::Error CompileRun::import() {
       log << "hadal-compile: " << skipped << "\n";
   }
   storeOptions(*module, options);
+  if (options.ranks() > 1)
+    (*module)->setAttr(dsv3::kMeshAttr,
+                       meshOf(&context, *config, options));
   if (failed(verify(*module)))
     return makeError(2001, "the imported module does not verify");
   return dump(Phase::Import);

@@ -37,8 +37,8 @@ unsigned getLastLine(Operation *op, const Lines &lines) {
 llvm::StringMap<std::string> findBuckets(ModuleOp module) {
   llvm::StringMap<std::string> buckets;
   for (auto func : module.getOps<func::FuncOp>())
-    if (dsv3::BucketAttr bucket = getBucket(func))
-      buckets[func.getSymName()] = getBucketName(bucket);
+    if (dsv3::getBucket(func))
+      buckets[func.getSymName()] = dsv3::getEntryName(func);
   // A function of a program is reached from one entry.
   llvm::StringMap<exec::FuncOp> functions;
   for (auto func : module.getOps<exec::FuncOp>())

@@ -10,6 +10,7 @@
 #include "passes/Fuse/Passes.h"
 #include "passes/Memory/Passes.h"
 #include "passes/Quantize/Passes.h"
+#include "passes/Shard/Passes.h"
 
 using namespace mlir;
 
@@ -66,9 +67,14 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     buckets.prefill.assign(options.prefillBuckets.begin(),
                            options.prefillBuckets.end());
     buckets.head.assign(options.headBuckets.begin(), options.headBuckets.end());
+    buckets.capacity = options.capacity;
     pm.addPass(createInstantiateBuckets(buckets));
     return;
   }
+  case Phase::Shard:
+    pm.addPass(createShardLayers());
+    pm.addPass(createVerifyDsv3({.stage = "sharded"}));
+    return;
   case Phase::Attention: {
     pm.addPass(createAbsorbWkvB());
     target.attention.attention = wordOf(options.attention).str();
@@ -81,12 +87,18 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
       pm.addPass(createDequantizeWkvB());
     pm.addPass(createMaterializeTileQuantization(
         {.fp8 = options.w8a16 ? "w8a16" : "w8a8"}));
+    pm.nest<func::FuncOp>().addPass(createQuantizeBeforeExchange());
     pm.nest<func::FuncOp>().addPass(createElideRequantize());
     return;
   case Phase::Fuse:
     buildFusion(pm);
     return;
+  case Phase::Overlap:
+    pm.nest<func::FuncOp>().addPass(createExpandExchange());
+    pm.addPass(createVerifyDsv3({.stage = "sharded"}));
+    return;
   case Phase::Lower:
+    target.lower.scheduleAs = options.scheduleAs;
     target.lower.schedules.assign(options.schedules.begin(),
                                   options.schedules.end());
     pm.addPass(createLowerDsv3ToExec(target.lower));
@@ -132,6 +144,22 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
                                      options.schedules.end());
     attributes.push_back(
         b.getNamedAttr("schedules", b.getStrArrayAttr(schedules)));
+  }
+  // Of one rank, nothing: its artifact does not depend on them.
+  if (options.ranks() > 1) {
+    auto number = [&](StringRef key, int64_t value) {
+      attributes.push_back(b.getNamedAttr(key, b.getI64IntegerAttr(value)));
+    };
+    number("tp", options.tp);
+    number("dp", options.dp);
+    number("ep", options.ep);
+    number("ranks_per_node", options.ranksPerNode);
+    number("redundant_experts", options.redundantExperts);
+    attributes.push_back(
+        b.getNamedAttr("capacity", b.getStringAttr(options.capacity)));
+    if (!options.scheduleAs.empty())
+      attributes.push_back(
+          b.getNamedAttr("schedule_as", b.getStringAttr(options.scheduleAs)));
   }
   module->setAttr(exec::kOptionsAttr, b.getDictionaryAttr(attributes));
 }
@@ -182,6 +210,16 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
     for (Attribute schedule : schedules)
       if (auto given = dyn_cast<StringAttr>(schedule))
         options.schedules.push_back(given.str());
+  if (dictionary.contains("dp")) {
+    number("tp", options.tp);
+    number("dp", options.dp);
+    number("ep", options.ep);
+    number("ranks_per_node", options.ranksPerNode);
+    number("redundant_experts", options.redundantExperts);
+    options.capacity = text("capacity").str();
+    if (auto scheduleAs = dictionary.getAs<StringAttr>("schedule_as"))
+      options.scheduleAs = scheduleAs.str();
+  }
   StringRef attention = text("attention");
   options.attention = attention == "absorbed"   ? AttentionChoice::Absorbed
                       : attention == "expanded" ? AttentionChoice::Expanded
@@ -221,6 +259,26 @@ llvm::Error resolveOptions(CompileOptions &options) {
   if (llvm::Error e =
           inRange("--max-seq-len", options.maxSeqLen, int64_t(1) << 24))
     return e;
+  for (auto [flag, value] :
+       {std::pair<StringRef, int64_t>{"--dp", options.dp},
+        {"--ranks-per-node", options.ranksPerNode}})
+    if (llvm::Error e = inRange(flag, value, 4096))
+      return e;
+  if (options.redundantExperts < 0 || options.redundantExperts > 65536)
+    return makeError(2002,
+                     "--redundant-experts takes a number from 0 to 65536, "
+                     "found {0}",
+                     options.redundantExperts);
+  int64_t capacity = 0;
+  if (options.capacity != "auto" && options.capacity != "worst" &&
+      (StringRef(options.capacity).getAsInteger(10, capacity) || capacity < 1))
+    return makeError(2002,
+                     "--capacity takes auto, worst or a number of rows from 1, "
+                     "found '{0}'",
+                     options.capacity);
+  if (!options.scheduleAs.empty() && options.scheduleAs != "ep=1")
+    return makeError(2002, "--schedule-as takes ep=1, found '{0}'",
+                     options.scheduleAs);
   auto ascending = [&](StringRef flag,
                        const std::vector<int64_t> &sizes) -> llvm::Error {
     if (sizes.empty())

@@ -18,9 +18,11 @@ namespace hadal {
   X(Import, "import", "the model as imported: dsv3, a function per layer")     \
   X(Layers, "layers", "equal layers are one function")                         \
   X(Buckets, "buckets", "a clone of every function per bucket")                \
+  X(Shard, "shard", "the share of a rank: slices, slots, exchanges")           \
   X(Attention, "attention", "one attention form per bucket, chosen by cost")   \
   X(Quantize, "quantize", "every quantisation explicit, none repeated")        \
   X(Fuse, "fuse", "every operation is one fused kernel")                       \
+  X(Overlap, "overlap", "every exchange begins and is awaited on its own")     \
   X(Lower, "lower", "tile kernels and an exec program")                        \
   X(Plan, "plan", "every buffer has its place; what will run")                 \
   X(Artifact, "artifact", "machine code and the finished file")

@@ -1,5 +1,6 @@
 #include "mlir/IR/SymbolTable.h"
 #include "dialects/Diagnostics.h"
+#include "passes/Dsv3/Capacity.h"
 #include "passes/Dsv3/Passes.h"
 
 namespace hadal {
@@ -10,16 +11,6 @@ namespace hadal {
 using namespace hadal;
 using namespace hadal::dsv3;
 using namespace mlir;
-
-BucketAttr hadal::getBucket(Operation *func) {
-  return func->getAttrOfType<BucketAttr>(kBucketAttr);
-}
-
-std::string hadal::getBucketName(BucketAttr bucket) {
-  int64_t size = bucket.getKind() == BucketKind::Head ? bucket.getLogits()
-                                                      : bucket.getTokens();
-  return (stringifyBucketKind(bucket.getKind()) + "_" + Twine(size)).str();
-}
 
 SmallVector<int64_t> hadal::selectDecodeSizes(ArrayRef<int64_t> sizes,
                                               int64_t maxBatchSize) {
@@ -62,8 +53,11 @@ struct InstantiateBucketsPass
         functions.push_back(func);
     functions.push_back(forward);
     OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
-    for (BucketAttr bucket : buckets)
-      instantiate(b, functions, bucket);
+    bool isSecondRung = false;
+    for (BucketAttr bucket : buckets) {
+      instantiate(b, functions, bucket, isSecondRung);
+      isSecondRung = bucket.getRung() == Rung::Expected;
+    }
     for (BucketAttr bucket : heads)
       instantiate(b, head, bucket);
     for (func::FuncOp func : llvm::reverse(functions))
@@ -97,21 +91,79 @@ struct InstantiateBucketsPass
              << "no decode bucket holds --max-batch-size "
              << maxBatchSize.getValue() << "; the largest is "
              << decodeSizes.back();
+    std::optional<ExchangeShape> exchange;
+    if (failed(readExchange(exchange)))
+      return failure();
     for (int64_t n : chosen)
-      buckets.push_back(BucketAttr::get(ctx, BucketKind::Decode, n, n, 1, 0));
+      if (failed(addRungs(BucketAttr::get(ctx, BucketKind::Decode, n, n, 1, 0),
+                          exchange, buckets)))
+        return failure();
     for (int64_t n : prefillSizes)
-      buckets.push_back(
-          BucketAttr::get(ctx, BucketKind::Prefill, n, maxBatchSize, n, 0));
+      if (failed(addRungs(BucketAttr::get(ctx, BucketKind::Prefill, n,
+                                          maxBatchSize, n, 0),
+                          exchange, buckets)))
+        return failure();
     for (int64_t n : headSizes)
       heads.push_back(BucketAttr::get(ctx, BucketKind::Head, 0, 0, 0, n));
     return success();
   }
 
+  /// What the capacity of an exchange depends on; stays empty where ranks share
+  /// no experts.
+  LogicalResult readExchange(std::optional<ExchangeShape> &exchange) {
+    MeshAttr mesh = getMesh(getOperation());
+    if (!mesh || mesh.getEp() == 1)
+      return success();
+    auto model = getOperation()->getAttrOfType<DictionaryAttr>(kModelAttr);
+    auto number = [&](StringRef key) -> int64_t {
+      auto value = model ? model.getAs<IntegerAttr>(key) : IntegerAttr();
+      return value ? value.getInt() : 0;
+    };
+    exchange = ExchangeShape{mesh.getEp(), mesh.getSlots(),
+                             number("num_experts_per_token"),
+                             number("num_moe_layers")};
+    if (exchange->topk < 1 || exchange->layers < 1 || exchange->slots < 1)
+      return emitCodedError(getOperation(), 2001)
+             << "ranks share experts, of which '" << kModelAttr
+             << "' has none";
+    return success();
+  }
+
+  /// Adds |bucket| with the capacities of its rungs, the expected one first.
+  LogicalResult addRungs(BucketAttr bucket,
+                         const std::optional<ExchangeShape> &exchange,
+                         SmallVector<BucketAttr> &buckets) {
+    if (!exchange) {
+      buckets.push_back(bucket);
+      return success();
+    }
+    auto add = [&](const ExchangeCapacity &size, Rung rung) {
+      buckets.push_back(BucketAttr::get(
+          &getContext(), bucket.getKind(), bucket.getTokens(), bucket.getRows(),
+          bucket.getQueries(), 0, size.rows, size.pairs, rung));
+    };
+    int64_t slice = llvm::divideCeil(bucket.getTokens(),
+                                     getMesh(getOperation()).getTp());
+    int64_t given = 0;
+    if (capacity != "auto" && capacity != "worst" &&
+        (StringRef(capacity).getAsInteger(10, given) || given < 1))
+      return emitCodedError(getOperation(), 2002)
+             << "capacity must be auto, worst or a positive number, got '"
+             << capacity << "'";
+    if (capacity != "worst")
+      if (auto expected = expectedCapacity(*exchange, slice, given))
+        add(*expected, Rung::Expected);
+    add(worstCapacity(*exchange, slice), Rung::Worst);
+    return success();
+  }
+
   /// Clones |functions| for |bucket|; calls among them go to the clones.
   void instantiate(OpBuilder &b, ArrayRef<func::FuncOp> functions,
-                   BucketAttr bucket) {
+                   BucketAttr bucket, bool isSecondRung = false) {
     llvm::StringMap<std::string> names;
     std::string suffix = getBucketName(bucket);
+    if (isSecondRung)
+      suffix += "_worst";
     bool isHead = bucket.getKind() == BucketKind::Head;
     for (func::FuncOp func : functions)
       names[func.getSymName()] =

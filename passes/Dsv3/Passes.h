@@ -11,16 +11,13 @@ namespace hadal {
 #define GEN_PASS_DECL
 #include "passes/Dsv3/Passes.h.inc"
 
-/// The bucket of |func|; null if it has none.
-dsv3::BucketAttr getBucket(mlir::Operation *func);
-
-/// "decode_4", "prefill_512", "head_16": the suffix of a bucket's functions.
-std::string getBucketName(dsv3::BucketAttr bucket);
-
 /// Buckets of decode for |maxBatchSize| among |sizes|: up to the first that
 /// holds it. Empty if none does.
 llvm::SmallVector<int64_t> selectDecodeSizes(llvm::ArrayRef<int64_t> sizes,
                                              int64_t maxBatchSize);
+
+/// Checks what VerifyDsv3 says of stage=sharded (H2001).
+mlir::LogicalResult verifySharded(mlir::ModuleOp module);
 
 /// Records a choice: emits |text| as a remark at |op| and appends it to the
 /// module's `dsv3.remarks`, from where it reaches the artifact's provenance.
@@ -49,6 +46,9 @@ struct Dsv3PipelineOptions
                                 llvm::cl::init("auto")};
   Option<std::string> fp8{*this, "fp8", llvm::cl::desc("w8a8 or w8a16"),
                           llvm::cl::init("w8a8")};
+  Option<std::string> capacity{*this, "capacity",
+                               llvm::cl::desc("auto, worst or rows"),
+                               llvm::cl::init("auto")};
 };
 
 /// frontend's dsv3 -> fused dsv3: layers merged, buckets, attention form,

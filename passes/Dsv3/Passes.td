@@ -30,13 +30,22 @@ def InstantiateBuckets : Pass<"hadal-instantiate-buckets", "::mlir::ModuleOp"> {
     cloned by rows of logits. Types keep their dynamic extents: a bucket is a
     capacity, true sizes are read at run time. Separate from the attention form,
     which is chosen per bucket afterwards.
+
+    Where ranks share experts (`dsv3.mesh`), the capacity of the exchange belongs
+    to the bucket, which then has two rungs if that saves anything: `expected`
+    holds what a router that prefers no expert exceeds in one of 1000 steps, and
+    `worst`, `<function>_<bucket>_worst`, whatever it does. With `capacity=N` the
+    first holds N rows, with `worst` there is only the second, under the plain
+    name.
   }];
   let options = [
     Option<"maxBatchSize", "max-batch-size", "int64_t", "16",
            "sequences in flight">,
     ListOption<"decode", "decode", "int64_t", "batch sizes of decode buckets">,
     ListOption<"prefill", "prefill", "int64_t", "tokens of prefill buckets">,
-    ListOption<"head", "head", "int64_t", "logit rows of head buckets">];
+    ListOption<"head", "head", "int64_t", "logit rows of head buckets">,
+    Option<"capacity", "capacity", "std::string", "\"auto\"",
+           "rows to another rank of the first rung: auto, worst or a number">];
   let dependentDialects = ["::hadal::dsv3::Dsv3Dialect"];
 }
 
@@ -45,11 +54,14 @@ def VerifyDsv3 : Pass<"hadal-verify-dsv3", "::mlir::ModuleOp"> {
   let description = [{
     With `stage=model`: what the frontend writes (entries and signatures).
     With `stage=fused`: only operations with a kernel are left, each function
-    has its bucket and, if it attends, its attention form. Reports H2001 with the
-    operation and the pass that should have removed it.
+    has its bucket and, if it attends, its attention form. With `stage=sharded`:
+    what a rank does is its share: its experts are the slots of the mesh, a bucket
+    that exchanges rows has a capacity, and each collective that begins is awaited
+    once, in its block and before anything leaves the function. Reports H2001 with
+    the operation and the pass that should have removed it.
   }];
   let options = [
-    Option<"stage", "stage", "std::string", "\"fused\"", "model or fused">];
+    Option<"stage", "stage", "std::string", "\"fused\"", "model, sharded or fused">];
 }
 
 #endif // HADAL_DSV3_PASSES_TD

@@ -4,6 +4,7 @@
 #include "passes/Dsv3/Passes.h"
 #include "passes/Fuse/Passes.h"
 #include "passes/Quantize/Passes.h"
+#include "passes/Shard/Passes.h"
 
 using namespace hadal;
 using namespace mlir;
@@ -22,12 +23,18 @@ void hadal::buildDsv3Pipeline(OpPassManager &pm,
   buckets.decode.assign(options.decode.begin(), options.decode.end());
   buckets.prefill.assign(options.prefill.begin(), options.prefill.end());
   buckets.head.assign(options.head.begin(), options.head.end());
+  buckets.capacity = options.capacity;
   pm.addPass(createInstantiateBuckets(buckets));
+  pm.addPass(createShardLayers());
+  pm.addPass(createVerifyDsv3({.stage = "sharded"}));
   pm.addPass(createAbsorbWkvB());
   pm.addPass(createSelectAttentionForm({.attention = options.attention}));
   pm.addPass(createMaterializeTileQuantization({.fp8 = options.fp8}));
+  pm.nest<func::FuncOp>().addPass(createQuantizeBeforeExchange());
   pm.nest<func::FuncOp>().addPass(createElideRequantize());
   buildFusion(pm);
+  pm.nest<func::FuncOp>().addPass(createExpandExchange());
+  pm.addPass(createVerifyDsv3({.stage = "sharded"}));
 }
 
 void hadal::buildFusion(OpPassManager &pm) {
@@ -46,6 +53,7 @@ void hadal::registerDsv3Passes() {
   registerHadalAbsorbPasses();
   registerHadalQuantizePasses();
   registerHadalFusePasses();
+  registerHadalShardPasses();
   PassPipelineRegistration<Dsv3PipelineOptions>("hadal-dsv3-pipeline",
                                                 "frontend's dsv3 -> fused dsv3",
                                                 buildDsv3Pipeline);

@@ -19,13 +19,14 @@ struct VerifyDsv3Pass : hadal::impl::VerifyDsv3Base<VerifyDsv3Pass> {
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    if (stage != "model" && stage != "fused") {
+    if (stage != "model" && stage != "sharded" && stage != "fused") {
       emitCodedError(module, 2002)
-          << "stage must be model or fused, got '" << stage << "'";
+          << "stage must be model, sharded or fused, got '" << stage << "'";
       return signalPassFailure();
     }
-    LogicalResult result =
-        stage == "model" ? verifyModel(module) : verifyFused(module);
+    LogicalResult result = stage == "model"     ? verifyModel(module)
+                           : stage == "sharded" ? verifySharded(module)
+                                                : verifyFused(module);
     if (failed(result) || failed(verifyValues(module)))
       signalPassFailure();
   }

@@ -175,10 +175,20 @@ LogicalResult FunctionLowering::run() {
     }
     if (failed(flush()))
       return failure();
-    if (!isa<func::ReturnOp>(op) && failed(lowerKernel(&op)))
+    if (failed(lowerOperation(&op)))
       return failure();
   }
   return success();
+}
+
+LogicalResult FunctionLowering::lowerOperation(Operation *op) {
+  if (isa<func::ReturnOp>(op))
+    return success();
+  if (auto start = dyn_cast<dsv3::StartOp>(op))
+    return lowerStart(start);
+  if (auto await = dyn_cast<dsv3::AwaitOp>(op))
+    return lowerAwait(await), success();
+  return lowerKernel(op);
 }
 
 } // namespace hadal::lower

@@ -40,20 +40,23 @@ Weight weightOf(Value value) {
 // Operands and launches
 //===----------------------------------------------------------------------===//
 
-int64_t FunctionLowering::rows(Value value) {
-  dsv3::LayoutAttr layout = dsv3::getLayout(value.getType());
+int64_t FunctionLowering::rows(Value value) { return rows(typeOf(value)); }
+
+int64_t FunctionLowering::rows(RankedTensorType type) {
+  dsv3::LayoutAttr layout = dsv3::getLayout(type);
   if (!layout || layout.getExtents().empty())
-    return typeOf(value).getDimSize(0);
+    return type.getDimSize(0);
   switch (layout.getExtents().front()) {
   case dsv3::Extent::Tokens:
     return functionBucket.getTokens();
   case dsv3::Extent::Routed:
-    return context.mesh ? context.ep() * functionBucket.getPairs()
-                        : functionBucket.getTokens() * context.topk;
+    return functionBucket.getCapacity() > 0
+               ? context.ep() * functionBucket.getPairs()
+               : functionBucket.getTokens() * context.topk;
   case dsv3::Extent::Logits:
     return functionBucket.getLogits();
   case dsv3::Extent::Slice:
-    return llvm::divideCeil(functionBucket.getTokens(), context.tp());
+    return sliceTokens();
   case dsv3::Extent::Received:
     return context.ep() * functionBucket.getCapacity();
   case dsv3::Extent::Returned:
@@ -91,34 +94,41 @@ void FunctionLowering::addBatch(SmallVectorImpl<Operand> &operands) {
       input(exec::Input::Positions, {functionBucket.getTokens()}));
 }
 
-Value FunctionLowering::allocate(Operation *op, StringRef suffix,
-                                 int64_t bytes) {
+Value FunctionLowering::allocate(Operation *op, StringRef suffix, int64_t bytes,
+                                 bool exchange) {
   Location loc = suffix.empty() ? op->getLoc() : splitLoc(op, suffix);
   std::string label = getLocalName(op).str();
   if (!suffix.empty())
     label += "." + suffix.str();
-  return exec::BufferOp::create(b, loc, label, bytes, IntegerAttr());
+  return exec::BufferOp::create(b, loc, label, bytes, IntegerAttr(), exchange);
+}
+
+int64_t FunctionLowering::dataBytes(RankedTensorType type, int64_t rows) {
+  // A vector is dense; of a matrix every row has its pitch.
+  if (type.getRank() == 1)
+    return rows * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+  for (int64_t extent : type.getShape().drop_front().drop_back())
+    rows *= extent;
+  return rows * context.rowBytes(type.getElementType(), type.getShape().back());
 }
 
 Operand FunctionLowering::define(Value result, StringRef suffix) {
   Storage &storage = storages[result];
   if (!storage.data) {
     RankedTensorType type = typeOf(result);
-    // A vector is dense; of a matrix every row has its pitch.
-    int64_t bytes = rows(result);
-    if (type.getRank() == 1) {
-      bytes *= llvm::divideCeil(type.getElementTypeBitWidth(), 8);
-    } else {
-      for (int64_t extent : type.getShape().drop_front().drop_back())
-        bytes *= extent;
-      bytes *= context.rowBytes(type.getElementType(), columns(result));
-    }
     Operation *op = result.getDefiningOp();
-    storage.data = allocate(op, suffix, bytes);
+    // What a collective sends lies where the other ranks' does.
+    bool exchange = llvm::any_of(result.getUsers(), [&](Operation *user) {
+      auto start = dyn_cast<dsv3::StartOp>(user);
+      return start && llvm::is_contained(start.getParts(), result);
+    });
+    storage.data =
+        allocate(op, suffix, dataBytes(type, rows(result)), exchange);
     if (dsv3::isFP8(type))
       storage.scale = allocate(
           op, suffix.empty() ? "scale" : (suffix + ".scale").str(),
-          rows(result) * 4 * llvm::divideCeil(columns(result), dsv3::kBlock));
+          rows(result) * 4 * llvm::divideCeil(columns(result), dsv3::kBlock),
+          exchange);
   }
   return rowsOf(result);
 }
@@ -136,6 +146,18 @@ FunctionLowering::scheduleFor(Operation *op, StringRef symbol,
       given.insert_or_assign(word, value);
   }
   std::string error;
+  auto *gemm = std::get_if<GemmSpec>(&spec);
+  if (context.scheduleAsOneRank && context.ep() > 1 && gemm &&
+      gemm->experts > 0) {
+    GemmSpec alone = *gemm;
+    alone.rows = functionBucket.getTokens();
+    alone.experts = context.experts;
+    alone.topk = context.topk;
+    auto resolved = schedule::resolveSchedule(alone, context.target,
+                                              context.chip, given, error);
+    if (resolved)
+      given = resolved->words;
+  }
   auto resolved = schedule::resolveSchedule(spec, context.target, context.chip,
                                             given, error);
   if (!resolved)

@@ -7,6 +7,8 @@
 #include "passes/Identity/Names.h"
 #include "schedule/Chip.h"
 
+#include <map>
+
 using namespace mlir;
 
 namespace hadal {
@@ -66,6 +68,15 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
     scaleAccepts = scale.getAccepts();
     scaleBlock = b.getDenseI64ArrayAttr({dsv3::kBlock, dsv3::kBlock});
   }
+  exec::AxisAttr axis;
+  IntegerAttr sliceDim, sliceUnit, layer;
+  if (std::optional<dsv3::SplitAttr> split = op.getSplit()) {
+    axis = exec::AxisAttr::get(b.getContext(), lower::axisOf(split->getAxis()));
+    sliceDim = b.getI64IntegerAttr(split->getDim() == dsv3::SplitDim::Cols);
+    sliceUnit = b.getI64IntegerAttr(split->getUnit());
+    if (op.getLayer())
+      layer = b.getI64IntegerAttr(*op.getLayer());
+  }
   Location loc = op.getLoc();
   if (scale)
     loc = fuseLoc(op.getSymName(), "lower-dsv3-to-exec", {op, scale});
@@ -74,15 +85,8 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
       op.getPlace() == dsv3::Placement::Map ? exec::Placement::Map
                                             : exec::Placement::Copy,
       type.getElementType(), rows, shape.drop_front(), op.getParts(),
-      op.getAccepts(), check, scaleParts, scaleAccepts, scaleBlock, pitch);
-}
-
-/// "decode_4", "prefill_64", "head_16".
-std::string entryName(dsv3::BucketAttr bucket) {
-  bool isHead = bucket.getKind() == dsv3::BucketKind::Head;
-  return (dsv3::stringifyBucketKind(bucket.getKind()) + "_" +
-          Twine(isHead ? bucket.getLogits() : bucket.getTokens()))
-      .str();
+      op.getAccepts(), check, scaleParts, scaleAccepts, scaleBlock, pitch,
+      axis, sliceDim, sliceUnit, layer);
 }
 
 class LowerDsv3ToExecPass
@@ -179,6 +183,10 @@ private:
       return context.module.emitError("module has no '")
              << dsv3::kModelAttr << "' attribute";
     context.mesh = dsv3::getMesh(context.module);
+    if (!scheduleAs.empty() && scheduleAs != "ep=1")
+      return emitCodedError(context.module, 2002)
+             << "schedule-as must be ep=1, got '" << scheduleAs << "'";
+    context.scheduleAsOneRank = !scheduleAs.empty();
     auto number = [&](StringRef key, int64_t &value) -> LogicalResult {
       auto attribute = model.getAs<IntegerAttr>(key);
       if (!attribute)
@@ -192,6 +200,8 @@ private:
         failed(number("max_batch_size", context.maxBatchSize)) ||
         failed(number("page_size", context.pageSize)) ||
         failed(number("hidden_size", hidden)))
+      return failure();
+    if (context.ep() > 1 && failed(number("num_experts", context.experts)))
       return failure();
     auto activations = model.getAs<StringAttr>("activations");
     if (!activations)
@@ -242,8 +252,14 @@ private:
             b, op.getLoc(), table.getSymName(),
             cast<RankedTensorType>(table.getType()).getDimSize(0),
             table.getInvFreq(), table.getScale());
+      } else if (auto table = dyn_cast<dsv3::PlacementTableOp>(op)) {
+        auto type = cast<RankedTensorType>(table.getType());
+        exec::PlacementTableOp::create(b, op.getLoc(), table.getSymName(),
+                                       table.getLayer(), type.getDimSize(0),
+                                       type.getDimSize(1) - 1);
       }
     }
+    lowerCommunicators(context);
     exec::StateOp::create(b, context.module.getLoc(), lower::kHidden,
                           exec::StateKind::Buffer, IntegerAttr(), TypeAttr(),
                           b.getI64IntegerAttr(hiddenBytes(context)),
@@ -264,6 +280,22 @@ private:
                 4 * cast<dsv3::CountsType>(op.getType()).getSize()),
             IntegerAttr());
     }
+  }
+
+  /// One for each axis over which something is exchanged.
+  static void lowerCommunicators(ProgramContext &context) {
+    std::map<exec::Axis, int64_t> sizes;
+    context.module.walk([&](dsv3::StartOp start) {
+      exec::Axis axis = lower::axisOf(start.getAxis());
+      sizes[axis] = axis == exec::Axis::Ep   ? context.ep()
+                    : axis == exec::Axis::Tp ? context.tp()
+                                             : context.ranks();
+    });
+    for (auto [axis, size] : sizes)
+      exec::CommunicatorOp::create(
+          context.program,
+          getSymbolLoc(context.module.getContext(), exec::stringifyAxis(axis)),
+          exec::stringifyAxis(axis), axis, size);
   }
 
   static func::CallOp findFirstCall(func::FuncOp func) {
@@ -339,13 +371,22 @@ private:
                            : bucket.getKind() == dsv3::BucketKind::Prefill
                                ? exec::EntryKind::Prefill
                                : exec::EntryKind::Decode;
+    bool exchanges = bucket.getCapacity() > 0;
+    exec::RungAttr rung;
+    if (exchanges)
+      rung = exec::RungAttr::get(b.getContext(),
+                                 bucket.getRung() == dsv3::Rung::Expected
+                                     ? exec::Rung::Expected
+                                     : exec::Rung::Worst);
     auto entry = exec::EntryOp::create(
-        b, func.getLoc(), entryName(bucket), kind,
+        b, func.getLoc(), dsv3::getEntryName(func), kind,
         number(bucket.getTokens(), !isHead), number(bucket.getRows(), !isHead),
         number(bucket.getQueries(), !isHead),
         isHead ? StringAttr()
                : func->getAttrOfType<StringAttr>(dsv3::kAttentionAttr),
-        number(bucket.getLogits(), isHead), IntegerAttr());
+        number(bucket.getLogits(), isHead), /*arena=*/IntegerAttr(), rung,
+        number(bucket.getCapacity(), exchanges),
+        number(bucket.getPairs(), exchanges));
     Block *body = &entry.getBody().emplaceBlock();
     FunctionLowering lowering(context, func, bucket, body);
     OpBuilder inside = OpBuilder::atBlockEnd(body);
@@ -388,6 +429,13 @@ private:
                                                     : "w8a16";
     facts.push_back(b.getNamedAttr("fp8_mode", b.getStringAttr(mode)));
     module->removeAttr(dsv3::kModelAttr);
+    module->removeAttr(dsv3::kMeshAttr);
+    if (dsv3::MeshAttr mesh = context.mesh)
+      module->setAttr(exec::kMeshAttr,
+                      exec::MeshAttr::get(&getContext(), mesh.getTp(),
+                                          mesh.getDp(), mesh.getEp(),
+                                          mesh.getNode(), mesh.getSlots(),
+                                          /*vocabSplit=*/false));
     module->setAttr(exec::kModelAttr, b.getDictionaryAttr(facts));
     Attribute remarks = module->removeAttr(dsv3::kRemarksAttr);
     module->setAttr(exec::kRemarksAttr,

@@ -40,10 +40,12 @@ struct ProgramContext {
   // Facts of the model attribute.
   kernels::Act act = kernels::Act::bf16;
   schedule::Target target = schedule::allTargets().front();
-  int64_t topk = 0, maxSeqLen = 0, maxBatchSize = 0, pageSize = 0;
+  int64_t topk = 0, experts = 0, maxSeqLen = 0, maxBatchSize = 0, pageSize = 0;
   /// That schedules are made for; null where the target has none.
   const nvptx::Chip *chip = nullptr;
   std::vector<GivenSchedule> given;
+  /// Experts get the schedules of one rank.
+  bool scheduleAsOneRank = false;
   /// How ranks share the model; null for one rank.
   dsv3::MeshAttr mesh;
   /// Rows of the state `hidden`: the largest bucket.
@@ -54,6 +56,7 @@ struct ProgramContext {
 
   int64_t ep() const { return mesh ? mesh.getEp() : 1; }
   int64_t tp() const { return mesh ? mesh.getTp() : 1; }
+  int64_t ranks() const { return mesh ? mesh.getTp() * mesh.getDp() : 1; }
 
   int64_t pagesPerRow() const {
     return (maxSeqLen + pageSize - 1) / pageSize;
@@ -73,6 +76,9 @@ struct ProgramContext {
                  : mlir::Builder(module).getI64IntegerAttr(bytes);
   }
 };
+
+/// exec's word for |axis|.
+exec::Axis axisOf(dsv3::Axis axis);
 
 /// Name of the state that holds the residual stream.
 inline constexpr llvm::StringLiteral kHidden = "hidden";
@@ -105,6 +111,10 @@ public:
 
   const ProgramContext &program() const { return context; }
   dsv3::BucketAttr bucket() const { return functionBucket; }
+  /// Most tokens of a rank's slice.
+  int64_t sliceTokens() const {
+    return llvm::divideCeil(functionBucket.getTokens(), context.tp());
+  }
   /// Capacity of dimension 0 of |value| in this bucket.
   int64_t rows(mlir::Value value);
   /// |value| as an operand with its rows as the dynamic extent.
@@ -126,10 +136,15 @@ public:
 
 private:
   // Structure (LowerDsv3Functions.cpp).
+  mlir::LogicalResult lowerOperation(mlir::Operation *op);
   mlir::LogicalResult bindResult();
   mlir::LogicalResult lowerCalls(mlir::func::CallOp first,
                                  llvm::ArrayRef<mlir::func::CallOp> run);
   mlir::LogicalResult lowerGetParameter(dsv3::GetParameterOp op);
+
+  // Collectives (LowerDsv3Exchange.cpp).
+  mlir::LogicalResult lowerStart(dsv3::StartOp op);
+  void lowerAwait(dsv3::AwaitOp op);
 
   // Kernels (LowerDsv3Kernels.cpp).
   mlir::LogicalResult lowerKernel(mlir::Operation *op);
@@ -143,7 +158,11 @@ private:
   mlir::LogicalResult launch(mlir::Operation *op, const KernelLaunch &what);
   /// A buffer that is called |op|'s name and |suffix|.
   mlir::Value allocate(mlir::Operation *op, llvm::StringRef suffix,
-                       int64_t bytes);
+                       int64_t bytes, bool exchange = false);
+  /// Bytes of |type| with |rows| rows.
+  int64_t dataBytes(mlir::RankedTensorType type, int64_t rows);
+  /// Capacity of dimension 0 of a value of |type| in this bucket.
+  int64_t rows(mlir::RankedTensorType type);
 
   ProgramContext &context;
   mlir::func::FuncOp source;
@@ -151,6 +170,13 @@ private:
   mlir::OpBuilder b;
   llvm::DenseMap<mlir::Value, Storage> storages;
   llvm::DenseMap<unsigned, mlir::Value> inputs;
+  /// What a collective that has begun receives, and the event of its end.
+  struct Pending {
+    int64_t done;
+    llvm::SmallVector<Storage> received;
+  };
+  llvm::DenseMap<mlir::Value, Pending> pending;
+  int64_t numEvents = 0;
 };
 
 } // namespace hadal::lower

@@ -14,6 +14,14 @@ def LowerDsv3ToExec : Pass<"hadal-lower-dsv3-to-exec", "::mlir::ModuleOp"> {
     manifest entries. The residual stream is the state `hidden`, updated in
     place by each layer and read by the head. Offsets are left to
     `hadal-plan-buffers`.
+
+    Of several ranks: `dsv3.mesh` becomes `exec.mesh` and a communicator for each
+    axis that collectives use. A `start` becomes the wait of the stream of
+    collectives for what launches have written, and the collective; its `await` the
+    wait of launches for that. What is sent and received is an `exchange` buffer.
+    `schedule-as=ep=1` gives the experts' kernels the schedules that one rank with
+    all experts and the tokens of the bucket has, as if given by hand, so that
+    results are one rank's bit for bit.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"\"",
@@ -25,7 +33,9 @@ def LowerDsv3ToExec : Pass<"hadal-lower-dsv3-to-exec", "::mlir::ModuleOp"> {
     ListOption<"schedules", "schedules", "std::string",
                "REGEX:word=value,...: words of the schedules of the kernels "
                "whose symbol matches; of two that name a word the later "
-               "counts">];
+               "counts">,
+    Option<"scheduleAs", "schedule-as", "std::string", "\"\"",
+           "ep=1: experts get the schedules of one rank">];
   let dependentDialects = ["::hadal::exec::ExecDialect",
                            "::hadal::tile::TileDialect"];
   let statistics = [

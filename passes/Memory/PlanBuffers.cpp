@@ -1,6 +1,9 @@
 #include "passes/Memory/Passes.h"
 
+#include <limits>
+
 #include "dialects/Exec/IR/Exec.h"
+#include "passes/Memory/StreamClocks.h"
 
 using namespace mlir;
 
@@ -20,13 +23,37 @@ struct MemoryBlock {
   exec::BufferOp buffer; // or
   exec::FuncOp callee;
   int64_t bytes = 0;
-  /// Commands of the function, by number; both included.
-  int64_t first = -1, last = -1;
   int64_t offset = 0;
+  /// Of each stream the last command that uses it (-1: none), and up to which
+  /// command it is known to be done when any user starts.
+  StreamClock last = {-1, -1};
+  StreamClock doneBefore = {std::numeric_limits<int64_t>::max(),
+                            std::numeric_limits<int64_t>::max()};
 
-  bool overlapsInTime(const MemoryBlock &other) const {
-    return first <= other.last && other.first <= last;
+  void use(int64_t stream, int64_t number, const StreamClock &before) {
+    last[stream] = std::max(last[stream], number);
+    for (size_t s = 0; s < before.size(); ++s)
+      doneBefore[s] = std::min(doneBefore[s], before[s]);
   }
+  bool isBefore(const MemoryBlock &other) const {
+    return last[0] <= other.doneBefore[0] && last[1] <= other.doneBefore[1];
+  }
+  bool overlapsInTime(const MemoryBlock &other) const {
+    return !isBefore(other) && !other.isBefore(*this);
+  }
+};
+
+/// The two parts of an arena: what collectives use comes first.
+enum Zone { kExchange, kRest };
+using ZoneBytes = std::array<int64_t, 2>;
+
+/// What a caller needs to know of a function.
+struct FunctionSummary {
+  ZoneBytes spans = {0, 0};
+  /// It has commands of the collectives' stream.
+  bool usesCollectives = false;
+  /// Each of them starts behind the launches that came before the function.
+  bool startsBehindLaunches = true;
 };
 
 int64_t alignUp(int64_t bytes) {
@@ -84,17 +111,21 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
             getOperation()->getAttrOfType<ArrayAttr>(exec::kRemarksAttr))
       remarks.assign(before.begin(), before.end());
     for (auto entry : getOperation().getOps<exec::EntryOp>()) {
-      spanOf.clear();
+      summaryOf.clear();
       active.clear();
-      FailureOr<int64_t> arena = plan(entry, entry.getBodyBlock());
-      if (failed(arena))
+      FailureOr<FunctionSummary> summary = plan(entry, entry.getBodyBlock());
+      if (failed(summary))
         return signalPassFailure();
+      auto [exchange, rest] = summary->spans;
       Builder builder(entry);
-      entry.setArenaAttr(builder.getI64IntegerAttr(*arena));
-      shift(entry.getBodyBlock(), 0);
-      peakBytes.updateMax(*arena);
-      std::string remark = llvm::formatv("arena of {0}: {1} bytes at its peak",
-                                         entry.getSymName(), *arena);
+      entry.setArenaAttr(builder.getI64IntegerAttr(exchange + rest));
+      shift(entry.getBodyBlock(), {0, exchange});
+      peakBytes.updateMax(exchange + rest);
+      std::string remark =
+          llvm::formatv("arena of {0}: {1} bytes at its peak",
+                        entry.getSymName(), exchange + rest);
+      if (exchange)
+        remark += llvm::formatv(", {0} of them for collectives", exchange);
       entry.emitRemark(remark);
       remarks.push_back(StringAttr::get(&getContext(), remark));
     }
@@ -108,49 +139,71 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
         call->getAttrOfType<FlatSymbolRefAttr>("callee").getValue());
   }
 
-  /// Places the buffers of |block| relative to its own base and returns the
-  /// bytes that it and its callees span.
-  FailureOr<int64_t> plan(exec::EntryOp entry, Block &block) {
-    SmallVector<MemoryBlock> blocks;
-    DenseMap<Operation *, unsigned> indexOf;
-    bool manyStreams = false;
+  /// Places the buffers of |block| relative to its own bases.
+  FailureOr<FunctionSummary> plan(exec::EntryOp entry, Block &block) {
+    FunctionSummary summary;
+    std::array<SmallVector<MemoryBlock>, 2> zones;
+    DenseMap<std::pair<int, Operation *>, unsigned> indexOf;
+    auto blockOf = [&](Zone zone, Operation *key,
+                       MemoryBlock fresh) -> MemoryBlock & {
+      auto [it, isNew] =
+          indexOf.try_emplace({zone, key}, zones[zone].size());
+      if (isNew)
+        zones[zone].push_back(fresh);
+      return zones[zone][it->second];
+    };
+
+    StreamClocks clocks;
+    DenseMap<int64_t, StreamClock> events;
     int64_t now = 0;
-    auto touch = [&](Operation *key, MemoryBlock fresh) {
-      auto [it, isNew] = indexOf.try_emplace(key, blocks.size());
-      if (isNew) {
-        fresh.first = now;
-        blocks.push_back(fresh);
-      }
-      blocks[it->second].last = now;
+    auto useAll = [&](OperandRange refs, int64_t stream,
+                      const StreamClock &before) {
+      for (Value ref : refs)
+        if (auto buffer = ref.getDefiningOp<exec::BufferOp>())
+          blockOf(buffer.getExchange() ? kExchange : kRest, buffer,
+                  {buffer, {}, alignUp(buffer.getBytes())})
+              .use(stream, now, before);
     };
     for (Operation &op : block) {
+      ++now;
       if (auto launch = dyn_cast<exec::LaunchOp>(op)) {
-        manyStreams |= launch.getStream() != 0;
-        for (Value ref : launch.getRefs())
-          if (auto buffer = ref.getDefiningOp<exec::BufferOp>())
-            touch(buffer, {buffer, {}, alignUp(buffer.getBytes())});
+        int64_t stream = launch.getStream();
+        useAll(launch.getRefs(), stream, clocks.start(stream, now));
+      } else if (auto collective = dyn_cast<exec::CollectiveOp>(op)) {
+        StreamClock before = clocks.start(exec::kCollectiveStream, now);
+        useAll(op.getOperands(), exec::kCollectiveStream, before);
+        summary.usesCollectives = true;
+        summary.startsBehindLaunches &= before[exec::kLaunchStream] >= 0;
+      } else if (auto record = dyn_cast<exec::RecordOp>(op)) {
+        events[record.getEvent()] = clocks[record.getStream()];
+      } else if (auto wait = dyn_cast<exec::WaitOp>(op)) {
+        auto event = events.find(wait.getEvent());
+        if (event == events.end())
+          return wait.emitOpError("waits for event ")
+                 << wait.getEvent() << " before it is recorded";
+        clocks.join(wait.getStream(), event->second);
       } else if (isa<exec::CallOp, exec::RepeatOp>(op)) {
         exec::FuncOp callee = lookUp(&op);
-        FailureOr<int64_t> span = planCallee(entry, block, callee, &op);
-        if (failed(span))
+        FailureOr<FunctionSummary> inner = planCallee(entry, block, callee, &op);
+        if (failed(inner))
           return failure();
-        touch(callee, {{}, callee, *span});
+        useCallee(callee, *inner, now, clocks, summary,
+                  [&](Zone zone, auto... use) {
+                    if (inner->spans[zone])
+                      blockOf(zone, callee, {{}, callee, inner->spans[zone]})
+                          .use(use...);
+                  });
       }
-      ++now;
     }
-    if (manyStreams)
-      for (MemoryBlock &b : blocks)
+    for (Zone zone : {kExchange, kRest}) {
+      summary.spans[zone] = placeBlocks(zones[zone]);
+      for (MemoryBlock &b : zones[zone]) {
         if (b.buffer) {
-          b.first = 0;
-          b.last = now;
+          b.buffer.setOffset(b.offset);
+          ++numBuffers;
+        } else {
+          basesOf[{&block, b.callee}][zone] = b.offset;
         }
-    int64_t peak = placeBlocks(blocks);
-    for (MemoryBlock &b : blocks) {
-      if (b.buffer) {
-        b.buffer.setOffset(b.offset);
-        ++numBuffers;
-      } else {
-        baseOf[{&block, b.callee}] = b.offset;
       }
     }
     // A buffer that no command names needs no memory.
@@ -158,11 +211,32 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
          llvm::make_early_inc_range(block.getOps<exec::BufferOp>()))
       if (buffer->use_empty())
         buffer.erase();
-    return peak;
+    return summary;
   }
 
-  FailureOr<int64_t> planCallee(exec::EntryOp entry, Block &caller,
-                                exec::FuncOp callee, Operation *call) {
+  /// Runs a call, command |now|, in |clocks|, and tells |use| (zone, stream,
+  /// number, clock before it) what memory it uses. Nothing is in flight at the
+  /// end of a function, so that the launches' stream knows that all is done.
+  template <typename Use>
+  void useCallee(exec::FuncOp callee, const FunctionSummary &inner, int64_t now,
+                 StreamClocks &clocks, FunctionSummary &outer, Use use) {
+    StreamClock before = clocks.start(exec::kLaunchStream, now);
+    for (Zone zone : {kExchange, kRest})
+      use(zone, exec::kLaunchStream, now, before);
+    if (!inner.usesCollectives)
+      return;
+    if (inner.startsBehindLaunches)
+      clocks.join(exec::kCollectiveStream, before);
+    StreamClock behind = clocks.start(exec::kCollectiveStream, now);
+    for (Zone zone : {kExchange, kRest})
+      use(zone, exec::kCollectiveStream, now, behind);
+    clocks.join(exec::kLaunchStream, clocks[exec::kCollectiveStream]);
+    outer.usesCollectives = true;
+    outer.startsBehindLaunches &= behind[exec::kLaunchStream] >= 0;
+  }
+
+  FailureOr<FunctionSummary> planCallee(exec::EntryOp entry, Block &caller,
+                                        exec::FuncOp callee, Operation *call) {
     exec::EntryOp &owner = entryOf[callee];
     if (owner && owner != entry)
       return call->emitOpError("reaches '")
@@ -172,8 +246,8 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
     if (active.contains(callee))
       return call->emitOpError("calls '") << callee.getSymName()
                                           << "' recursively";
-    auto it = spanOf.find(callee);
-    if (it != spanOf.end()) {
+    auto it = summaryOf.find(callee);
+    if (it != summaryOf.end()) {
       if (callerOf[callee] != &caller)
         return call->emitOpError("reaches '")
                << callee.getSymName()
@@ -183,31 +257,34 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
     }
     callerOf[callee] = &caller;
     active.insert(callee);
-    FailureOr<int64_t> span = plan(entry, callee.getBodyBlock());
+    FailureOr<FunctionSummary> summary = plan(entry, callee.getBodyBlock());
     active.erase(callee);
-    if (succeeded(span))
-      spanOf[callee] = *span;
-    return span;
+    if (succeeded(summary))
+      summaryOf[callee] = *summary;
+    return summary;
   }
 
-  /// Makes the offsets of |block|, relative to |base|, absolute.
-  void shift(Block &block, int64_t base) {
+  /// Makes the offsets of |block|, relative to |bases|, absolute.
+  void shift(Block &block, ZoneBytes bases) {
     for (auto buffer : block.getOps<exec::BufferOp>())
-      buffer.setOffset(*buffer.getOffset() + base);
+      buffer.setOffset(*buffer.getOffset() +
+                       bases[buffer.getExchange() ? kExchange : kRest]);
     llvm::SmallSetVector<Operation *, 4> callees;
     for (Operation &op : block)
       if (isa<exec::CallOp, exec::RepeatOp>(op))
         callees.insert(lookUp(&op));
-    for (Operation *callee : callees)
+    for (Operation *callee : callees) {
+      ZoneBytes inner = basesOf.lookup({&block, callee});
       shift(cast<exec::FuncOp>(callee).getBodyBlock(),
-            base + baseOf.lookup({&block, callee}));
+            {bases[kExchange] + inner[kExchange], bases[kRest] + inner[kRest]});
+    }
   }
 
   std::optional<SymbolTable> symbols;
   DenseMap<Operation *, exec::EntryOp> entryOf;
-  DenseMap<Operation *, int64_t> spanOf;
+  DenseMap<Operation *, FunctionSummary> summaryOf;
   DenseMap<Operation *, Block *> callerOf;
-  DenseMap<std::pair<Block *, Operation *>, int64_t> baseOf;
+  DenseMap<std::pair<Block *, Operation *>, ZoneBytes> basesOf;
   llvm::SmallPtrSet<Operation *, 4> active;
 };
 

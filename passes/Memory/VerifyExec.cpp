@@ -5,6 +5,7 @@
 #include "dialects/Exec/IR/Exec.h"
 #include "kernels/SpecAttr.h"
 #include "passes/Memory/KernelSlots.h"
+#include "passes/Memory/StreamClocks.h"
 
 using namespace mlir;
 
@@ -15,15 +16,17 @@ namespace hadal {
 
 namespace {
 
-/// A range of bytes that one slot of a launch touches. Memory outside the arena
-/// is one range of its own per object.
+/// A range of bytes that one slot of a launch, or one array of a collective,
+/// touches. Memory outside the arena is one range of its own per object.
 struct Access {
   Value root; // the op result of entry or function that names the memory
   bool inArena = false;
   int64_t begin = 0, end = 0;
   bool reads = false, writes = false;
-  Operation *launch = nullptr;
-  StringRef slot;
+  Operation *command = nullptr;
+  StringRef slot; // of a launch; of a collective "send", "receive", "counts"
+  unsigned part = 0;
+  int64_t number = 0; // of the command
 
   bool overlaps(const Access &other) const {
     if (inArena != other.inArena)
@@ -104,12 +107,22 @@ std::string describe(Value root) {
       });
 }
 
+/// "slot 'x'", "the receive of part 1".
+std::string describeSlot(const Access &access) {
+  if (isa<exec::LaunchOp>(access.command))
+    return ("slot '" + access.slot + "'").str();
+  if (access.slot == "counts")
+    return "the counts";
+  return ("the " + access.slot + " of part " + Twine(access.part)).str();
+}
+
 /// Runs one entry symbolically.
 class EntryVerifier {
 public:
   EntryVerifier(exec::EntryOp entry, SymbolTable &symbols,
                 DenseMap<Operation *, exec::EntryOp> &ownerOf)
-      : entry(entry), symbols(symbols), ownerOf(ownerOf) {}
+      : entry(entry), symbols(symbols), ownerOf(ownerOf),
+        isConcurrent(exec::getMesh(entry->getParentOfType<ModuleOp>())) {}
 
   LogicalResult run() {
     if (!entry.getArena())
@@ -128,29 +141,43 @@ private:
   }
 
   LogicalResult runBlock(Block &block, const Bindings &bindings) {
-    // Accesses since the block began or the last call, by stream.
-    SmallVector<std::pair<int64_t, Access>> open;
+    Events events;
+    const int64_t before = lastCollective;
     for (Operation &op : block) {
       if (auto launch = dyn_cast<exec::LaunchOp>(op)) {
         SmallVector<Access> accesses;
         if (failed(checkLaunch(launch, bindings, accesses)) ||
-            failed(checkConcurrency(launch, accesses, open)) ||
-            failed(step(accesses)))
+            failed(perform(launch.getStream(), accesses)))
           return failure();
-        for (Access &access : accesses)
-          open.push_back({launch.getStream(), access});
+      } else if (auto collective = dyn_cast<exec::CollectiveOp>(op)) {
+        SmallVector<Access> accesses;
+        if (failed(checkCollective(collective, bindings, accesses)) ||
+            failed(perform(exec::kCollectiveStream, accesses)))
+          return failure();
+        lastCollective = number;
+      } else if (auto record = dyn_cast<exec::RecordOp>(op)) {
+        auto [it, isNew] = events.try_emplace(record.getEvent());
+        if (!isNew)
+          return record.emitOpError("records event ")
+                 << record.getEvent() << " a second time";
+        it->second = {record, clocks[record.getStream()]};
+      } else if (auto wait = dyn_cast<exec::WaitOp>(op)) {
+        auto it = events.find(wait.getEvent());
+        if (it == events.end())
+          return wait.emitOpError("waits for event ")
+                 << wait.getEvent() << ", which nothing before it recorded";
+        clocks.join(wait.getStream(), it->second.clock);
+        it->second.isAwaited = true;
       } else if (auto call = dyn_cast<exec::CallOp>(op)) {
-        open.clear();
         if (failed(runCallee(call, call.getCallee(), call.getParameters(),
                              call.getStates(), bindings)))
           return failure();
       } else if (auto repeat = dyn_cast<exec::RepeatOp>(op)) {
-        open.clear();
         int64_t count = repeat.getCount();
         size_t parameters = repeat.getParameters().size() / count;
         size_t states = repeat.getStates().size() / count;
-        // Offsets are the same in every iteration, so that two show every
-        // conflict between neighbours.
+        // Offsets are the same in every iteration and nothing is in flight
+        // between two, so that two show every conflict between neighbours.
         for (int64_t i = 0; i < std::min<int64_t>(count, 2); ++i)
           if (failed(runCallee(
                   repeat, repeat.getCallee(),
@@ -159,6 +186,15 @@ private:
             return failure();
       }
     }
+    for (auto &[event, state] : events)
+      if (!state.isAwaited)
+        return state.record.emitOpError("records event ")
+               << event << ", which nothing waits for";
+    if (lastCollective != before &&
+        clocks[exec::kLaunchStream][exec::kCollectiveStream] < lastCollective)
+      return block.getParentOp()->emitError("'")
+             << cast<SymbolOpInterface>(block.getParentOp()).getName()
+             << "' ends before its launches wait for its last collective";
     return success();
   }
 
@@ -187,6 +223,10 @@ private:
   /// Checks the slots of |launch| one by one and lists what they touch.
   LogicalResult checkLaunch(exec::LaunchOp launch, const Bindings &bindings,
                             SmallVectorImpl<Access> &accesses) {
+    if (launch.getStream() != exec::kLaunchStream)
+      return launch.emitOpError("is on stream ")
+             << launch.getStream() << ", launches belong on "
+             << exec::kLaunchStream;
     auto kernel = symbols.lookup<tile::KernelOp>(launch.getKernel());
     auto [it, isNew] = slotsOf.try_emplace(kernel);
     if (isNew)
@@ -213,7 +253,7 @@ private:
         continue;
       Access access;
       access.root = resolve(launch.getRef(index), bindings);
-      access.launch = launch;
+      access.command = launch;
       access.slot = slot.name;
       access.reads = slot.reads;
       access.writes = slot.writes;
@@ -221,13 +261,80 @@ private:
         return failure();
       accesses.push_back(access);
     }
+    return checkOwnOverlaps(launch, accesses);
+  }
+
+  /// No byte that a command writes is touched through another slot of it.
+  static LogicalResult checkOwnOverlaps(Operation *command,
+                                        ArrayRef<Access> accesses) {
     for (const Access &written : accesses)
       for (const Access &other : accesses)
         if (written.writes && &written != &other && written.overlaps(other))
-          return launch.emitOpError("writes slot '")
-                 << written.slot << "' (" << describe(written.root)
-                 << ") over slot '" << other.slot << "' ("
+          return command->emitOpError("writes ")
+                 << describeSlot(written) << " (" << describe(written.root)
+                 << ") over " << describeSlot(other) << " ("
                  << describe(other.root) << ")";
+    return success();
+  }
+
+  /// Checks the arrays of |op| one by one and lists what they touch.
+  LogicalResult checkCollective(exec::CollectiveOp op,
+                                const Bindings &bindings,
+                                SmallVectorImpl<Access> &accesses) {
+    int64_t ranks =
+        symbols.lookup<exec::CommunicatorOp>(op.getCommunicator()).getSize();
+    auto add = [&](Value ref, StringRef slot, unsigned part, int64_t bytes,
+                   bool writes, bool isExchange) -> LogicalResult {
+      Access access;
+      access.root = resolve(ref, bindings);
+      access.command = op;
+      access.slot = slot;
+      access.part = part;
+      access.reads = !writes;
+      access.writes = writes;
+      auto buffer = access.root.getDefiningOp<exec::BufferOp>();
+      if (!buffer || (isExchange && !buffer.getExchange()))
+        return op.emitOpError()
+               << describeSlot(access) << " is " << describe(access.root)
+               << ", expected " << (isExchange ? "an exchange" : "a")
+               << " buffer";
+      if (failed(placeInBuffer(op, buffer, bytes, access)))
+        return failure();
+      accesses.push_back(access);
+      return success();
+    };
+    for (unsigned i = 0; i < op.getNumParts(); ++i) {
+      exec::CollectivePart part = op.getPart(i);
+      if (failed(add(part.send, "send", i, op.getSendBytes(i, ranks),
+                     /*writes=*/false, /*isExchange=*/true)) ||
+          failed(add(part.receive, "receive", i, op.getReceiveBytes(i, ranks),
+                     /*writes=*/true, /*isExchange=*/true)))
+        return failure();
+    }
+    if (op.getCounts() &&
+        failed(add(op.getCounts(), "counts", 0, op.getCountBytes(ranks),
+                   /*writes=*/false, /*isExchange=*/false)))
+      return failure();
+    return checkOwnOverlaps(op, accesses);
+  }
+
+  /// Sets the bytes of |access|, the first |bytes| of |buffer|.
+  LogicalResult placeInBuffer(Operation *command, exec::BufferOp buffer,
+                              int64_t bytes, Access &access) {
+    if (!buffer.getOffset())
+      return buffer.emitOpError("has no offset; run hadal-plan-buffers first");
+    if (bytes > buffer.getBytes())
+      return command->emitOpError()
+             << describeSlot(access) << " spans " << bytes << " bytes, "
+             << describe(access.root) << " has " << buffer.getBytes();
+    access.inArena = true;
+    access.begin = *buffer.getOffset();
+    access.end = access.begin + bytes;
+    if (access.begin + buffer.getBytes() > *entry.getArena())
+      return command->emitOpError()
+             << describe(access.root) << " ends at byte "
+             << access.begin + buffer.getBytes() << " of an arena of "
+             << *entry.getArena();
     return success();
   }
 
@@ -255,41 +362,41 @@ private:
     auto buffer = dyn_cast<exec::BufferOp>(op);
     if (!buffer)
       return success();
-    if (!buffer.getOffset())
-      return buffer.emitOpError("has no offset; run hadal-plan-buffers first");
     int64_t bytes = getSlotBytes(kernel, slots, launch, index);
     if (bytes == 0)
       return launch.emitOpError("slot '")
              << slot.name << "' is a pointer table and cannot be "
              << describe(access.root);
-    if (bytes > buffer.getBytes())
-      return launch.emitOpError("slot '")
-             << slot.name << "' spans " << bytes << " bytes, "
-             << describe(access.root) << " has " << buffer.getBytes();
-    access.inArena = true;
-    access.begin = *buffer.getOffset();
-    access.end = access.begin + bytes;
-    if (access.begin + buffer.getBytes() > *entry.getArena())
-      return launch.emitOpError()
-             << describe(access.root) << " ends at byte "
-             << access.begin + buffer.getBytes() << " of an arena of "
-             << *entry.getArena();
-    return success();
+    return placeInBuffer(launch, buffer, bytes, access);
   }
 
-  /// A launch and one on another stream since the last call are unordered.
-  LogicalResult
-  checkConcurrency(exec::LaunchOp launch, ArrayRef<Access> accesses,
-                   ArrayRef<std::pair<int64_t, Access>> open) {
-    for (const auto &[stream, before] : open) {
-      if (stream == launch.getStream())
-        continue;
-      for (const Access &access : accesses)
-        if ((access.writes || before.writes) && access.overlaps(before))
-          return launch.emitOpError("on stream ")
-                 << launch.getStream() << " touches "
-                 << describe(access.root) << " while stream " << stream
-                 << " uses " << describe(before.root) << " in the same bytes";
+  /// Runs a command on |stream|, whose slots are |accesses|.
+  LogicalResult perform(int64_t stream, MutableArrayRef<Access> accesses) {
+    ++number;
+    StreamClock before = clocks.start(stream, number);
+    if (isConcurrent && failed(checkConcurrency(stream, before, accesses)))
+      return failure();
+    return step(accesses);
+  }
+
+  /// What the other stream is not known to be done with is unordered.
+  LogicalResult checkConcurrency(int64_t stream, const StreamClock &before,
+                                 MutableArrayRef<Access> accesses) {
+    const int64_t other = 1 - stream;
+    // What this stream knows it will know from now on.
+    SmallVector<Access> &unordered = open[other];
+    llvm::erase_if(unordered, [&](const Access &access) {
+      return access.number <= before[other];
+    });
+    for (Access &access : accesses) {
+      access.number = number;
+      for (const Access &earlier : unordered)
+        if ((access.writes || earlier.writes) && access.overlaps(earlier))
+          return access.command->emitOpError("on stream ")
+                 << stream << " touches " << describe(access.root)
+                 << " while stream " << other << " uses "
+                 << describe(earlier.root) << " in the same bytes";
+      open[stream].push_back(access);
     }
     return success();
   }
@@ -307,8 +414,9 @@ private:
             if (owner == buffer || failed(result))
               return;
             result = failure();
-            InFlightDiagnostic diag = access.launch->emitOpError("slot '")
-                                      << access.slot << "' reads " << describe(access.root);
+            InFlightDiagnostic diag = access.command->emitOpError()
+                                      << describeSlot(access) << " reads "
+                                      << describe(access.root);
             if (!owner)
               diag << " before anything wrote bytes " << begin << " to " << end
                    << " of the arena";
@@ -326,12 +434,27 @@ private:
     return success();
   }
 
+  /// An event of one run of a function.
+  struct EventState {
+    exec::RecordOp record;
+    StreamClock clock;
+    bool isAwaited = false;
+  };
+  using Events = std::map<int64_t, EventState>;
+
   exec::EntryOp entry;
   SymbolTable &symbols;
   DenseMap<Operation *, exec::EntryOp> &ownerOf;
   DenseMap<Operation *, SmallVector<KernelSlot>> slotsOf;
   llvm::SmallPtrSet<Operation *, 4> active;
   ArenaContents contents;
+  /// There are collectives, so that commands may be unordered.
+  bool isConcurrent;
+  StreamClocks clocks;
+  /// Of commands so far, and the last of them that is a collective.
+  int64_t number = 0, lastCollective = 0;
+  /// By stream: accesses that the other is not known to wait for.
+  std::array<SmallVector<Access>, 2> open;
 };
 
 class VerifyExecPass : public impl::VerifyExecBase<VerifyExecPass> {
@@ -339,8 +462,9 @@ class VerifyExecPass : public impl::VerifyExecBase<VerifyExecPass> {
     SymbolTable symbols(getOperation());
     DenseMap<Operation *, exec::EntryOp> ownerOf;
     for (Operation &op : *getOperation().getBody())
-      if (!isa<exec::ParameterOp, exec::RopeTableOp, exec::StateOp,
-               exec::FuncOp, exec::EntryOp, tile::KernelOp>(op)) {
+      if (!isa<exec::ParameterOp, exec::RopeTableOp, exec::PlacementTableOp,
+               exec::StateOp, exec::CommunicatorOp, exec::FuncOp,
+               exec::EntryOp, tile::KernelOp>(op)) {
         op.emitError("'") << op.getName()
                           << "' has no place in a program of tile and exec";
         return signalPassFailure();

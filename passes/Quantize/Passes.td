@@ -35,6 +35,19 @@ def MaterializeTileQuantization
   let dependentDialects = ["::hadal::dsv3::Dsv3Dialect"];
 }
 
+def QuantizeBeforeExchange
+    : Pass<"hadal-quantize-before-exchange", "::mlir::func::FuncOp"> {
+  let summary = "Quantises rows before they are sent to the ranks of their experts";
+  let description = [{
+    Where every reader of the rows of a `moe_dispatch` quantises them in one way,
+    the rows are quantised first and codes and scales travel: half the bytes of
+    bf16. Bit-equal: groups are per row, and a dispatch moves whole rows. The
+    quantisation of the dispatch's input is then one that ElideRequantize shares
+    with the shared expert's. Rows that something reads as they are stay so.
+  }];
+  let dependentDialects = ["::hadal::dsv3::Dsv3Dialect"];
+}
+
 def ElideRequantize : Pass<"hadal-elide-requantize", "::mlir::func::FuncOp"> {
   let summary = "Lets one quantisation of a value serve all of its readers";
   let description = [{

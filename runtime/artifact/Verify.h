@@ -16,8 +16,10 @@ inline constexpr unsigned kNumInputs =
     static_cast<unsigned>(schema::Input::MAX) + 1;
 inline constexpr unsigned kNumOutputs =
     static_cast<unsigned>(schema::Output::MAX) + 1;
-/// More launches than this in one unrolled entry are taken for damage.
+/// More launches, or more collectives and events, than this in one unrolled
+/// entry are taken for damage.
 inline constexpr uint64_t kMaxLaunches = uint64_t(1) << 20;
+inline constexpr uint64_t kMaxRankCommands = uint64_t(1) << 16;
 
 /// Bytes of an element of |dtype|; 0 for `none` and unknown values.
 uint64_t dtypeBytes(schema::DType dtype);
@@ -25,6 +27,9 @@ const char *dtypeName(schema::DType dtype);
 
 /// The number of entries of a row of the page table: enough for max_seq_len.
 uint64_t pagesPerRow(const schema::Model &model);
+
+/// The ranks that run |artifact|.
+uint64_t numRanks(const schema::Artifact &artifact);
 
 /// Experts of an MoE layer that a rank holds: the mesh's slots, or all of them.
 uint64_t localExperts(const schema::Artifact &artifact);

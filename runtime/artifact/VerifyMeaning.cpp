@@ -5,6 +5,7 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "runtime/artifact/VerifyRanks.h"
 #include "runtime/artifact/VerifySm90a.h"
 #include "runtime/base/Checked.h"
 #include "runtime/base/DType.h"
@@ -70,6 +71,7 @@ constexpr uint64_t kMaxArenaBytes = uint64_t(1) << 46;
 constexpr uint64_t kMaxScratchBytes = uint64_t(1) << 30;
 constexpr uint64_t kMaxItems = uint64_t(1) << 40;
 constexpr uint64_t kMaxArgs = 4096;
+constexpr uint64_t kMaxCallDepth = 64;
 
 /// What a function needs of the entry that runs it, callees included: one past
 /// the largest byte offset used, 0 if unused.
@@ -77,7 +79,8 @@ struct Needs {
   uint64_t arena = 0;
   std::array<uint64_t, kNumInputs> inputs = {};
   std::array<uint64_t, kNumOutputs> outputs = {};
-  uint64_t launches = 0;
+  /// Launches and calls, collectives and events, and how deep calls nest.
+  uint64_t launches = 0, rankCommands = 0, depth = 0;
 
   void merge(const Needs &other) {
     arena = std::max(arena, other.arena);
@@ -96,6 +99,7 @@ public:
   Status run() {
     HADAL_RETURN_IF_ERROR(target());
     HADAL_RETURN_IF_ERROR(model());
+    HADAL_RETURN_IF_ERROR(require(checkMesh(a)));
     HADAL_RETURN_IF_ERROR(parameters());
     HADAL_RETURN_IF_ERROR(states());
     HADAL_RETURN_IF_ERROR(kernels());
@@ -200,11 +204,17 @@ private:
       return fail("parameter '{}' has no valid dtype", n);
     if (!aligned(p.rows()) || !aligned(p.inner()))
       return fail("the extents of parameter '{}' are not aligned", n);
+    if (p.kind() == ParameterKind::generated &&
+        p.generator() == Generator::placement_table) {
+      HADAL_RETURN_IF_ERROR(require(checkPlacementTable(a, p)));
+      return require(checkUploadSteps(p, !isCpu()));
+    }
     if (p.kind() == ParameterKind::generated) {
       if (p.generator() != Generator::rope_cos_sin ||
           p.dtype() != DType::f32 || !p.inv_freq() || !p.inv_freq()->size() ||
           !p.positions() || p.positions() >= kMaxExtent ||
-          p.inv_freq()->size() > 65536 || !std::isfinite(p.scale()))
+          p.inv_freq()->size() > 65536 || !std::isfinite(p.scale()) ||
+          p.slice() || p.layer() != -1 || p.replicas())
         return fail("generated parameter '{}' is not a valid rope table", n);
       return require(checkUploadSteps(p, !isCpu()));
     }
@@ -251,6 +261,7 @@ private:
       return fail("mapped parameter '{}' does not accept its own dtype {} from "
                   "the file",
                   n, dtypeName(p.dtype()));
+    HADAL_RETURN_IF_ERROR(require(checkSlice(a, p)));
     return require(checkUploadSteps(p, !isCpu()));
   }
 
@@ -407,7 +418,9 @@ private:
   /// What a command says about the model operations that it is.
   Status names(const std::string &where, const Command &c) {
     const unsigned members = c.members() ? c.members()->size() : 0;
-    if (c.kind() != CommandKind::launch && (c.op() != -1 || members))
+    const bool isCall =
+        c.kind() == CommandKind::call || c.kind() == CommandKind::repeat;
+    if (isCall && (c.op() != -1 || members))
       return fail("{}: a call names no operation", where);
     if (c.op() < -1 || c.op() >= int64_t(numOpNames()))
       return fail("{}: op name {} of {}", where, c.op(), numOpNames());
@@ -483,8 +496,25 @@ private:
     if (!isCpu())
       if (std::string what = checkDeviceLaunch(kernel, c); !what.empty())
         return fail("{}: {}", where, what);
+    if (c.stream())
+      return fail("{}: a launch on stream {}, the one of launches is 0", where,
+                  c.stream());
     needs.launches += 1;
     return {};
+  }
+
+  Status rankCommand(const std::string &where, const Command &c,
+                     EventChecker &events, Needs &needs) {
+    auto check = [&](const std::string &what) -> Status {
+      return what.empty() ? Status() : fail("{}: {}", where, what);
+    };
+    if (c.kind() == CommandKind::collective) {
+      CollectiveBytes bytes;
+      HADAL_RETURN_IF_ERROR(check(checkCollective(a, c, bytes)));
+      needs.arena = std::max({needs.arena, bytes.parts, bytes.counts});
+    }
+    needs.rankCommands += 1;
+    return check(events.add(c));
   }
 
   Status slots(const std::string &where,
@@ -519,7 +549,11 @@ private:
     const Needs &inner = needsOf[c.callee()];
     needs.merge(inner);
     // Both factors are below 2^32.
-    needs.launches += count * inner.launches;
+    needs.launches += count * (inner.launches + 1);
+    needs.rankCommands += count * inner.rankCommands;
+    needs.depth = std::max(needs.depth, inner.depth + 1);
+    if (needs.depth > kMaxCallDepth)
+      return fail("{}: calls nest more than {} deep", where, kMaxCallDepth);
     return {};
   }
 
@@ -532,6 +566,10 @@ private:
         return fail("function '{}' has {} argument names for {} slots",
                     f.name()->string_view(), f.arg_names()->size(), slots);
       Needs needs;
+      if (f.num_events() > kMaxRankCommands)
+        return fail("function '{}' has {} events", f.name()->string_view(),
+                    f.num_events());
+      EventChecker events(f);
       for (unsigned c = 0; c < f.commands()->size(); ++c) {
         const Command &command = *f.commands()->Get(c);
         std::string where = fmt::format("function '{}', command {}",
@@ -544,15 +582,25 @@ private:
         case CommandKind::repeat:
           HADAL_RETURN_IF_ERROR(callOrRepeat(where, i, f, command, needs));
           break;
+        case CommandKind::collective:
+        case CommandKind::record:
+        case CommandKind::wait:
+          HADAL_RETURN_IF_ERROR(rankCommand(where, command, events, needs));
+          break;
         default:
           return fail("{}: unknown kind {}", where,
                       static_cast<unsigned>(command.kind()));
         }
         HADAL_RETURN_IF_ERROR(names(where, command));
         if (needs.launches > kMaxLaunches)
-          return fail("{}: the program has more than {} launches", where,
-                      kMaxLaunches);
+          return fail("{}: the program has more than {} launches and calls",
+                      where, kMaxLaunches);
+        if (needs.rankCommands > kMaxRankCommands)
+          return fail("{}: the program has more than {} collectives and events",
+                      where, kMaxRankCommands);
       }
+      if (std::string what = events.finish(); !what.empty())
+        return fail("function '{}': {}", f.name()->string_view(), what);
       needsOf.push_back(needs);
     }
     return {};
@@ -623,11 +671,27 @@ private:
     return {};
   }
 
+  /// What an entry says of its collectives.
+  Status collectives(const Entry &e) {
+    HADAL_RETURN_IF_ERROR(require(checkRung(a, e)));
+    std::vector<bool> hasCollectives;
+    for (const Needs &needs : needsOf)
+      hasCollectives.push_back(needs.rankCommands > 0);
+    const uint64_t digest =
+        digestCollectives(a, hasCollectives, e.function());
+    if (digest != e.collective_digest())
+      return fail("entry '{}' has the collective digest {:016x}, its commands "
+                  "have {:016x}",
+                  e.name()->string_view(), e.collective_digest(), digest);
+    return {};
+  }
+
   Status entries() {
     HADAL_RETURN_IF_ERROR(uniqueNames(a.entries(), "entry"));
     bool body = false, head = false;
     for (const Entry *e : *a.entries()) {
       HADAL_RETURN_IF_ERROR(entry(*e));
+      HADAL_RETURN_IF_ERROR(collectives(*e));
       (e->kind() == EntryKind::head ? head : body) = true;
     }
     if (!body || !head)

@@ -1,6 +1,8 @@
 #include "runtime/checkpoint/CheckpointIndex.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <set>
 
 namespace hadal {
 
@@ -8,22 +10,52 @@ std::string CheckpointIndex::pathOf(const std::string &fileName) const {
   return (std::filesystem::path(directory()) / fileName).string();
 }
 
-StatusOr<CheckpointIndex> CheckpointIndex::open(const std::string &directory) {
+static StatusOr<CheckpointFiles> findWeights(const std::string &directory) {
   HADAL_ASSIGN_OR_RETURN(CheckpointFiles files, findCheckpointFiles(directory));
   if (files.names.empty())
     return error(5001,
                  "no weights in '{}': expected model.safetensors.index.json, "
                  "model.safetensors or other *.safetensors files",
                  directory);
+  return files;
+}
+
+StatusOr<CheckpointIndex> CheckpointIndex::open(const std::string &directory) {
+  HADAL_ASSIGN_OR_RETURN(CheckpointFiles files, findWeights(directory));
   return open(std::move(files));
 }
 
+StatusOr<CheckpointIndex>
+CheckpointIndex::open(const std::string &directory,
+                      std::span<const std::string> needed) {
+  HADAL_ASSIGN_OR_RETURN(CheckpointFiles files, findWeights(directory));
+  std::set<std::string> names;
+  for (const std::string &tensor : needed) {
+    if (!files.weightMap)
+      break;
+    auto place = files.weightMap->find(tensor);
+    if (place == files.weightMap->end())
+      return open(std::move(files)); // a leftover, or missing: find() says
+    names.insert(place->second);
+  }
+  if (!files.weightMap)
+    names.insert(files.names.begin(), files.names.end());
+  return open(std::move(files), names);
+}
+
 StatusOr<CheckpointIndex> CheckpointIndex::open(CheckpointFiles files) {
+  const std::set<std::string> names(files.names.begin(), files.names.end());
+  return open(std::move(files), names);
+}
+
+StatusOr<CheckpointIndex>
+CheckpointIndex::open(CheckpointFiles files,
+                      const std::set<std::string> &names) {
   CheckpointIndex index;
   index.description_ = std::move(files);
-  for (const std::string &name : index.description_.names)
+  for (const std::string &name : names)
     HADAL_RETURN_IF_ERROR(index.addFile(name));
-  HADAL_RETURN_IF_ERROR(index.checkIndex());
+  HADAL_RETURN_IF_ERROR(index.checkIndex(names));
   return index;
 }
 
@@ -53,11 +85,12 @@ Status CheckpointIndex::addFile(const std::string &fileName) {
   return Status();
 }
 
-Status CheckpointIndex::checkIndex() const {
+Status
+CheckpointIndex::checkIndex(const std::set<std::string> &opened) const {
   if (!description_.weightMap)
     return Status();
   for (const auto &[name, fileName] : *description_.weightMap) {
-    if (tensors_.contains(name))
+    if (tensors_.contains(name) || !opened.contains(fileName))
       continue;
     std::string found = "no file of the checkpoint";
     for (const auto &file : files_)

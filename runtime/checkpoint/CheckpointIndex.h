@@ -4,6 +4,8 @@
 
 #include <map>
 #include <memory>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,11 @@ public:
   /// with one tensor.
   static StatusOr<CheckpointIndex> open(const std::string &directory);
   static StatusOr<CheckpointIndex> open(CheckpointFiles files);
+  /// Opens of |directory| the files that hold a tensor of |needed| alone, where
+  /// there is an index that names them all; else every file. Errors are as
+  /// above, of the files that are opened.
+  static StatusOr<CheckpointIndex> open(const std::string &directory,
+                                        std::span<const std::string> needed);
 
   const std::string &directory() const { return description_.directory; }
   const CheckpointFiles &description() const { return description_; }
@@ -47,8 +54,11 @@ public:
   StatusOr<Entry> find(const std::string &name) const;
 
 private:
+  static StatusOr<CheckpointIndex> open(CheckpointFiles files,
+                                        const std::set<std::string> &names);
   Status addFile(const std::string &fileName);
-  Status checkIndex() const;
+  /// That the tensors are where the index puts them, of the files |opened|.
+  Status checkIndex(const std::set<std::string> &opened) const;
   std::string pathOf(const std::string &fileName) const;
 
   CheckpointFiles description_;

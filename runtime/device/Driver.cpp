@@ -4,12 +4,57 @@
 
 namespace hadal {
 
+/// H6004 unless |endpoint| has what entry |entry| of |artifact| needs.
+static Status checkEndpoint(const Artifact &artifact, std::string_view entry,
+                            const comm::Endpoint *endpoint) {
+  const auto *communicators = artifact.root().communicators();
+  if (!endpoint || !endpoint->stream)
+    return error(6004,
+                 "entry '{}' of artifact '{}' is for {} ranks, it was started "
+                 "alone; start as many with --ranks, or compile for one",
+                 entry, artifact.path(), artifact::numRanks(artifact.root()));
+  if (endpoint->communicators.size() != communicators->size())
+    return error(6004,
+                 "artifact '{}' has {} communicators, {} were given; start it "
+                 "with --ranks {}",
+                 artifact.path(), communicators->size(),
+                 endpoint->communicators.size(),
+                 artifact::numRanks(artifact.root()));
+  for (unsigned i = 0; i < communicators->size(); ++i) {
+    const schema::Communicator &wanted = *communicators->Get(i);
+    if (endpoint->communicators[i]->size() != wanted.size())
+      return error(6004,
+                   "communicator '{}' of artifact '{}' has {} ranks, {} were "
+                   "given; start it with --ranks {}",
+                   wanted.name()->string_view(), artifact.path(),
+                   wanted.size(), endpoint->communicators[i]->size(),
+                   artifact::numRanks(artifact.root()));
+  }
+  return {};
+}
+
 StatusOr<std::unique_ptr<PreparedEntry>>
-Executable::prepare(unsigned index, const Bindings &bindings) {
+Executable::prepare(unsigned index, const Bindings &bindings,
+                    const comm::Endpoint *endpoint) {
   const schema::Entry &entry = *artifact.root().entries()->Get(index);
-  return prepare(entry.name()->str(),
-                 flatten(artifact.root(), entry, bindings),
-                 entry.kind() == schema::EntryKind::decode);
+  LaunchList list = flatten(artifact.root(), entry, bindings);
+  if (!list.collectives.empty())
+    HADAL_RETURN_IF_ERROR(
+        checkEndpoint(artifact, entry.name()->string_view(), endpoint));
+  return prepare(entry.name()->str(), list,
+                 entry.kind() == schema::EntryKind::decode, endpoint);
+}
+
+Status refuseCollectives(const Artifact &artifact, std::string_view name,
+                         const LaunchList &list, std::string_view device) {
+  if (list.collectives.empty())
+    return {};
+  return error(5007,
+               "entry '{}' of artifact '{}' has collectives ('{}' of {} ranks), "
+               "which device '{}' does not run; compile with --target=cpu, or "
+               "for one rank",
+               name, artifact.path(), list.collectives[0].operation.label,
+               artifact::numRanks(artifact.root()), device);
 }
 
 Status Driver::upload(DeviceAddress to, uint64_t bytes,

@@ -33,8 +33,9 @@ struct DeviceMemory {
 class PreparedEntry {
 public:
   virtual ~PreparedEntry() = default;
-  /// Runs every launch in order and returns when all have finished. H5017 if
-  /// the device fails, H5018 if it is the simulator and a kernel breaks a rule.
+  /// Runs every launch in order, the collectives beside them, and returns when
+  /// all have finished. H5017 if the device fails, H5018 if it is the simulator
+  /// and a kernel breaks a rule, H6001, H6006 or H6007 if a collective fails.
   virtual Status run() = 0;
 };
 
@@ -45,13 +46,20 @@ public:
   virtual ~Executable() = default;
   /// The image in use, e.g. "v4+bf16+vbmi".
   virtual std::string_view variant() const = 0;
-  /// Binds entry |index| of the artifact.
-  StatusOr<std::unique_ptr<PreparedEntry>> prepare(unsigned index,
-                                                   const Bindings &bindings);
+  /// Binds entry |index| of the artifact. One with collectives runs them by
+  /// |endpoint|, which must outlive the result; H6004 if there is none, or if its
+  /// communicators are not those of the artifact. Collectives run in the memory
+  /// that is bound: no other entry runs while this one does.
+  StatusOr<std::unique_ptr<PreparedEntry>>
+  prepare(unsigned index, const Bindings &bindings,
+          const comm::Endpoint *endpoint = nullptr);
   /// Binds launches of the artifact's kernels; |name| is for messages.
-  /// |replayed|: they will run often, one way or another the same.
+  /// |replayed|: they will run often, one way or another the same. |endpoint| is
+  /// null only of a list without collectives. H5007 if the device cannot run
+  /// collectives.
   virtual StatusOr<std::unique_ptr<PreparedEntry>>
-  prepare(std::string name, const LaunchList &list, bool replayed) = 0;
+  prepare(std::string name, const LaunchList &list, bool replayed,
+          const comm::Endpoint *endpoint) = 0;
   /// Starts (and clears) or stops timing of each kernel.
   virtual void setProfiling(bool enabled) = 0;
   /// By kernel index; empty before profiling was switched on.
@@ -60,6 +68,10 @@ public:
 protected:
   const Artifact &artifact;
 };
+
+/// H5007 if |list|, of entry |name|, has collectives: |device| runs none.
+Status refuseCollectives(const Artifact &artifact, std::string_view name,
+                         const LaunchList &list, std::string_view device);
 
 /// How memory is used: `Sparse` memory is committed when it is touched (a cache
 /// of which most pages stay unused).

@@ -1,8 +1,17 @@
 #include "runtime/device/Program.h"
 
+#include <numeric>
 #include <span>
 
+#include "runtime/base/Status.h"
+
 namespace hadal {
+
+// The kinds of the schema are those of runtime/comm, number for number.
+static_assert(static_cast<int>(schema::CollectiveKind::all_to_all) ==
+                  static_cast<int>(comm::Kind::allToAll) &&
+              static_cast<int>(schema::CollectiveKind::all_gather) ==
+                  static_cast<int>(comm::Kind::allGather));
 
 namespace {
 
@@ -13,39 +22,61 @@ public:
   Flattener(const schema::Artifact &artifact, const Bindings &bindings)
       : artifact(artifact), bindings(bindings) {}
 
-  void run(const Function &function, std::span<const DeviceAddress> parameters,
-           std::span<const DeviceAddress> states) {
+  /// |parameters| and |states|: indices of the artifact's.
+  void run(const Function &function, std::span<const uint32_t> parameters,
+           std::span<const uint32_t> states) {
+    const uint32_t firstEvent = list.numEvents;
+    list.numEvents += function.num_events();
     for (const Command *command : *function.commands()) {
-      if (command->kind() == CommandKind::launch) {
+      switch (command->kind()) {
+      case CommandKind::launch:
         launch(*command, parameters, states);
-        continue;
+        break;
+      case CommandKind::collective:
+        collective(*command, parameters, states);
+        break;
+      case CommandKind::record:
+        add(RankCommand::Kind::record, command->stream(),
+            firstEvent + command->event());
+        break;
+      case CommandKind::wait:
+        add(RankCommand::Kind::wait, command->stream(),
+            firstEvent + command->event());
+        break;
+      case CommandKind::call:
+      case CommandKind::repeat:
+        call(*command, parameters, states);
+        break;
       }
-      const Function &callee = *artifact.functions()->Get(command->callee());
-      const uint32_t count =
-          command->kind() == CommandKind::repeat ? command->count() : 1;
-      for (uint32_t i = 0; i < count; ++i)
-        run(callee,
-            slice(*command->parameters(), i, callee.num_parameters(),
-                  parameters),
-            slice(*command->states(), i, callee.num_states(), states));
     }
   }
 
   LaunchList list;
 
 private:
-  /// The |i|-th part of |length| slots, looked up in the caller's values.
-  static std::vector<DeviceAddress>
+  void call(const Command &command, std::span<const uint32_t> parameters,
+            std::span<const uint32_t> states) {
+    const Function &callee = *artifact.functions()->Get(command.callee());
+    const uint32_t count =
+        command.kind() == CommandKind::repeat ? command.count() : 1;
+    for (uint32_t i = 0; i < count; ++i)
+      run(callee,
+          slice(*command.parameters(), i, callee.num_parameters(), parameters),
+          slice(*command.states(), i, callee.num_states(), states));
+  }
+
+  /// The |i|-th part of |length| slots, looked up in the caller's.
+  static std::vector<uint32_t>
   slice(const flatbuffers::Vector<uint32_t> &slots, uint32_t i, uint32_t length,
-        std::span<const DeviceAddress> values) {
-    std::vector<DeviceAddress> result(length);
+        std::span<const uint32_t> values) {
+    std::vector<uint32_t> result(length);
     for (uint32_t j = 0; j < length; ++j)
       result[j] = values[slots.Get(i * length + j)];
     return result;
   }
 
-  void launch(const Command &command, std::span<const DeviceAddress> parameters,
-              std::span<const DeviceAddress> states) {
+  void launch(const Command &command, std::span<const uint32_t> parameters,
+              std::span<const uint32_t> states) {
     list.launches.push_back({command.kernel(),
                              static_cast<uint32_t>(list.args.size()),
                              command.items()});
@@ -53,15 +84,59 @@ private:
       list.args.push_back(resolve(*arg, parameters, states));
   }
 
-  uint64_t resolve(const Arg &arg, std::span<const DeviceAddress> parameters,
-                   std::span<const DeviceAddress> states) const {
+  void collective(const Command &command, std::span<const uint32_t> parameters,
+                  std::span<const uint32_t> states) {
+    Collective result;
+    result.communicator = command.communicator();
+    comm::Operation &operation = result.operation;
+    operation.kind = static_cast<comm::Kind>(command.collective());
+    for (const Part *part : *command.parts())
+      operation.parts.push_back(
+          {resolve(*part->send(), parameters, states),
+           resolve(*part->receive(), parameters, states), part->rows(),
+           part->row_bytes(), static_cast<hadal::DType>(part->dtype()),
+           part->count_column()});
+    if (command.counts())
+      operation.counts = resolve(*command.counts(), parameters, states);
+    operation.countStride = command.count_stride();
+    operation.sequence = list.collectives.size();
+    operation.label = command.label()->str();
+    if (std::string_view layer = layerOf(states); !layer.empty())
+      operation.label += fmt::format(", layer {}", layer);
+    add(RankCommand::Kind::start, command.stream(),
+        static_cast<uint32_t>(list.collectives.size()));
+    list.collectives.push_back(std::move(result));
+  }
+
+  /// "17" where |states| have "kv.17" and no other cache; else "".
+  std::string_view layerOf(std::span<const uint32_t> states) const {
+    constexpr std::string_view kCache = "kv.";
+    std::string_view layer;
+    for (uint32_t state : states) {
+      std::string_view name = artifact.states()->Get(state)->name()->string_view();
+      if (!name.starts_with(kCache))
+        continue;
+      if (!layer.empty())
+        return {};
+      layer = name.substr(kCache.size());
+    }
+    return layer;
+  }
+
+  void add(RankCommand::Kind kind, uint32_t stream, uint32_t index) {
+    list.commands.push_back({kind, static_cast<uint8_t>(stream), index,
+                             static_cast<uint32_t>(list.launches.size())});
+  }
+
+  uint64_t resolve(const Arg &arg, std::span<const uint32_t> parameters,
+                   std::span<const uint32_t> states) const {
     switch (arg.kind()) {
     case ArgKind::arena:
       return bindings.arena + arg.value();
     case ArgKind::parameter:
-      return parameters[arg.index()];
+      return bindings.parameters[parameters[arg.index()]];
     case ArgKind::state:
-      return states[arg.index()];
+      return bindings.states[states[arg.index()]];
     case ArgKind::input:
       return bindings.inputs[arg.index()] + arg.value();
     case ArgKind::output:
@@ -81,8 +156,14 @@ private:
 LaunchList flatten(const schema::Artifact &artifact, const schema::Entry &entry,
                    const Bindings &bindings) {
   Flattener flattener(artifact, bindings);
+  auto all = [](size_t count) {
+    std::vector<uint32_t> indices(count);
+    std::iota(indices.begin(), indices.end(), 0);
+    return indices;
+  };
   flattener.run(*artifact.functions()->Get(entry.function()),
-                bindings.parameters, bindings.states);
+                all(artifact.parameters()->size()),
+                all(artifact.states()->size()));
   flattener.list.arena = bindings.arena;
   flattener.list.arenaBytes = entry.arena_bytes();
   return std::move(flattener.list);

@@ -38,7 +38,7 @@ class Reader {
 public:
   Reader(const Json &root, const std::string &what) : root(root), what(what) {}
 
-  StatusOr<Placement> read() {
+  StatusOr<ExpertPlacement> read() {
     if (!root.is_object() || !findMember(root, "hadal_placement"))
       return error(kCode,
                    "'{}' is not a placement file: expected an object with "
@@ -54,8 +54,8 @@ public:
       if (key != "hadal_placement" && key != "experts" && key != "ranks" &&
           key != "slots" && key != "load_digest" && key != "layers" &&
           key != "balancedness")
-        return error(kCode, "'{}' has an unknown member \"{}\"; remove it", what,
-                     key);
+        return error(kCode, "'{}' has an unknown member \"{}\"; remove it",
+                     what, key);
     HADAL_ASSIGN_OR_RETURN(result.experts, readNumber(root, "experts", what));
     HADAL_ASSIGN_OR_RETURN(result.ranks, readNumber(root, "ranks", what));
     HADAL_ASSIGN_OR_RETURN(result.slots, readNumber(root, "slots", what));
@@ -149,18 +149,19 @@ private:
 
   const Json &root;
   const std::string &what;
-  Placement result;
+  ExpertPlacement result;
 };
 
 } // namespace
 
-std::span<const uint32_t> Placement::of(uint32_t layer, uint32_t rank) const {
+std::span<const uint32_t> ExpertPlacement::of(uint32_t layer,
+                                              uint32_t rank) const {
   return std::span(layers.at(layer).experts)
       .subspan(size_t{rank} * slots, slots);
 }
 
-std::vector<int32_t> Placement::table(uint32_t layer,
-                                      uint32_t replicas) const {
+std::vector<int32_t> ExpertPlacement::table(uint32_t layer,
+                                            uint32_t replicas) const {
   const size_t width = size_t{1} + replicas;
   std::vector<int32_t> table(experts * width, -1);
   for (uint32_t e = 0; e < experts; ++e)
@@ -174,7 +175,7 @@ std::vector<int32_t> Placement::table(uint32_t layer,
   return table;
 }
 
-uint64_t Placement::digest() const {
+uint64_t ExpertPlacement::digest() const {
   std::vector<uint32_t> words = {experts, ranks, slots};
   for (const auto &[number, layer] : layers) {
     words.push_back(number);
@@ -184,8 +185,8 @@ uint64_t Placement::digest() const {
                words.size() * sizeof(uint32_t)});
 }
 
-Placement defaultPlacement(const PlacementShape &shape) {
-  Placement placement;
+ExpertPlacement defaultPlacement(const PlacementShape &shape) {
+  ExpertPlacement placement;
   placement.experts = shape.experts;
   placement.ranks = shape.ranks;
   placement.slots = shape.slots;
@@ -197,17 +198,17 @@ Placement defaultPlacement(const PlacementShape &shape) {
   return placement;
 }
 
-Status checkPlacement(const Placement &placement, const PlacementShape &shape,
-                      const std::string &what) {
+Status checkPlacement(const ExpertPlacement &placement,
+                      const PlacementShape &shape, const std::string &what) {
   if (placement.experts != shape.experts || placement.ranks != shape.ranks ||
       placement.slots != shape.slots)
-    return error(kCode,
-                 "'{}' places {} experts on {} ranks of {} slots, but the "
-                 "artifact has {} experts on {} ranks of {} slots; make it with "
-                 "hadal-place --ranks {} --slots {}",
-                 what, placement.experts, placement.ranks, placement.slots,
-                 shape.experts, shape.ranks, shape.slots, shape.ranks,
-                 shape.slots);
+    return error(
+        kCode,
+        "'{}' places {} experts on {} ranks of {} slots, but the "
+        "artifact has {} experts on {} ranks of {} slots; make it with "
+        "hadal-place --ranks {} --slots {}",
+        what, placement.experts, placement.ranks, placement.slots,
+        shape.experts, shape.ranks, shape.slots, shape.ranks, shape.slots);
   for (uint32_t number : shape.layers)
     if (!placement.layers.count(number))
       return error(kCode,
@@ -216,10 +217,11 @@ Status checkPlacement(const Placement &placement, const PlacementShape &shape,
                    what, number, fmt::join(shape.layers, ", "));
   for (const auto &[number, layer] : placement.layers) {
     if (!std::binary_search(shape.layers.begin(), shape.layers.end(), number))
-      return error(kCode,
-                   "'{}' has a layer {}, which is no MoE layer of the artifact; "
-                   "those are {}",
-                   what, number, fmt::join(shape.layers, ", "));
+      return error(
+          kCode,
+          "'{}' has a layer {}, which is no MoE layer of the artifact; "
+          "those are {}",
+          what, number, fmt::join(shape.layers, ", "));
     std::vector<uint32_t> replicas(shape.experts, 0);
     for (uint32_t expert : layer.experts)
       ++replicas[expert];
@@ -241,21 +243,21 @@ Status checkPlacement(const Placement &placement, const PlacementShape &shape,
   return {};
 }
 
-StatusOr<Placement> parsePlacement(std::string_view text,
-                                   const std::string &what) {
+StatusOr<ExpertPlacement> parsePlacement(std::string_view text,
+                                         const std::string &what) {
   HADAL_ASSIGN_OR_RETURN(Json root, parseJson(text, kCode, what));
   return Reader(root, what).read();
 }
 
-StatusOr<Placement> readPlacement(const std::string &path,
-                                  const PlacementShape &shape) {
+StatusOr<ExpertPlacement> readPlacement(const std::string &path,
+                                        const PlacementShape &shape) {
   HADAL_ASSIGN_OR_RETURN(Json root, readJsonFile(path, kCode));
-  HADAL_ASSIGN_OR_RETURN(Placement placement, Reader(root, path).read());
+  HADAL_ASSIGN_OR_RETURN(ExpertPlacement placement, Reader(root, path).read());
   HADAL_RETURN_IF_ERROR(checkPlacement(placement, shape, path));
   return placement;
 }
 
-std::string writePlacement(const Placement &placement) {
+std::string writePlacement(const ExpertPlacement &placement) {
   std::string text = fmt::format(
       "{{\"hadal_placement\": {}, \"experts\": {}, \"ranks\": {}, \"slots\": "
       "{},\n\"load_digest\": {},\n\"layers\": {{",
@@ -271,9 +273,9 @@ std::string writePlacement(const Placement &placement) {
     text += "]";
     separator = ",\n";
     if (layer.balancednessAfter > 0) {
-      balancedness += fmt::format("{}\"{}\": [{:.4f}, {:.4f}]", shareSeparator,
-                                  number, layer.balancednessBefore,
-                                  layer.balancednessAfter);
+      balancedness +=
+          fmt::format("{}\"{}\": [{:.4f}, {:.4f}]", shareSeparator, number,
+                      layer.balancednessBefore, layer.balancednessAfter);
       shareSeparator = ",\n";
     }
   }

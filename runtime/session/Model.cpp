@@ -15,9 +15,35 @@ static_assert(int(ParameterKind::generated) ==
               int(schema::ParameterKind::generated));
 static_assert(int(Placement::copy) == int(schema::Placement::copy));
 static_assert(int(Generator::ropeCosSin) ==
-              int(schema::Generator::rope_cos_sin));
+                  int(schema::Generator::rope_cos_sin) &&
+              int(Generator::placementTable) ==
+                  int(schema::Generator::placement_table));
 
-std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact) {
+/// What of a parameter is the rank's own.
+static void shareOut(const schema::Parameter &p, const RankLayout &layout,
+                     const ExpertPlacement &placement, ParameterSpec &spec) {
+  const uint32_t layer = static_cast<uint32_t>(p.layer());
+  if (spec.generator == Generator::placementTable) {
+    spec.table = placement.table(layer, p.replicas());
+    spec.tableColumns = 1 + p.replicas();
+    return;
+  }
+  const schema::Slice *slice = p.slice();
+  if (!slice || slice->axis() == schema::Axis::none)
+    return;
+  if (spec.kind == ParameterKind::stack && slice->axis() == schema::Axis::ep) {
+    const std::span<const uint32_t> mine =
+        placement.of(layer, layout.index(schema::Axis::ep));
+    spec.members.assign(mine.begin(), mine.end());
+    return;
+  }
+  spec.slice = {slice->dim(), layout.index(slice->axis()),
+                layout.size(slice->axis())};
+}
+
+std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact,
+                                          const RankLayout &layout,
+                                          const ExpertPlacement &placement) {
   std::vector<ParameterSpec> specs;
   for (const schema::Parameter *p : *artifact.parameters()) {
     ParameterSpec spec;
@@ -50,9 +76,18 @@ std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact) {
             static_cast<DType>(p->scale_dtypes()->Get(i)));
     spec.scaleBlockRows = p->scale_block_rows();
     spec.scaleBlockCols = p->scale_block_cols();
+    shareOut(*p, layout, placement, spec);
     specs.push_back(std::move(spec));
   }
   return specs;
+}
+
+std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact) {
+  const schema::Mesh *mesh = artifact.mesh();
+  if (!mesh)
+    return parameterSpecs(artifact, {}, {});
+  return parameterSpecs(artifact, {0, mesh->tp(), mesh->dp(), mesh->ep()},
+                        defaultPlacement(placementShape(artifact)));
 }
 
 StatusOr<std::unique_ptr<Model>> Model::load(std::unique_ptr<Driver> driver,
@@ -72,6 +107,11 @@ StatusOr<std::unique_ptr<Model>> Model::load(std::unique_ptr<Driver> driver,
                  "'{}'; compile with --target={}",
                  artifact.path(), artifact.target(), driver->name(),
                  driver->target(), driver->target());
+  HADAL_ASSIGN_OR_RETURN(
+      RankLayout layout,
+      rankLayout(artifact.root(), artifact.path(),
+                 options.group ? options.group->rank() : 0,
+                 options.group ? options.group->size() : 0));
   HADAL_ASSIGN_OR_RETURN(GenerationConfig generation,
                          GenerationConfig::load(options.weightsDirectory,
                                                 artifact.model().vocab_size()));
@@ -84,6 +124,9 @@ StatusOr<std::unique_ptr<Model>> Model::load(std::unique_ptr<Driver> driver,
   }
   std::unique_ptr<Model> model(
       new Model(std::move(driver), std::move(artifact)));
+  model->group_ = options.group;
+  model->layout_ = layout;
+  HADAL_RETURN_IF_ERROR(model->loadPlacement(options));
   HADAL_ASSIGN_OR_RETURN(model->executable_,
                          model->driver_->load(model->artifact_));
   HADAL_RETURN_IF_ERROR(model->loadWeights(options));
@@ -99,12 +142,35 @@ StatusOr<std::unique_ptr<Model>> Model::load(std::unique_ptr<Driver> driver,
   return model;
 }
 
+Status Model::loadPlacement(const ModelOptions &options) {
+  const schema::Artifact &root = artifact_.root();
+  if (!options.placementPath.empty() &&
+      (!root.mesh() || !root.model()->num_experts()))
+    return error(6008,
+                 "placement '{}' given, artifact '{}' has no experts that "
+                 "ranks share; leave it out",
+                 options.placementPath, artifact_.path());
+  if (!root.mesh() || !root.model()->num_experts())
+    return {};
+  const PlacementShape shape = placementShape(root);
+  if (options.placementPath.empty()) {
+    placement_ = defaultPlacement(shape);
+    return checkPlacement(placement_, shape, "the default placement");
+  }
+  HADAL_ASSIGN_OR_RETURN(placement_,
+                         readPlacement(options.placementPath, shape));
+  return {};
+}
+
 Status Model::loadWeights(const ModelOptions &options) {
   WeightLoadOptions weightOptions;
   weightOptions.prefetch = options.prefetch;
   weightOptions.quiet = options.quiet;
   weightOptions.interrupt = options.interrupt;
-  const std::vector<ParameterSpec> specs = parameterSpecs(artifact_.root());
+  // One rank checks the whole checkpoint, several share the work.
+  weightOptions.allFiles = !group_;
+  const std::vector<ParameterSpec> specs =
+      parameterSpecs(artifact_.root(), layout_, placement_);
   const bool shared = driver_->sharesHostMemory();
   HADAL_ASSIGN_OR_RETURN(
       WeightStore host,
@@ -127,7 +193,8 @@ Status Model::loadWeights(const ModelOptions &options) {
 
 Status Model::withCause(const Status &failure) const {
   StatusOr<std::string> cause =
-      findNonFinite(weightsDirectory_, parameterSpecs(artifact_.root()));
+      findNonFinite(weightsDirectory_,
+                    parameterSpecs(artifact_.root(), layout_, placement_));
   if (!cause.ok() || cause->empty())
     return failure;
   return error(failure.code(), "{}; {}", failure.message(), *cause);

@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "runtime/artifact/Artifact.h"
+#include "runtime/comm/Group.h"
 #include "runtime/device/Driver.h"
 #include "runtime/session/GenerationConfig.h"
+#include "runtime/session/RankLayout.h"
 #include "runtime/upload/DeviceWeights.h"
 #include "runtime/weights/WeightStore.h"
 
@@ -28,6 +30,12 @@ struct ModelOptions {
   /// Rows of the sessions to come, for the prediction of device memory; 0: the
   /// artifact's max_batch_size.
   uint32_t rows = 0;
+  /// Of a run of several ranks: all of them, which load and step together; null:
+  /// one rank. It must outlive the model.
+  comm::Group *group = nullptr;
+  /// Of several ranks: a file that says which experts each holds; empty: expert
+  /// (r * slots + s) mod E in slot s of rank r.
+  std::string placementPath;
   /// Polled while weights are read and uploaded: H5016.
   const std::atomic<bool> *interrupt = nullptr;
 };
@@ -43,8 +51,9 @@ public:
   /// names. The target, the device's memory and that the device runs the
   /// kernels are checked before any weight is touched. Weights are used where
   /// they are mapped, or uploaded where the device has its own memory. Errors:
-  /// H4007, H5006, H5009 for generation_config.json, those of Driver::load and
-  /// WeightStore::load.
+  /// H4007, H5006, H5009 for generation_config.json, H6004 where the artifact
+  /// was built for another number of ranks, H6008 for the placement, those of
+  /// Driver::load and WeightStore::load.
   static StatusOr<std::unique_ptr<Model>> load(std::unique_ptr<Driver> driver,
                                                Artifact artifact,
                                                const ModelOptions &options);
@@ -53,6 +62,11 @@ public:
   const schema::Model &description() const { return artifact_.model(); }
   Driver &driver() const { return *driver_; }
   Executable &executable() const { return *executable_; }
+  /// Null for one rank.
+  comm::Group *group() const { return group_; }
+  const RankLayout &layout() const { return layout_; }
+  /// Which experts each rank holds; empty for one rank.
+  const ExpertPlacement &placement() const { return placement_; }
   /// The weights in the host's memory; null where they have been uploaded.
   const WeightStore *hostWeights() const {
     return weights_ ? &*weights_ : nullptr;
@@ -78,6 +92,7 @@ private:
   Model(std::unique_ptr<Driver> driver, Artifact artifact)
       : driver_(std::move(driver)), artifact_(std::move(artifact)) {}
   Status loadWeights(const ModelOptions &options);
+  Status loadPlacement(const ModelOptions &options);
 
   // In this order: the executable refers to the artifact and the driver.
   std::unique_ptr<Driver> driver_;
@@ -88,12 +103,20 @@ private:
   std::unique_ptr<Executable> executable_;
   std::string weightsDirectory_;
   std::vector<DeviceAddress> parameters_;
+  comm::Group *group_ = nullptr;
+  RankLayout layout_;
+  ExpertPlacement placement_;
   GenerationConfig generation_;
   std::vector<int32_t> eosTokenIds_;
   double loadSeconds_ = 0;
 };
 
-/// The parameters of |artifact| as the weight loader takes them.
+/// The parameters of |artifact| as the weight loader takes them: of the rank in
+/// |layout|, with the experts that |placement| gives it.
+std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact,
+                                          const RankLayout &layout,
+                                          const ExpertPlacement &placement);
+/// Those of rank 0 without a placement file: their sizes are every rank's.
 std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact);
 
 } // namespace hadal

@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "runtime/comm/QueueStream.h"
+#include "runtime/session/LockStep.h"
 #include "runtime/session/Model.h"
 
 namespace hadal {
@@ -29,6 +32,9 @@ struct SessionOptions {
   const std::atomic<bool> *interrupt = nullptr;
   /// Told after each call of a step how many of its tokens are done.
   std::function<void(uint64_t done, uint64_t total)> progress;
+  /// Of several ranks: how collectives take place, and how long a rank waits for
+  /// the others, in a collective and between calls.
+  comm::StreamOptions collectives;
 };
 
 enum class LogitsWanted : uint8_t { None, Last, All };
@@ -45,15 +51,28 @@ struct SessionCounters {
   uint64_t bodyCalls = 0; // of decode and prefill entries
   uint64_t headCalls = 0;
   uint64_t tokens = 0;
+  // Of several ranks.
+  uint64_t expectedCalls = 0; // of body calls: of an entry that may overflow
+  uint64_t replayedCalls = 0; // of these: overflowed on some rank, run again
+  uint64_t idleCalls = 0;     // of body calls: without rows of this rank
 };
 
 /// One session at a time may run on a model: sessions share the threads and
 /// scratch of the executable. Not thread-safe.
+///
+/// Of a model with a group of ranks, each rank has a session with rows of its
+/// own, and all make every call together: a rank that steps waits for the others
+/// until they step as well or finish(). A call takes the smallest entry that
+/// holds what each of them asks; a rank without rows of its own runs it on
+/// nothing. A call that overflows the expected capacity is run again on the
+/// entry that holds everything, before anything of it is used. The error of one
+/// rank ends the steps of all with its code, and the session with them.
 class Session {
 public:
   /// H5005 for options out of range, H5006 where memory lacks.
   static StatusOr<std::unique_ptr<Session>>
   create(Model &model, const SessionOptions &options = {});
+  ~Session();
 
   const SessionOptions &options() const { return options_; }
 
@@ -81,12 +100,20 @@ public:
   /// H5016 the rows' lengths say how far they got.
   Status step(std::span<const StepRow> rows, const LogitsSink &sink);
 
+  /// Of several ranks: takes part in the others' calls until all have called it.
+  /// Errors as of step(), of any rank. Nothing for one rank.
+  Status finish();
+  /// Of several ranks: ends the steps of all ranks with |status|, unless the
+  /// session has failed already. For errors outside of step().
+  void fail(const Status &status);
+
   /// Tokens routed to each expert since the last reset, by MoE layer; the name
   /// is that of the layer ("3").
   struct ExpertLoad {
     std::string layer;
-    std::vector<int32_t> tokens;
+    std::vector<uint64_t> tokens;
   };
+  /// Summed over all ranks, which call it together.
   StatusOr<std::vector<ExpertLoad>> expertLoad() const;
   Status resetExpertLoad();
 
@@ -110,6 +137,8 @@ private:
   struct BodyEntry {
     unsigned index;
     uint32_t tokens, rows, queries;
+    /// Index of the entry that holds what overflows this one.
+    std::optional<unsigned> worst;
   };
   struct HeadEntry {
     unsigned index;
@@ -130,11 +159,33 @@ private:
   Status checkStep(std::span<const StepRow> rows) const;
   void reservePages(Row &row, uint64_t length);
   uint64_t pagesFor(uint64_t length) const;
-  /// Chooses the next call's entry and its tokens per row.
-  const BodyEntry &plan(std::span<const StepRow> rows,
-                        std::vector<Pending> &pending, size_t &used) const;
-  /// The sizes of a call: what the host writes of them.
-  void setSizes(int32_t tokens, int32_t rows, int32_t logitRows);
+  Status runStep(std::span<const StepRow> rows, const LogitsSink &sink);
+  /// What the pending rows ask of the next call; sets what each takes of it.
+  StepDemand demandOf(std::span<const StepRow> rows,
+                      std::vector<Pending> &pending) const;
+  const BodyEntry *smallest(const StepDemand &demand) const;
+  /// The smallest entry that holds |demand|, or the largest one.
+  const BodyEntry &choose(const StepDemand &demand) const;
+  /// Gives the pending rows in order what |entry| has room for; |used|: how many
+  /// of them have a place in it. Returns what they ask.
+  StepDemand fill(const BodyEntry &entry, std::vector<Pending> &pending,
+                  size_t &used) const;
+  /// The next call's entry and its tokens per row; of several ranks by
+  /// agreement.
+  StatusOr<const BodyEntry *> plan(std::span<const StepRow> rows,
+                                   std::vector<Pending> &pending, size_t &used);
+  /// Sends all ranks home where one fails on its own.
+  Status leave(Status status);
+  /// Runs |entry| on the inputs, again where it overflows.
+  Status runEntry(const BodyEntry &entry);
+  Status runPrepared(unsigned index);
+  StatusOr<uint64_t> takeOverflow();
+  Status saveExpertLoad();
+  Status restoreExpertLoad();
+  Status createEndpoint();
+  /// The sizes of a call of |capacity| tokens: what the host writes of them.
+  void setSizes(uint32_t capacity, int32_t tokens, int32_t rows,
+                int32_t logitRows);
   Status runBody(const BodyEntry &entry, std::span<const StepRow> rows,
                  std::span<Pending> pending, std::vector<WantedLogits> &wanted);
   Status runHead(std::span<const StepRow> rows,
@@ -154,7 +205,7 @@ private:
   std::array<DeviceBuffer, artifact::kNumInputs> inputs_;
   DeviceBuffer logits_, arena_;
   std::vector<std::unique_ptr<PreparedEntry>> entries_; // by artifact index
-  std::vector<BodyEntry> bodies_; // by tokens, then rows
+  std::vector<BodyEntry> bodies_; // by tokens, then rows; one of each bucket
   std::vector<HeadEntry> heads_;  // by rows
 
   // Staging of inputs, reused so that a decode step allocates nothing.
@@ -165,6 +216,16 @@ private:
   std::vector<Pending> pending_;
   std::vector<WantedLogits> wanted_;
   SessionCounters counters_;
+
+  // Of several ranks.
+  std::optional<LockStep> lockStep_;
+  std::vector<std::unique_ptr<comm::Communicator>> communicators_;
+  /// The loads before the call that may have to be run again, one after the
+  /// other.
+  std::vector<uint8_t> savedLoad_;
+  Status failure_; // ends every further call
+  /// Uses the communicators and the buffers: destroyed first.
+  std::unique_ptr<comm::CommStream> stream_;
 };
 
 } // namespace hadal

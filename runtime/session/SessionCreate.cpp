@@ -1,6 +1,7 @@
 // Creation of a session: memory, entries, rows and their pages.
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <tuple>
 
 #include "runtime/session/MemoryPlan.h"
@@ -45,6 +46,7 @@ Status Session::initialize() {
   for (uint64_t page = options_.cachePages; page-- > 0;)
     freePages_.push_back(static_cast<int32_t>(page));
   HADAL_RETURN_IF_ERROR(allocateStates());
+  HADAL_RETURN_IF_ERROR(createEndpoint());
   return prepareEntries();
 }
 
@@ -75,6 +77,14 @@ Status Session::prepareEntries() {
   const auto &entries = *root.entries();
   std::array<uint64_t, artifact::kNumInputs> inputBytes = {};
   uint64_t logitBytes = 0, arenaBytes = 0;
+  // Buckets whose first entry may overflow; the other one is not chosen.
+  auto bucketOf = [](const schema::Entry &e) {
+    return std::tuple(e.kind(), e.tokens(), e.rows(), e.max_queries_per_row());
+  };
+  std::set<decltype(bucketOf(*entries.Get(0)))> overflowing;
+  for (const schema::Entry *e : entries)
+    if (e->rung() == schema::Rung::expected)
+      overflowing.insert(bucketOf(*e));
   for (unsigned i = 0; i < entries.size(); ++i) {
     const schema::Entry &e = *entries.Get(i);
     for (unsigned in = 0; in < artifact::kNumInputs; ++in)
@@ -86,9 +96,17 @@ Status Session::prepareEntries() {
     arenaBytes = std::max(arenaBytes, e.arena_bytes());
     if (e.kind() == schema::EntryKind::head)
       heads_.push_back({i, e.logit_rows()});
-    else
-      bodies_.push_back({i, e.tokens(), e.rows(), e.max_queries_per_row()});
+    else if (e.rung() == schema::Rung::expected ||
+             !overflowing.contains(bucketOf(e)))
+      bodies_.push_back({i, e.tokens(), e.rows(), e.max_queries_per_row(),
+                         std::nullopt});
   }
+  for (BodyEntry &body : bodies_)
+    if (entries.Get(body.index)->rung() == schema::Rung::expected)
+      for (unsigned i = 0; i < entries.size(); ++i)
+        if (entries.Get(i)->rung() == schema::Rung::worst &&
+            bucketOf(*entries.Get(i)) == bucketOf(*entries.Get(body.index)))
+          body.worst = i;
   std::sort(bodies_.begin(), bodies_.end(),
             [](const BodyEntry &a, const BodyEntry &b) {
               return std::tie(a.tokens, a.rows, a.queries, a.index) <
@@ -163,24 +181,6 @@ uint64_t Session::length(uint32_t row) const {
 uint64_t Session::pagesFor(uint64_t length) const {
   const uint64_t pageSize = model_.description().page_size();
   return (length + pageSize - 1) / pageSize;
-}
-
-StatusOr<std::vector<Session::ExpertLoad>> Session::expertLoad() const {
-  constexpr std::string_view prefix = "expert_load.";
-  std::vector<ExpertLoad> loads;
-  const auto &states = *model_.artifact().root().states();
-  for (unsigned i = 0; i < states.size(); ++i) {
-    std::string_view name = states.Get(i)->name()->string_view();
-    if (!name.starts_with(prefix))
-      continue;
-    ExpertLoad load;
-    load.layer = name.substr(prefix.size());
-    load.tokens.resize(states_[i].bytes() / sizeof(int32_t));
-    HADAL_RETURN_IF_ERROR(model_.driver().read(
-        load.tokens.data(), states_[i].address(), states_[i].bytes()));
-    loads.push_back(std::move(load));
-  }
-  return loads;
 }
 
 Status Session::resetExpertLoad() {

@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 
+#include "runtime/base/Hash.h"
 #include "runtime/schemas/ArtifactFile.h"
 #include "runtime/session/Session.h"
 
@@ -66,52 +67,85 @@ void Session::reservePages(Row &row, uint64_t length) {
   }
 }
 
-const Session::BodyEntry &Session::plan(std::span<const StepRow> rows,
-                                        std::vector<Pending> &pending,
-                                        size_t &used) const {
-  uint64_t tokens = 0;
-  uint32_t queries = 0;
+StepDemand Session::demandOf(std::span<const StepRow> rows,
+                             std::vector<Pending> &pending) const {
+  StepDemand demand;
+  demand.rows = static_cast<uint32_t>(pending.size());
   for (Pending &p : pending) {
     uint64_t left = rows[p.index].tokens.size() - p.done;
     if (options_.prefillChunk)
       left = std::min<uint64_t>(left, options_.prefillChunk);
     p.take = static_cast<uint32_t>(left);
-    tokens += left;
-    queries = std::max(queries, p.take);
+    demand.tokens += left;
+    demand.queries = std::max(demand.queries, p.take);
   }
-  auto smallest = [&](uint64_t t, uint64_t r, uint32_t s) -> const BodyEntry * {
-    for (const BodyEntry &e : bodies_)
-      if (e.tokens >= t && e.rows >= r && e.queries >= s)
-        return &e;
-    return nullptr;
-  };
-  used = pending.size();
-  if (const BodyEntry *e = smallest(tokens, used, queries))
+  return demand;
+}
+
+const Session::BodyEntry *Session::smallest(const StepDemand &demand) const {
+  for (const BodyEntry &e : bodies_)
+    if (e.tokens >= demand.tokens && e.rows >= demand.rows &&
+        e.queries >= demand.queries)
+      return &e;
+  return nullptr;
+}
+
+const Session::BodyEntry &Session::choose(const StepDemand &demand) const {
+  if (const BodyEntry *e = smallest(demand))
     return *e;
-  // No bucket holds all: fill the largest one, rows in order. Where every row
-  // has one token left, that is the one with the most rows.
-  const BodyEntry &largest = *std::max_element(
+  // No bucket holds all: the largest one. Where every row has one token left,
+  // that is the one with the most rows.
+  return *std::max_element(
       bodies_.begin(), bodies_.end(),
       [&](const BodyEntry &a, const BodyEntry &b) {
         auto key = [&](const BodyEntry &e) {
-          return queries == 1 ? std::min(e.rows, e.tokens)
-                              : e.queries == 1 ? 1u : e.tokens;
+          return demand.queries == 1 ? std::min(e.rows, e.tokens)
+                                     : e.queries == 1 ? 1u : e.tokens;
         };
         return key(a) < key(b);
       });
-  uint32_t room = largest.tokens, most = 0;
+}
+
+StepDemand Session::fill(const BodyEntry &entry, std::vector<Pending> &pending,
+                         size_t &used) const {
+  StepDemand filled;
+  uint32_t room = entry.tokens;
   used = 0;
-  tokens = 0;
   for (Pending &p : pending) {
-    if (used == largest.rows || !room)
+    if (used == entry.rows || !room)
       break;
-    p.take = std::min({p.take, largest.queries, room});
+    p.take = std::min({p.take, entry.queries, room});
     room -= p.take;
-    tokens += p.take;
-    most = std::max(most, p.take);
+    filled.tokens += p.take;
+    filled.queries = std::max(filled.queries, p.take);
     ++used;
   }
-  return *smallest(tokens, used, most);
+  filled.rows = static_cast<uint32_t>(used);
+  return filled;
+}
+
+StatusOr<const Session::BodyEntry *>
+Session::plan(std::span<const StepRow> rows, std::vector<Pending> &pending,
+              size_t &used) {
+  const StepDemand demand = demandOf(rows, pending);
+  if (!lockStep_) {
+    const StepDemand filled = fill(choose(demand), pending, used);
+    return smallest(filled);
+  }
+  uint64_t tokensHash = 0;
+  for (const Pending &p : pending)
+    tokensHash = 31 * tokensHash +
+                 xxh3(std::span(reinterpret_cast<const uint8_t *>(
+                                    rows[p.index].tokens.data() + p.done),
+                                p.take * sizeof(int32_t)));
+  StatusOr<std::optional<StepDemand>> agreed =
+      lockStep_->agreeOnCall(demand, /*finished=*/false, tokensHash);
+  if (!agreed.ok())
+    return failure_ = agreed.status();
+  // Some rank is not finished: this one.
+  const BodyEntry &entry = choose(**agreed);
+  fill(entry, pending, used);
+  return &entry;
 }
 
 template <typename T>
@@ -121,10 +155,17 @@ Status Session::writeInput(schema::Input input, const std::vector<T> &values) {
                                values.size() * sizeof(T));
 }
 
-void Session::setSizes(int32_t tokens, int32_t rows, int32_t logitRows) {
+void Session::setSizes(uint32_t capacity, int32_t tokens, int32_t rows,
+                       int32_t logitRows) {
+  const RankLayout &layout = model_.layout();
+  const int32_t slice =
+      static_cast<int32_t>((capacity + layout.tp - 1) / layout.tp);
+  const int32_t before =
+      slice * static_cast<int32_t>(layout.index(schema::Axis::tp));
   sizes_.assign(artifact::kSizesHead, 0);
   std::ranges::copy(
-      std::to_array({tokens, rows, logitRows, /*slice_tokens=*/tokens,
+      std::to_array({tokens, rows, logitRows,
+                     /*slice_tokens=*/std::clamp(tokens - before, 0, slice),
                      /*flags=*/artifact::kCountExpertLoad}),
       sizes_.begin());
 }
@@ -165,7 +206,7 @@ Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
   }
   std::fill(qStart_.begin() + static_cast<ptrdiff_t>(pending.size()) + 1,
             qStart_.end(), t);
-  setSizes(t, static_cast<int32_t>(pending.size()), 0);
+  setSizes(entry.tokens, t, static_cast<int32_t>(pending.size()), 0);
 
   using schema::Input;
   HADAL_RETURN_IF_ERROR(writeInput(Input::tokens, tokens_));
@@ -175,7 +216,7 @@ Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
   HADAL_RETURN_IF_ERROR(writeInput(Input::page_table, pageTable_));
   HADAL_RETURN_IF_ERROR(writeInput(Input::slot, slots_));
   HADAL_RETURN_IF_ERROR(writeInput(Input::sizes, sizes_));
-  HADAL_RETURN_IF_ERROR(entries_[entry.index]->run());
+  HADAL_RETURN_IF_ERROR(runEntry(entry));
   counters_.bodyCalls += 1;
   counters_.tokens += static_cast<uint64_t>(t);
   for (Pending &p : pending) {
@@ -201,10 +242,11 @@ Status Session::runHead(std::span<const StepRow> rows,
     logitRows_.assign(head.rows, 0);
     for (size_t i = 0; i < count; ++i)
       logitRows_[i] = wanted[i].token;
-    setSizes(tokensAndRows[0], tokensAndRows[1], static_cast<int32_t>(count));
+    setSizes(static_cast<uint32_t>(tokensAndRows[0]), tokensAndRows[0],
+             tokensAndRows[1], static_cast<int32_t>(count));
     HADAL_RETURN_IF_ERROR(writeInput(Input::logit_rows, logitRows_));
     HADAL_RETURN_IF_ERROR(writeInput(Input::sizes, sizes_));
-    HADAL_RETURN_IF_ERROR(entries_[head.index]->run());
+    HADAL_RETURN_IF_ERROR(runPrepared(head.index));
     counters_.headCalls += 1;
 
     const float *values = reinterpret_cast<const float *>(logits_.address());
@@ -229,6 +271,12 @@ Status Session::runHead(std::span<const StepRow> rows,
 }
 
 Status Session::step(std::span<const StepRow> rows, const LogitsSink &sink) {
+  return leave(runStep(rows, sink));
+}
+
+Status Session::runStep(std::span<const StepRow> rows,
+                        const LogitsSink &sink) {
+  HADAL_RETURN_IF_ERROR(failure_);
   HADAL_RETURN_IF_ERROR(checkStep(rows));
   uint64_t total = 0, done = 0;
   pending_.clear();
@@ -241,9 +289,10 @@ Status Session::step(std::span<const StepRow> rows, const LogitsSink &sink) {
       return error(5016, "interrupted after {} of {} tokens of a step", done,
                    total);
     size_t used = 0;
-    const BodyEntry &entry = plan(rows, pending_, used);
+    HADAL_ASSIGN_OR_RETURN(const BodyEntry *entry,
+                           plan(rows, pending_, used));
     HADAL_RETURN_IF_ERROR(
-        runBody(entry, rows, std::span(pending_).first(used), wanted_));
+        runBody(*entry, rows, std::span(pending_).first(used), wanted_));
     const int32_t tokens = qStart_.back();
     HADAL_RETURN_IF_ERROR(
         runHead(rows, wanted_, {tokens, static_cast<int32_t>(used)}, sink));

@@ -11,6 +11,12 @@ namespace hadal {
 
 std::optional<DeviceLayout> deviceLayout(const ParameterSpec &spec) {
   DeviceLayout layout;
+  if (spec.generator == Generator::placementTable) {
+    const uint64_t row = spec.tableColumns * sizeof(int32_t);
+    const uint64_t bytes = spec.table.size() * sizeof(int32_t);
+    return DeviceLayout{row ? bytes / row : 0, spec.tableColumns, row, row,
+                        bytes};
+  }
   if (spec.kind == ParameterKind::generated) {
     std::optional<uint64_t> row = checkedMul(spec.invFreq.size(), 8);
     std::optional<uint64_t> bytes =

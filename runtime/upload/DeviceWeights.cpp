@@ -31,6 +31,8 @@ ParameterSpec scalesOf(const ParameterSpec &spec) {
   scales.fileDtypes = spec.scaleDtypes;
   scales.parts = spec.scaleParts;
   scales.count = spec.count;
+  scales.slice = spec.slice;
+  scales.members = spec.members;
   for (uint64_t rows : spec.rows)
     scales.rows.push_back(ceilDivide(rows, spec.scaleBlockRows));
   scales.inner = {ceilDivide(spec.inner.back(), spec.scaleBlockCols)};

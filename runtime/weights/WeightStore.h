@@ -16,9 +16,11 @@ namespace hadal {
 
 struct WeightStatistics {
   uint64_t parameters = 0;
+  uint64_t files = 0;             // of the checkpoint, opened
   uint64_t tensors = 0;           // of the checkpoint, used
   uint64_t mappedBytes = 0;       // used in place
-  uint64_t copiedBytes = 0;       // of `copy` parameters, as held in memory
+  uint64_t copiedBytes = 0;       // of `copy` parameters and column slices, as
+                                  // held in memory
   uint64_t misalignedTensors = 0; // `map` parts copied for their alignment
   uint64_t misalignedBytes = 0;
   uint64_t generatedBytes = 0;
@@ -30,6 +32,9 @@ struct WeightLoadOptions {
   /// Asks the kernel to read the mapped ranges ahead, in their file order,
   /// unless they exceed the memory that is available.
   bool prefetch = true;
+  /// Opens, and so checks, every weight file of the directory; else only those
+  /// that hold a needed tensor, where an index says which.
+  bool allFiles = true;
   /// No progress on stderr.
   bool quiet = false;
   /// Polled from tensor to tensor: H5016.

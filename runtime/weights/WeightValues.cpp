@@ -109,11 +109,8 @@ StatusOr<std::string> findNonFinite(const std::string &directory,
     if (spec.kind == ParameterKind::generated)
       continue;
     std::vector<std::string> names = spec.scaleParts;
-    for (const std::string &part : spec.parts)
-      for (uint32_t e = 0;
-           e < (spec.kind == ParameterKind::stack ? spec.count : 1); ++e)
-        names.push_back(
-            spec.kind == ParameterKind::stack ? stackPartName(part, e) : part);
+    for (std::string &name : partNames(spec, spec.parts))
+      names.push_back(std::move(name));
     for (const std::string &name : names) {
       HADAL_ASSIGN_OR_RETURN(std::string text, describe(name));
       if (!text.empty())

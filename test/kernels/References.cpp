@@ -67,18 +67,4 @@ Buffer cosSinTable(int64_t positions, int64_t width, double theta) {
   return cosSinTable(positions, frequencies);
 }
 
-Row attend(const Row &scores, const std::vector<Row> &values) {
-  double max = *std::max_element(scores.begin(), scores.end()), sum = 0;
-  Row y(values.front().size(), 0.0);
-  for (size_t t = 0; t < scores.size(); ++t) {
-    double p = std::exp(scores[t] - max);
-    sum += p;
-    for (size_t c = 0; c < y.size(); ++c)
-      y[c] += p * values[t][c];
-  }
-  for (double &value : y)
-    value /= sum;
-  return y;
-}
-
 } // namespace hadal::kernels::test

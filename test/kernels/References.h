@@ -9,6 +9,7 @@
 
 namespace hadal::kernels::test {
 
+using reference::attend;
 using reference::rmsNorm;
 using reference::rope;
 using reference::route;
@@ -38,8 +39,5 @@ double dotRow(const Row &x, const Buffer &w, int64_t row);
 Buffer cosSinTable(int64_t positions, int64_t width, double theta = 10000.0);
 /// The same with explicit frequencies.
 Buffer cosSinTable(int64_t positions, const std::vector<float> &frequencies);
-
-/// softmax(scores) . values over the visible keys.
-Row attend(const Row &scores, const std::vector<Row> &values);
 
 } // namespace hadal::kernels::test

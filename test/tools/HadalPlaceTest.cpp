@@ -24,9 +24,9 @@ TEST(HadalPlace, PlacesWhatHadalRunCounted) {
   const std::string load = c.dir().file("load.json");
   ASSERT_EQ(c.runModel("--input-ids 0,1,4,6 -n 1 --expert-load " + load).status,
             0);
-  ToolResult r = c.run("hadal-place", "--load " + load +
-                                          " --ranks 2 --slots 3 -o " +
-                                          c.dir().file("p.json"));
+  ToolResult r =
+      c.run("hadal-place", "--load " + load + " --ranks 2 --slots 3 -o " +
+                               c.dir().file("p.json"));
   ASSERT_EQ(r.status, 0) << r.err;
   EXPECT_EQ(r.out, "");
   EXPECT_NE(r.err.find("placed 4 experts and 2 replicas on 2 ranks of 3 slots "
@@ -39,8 +39,8 @@ TEST(HadalPlace, PlacesWhatHadalRunCounted) {
   EXPECT_EQ(json["ranks"], 2);
   EXPECT_EQ(json["slots"], 3);
   EXPECT_EQ(json["load_digest"].get<std::string>().size(), 16u);
-  // The load 2, 1, 1, 0 (which counts as 1): expert 0 gets one of the two further
-  // slots, then expert 1 is the first of the heaviest.
+  // The load 2, 1, 1, 0 (which counts as 1): expert 0 gets one of the two
+  // further slots, then expert 1 is the first of the heaviest.
   for (const char *layer : {"0", "1"}) {
     EXPECT_EQ(json["layers"][layer],
               nlohmann::json::parse("[[2, 0, 1], [3, 0, 1]]"));

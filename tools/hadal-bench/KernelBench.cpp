@@ -282,13 +282,13 @@ private:
 
   Status launch(const std::string &name, const LaunchList &list) {
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> entry,
-                           executable->prepare(name, list, false));
+                           executable->prepare(name, list, false, nullptr));
     return entry->run();
   }
 
   StatusOr<Timing> time(Prepared &p) {
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> once,
-                           executable->prepare(p.name, p.list, false));
+                           executable->prepare(p.name, p.list, false, nullptr));
     return timer ? timeOnDevice(*once) : timeOnHost(p, *once);
   }
 
@@ -321,7 +321,7 @@ private:
     LaunchList list = p.list;
     list.launches.resize(repeat, list.launches[0]);
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> many,
-                           executable->prepare(p.name, list, true));
+                           executable->prepare(p.name, list, true, nullptr));
     Timing timing{INFINITY, INFINITY, 0, options.rounds};
     for (unsigned round = 0; round < options.rounds; ++round) {
       HADAL_ASSIGN_OR_RETURN(double spent, run(*many));

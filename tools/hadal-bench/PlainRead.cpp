@@ -157,7 +157,7 @@ WeightMap::expertShare(std::span<const Session::ExpertLoad> loads) {
   uint64_t used = 0, all = 0;
   for (const Session::ExpertLoad &load : loads) {
     all += load.tokens.size();
-    for (int32_t tokens : load.tokens)
+    for (uint64_t tokens : load.tokens)
       used += tokens > 0;
   }
   return all ? static_cast<double>(used) / static_cast<double>(all) : 1;

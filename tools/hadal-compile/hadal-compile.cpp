@@ -81,6 +81,33 @@ cl::list<int64_t> prefillBuckets("prefill-buckets", cl::CommaSeparated,
                                  cl::desc("chunk sizes (64,512; sm_90a: and "
                                        "4096)"),
                                  cl::value_desc("N,..."), cl::cat(category));
+cl::opt<int64_t> dp("dp",
+                    cl::desc("ranks with sequences of their own (1); sizes "
+                             "and buckets count for each"),
+                    cl::value_desc("N"), cl::init(1), cl::cat(category));
+cl::opt<int64_t> ep("ep",
+                    cl::desc("ranks that share the experts (all)"),
+                    cl::value_desc("N"), cl::init(0), cl::cat(category));
+cl::opt<int64_t> ranksPerNode("ranks-per-node",
+                              cl::desc("ranks of one machine (8)"),
+                              cl::value_desc("N"), cl::init(8),
+                              cl::cat(category));
+cl::opt<int64_t> redundantExperts(
+    "redundant-experts",
+    cl::desc("slots for second copies of experts, over the ranks that share "
+             "them (0)"),
+    cl::value_desc("N"), cl::init(0), cl::cat(category));
+cl::opt<std::string> capacity(
+    "capacity",
+    cl::desc("rows that a rank sends to another in a step before the step is "
+             "repeated with room for all: auto (default: seldom), worst "
+             "(never repeated, most memory), or a number"),
+    cl::value_desc("auto|worst|N"), cl::init("auto"), cl::cat(category));
+cl::opt<std::string> scheduleAs(
+    "schedule-as",
+    cl::desc("ep=1: the experts' kernels get the schedules of one rank, to "
+             "compare results bit for bit"),
+    cl::value_desc("ep=1"), cl::cat(category));
 cl::list<std::string> schedules(
     "schedule",
     cl::desc("words of the schedules of the kernels whose symbol matches, for "
@@ -223,7 +250,8 @@ int main(int argc, char **argv) {
         &target,      &chip,         &images,       &maxBatchSize,
         &maxSeqLen,   &attention,    &activations,  &fp8,
         std::addressof(decodeBuckets), std::addressof(prefillBuckets),
-        std::addressof(schedules)};
+        std::addressof(schedules),
+        &dp, &ep, &ranksPerNode, &redundantExperts, &capacity, &scheduleAs};
     for (const cl::Option *option : fixed)
       if (option->getNumOccurrences())
         return usage("--" + option->ArgStr +
@@ -251,6 +279,14 @@ int main(int argc, char **argv) {
   if (!prefillBuckets.empty())
     options.prefillBuckets.assign(prefillBuckets.begin(),
                                   prefillBuckets.end());
+  options.dp = dp;
+  options.ep = ep;
+  if (ep.getNumOccurrences() && ep < 1)
+    return usage("--ep takes a number from 1");
+  options.ranksPerNode = ranksPerNode;
+  options.redundantExperts = redundantExperts;
+  options.capacity = capacity;
+  options.scheduleAs = scheduleAs;
   options.schedules.assign(schedules.begin(), schedules.end());
   if (llvm::Error error = compile(request, llvm::errs()))
     return report(std::move(error));

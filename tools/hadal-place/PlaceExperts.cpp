@@ -45,13 +45,18 @@ struct Bin {
 
 /// |items| in |count| bins of equally many, the heaviest first into the least
 /// loaded that has room; of equals the first.
-std::vector<Bin> pack(std::vector<Item> items, uint32_t count) {
-  std::stable_sort(
-      items.begin(), items.end(),
-      [](const Item &a, const Item &b) { return a.share > b.share; });
+std::vector<Bin> pack(const std::vector<Item> &items, uint32_t count) {
+  std::vector<size_t> falling(items.size());
+  std::iota(falling.begin(), falling.end(), size_t{0});
+  std::sort(falling.begin(), falling.end(), [&](size_t a, size_t b) {
+    if (items[a].share > items[b].share)
+      return true;
+    return !(items[b].share > items[a].share) && a < b;
+  });
   const size_t room = items.size() / count;
   std::vector<Bin> bins(count);
-  for (const Item &item : items) {
+  for (size_t i : falling) {
+    const Item &item = items[i];
     Bin *least = nullptr;
     for (Bin &bin : bins)
       if (bin.items.size() < room && (!least || bin.load < least->load))
@@ -121,15 +126,15 @@ bool moveAway(Bin &bin, Item &item, std::vector<Bin> &bins) {
   return forItem;
 }
 
-/// Deals the items out in turn, those of one expert one after the other: as none
-/// has more than there are bins, no two of an expert meet. Legal where swaps lead
-/// nowhere, but less even.
+/// Deals the items out in turn, those of one expert one after the other: as
+/// none has more than there are bins, no two of an expert meet. Legal where
+/// swaps lead nowhere, but less even.
 std::vector<Bin> deal(const std::vector<Bin> &bins) {
   std::vector<Item> items;
   for (const Bin &bin : bins)
     items.insert(items.end(), bin.items.begin(), bin.items.end());
-  std::stable_sort(items.begin(), items.end(),
-                   [](const Item &a, const Item &b) { return a.id < b.id; });
+  std::sort(items.begin(), items.end(),
+            [](const Item &a, const Item &b) { return a.id < b.id; });
   std::vector<Bin> dealt(bins.size());
   for (size_t i = 0; i < items.size(); ++i) {
     dealt[i % bins.size()].items.push_back(items[i]);
@@ -198,8 +203,8 @@ PlacedLayer placeExperts(const PlacementProblem &p,
     for (const Item &group : node.items)
       for (uint32_t e = 0; e < groupSize; ++e)
         experts.push_back(group.id * groupSize + e);
-    std::vector<Bin> bins = pack(
-        replicate(experts, load, size_t{ranks} * p.slots, ranks), ranks);
+    std::vector<Bin> bins =
+        pack(replicate(experts, load, size_t{ranks} * p.slots, ranks), ranks);
     placed.swaps += separate(bins);
     for (const Bin &bin : bins)
       for (const Item &item : bin.items)
@@ -216,10 +221,9 @@ double balancedness(const PlacementProblem &p, std::span<const uint64_t> load,
   double sum = 0, most = 0;
   for (uint32_t rank = 0; rank < p.ranks; ++rank) {
     double mine = 0;
-    for (uint32_t expert :
-         slotExperts.subspan(size_t{rank} * p.slots, p.slots))
-      mine += Share{std::max<uint64_t>(load[expert], 1), replicas[expert]}
-                  .value();
+    for (uint32_t expert : slotExperts.subspan(size_t{rank} * p.slots, p.slots))
+      mine +=
+          Share{std::max<uint64_t>(load[expert], 1), replicas[expert]}.value();
     sum += mine;
     most = std::max(most, mine);
   }

@@ -18,8 +18,8 @@ struct PlaceFlags {
 };
 
 /// What the placement gained, in a line.
-std::string summary(const PlacementProblem &problem, const Placement &placement,
-                    uint32_t swaps) {
+std::string summary(const PlacementProblem &problem,
+                    const ExpertPlacement &placement, uint32_t swaps) {
   double before = 0, after = 0, least = 1;
   uint32_t mostReplicas = 0;
   for (const auto &[number, layer] : placement.layers) {
@@ -38,7 +38,8 @@ std::string summary(const PlacementProblem &problem, const Placement &placement,
           : std::string("global");
   return fmt::format(
       "placed {} experts and {} replicas on {} ranks of {} slots in {} layers, "
-      "{}: balancedness {:.3f} -> {:.3f} (mean), {:.3f} at least; an expert has "
+      "{}: balancedness {:.3f} -> {:.3f} (mean), {:.3f} at least; an expert "
+      "has "
       "up to {} replicas; {} swaps kept them apart\n",
       problem.experts,
       uint64_t{problem.ranks} * problem.slots - problem.experts, problem.ranks,
@@ -56,7 +57,7 @@ Status place(PlaceFlags flags) {
   PlacementShape shape{problem.experts, problem.ranks, problem.slots, {}};
   for (const auto &[number, tokens] : load.layers)
     shape.layers.push_back(number);
-  Placement placement = defaultPlacement(shape);
+  ExpertPlacement placement = defaultPlacement(shape);
   placement.loadDigest = load.digest;
   uint32_t swaps = 0;
   for (auto &[number, layer] : placement.layers) {

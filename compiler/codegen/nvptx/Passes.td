@@ -26,10 +26,15 @@ def LowerTileToSm90 : Pass<"hadal-lower-tile-to-sm90", "::mlir::ModuleOp"> {
 def VerifySm90 : Pass<"hadal-verify-sm90", "::mlir::ModuleOp"> {
   let summary = "Verify protocols and budgets of sm90 kernels";
   let description = [{
-    What one op's verifier cannot see. Every acquire has its commit and every
-    await its release on every path; no accumulator in flight crosses a back-edge
-    beside a reader; live accumulators fit a thread's registers; shared memory
-    fits; generic writes of a tile are fenced before TMA or wgmma reads it.
+    What one op's verifier cannot see. Stages: each acquire has its commit or
+    defer and each await its release or hold in its own block; a resume takes up
+    what was deferred, and each tile of such a stage is loaded once; a hold is
+    dropped behind the wait that retires the wgmma, and nothing is released that
+    a wgmma in flight reads. Registers: a wgmma follows a fence, its operand A
+    is kept by a wait; a loop carries one accumulator in flight over its
+    back-edge, and none beside a reader; live accumulators fit a thread. Shared
+    memory: it fits; generic writes of a tile are fenced before wgmma reads it,
+    and a barrier follows the fence.
   }];
 }
 

@@ -47,6 +47,14 @@ inline constexpr llvm::StringLiteral kOverflowState = "comm.overflow";
 /// The mesh of |module|; null for one rank.
 MeshAttr getMesh(mlir::Operation *module);
 
+/// The bucket of |func|; null if it has none.
+BucketAttr getBucket(mlir::Operation *func);
+/// "decode_4", "prefill_512", "head_16".
+std::string getBucketName(BucketAttr bucket);
+/// What the entry of |func|'s bucket is called: the bucket's name, of the worst
+/// of two rungs "decode_4_worst".
+std::string getEntryName(mlir::Operation *func);
+
 /// Words of the record that travels with a token to its experts: its row, the
 /// number of its first pair, a slot for each of |topk| choices, padding to 16
 /// bytes.

@@ -448,6 +448,30 @@ RankedTensorType hadal::dsv3::withRows(RankedTensorType type, Extent extent) {
                       old.getScale()));
 }
 
+BucketAttr hadal::dsv3::getBucket(Operation *func) {
+  return func->getAttrOfType<BucketAttr>(kBucketAttr);
+}
+
+std::string hadal::dsv3::getBucketName(BucketAttr bucket) {
+  int64_t size = bucket.getKind() == BucketKind::Head ? bucket.getLogits()
+                                                      : bucket.getTokens();
+  return (stringifyBucketKind(bucket.getKind()) + "_" + Twine(size)).str();
+}
+
+std::string hadal::dsv3::getEntryName(Operation *func) {
+  BucketAttr bucket = getBucket(func);
+  std::string name = getBucketName(bucket);
+  if (bucket.getCapacity() == 0 || bucket.getRung() != Rung::Worst)
+    return name;
+  for (auto other : func->getParentOfType<ModuleOp>().getOps<func::FuncOp>())
+    if (BucketAttr its = getBucket(other);
+        its && its.getKind() == bucket.getKind() &&
+        its.getTokens() == bucket.getTokens() &&
+        its.getRung() == Rung::Expected)
+      return name + "_worst";
+  return name;
+}
+
 MeshAttr hadal::dsv3::getMesh(Operation *module) {
   return module->getAttrOfType<MeshAttr>(kMeshAttr);
 }

@@ -2,7 +2,8 @@
 // latent width, R rotary width, N non-rotary key width, V value width, E
 // experts, k experts per token. A is the activation type (bf16 or f32,
 // `--activations`). Of several ranks: S tokens of a rank's slice, C rows and C2
-// pairs that a rank sends to another at most. Sections in parentheses refer to model-spec.md.
+// pairs that a rank sends to another at most. Sections in parentheses refer to
+// docs/model-spec.md.
 #ifndef HADAL_DSV3_OPS_TD
 #define HADAL_DSV3_OPS_TD
 

@@ -15,6 +15,8 @@
 
 #include "dialects/Exec/IR/ExecDialect.h.inc"
 #include "dialects/Exec/IR/ExecEnums.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/Exec/IR/ExecAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
 #include "dialects/Exec/IR/ExecTypes.h.inc"
 
@@ -24,6 +26,12 @@ namespace hadal::exec {
 inline constexpr llvm::StringLiteral kModelAttr = "exec.model";
 inline constexpr llvm::StringLiteral kOptionsAttr = "exec.options";
 inline constexpr llvm::StringLiteral kRemarksAttr = "exec.remarks";
+/// A MeshAttr; absent where the program is one rank's.
+inline constexpr llvm::StringLiteral kMeshAttr = "exec.mesh";
+
+/// The streams of a program: kernels run on one, collectives on the other.
+inline constexpr int64_t kLaunchStream = 0;
+inline constexpr int64_t kCollectiveStream = 1;
 
 /// The key of `exec.model` that is there, with the bytes that a row of a matrix
 /// begins at a multiple of, where rows have a pitch.
@@ -35,6 +43,21 @@ bool hasRowPitch(mlir::ModuleOp module);
 
 /// Alignment of a buffer's offset and of an arena's size, in bytes.
 inline constexpr int64_t kBufferAlign = 64;
+
+/// One array of a collective: what each rank sends and where it receives.
+struct CollectivePart {
+  mlir::Value send, receive;
+  int64_t rows = 0;     ///< of each peer's block
+  int64_t rowBytes = 0;
+  /// Column of the counts that says how many of the rows are meant; -1: all.
+  int64_t countColumn = -1;
+};
+
+/// Ranks that a program may be for.
+inline constexpr int64_t kMaxRanks = 65536;
+
+/// What |module| says of its ranks; null if it is a program of one.
+MeshAttr getMesh(mlir::ModuleOp module);
 
 } // namespace hadal::exec
 

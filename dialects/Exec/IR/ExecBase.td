@@ -24,8 +24,15 @@ def Exec_Dialect : Dialect {
     The module carries three attributes besides: `exec.model` (what the host
     needs to drive generation), `exec.options` (every option that changes
     bytes) and `exec.remarks` (the choices that passes made, as sentences).
+
+    A program for several ranks is one program, run by each of them: `exec.mesh`
+    (an attribute of the module) says how they share the model, an
+    `exec.communicator` is a group of them, and an `exec.collective` is what the
+    ranks of a group do together. Launches belong to stream 0, collectives to
+    stream 1; `exec.record` and `exec.wait` order the two.
   }];
   let useDefaultTypePrinterParser = 1;
+  let useDefaultAttributePrinterParser = 1;
   let hasOperationAttrVerify = 1;
 }
 
@@ -67,6 +74,19 @@ def Exec_EntryKind : Exec_Enum<"EntryKind", "what an entry computes", [
   I32EnumAttrCase<"Head", 2, "head">]>;
 
 
+def Exec_Axis : Exec_Enum<"Axis", "which ranks share something", [
+  I32EnumAttrCase<"Tp", 1, "tp">,
+  I32EnumAttrCase<"Ep", 2, "ep">,
+  I32EnumAttrCase<"World", 3, "world">]>;
+def Exec_CollectiveKind : Exec_Enum<"CollectiveKind", "what a collective does", [
+  I32EnumAttrCase<"AllGather", 0, "all_gather">,
+  I32EnumAttrCase<"ReduceScatter", 1, "reduce_scatter">,
+  I32EnumAttrCase<"AllReduce", 2, "all_reduce">,
+  I32EnumAttrCase<"AllToAll", 3, "all_to_all">]>;
+def Exec_Rung : Exec_Enum<"Rung", "what a bucket of several ranks has room for", [
+  I32EnumAttrCase<"Worst", 0, "worst">,
+  I32EnumAttrCase<"Expected", 1, "expected">]>;
+
 // Read as signed, so that a negative number in a file is seen as one.
 def Exec_I64 : TypedSignlessIntegerAttrBase<I64, "int64_t",
     "64-bit signless integer attribute"> {
@@ -76,6 +96,32 @@ def Exec_I64 : TypedSignlessIntegerAttrBase<I64, "int64_t",
 def Exec_RefType : TypeDef<Exec_Dialect, "Ref"> {
   let mnemonic = "ref";
   let summary = "An address that the runtime puts into one argument slot.";
+}
+
+def Exec_MeshAttr : AttrDef<Exec_Dialect, "Mesh"> {
+  let mnemonic = "mesh";
+  let summary = "How ranks share the model; on the module as `exec.mesh`.";
+  let description = [{
+    `tp * dp` ranks: rank = d * tp + t, so a tp group is `tp` neighbours and an
+    ep group `ep` neighbours. `node` ranks share a machine. `slots` experts of
+    each MoE layer lie on a rank (0: the model has none), replicas included.
+    `vocab_split`: a rank of a tp group has its share of the head's rows.
+
+    ```mlir
+    module attributes {exec.mesh = #exec.mesh<tp 4, dp 8, ep 32, node 8, slots 9>} {}
+    ```
+  }];
+  let parameters = (ins "int64_t":$tp, "int64_t":$dp, "int64_t":$ep,
+                        "int64_t":$node, "int64_t":$slots,
+                        DefaultValuedParameter<"bool", "false">:$vocab_split);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// All ranks.
+    int64_t getWorld() const { return getTp() * getDp(); }
+    /// Ranks of a group of |axis|.
+    int64_t getSize(Axis axis) const;
+  }];
 }
 
 class Exec_Op<string mnemonic, list<Trait> traits = []>

@@ -63,6 +63,62 @@ static void printSlots(OpAsmPrinter &printer, LaunchOp op, OperandRange refs,
   printer << ")";
 }
 
+// parts ::= `[` (`(` ssa-use `,` ssa-use `,` integer `x` integer
+//                (`counted` integer)? (`of` type)? `)`) % `,` `]`
+static ParseResult
+parseParts(OpAsmParser &parser,
+           SmallVectorImpl<OpAsmParser::UnresolvedOperand> &send,
+           SmallVectorImpl<OpAsmParser::UnresolvedOperand> &receive,
+           DenseI64ArrayAttr &rows, DenseI64ArrayAttr &rowBytes,
+           DenseI64ArrayAttr &countColumns, TypeAttr &sumType) {
+  SmallVector<int64_t> allRows, allBytes, allColumns;
+  auto parsePart = [&]() -> ParseResult {
+    int64_t &column = allColumns.emplace_back(CollectiveOp::kAll);
+    if (parser.parseLParen() || parser.parseOperand(send.emplace_back()) ||
+        parser.parseComma() || parser.parseOperand(receive.emplace_back()) ||
+        parser.parseComma() || parser.parseInteger(allRows.emplace_back()) ||
+        parser.parseKeyword("x") ||
+        parser.parseInteger(allBytes.emplace_back()))
+      return failure();
+    if (succeeded(parser.parseOptionalKeyword("counted")) &&
+        parser.parseInteger(column))
+      return failure();
+    if (succeeded(parser.parseOptionalKeyword("of"))) {
+      SMLoc at = parser.getCurrentLocation();
+      Type type;
+      if (parser.parseType(type))
+        return failure();
+      if (sumType && sumType.getValue() != type)
+        return parser.emitError(at, "parts of one collective have one type");
+      sumType = TypeAttr::get(type);
+    }
+    return parser.parseRParen();
+  };
+  if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square, parsePart))
+    return failure();
+  rows = DenseI64ArrayAttr::get(parser.getContext(), allRows);
+  rowBytes = DenseI64ArrayAttr::get(parser.getContext(), allBytes);
+  countColumns = DenseI64ArrayAttr::get(parser.getContext(), allColumns);
+  return success();
+}
+
+static void printParts(OpAsmPrinter &printer, CollectiveOp op,
+                       OperandRange send, OperandRange receive,
+                       DenseI64ArrayAttr rows, DenseI64ArrayAttr rowBytes,
+                       DenseI64ArrayAttr countColumns, TypeAttr sumType) {
+  printer << "[";
+  llvm::interleaveComma(llvm::seq<size_t>(rows.size()), printer, [&](size_t i) {
+    printer << "(" << send[i] << ", " << receive[i] << ", " << rows[i] << " x "
+            << rowBytes[i];
+    if (countColumns[i] != CollectiveOp::kAll)
+      printer << " counted " << countColumns[i];
+    if (sumType)
+      printer << " of " << sumType.getValue();
+    printer << ")";
+  });
+  printer << "]";
+}
+
 #define GET_OP_CLASSES
 #include "dialects/Exec/IR/ExecOps.cpp.inc"
 
@@ -98,6 +154,32 @@ static std::optional<int64_t> countBytes(ParameterOp op) {
   if (op.getKind() == ParameterKind::Stack)
     multiply(*op.getCount());
   return bytes;
+}
+
+/// Checks what |op| says of the rank's share.
+static LogicalResult verifySlice(ParameterOp op) {
+  bool byPlacement = op.getAxis() == Axis::Ep;
+  if (byPlacement != op.getLayer().has_value() || op.getLayer().value_or(0) < 0)
+    return op.emitOpError("of a slice on ep has the layer whose placement it "
+                          "follows, no other has one");
+  if (!op.getAxis())
+    return success();
+  int64_t dim = *op.getSliceDim(), unit = *op.getSliceUnit();
+  if (byPlacement) {
+    if (op.getKind() != ParameterKind::Stack || dim != 0 || unit != 1)
+      return op.emitOpError("has a slice on ep, which is of the arrays of a "
+                            "stack: dim 0 unit 1");
+    return success();
+  }
+  if (op.getKind() != ParameterKind::Tensor || dim < 0 || dim > 1 ||
+      (dim == 1 && op.getInner().size() != 1))
+    return op.emitOpError("has a slice of dimension ")
+           << dim << ", expected the rows or columns of a tensor";
+  int64_t extent = dim ? op.getInner()[0] : op.getRows()[0];
+  if (unit <= 0 || extent % unit)
+    return op.emitOpError("has a slice of ")
+           << extent << " in units of " << unit;
+  return success();
 }
 
 LogicalResult ParameterOp::verify() {
@@ -141,6 +223,8 @@ LogicalResult ParameterOp::verify() {
            << "innermost row of a matrix";
   if (!countBytes(*this))
     return emitOpError("takes 2^63 bytes or more");
+  if (failed(verifySlice(*this)))
+    return failure();
   if (!getScaleParts())
     return success();
   if (!getDtype().isBF16() || getPlace() != Placement::Copy ||
@@ -198,7 +282,7 @@ void GetParameterOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
 LogicalResult
 GetParameterOp::verifySymbolUses(SymbolTableCollection &symbols) {
   Operation *symbol = symbols.lookupNearestSymbolFrom(*this, getParameterAttr());
-  if (!isa_and_nonnull<ParameterOp, RopeTableOp>(symbol))
+  if (!isa_and_nonnull<ParameterOp, RopeTableOp, PlacementTableOp>(symbol))
     return emitOpError("'") << getParameter() << "' is not a parameter";
   if (!isa<EntryOp>((*this)->getParentOp()))
     return emitOpError("belongs in an entry; a function takes its parameters "
@@ -248,8 +332,10 @@ LogicalResult BufferOp::verify() {
 LogicalResult LaunchOp::verify() {
   if (getItems() <= 0)
     return emitOpError("has ") << getItems() << " work items";
-  if (getStream() < 0)
-    return emitOpError("names stream ") << getStream();
+  if (getStream() != kLaunchStream && getStream() != kCollectiveStream)
+    return emitOpError("names stream ")
+           << getStream() << ", expected " << kLaunchStream << " or "
+           << kCollectiveStream;
   if (static_cast<size_t>(llvm::count(getScalars(), kRef)) != getRefs().size())
     return emitOpError("has ") << getRefs().size() << " references for "
                                << llvm::count(getScalars(), kRef) << " slots";
@@ -347,7 +433,7 @@ LogicalResult RepeatOp::verifySymbolUses(SymbolTableCollection &symbols) {
 static LogicalResult verifyBody(Operation *op, Block &block) {
   for (Operation &inner : block)
     if (!isa<GetParameterOp, GetStateOp, InputOp, OutputOp, BufferOp, LaunchOp,
-             CallOp, RepeatOp>(inner))
+             CallOp, RepeatOp, CollectiveOp, RecordOp, WaitOp>(inner))
       return inner.emitError("'")
              << inner.getName() << "' is not a command of the program";
   return success();
@@ -447,6 +533,14 @@ LogicalResult EntryOp::verify() {
                                            << " queries per row, expected 1";
     if (getAttention() != "absorbed" && getAttention() != "expanded")
       return emitOpError("needs its attention form, absorbed or expanded");
+  }
+  if (getRung()) {
+    if (isHead)
+      return emitOpError("of a head has no rung");
+    if (*getCapacity() <= 0 || *getPairs() < *getCapacity())
+      return emitOpError("has a capacity of ")
+             << *getCapacity() << " rows and " << *getPairs()
+             << " pairs, expected a pair for each row";
   }
   if (int64_t arena = getArena().value_or(0);
       arena < 0 || arena % kBufferAlign)

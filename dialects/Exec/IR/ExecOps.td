@@ -8,6 +8,8 @@ include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
+include "ExecRankOps.td"
+
 //===----------------------------------------------------------------------===//
 // What outlives a call
 //===----------------------------------------------------------------------===//
@@ -27,6 +29,11 @@ def Exec_ParameterOp : Exec_Op<"parameter", [Symbol]> {
     with the scale of each `block` of rows and columns, by which FP8 codes become
     bf16; `pitch` is the bytes from one innermost row to the next.
 
+    Of several ranks: `rows`, `inner` and `count` are what one rank holds. `slice
+    tp dim 0 unit 192`: a share of the tensor's rows (`dim` 1: columns), in whole
+    units of so many. `slice ep dim 0 unit 1 layer 3`: the arrays of a stack that the
+    placement of layer 3 gives to the rank.
+
     ```mlir
     exec.parameter @l0.o_proj tensor map f8E4M3FN rows [7168] inner [16384]
       from ["model.layers.0.self_attn.o_proj.weight"] accepts [f8E4M3FN]
@@ -36,6 +43,9 @@ def Exec_ParameterOp : Exec_Op<"parameter", [Symbol]> {
       from ["model.layers.0.self_attn.kv_b_proj.weight"] accepts [f8E4M3FN]
       dequantised by ["model.layers.0.self_attn.kv_b_proj.weight_scale_inv"]
       accepts [f32, bf16] block [128, 128] pitch 48
+    exec.parameter @l3.up stack of 9 map f8E4M3FN rows [2048] inner [7168]
+      from ["model.layers.3.mlp.experts.{e}.up_proj.weight"] accepts [f8E4M3FN]
+      slice ep dim 0 unit 1 layer 3
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Exec_ParameterKind:$kind,
@@ -45,13 +55,16 @@ def Exec_ParameterOp : Exec_Op<"parameter", [Symbol]> {
     OptionalAttr<StrArrayAttr>:$scale_parts,
     OptionalAttr<TypeArrayAttr>:$scale_accepts,
     OptionalAttr<DenseI64ArrayAttr>:$scale_block,
-    OptionalAttr<Exec_I64>:$pitch);
+    OptionalAttr<Exec_I64>:$pitch, OptionalAttr<Exec_Axis>:$axis,
+    OptionalAttr<Exec_I64>:$slice_dim, OptionalAttr<Exec_I64>:$slice_unit,
+    OptionalAttr<Exec_I64>:$layer);
   let assemblyFormat = [{
     $sym_name $kind (`of` $count^)? $place $dtype `rows` $rows `inner` $inner
     `from` $parts `accepts` $accepts (`check` $check^)?
     (`dequantised` `by` $scale_parts^ `accepts` $scale_accepts
      `block` $scale_block)?
-    (`pitch` $pitch^)? attr-dict
+    (`pitch` $pitch^)? (`slice` $axis^ `dim` $slice_dim `unit` $slice_unit)?
+    (`layer` $layer^)? attr-dict
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
@@ -163,17 +176,21 @@ def Exec_BufferOp : Exec_Op<"buffer", [
   let description = [{
     `at` is the absolute offset in the arena of the one entry that reaches this
     function, a multiple of 64; `hadal-plan-buffers` chooses it. `label` is what
-    the value is called in dumps.
+    the value is called in dumps. An `exchange` buffer is what collectives read
+    and write: it lies in the first bytes of the arena, which a rank registers
+    with its communication library once for all entries.
 
     ```mlir
     %norm.codes = exec.buffer "norm.codes" 28672
     %norm.codes = exec.buffer "norm.codes" 28672 at 4096
+    %received = exec.buffer "received" 458752 exchange at 0
     ```
   }];
   let arguments = (ins StrAttr:$label, Exec_I64:$bytes,
-                       OptionalAttr<Exec_I64>:$offset);
+                       OptionalAttr<Exec_I64>:$offset, UnitAttr:$exchange);
   let results = (outs Exec_RefType:$ref);
-  let assemblyFormat = "$label $bytes (`at` $offset^)? attr-dict";
+  let assemblyFormat =
+    "$label $bytes (`exchange` $exchange^)? (`at` $offset^)? attr-dict";
   let hasVerifier = 1;
 }
 
@@ -188,7 +205,7 @@ def Exec_LaunchOp : Exec_Op<"launch", [
     `args` are the kernel's 8-byte slots in order: of a view its data, its
     scales if it is FP8, then each dynamic extent (a number); `!tile.sizes` is
     one slot. Commands of one stream run in order; commands of different streams
-    of one function are concurrent, a call waits for all of them.
+    are concurrent but for what events order.
 
     `op` is the key of the model operation that the launch is, `members` the keys
     of the imported operations that were fused into it; without `members` it is
@@ -305,19 +322,29 @@ def Exec_EntryOp : Exec_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock,
     sequence; a head entry takes `logit_rows` rows of the hidden state. `arena`
     is the size of the activation arena, known after `hadal-plan-buffers`.
 
+    A bucket of several ranks has a `rung`: a rank sends at most `capacity` rows
+    to another, of which the other's experts are to work on at most `pairs` (row,
+    expert) pairs. `worst` holds whatever the router does; `expected` holds what
+    is likely, and a step that exceeds it is run again on the other.
+
     ```mlir
     exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena 8192 { ... }
+    exec.entry @decode_128 decode tokens 128 rows 128 queries 1
+      attention "absorbed" rung expected capacity 72 pairs 112 { ... }
     exec.entry @head_16 head logit_rows 16 { ... }
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Exec_EntryKind:$kind,
     OptionalAttr<Exec_I64>:$tokens, OptionalAttr<Exec_I64>:$rows,
     OptionalAttr<Exec_I64>:$queries, OptionalAttr<StrAttr>:$attention,
-    OptionalAttr<Exec_I64>:$logit_rows, OptionalAttr<Exec_I64>:$arena);
+    OptionalAttr<Exec_I64>:$logit_rows, OptionalAttr<Exec_I64>:$arena,
+    OptionalAttr<Exec_Rung>:$rung, OptionalAttr<Exec_I64>:$capacity,
+    OptionalAttr<Exec_I64>:$pairs);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
     $sym_name $kind (`tokens` $tokens^ `rows` $rows `queries` $queries)?
-    (`attention` $attention^)? (`logit_rows` $logit_rows^)? (`arena` $arena^)?
+    (`attention` $attention^)? (`logit_rows` $logit_rows^)?
+    (`rung` $rung^ `capacity` $capacity `pairs` $pairs)? (`arena` $arena^)?
     $body attr-dict
   }];
   let hasVerifier = 1;

@@ -19,14 +19,27 @@ static void describeGemm(GemmSpec &spec, Value input, Value weight, Value begin,
   dsv3::LayoutAttr layout = dsv3::getLayout(weight.getType());
   if (layout && layout.getStorage() == dsv3::Storage::Segments)
     spec.segmentRows = dsv3::kBlock;
+  // Of the experts of a token, as many as a rank has on average.
   if (begin) {
     spec.experts = type.getDimSize(0);
-    spec.topk = f.program().topk;
+    spec.topk = llvm::divideCeil(f.program().topk, f.program().ep());
   }
   spec.gather = static_cast<bool>(gather);
   spec.logitRows = f.bucket().getKind() == dsv3::BucketKind::Head;
-  // An expert gets a token at most once.
-  spec.rows = spec.logitRows ? f.bucket().getLogits() : f.bucket().getTokens();
+  // An expert gets a token at most once, of whichever rank.
+  if (begin && f.program().ep() > 1)
+    spec.rows = f.program().ep() * f.sliceTokens();
+  else
+    spec.rows =
+        spec.logitRows ? f.bucket().getLogits() : f.bucket().getTokens();
+}
+
+/// Rows that the launch of |spec| has at most: of one expert no more than the
+/// rank receives, which in the expected rung is less than all tokens of all.
+static int64_t launchRows(const GemmSpec &spec, FunctionLowering &f) {
+  int64_t received = f.program().ep() * f.bucket().getCapacity();
+  return spec.experts > 0 && received > 0 ? std::min(spec.rows, received)
+                                          : spec.rows;
 }
 
 static FailureOr<KernelLaunch> describe(dsv3::LinearOp op,
@@ -56,7 +69,7 @@ static FailureOr<KernelLaunch> describe(dsv3::LinearOp op,
     operands.push_back(f.rowsOf(op.getResidual()));
   }
   operands.push_back(f.define(op.getResult()));
-  return KernelLaunch{spec, operands, spec.rows};
+  return KernelLaunch{spec, operands, launchRows(spec, f)};
 }
 
 static FailureOr<KernelLaunch> describe(dsv3::GatedLinearOp op,
@@ -75,7 +88,7 @@ static FailureOr<KernelLaunch> describe(dsv3::GatedLinearOp op,
   operands.push_back(f.whole(op.getGate()));
   operands.push_back(f.whole(op.getUp()));
   operands.push_back(f.define(op.getResult()));
-  return KernelLaunch{spec, operands, spec.rows};
+  return KernelLaunch{spec, operands, launchRows(spec, f)};
 }
 
 void attachGemmModel(MLIRContext &context) {

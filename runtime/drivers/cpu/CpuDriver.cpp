@@ -107,7 +107,8 @@ public:
 
   using Executable::prepare;
   StatusOr<std::unique_ptr<PreparedEntry>>
-  prepare(std::string name, const LaunchList &list, bool replayed) override;
+  prepare(std::string name, const LaunchList &list, bool replayed,
+          const comm::Endpoint *endpoint) override;
 
   void setProfiling(bool enabled) override {
     profiling = enabled;
@@ -116,24 +117,21 @@ public:
   }
   std::span<const KernelTime> profile() const override { return times; }
 
-  void run(const LaunchList &list) {
+  /// Runs launch |launch| of |list|.
+  void run(const LaunchList &list, const Launch &launch) {
     LaunchContext context;
     context.scratch = reinterpret_cast<uint8_t *>(scratch_.address());
     context.scratchStride = scratchStride;
-    for (const Launch &launch : list.launches) {
-      context.function = functions[launch.kernel];
-      context.args = list.args.data() + launch.firstArg;
-      if (!profiling) {
-        pool.parallelFor(launch.items, runItems, &context);
-        continue;
-      }
-      auto begin = std::chrono::steady_clock::now();
-      pool.parallelFor(launch.items, runItems, &context);
-      std::chrono::duration<double> spent =
-          std::chrono::steady_clock::now() - begin;
-      times[launch.kernel].launches += 1;
-      times[launch.kernel].seconds += spent.count();
-    }
+    context.function = functions[launch.kernel];
+    context.args = list.args.data() + launch.firstArg;
+    if (!profiling)
+      return pool.parallelFor(launch.items, runItems, &context);
+    auto begin = std::chrono::steady_clock::now();
+    pool.parallelFor(launch.items, runItems, &context);
+    std::chrono::duration<double> spent =
+        std::chrono::steady_clock::now() - begin;
+    times[launch.kernel].launches += 1;
+    times[launch.kernel].seconds += spent.count();
   }
 
 private:
@@ -147,25 +145,67 @@ private:
   std::vector<KernelTime> times;
 };
 
+/// Kernels run on the calling thread, which is stream 0: when it comes to a
+/// command, all launches before it are done. Collectives run on the endpoint's
+/// stream, which is stream 1.
 class CpuPreparedEntry final : public PreparedEntry {
 public:
-  CpuPreparedEntry(CpuExecutable &executable, LaunchList list)
-      : executable(executable), list(std::move(list)) {}
+  CpuPreparedEntry(CpuExecutable &executable, const LaunchList &list,
+                   const comm::Endpoint *endpoint)
+      : executable(executable), list(list), endpoint(endpoint),
+        reached(list.numEvents) {}
+
   Status run() override {
-    executable.run(list);
+    lastTicket.reset();
+    size_t next = 0;
+    for (size_t i = 0; i <= list.launches.size(); ++i) {
+      for (; next < list.commands.size() && list.commands[next].position == i;
+           ++next)
+        HADAL_RETURN_IF_ERROR(run(list.commands[next]));
+      if (i < list.launches.size())
+        executable.run(list, list.launches[i]);
+    }
     return {};
   }
 
 private:
+  Status run(const RankCommand &command) {
+    switch (command.kind) {
+    case RankCommand::Kind::start: {
+      const Collective &collective = list.collectives[command.index];
+      lastTicket = endpoint->stream->enqueue(
+          *endpoint->communicators[collective.communicator],
+          collective.operation);
+      return {};
+    }
+    case RankCommand::Kind::record:
+      // Of stream 0: reached already.
+      reached[command.index] =
+          command.stream == kCollectiveStream ? lastTicket : std::nullopt;
+      return {};
+    case RankCommand::Kind::wait:
+      // Stream 1 runs in order, and behind all that stream 0 did before it
+      // enqueued.
+      if (command.stream == kLaunchStream && reached[command.index])
+        return endpoint->stream->wait(*reached[command.index]);
+      return {};
+    }
+    return {};
+  }
+
   CpuExecutable &executable;
   LaunchList list;
+  const comm::Endpoint *endpoint;
+  /// The ticket of the last collective of this run; by event, what it waits for.
+  std::optional<uint64_t> lastTicket;
+  std::vector<std::optional<uint64_t>> reached;
 };
 
 StatusOr<std::unique_ptr<PreparedEntry>>
-CpuExecutable::prepare(std::string name, const LaunchList &list,
-                       bool replayed) {
+CpuExecutable::prepare(std::string name, const LaunchList &list, bool replayed,
+                       const comm::Endpoint *endpoint) {
   return std::unique_ptr<PreparedEntry>(
-      std::make_unique<CpuPreparedEntry>(*this, list));
+      std::make_unique<CpuPreparedEntry>(*this, list, endpoint));
 }
 
 class CpuDriver final : public Driver {

@@ -185,7 +185,8 @@ Status CudaExecutable::loadKernel(unsigned index) {
 
 StatusOr<std::unique_ptr<PreparedEntry>>
 CudaExecutable::prepare(std::string name, const LaunchList &list,
-                        bool replayed) {
+                        bool replayed, const comm::Endpoint *) {
+  HADAL_RETURN_IF_ERROR(refuseCollectives(artifact, name, list, "cuda"));
   HADAL_RETURN_IF_ERROR(device.enter());
   GpuContext context{workspace.address(), layout, device.multiprocessors(),
                      [this](const TensorMapRequest &request, uint8_t *map) {

@@ -20,7 +20,8 @@ public:
   std::string_view variant() const override { return variant_; }
   using Executable::prepare;
   StatusOr<std::unique_ptr<PreparedEntry>>
-  prepare(std::string name, const LaunchList &list, bool replayed) override;
+  prepare(std::string name, const LaunchList &list, bool replayed,
+          const comm::Endpoint *endpoint) override;
   void setProfiling(bool enabled) override;
   std::span<const KernelTime> profile() const override { return times; }
 

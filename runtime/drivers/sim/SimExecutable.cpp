@@ -108,7 +108,9 @@ StatusOr<const PtxModule *> SimExecutable::module(unsigned index) {
 }
 
 StatusOr<std::unique_ptr<PreparedEntry>>
-SimExecutable::prepare(std::string name, const LaunchList &list, bool) {
+SimExecutable::prepare(std::string name, const LaunchList &list, bool,
+                       const comm::Endpoint *) {
+  HADAL_RETURN_IF_ERROR(refuseCollectives(artifact, name, list, "sim"));
   GpuContext context{workspace.address(), layout, options.multiprocessors,
                      encode};
   HADAL_ASSIGN_OR_RETURN(GpuProgram program,

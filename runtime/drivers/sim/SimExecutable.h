@@ -19,7 +19,8 @@ public:
   std::string_view variant() const override { return "sm_90a PTX"; }
   using Executable::prepare;
   StatusOr<std::unique_ptr<PreparedEntry>>
-  prepare(std::string name, const LaunchList &list, bool replayed) override;
+  prepare(std::string name, const LaunchList &list, bool replayed,
+          const comm::Endpoint *endpoint) override;
   void setProfiling(bool enabled) override;
   std::span<const KernelTime> profile() const override { return times; }
 

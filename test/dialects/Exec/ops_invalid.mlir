@@ -152,7 +152,7 @@ exec.func @f() states() {
 // -----
 
 exec.func @f() states() {
-  // expected-error @+1 {{names stream -1}}
+  // expected-error @+1 {{names stream -1, expected 0 or 1}}
   exec.launch @k items 1 () stream -1
 }
 

@@ -4,7 +4,7 @@
 // RUN: hadal-opt %s --hadal-plan-buffers 2>&1 | FileCheck %s --check-prefix=REMARK
 
 // The peaks are remarks, and stay in the module for the provenance.
-// CHECK: exec.remarks = ["before", "arena of decode_4: 1536 bytes at its peak", "arena of streams: 256 bytes at its peak"]
+// CHECK: exec.remarks = ["before", "arena of decode_4: 1536 bytes at its peak"]
 // REMARK: remark: arena of decode_4: 1536 bytes at its peak
 module attributes {exec.remarks = ["before"]} {
 exec.state @hidden buffer bytes 512
@@ -50,19 +50,5 @@ exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" {
   exec.repeat 3 @layer () states (%hidden, %hidden, %hidden)
   exec.call @layer () states (%hidden)
   exec.launch @copy items 4 (%kept, 4, %hidden, 4, %sizes)
-}
-
-// Several streams: nothing is shared, because nothing is ordered.
-// CHECK-LABEL: exec.entry @streams
-// CHECK-SAME: arena 256
-exec.entry @streams prefill tokens 4 rows 4 queries 1 attention "absorbed" {
-  %sizes = exec.input sizes
-  %hidden = exec.get_state @hidden
-  // CHECK-DAG: exec.buffer "s" 128 at 0
-  %s = exec.buffer "s" 128
-  // CHECK-DAG: exec.buffer "t" 128 at 128
-  %t = exec.buffer "t" 128
-  exec.launch @copy items 1 (%hidden, 1, %s, 1, %sizes)
-  exec.launch @copy items 1 (%hidden, 1, %t, 1, %sizes) stream 1
 }
 }

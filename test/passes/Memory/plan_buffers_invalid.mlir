@@ -34,3 +34,12 @@ exec.entry @head_1 head logit_rows 1 {
   // expected-error @+1 {{reaches 'g', which another function calls too; its buffers can have one place only}}
   exec.call @g () states ()
 }
+
+// -----
+
+// What is waited for has been recorded.
+exec.entry @head_1 head logit_rows 1 {
+  // expected-error @+1 {{waits for event 0 before it is recorded}}
+  exec.wait 0 stream 0
+  exec.record 0 stream 1
+}

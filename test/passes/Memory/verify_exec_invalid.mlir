@@ -366,7 +366,7 @@ exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena
 
 // -----
 
-// Streams are concurrent until a call.
+// Kernels run on one stream.
 exec.state @hidden buffer bytes 512
 tile.kernel @copy(%x: !tile.view<?x64xbf16>, %y: !tile.view<?x64xbf16>, %sz: !tile.sizes)
     domain(%m = ? by 1 in tokens) {
@@ -379,7 +379,7 @@ exec.entry @decode_4 decode tokens 4 rows 4 queries 1 attention "absorbed" arena
   %hidden = exec.get_state @hidden
   %a = exec.buffer "a" 512 at 0
   exec.launch @copy items 4 (%hidden, 4, %a, 4, %sizes)
-  // expected-error @+1 {{on stream 1 touches buffer 'a' while stream 0 uses buffer 'a' in the same bytes}}
+  // expected-error @+1 {{is on stream 1, launches belong on 0}}
   exec.launch @copy items 4 (%hidden, 4, %a, 4, %sizes) stream 1
 }
 

@@ -201,8 +201,8 @@ const std::vector<Case> &cases() {
       // Functions
       {"FunctionTwice", [](auto &a) { a.functions[0]->name = "decode_1"; },
        "the function name"},
-      {"CommandKind", [](auto &a) { command(a, 0, 0).kind = CommandKind(5); },
-       "command 0: unknown kind 5"},
+      {"CommandKind", [](auto &a) { command(a, 0, 0).kind = CommandKind(6); },
+       "command 0: unknown kind 6"},
       {"LaunchKernel", [](auto &a) { command(a, 0, 0).kernel = 8; },
        "kernel 8 of 8"},
       {"LaunchArgs", [](auto &a) { command(a, 0, 0).args.pop_back(); },
@@ -272,7 +272,7 @@ const std::vector<Case> &cases() {
          command(a, 1, 1).states.clear();
          command(a, 1, 1).count = 4000000000u;
        },
-       "more than 1048576 launches"},
+       "more than 1048576 launches and calls"},
       // Names of model operations
       {"OpNameTwice", [](auto &a) { a.op_names.push_back(a.op_names.front()); },
        "expected names, each once"},

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/cts/DriverSuite.h"
+#include "runtime/cts/RankSuite.h"
 #include "runtime/drivers/cpu/CpuDriver.h"
 #include "runtime/drivers/cpu/CpuVariant.h"
 #include "test/runtime/drivers/ToyModelCheck.h"
@@ -40,6 +40,16 @@ INSTANTIATE_TEST_SUITE_P(Cpu, DriverSuite,
                          testing::Values(withThreads(1), withThreads(2),
                                          withThreads(3)),
                          driverName);
+
+INSTANTIATE_TEST_SUITE_P(
+    Cpu, RankSuite,
+    testing::Values(
+        RankFactory{withThreads(1), 2, {.policy = comm::Policy::async}},
+        RankFactory{withThreads(1), 2, {.policy = comm::Policy::eager}},
+        RankFactory{withThreads(2), 2, {.policy = comm::Policy::lazy}},
+        RankFactory{withThreads(1), 4, {.policy = comm::Policy::random,
+                                        .seed = 5}}),
+    rankName);
 
 TEST(CpuVariant, FollowsCpuidAndTheOperatingSystem) {
   EXPECT_EQ(supportedVariants(everything()),

@@ -15,8 +15,8 @@ namespace {
 const PlacementShape kShape = {4, 2, 3, {3, 4}};
 
 /// Layer 3 differs from the default, 4 is it.
-Placement example() {
-  Placement placement = defaultPlacement(kShape);
+ExpertPlacement example() {
+  ExpertPlacement placement = defaultPlacement(kShape);
   placement.loadDigest = "00112233445566ff";
   placement.layers[3].experts = {2, 1, 0, 3, 1, 2};
   placement.layers[3].balancednessBefore = 0.5;
@@ -34,7 +34,7 @@ std::string replaced(std::string text, const std::string &from,
 /// What reading |text| for the shape says.
 std::string complaint(const std::string &text,
                       const PlacementShape &shape = kShape) {
-  StatusOr<Placement> placement = parsePlacement(text, "p.json");
+  StatusOr<ExpertPlacement> placement = parsePlacement(text, "p.json");
   Status status = placement.ok() ? checkPlacement(*placement, shape, "p.json")
                                  : placement.status();
   EXPECT_EQ(status.code(), 6008) << text;
@@ -45,7 +45,7 @@ std::string complaint(const std::string &text,
 } // namespace
 
 TEST(Placement, TheDefaultGoesRoundTheExperts) {
-  Placement placement = defaultPlacement(kShape);
+  ExpertPlacement placement = defaultPlacement(kShape);
   EXPECT_EQ(placement.layers.size(), 2u);
   EXPECT_EQ(placement.layers.at(3).experts,
             (std::vector<uint32_t>{0, 1, 2, 3, 0, 1}));
@@ -59,7 +59,7 @@ TEST(Placement, WhatIsWrittenIsRead) {
   TempDirectory dir;
   const std::string path = dir.file("p.json");
   std::ofstream(path) << writePlacement(example());
-  StatusOr<Placement> read = readPlacement(path, kShape);
+  StatusOr<ExpertPlacement> read = readPlacement(path, kShape);
   ASSERT_TRUE(read.ok()) << read.status().toString();
   EXPECT_EQ(writePlacement(*read), writePlacement(example()));
   EXPECT_EQ(read->loadDigest, "00112233445566ff");
@@ -69,7 +69,7 @@ TEST(Placement, WhatIsWrittenIsRead) {
 }
 
 TEST(Placement, TheDigestIsOfThePlacesAlone) {
-  Placement other = example();
+  ExpertPlacement other = example();
   other.loadDigest = "";
   other.layers[3].balancednessAfter = 0.9;
   EXPECT_EQ(other.digest(), example().digest());
@@ -79,11 +79,10 @@ TEST(Placement, TheDigestIsOfThePlacesAlone) {
 }
 
 TEST(Placement, TheTableListsTheSlotsOfEachExpert) {
-  EXPECT_EQ(example().table(3, 3),
-            (std::vector<int32_t>{1, 2, -1, -1, //
-                                  2, 1, 4, -1,  //
-                                  2, 0, 5, -1,  //
-                                  1, 3, -1, -1}));
+  EXPECT_EQ(example().table(3, 3), (std::vector<int32_t>{1, 2, -1, -1, //
+                                                         2, 1, 4, -1,  //
+                                                         2, 0, 5, -1,  //
+                                                         1, 3, -1, -1}));
 }
 
 TEST(Placement, RefusesWhatIsNoPlacement) {
@@ -140,20 +139,23 @@ TEST(Placement, RefusesWrongLists) {
   EXPECT_NE(complaint(replaced(text, "\"3\": [0.5", "\"7\": [0.5"))
                 .find("has a layer 7 that \"layers\" has not"),
             std::string::npos);
-  EXPECT_NE(complaint(replaced(text, "\"balancedness\": {\n\"3\": [0.5000, 0.8750]}",
-                               "\"balancedness\": 3"))
-                .find("\"balancedness\" is not an object"),
-            std::string::npos);
+  EXPECT_NE(
+      complaint(replaced(text, "\"balancedness\": {\n\"3\": [0.5000, 0.8750]}",
+                         "\"balancedness\": 3"))
+          .find("\"balancedness\" is not an object"),
+      std::string::npos);
 }
 
 TEST(Placement, RefusesAnotherArtifactsPlacement) {
   const std::string text = writePlacement(example());
   PlacementShape shape = kShape;
   shape.slots = 2;
-  EXPECT_NE(complaint(text, shape).find(
-                "places 4 experts on 2 ranks of 3 slots, but the artifact has 4 "
-                "experts on 2 ranks of 2 slots"),
-            std::string::npos);
+  EXPECT_NE(
+      complaint(text, shape)
+          .find(
+              "places 4 experts on 2 ranks of 3 slots, but the artifact has 4 "
+              "experts on 2 ranks of 2 slots"),
+      std::string::npos);
   shape = kShape;
   shape.layers = {3, 4, 5};
   EXPECT_NE(complaint(text, shape).find("has no layer 5"), std::string::npos);
@@ -162,8 +164,9 @@ TEST(Placement, RefusesAnotherArtifactsPlacement) {
             std::string::npos);
   shape = kShape;
   shape.mostReplicas = 1;
-  EXPECT_NE(complaint(text, shape).find("expert 1 of layer 3 is in 2 slots, but "
-                                        "the artifact's table has room for 1"),
+  EXPECT_NE(complaint(text, shape)
+                .find("expert 1 of layer 3 is in 2 slots, but "
+                      "the artifact's table has room for 1"),
             std::string::npos);
   EXPECT_NE(complaint(replaced(text, "[2, 1, 0]", "[2, 1, 3]"))
                 .find("expert 0 of layer 3 is in no slot"),

@@ -1,5 +1,5 @@
-// Placements: EPLB's published example, how even lognormal loads become, that no
-// rank holds an expert twice.
+// Placements: EPLB's published example, how even lognormal loads become, that
+// no rank holds an expert twice.
 #include "tools/hadal-place/PlaceExperts.h"
 
 #include <cmath>
@@ -54,15 +54,15 @@ std::string refusal(PlacementProblem problem) {
 TEST(PlaceExperts, PublishedExample) {
   const PlacementProblem problem{12, 4, 8, 2, 2};
   ASSERT_TRUE(checkProblem(problem).ok());
-  PlacedLayer first = placeExperts(
-      problem, std::vector<uint64_t>{90, 132, 40, 61, 104, 165, 39, 4, 73, 56,
-                                     183, 86});
+  PlacedLayer first =
+      placeExperts(problem, std::vector<uint64_t>{90, 132, 40, 61, 104, 165, 39,
+                                                  4, 73, 56, 183, 86});
   EXPECT_EQ(first.experts, (std::vector<uint32_t>{5, 6, 5, 7, 8, 4, 3, 4, 10, 9,
                                                   10, 2, 0, 1, 11, 1}));
   EXPECT_EQ(first.swaps, 0u);
-  PlacedLayer second = placeExperts(
-      problem, std::vector<uint64_t>{20, 107, 104, 64, 19, 197, 187, 157, 172,
-                                     86, 16, 27});
+  PlacedLayer second =
+      placeExperts(problem, std::vector<uint64_t>{20, 107, 104, 64, 19, 197,
+                                                  187, 157, 172, 86, 16, 27});
   EXPECT_EQ(second.experts, (std::vector<uint32_t>{7, 10, 6, 8, 6, 11, 8, 9, 2,
                                                    4, 5, 1, 5, 0, 3, 1}));
   EXPECT_EQ(second.swaps, 0u);
@@ -98,8 +98,9 @@ TEST(PlaceExperts, LognormalLoadsBecomeEven) {
       before += balancedness(problem, load, unplaced) / 58;
       after += balancedness(problem, load, placed.experts) / 58;
     }
-    fmt::print("{} ranks of {} slots: balancedness {:.3f} -> {:.3f}, {} swaps\n",
-               problem.ranks, problem.slots, before, after, swaps);
+    fmt::print(
+        "{} ranks of {} slots: balancedness {:.3f} -> {:.3f}, {} swaps\n",
+        problem.ranks, problem.slots, before, after, swaps);
     EXPECT_GE(after, atLeast);
     EXPECT_LT(before, 0.6);
   }
@@ -158,13 +159,15 @@ TEST(PlaceExperts, NoRankHoldsAnExpertTwice) {
 
 TEST(PlaceExperts, MeanOverMost) {
   // Expert 0 has two replicas of 5: ranks have 5 + 3 and 5 + 1.
-  EXPECT_DOUBLE_EQ(balancedness({3, 1, 2, 1, 2}, std::vector<uint64_t>{10, 3, 0},
+  EXPECT_DOUBLE_EQ(balancedness({3, 1, 2, 1, 2},
+                                std::vector<uint64_t>{10, 3, 0},
                                 std::vector<uint32_t>{0, 1, 0, 2}),
                    7.0 / 8);
 }
 
 TEST(PlaceExperts, RefusesWhatCannotBe) {
-  EXPECT_EQ(refusal({256, 3, 8, 1, 32}), "--groups 3 does not divide 256 experts");
+  EXPECT_EQ(refusal({256, 3, 8, 1, 32}),
+            "--groups 3 does not divide 256 experts");
   EXPECT_EQ(refusal({256, 8, 8, 3, 32}), "--nodes 3 does not divide --ranks 8");
   EXPECT_EQ(refusal({256, 8, 24, 1, 10}),
             "24 ranks of 10 slots hold 240 experts, the model has 256; use "

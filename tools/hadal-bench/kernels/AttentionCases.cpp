@@ -76,20 +76,8 @@ Sequences makeSequences(CaseBuilder &b, Act act, uint64_t width,
 }
 
 /// softmax(scores) . values, with P rounded as the kernel stores it.
-Row attend(const Row &scores, const std::vector<Row> &values, Act act) {
-  const double most = *std::max_element(scores.begin(), scores.end());
-  Row sum(values[0].size());
-  double total = 0;
-  for (size_t t = 0; t < scores.size(); ++t) {
-    const double p = std::exp(scores[t] - most);
-    total += p;
-    const double rounded = roundToAct(act, p);
-    for (size_t c = 0; c < sum.size(); ++c)
-      sum[c] += rounded * values[t][c];
-  }
-  for (double &v : sum)
-    v /= total;
-  return sum;
+Row attendAs(Act act, const Row &scores, const std::vector<Row> &values) {
+  return attend(scores, values, [act](double p) { return roundToAct(act, p); });
 }
 
 Expected::Kind kindOf(Act act, bool quantised = false) {
@@ -185,7 +173,7 @@ void buildMlaDecodeCase(CaseBuilder &b, const MlaDecodeSpec &spec) {
                   value.push_back(key[c]);
                 values.push_back(std::move(value));
               }
-              return attend(scores, values, spec.act);
+              return attendAs(spec.act, scores, values);
             },
             kindOf(spec.act)});
   const double act = dtypeSize(dtypeOf(spec.act));
@@ -240,7 +228,7 @@ void buildMlaPrefillCase(CaseBuilder &b, const MlaPrefillSpec &spec) {
                   scores.push_back(score * spec.softmaxScale);
                   latents.push_back(std::move(key));
                 }
-                const Row mean = attend(scores, latents, spec.act);
+                const Row mean = attendAs(spec.act, scores, latents);
                 for (size_t i : byHead[h])
                   result[i] = dotRow(mean, w,
                                      h * headRows + spec.nope +

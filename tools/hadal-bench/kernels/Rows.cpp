@@ -84,4 +84,21 @@ Routing route(const Row &logits, const Row &bias,
   return result;
 }
 
+Row attend(const Row &scores, const std::vector<Row> &values,
+           const std::function<double(double)> &stored) {
+  const double most = *std::max_element(scores.begin(), scores.end());
+  Row sums(values.front().size());
+  double total = 0;
+  for (size_t t = 0; t < scores.size(); ++t) {
+    const double p = std::exp(scores[t] - most);
+    total += p;
+    const double weight = stored ? stored(p) : p;
+    for (size_t c = 0; c < sums.size(); ++c)
+      sums[c] += weight * values[t][c];
+  }
+  for (double &v : sums)
+    v /= total;
+  return sums;
+}
+
 } // namespace hadal::reference

@@ -3,6 +3,7 @@
 // the kernels both compare with these.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "kernels/KernelSpecs.h"
@@ -24,9 +25,14 @@ struct Routing {
   Row weights;
 };
 /// The chosen experts in descending order of their selection score; ties go to
-/// the lower id. |bias| counts if
-/// the spec has one: empty or an element per expert.
+/// the lower id. |bias| counts if the spec has one: empty or an element per
+/// expert.
 Routing route(const Row &logits, const Row &bias,
               const kernels::GateTopkSpec &spec);
+/// softmax(scores) . values, a row of which belongs to each score (at least
+/// one). |stored| rounds a weight that is multiplied, not one that is summed:
+/// kernels store P before P . V. Null: no rounding.
+Row attend(const Row &scores, const std::vector<Row> &values,
+           const std::function<double(double)> &stored = nullptr);
 
 } // namespace hadal::reference

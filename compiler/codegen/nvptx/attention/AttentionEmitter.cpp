@@ -114,6 +114,8 @@ void AttentionEmitter::emitRoles(llvm::function_ref<void()> producer,
                                  llvm::function_ref<void(Value)> consumer) {
   sm90::AsmBuilder &b = *builder;
   sm90::PdlLaunchOp::create(b);
+  // Both roles read what other kernels write (queries, cache, page table,
+  // lengths): every thread waits, and here, ahead of the roles.
   sm90::PdlWaitOp::create(b);
   auto roles =
       sm90::RolesOp::create(b, groups, registers.load, registers.mma);

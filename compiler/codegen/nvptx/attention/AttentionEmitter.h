@@ -6,6 +6,7 @@
 
 #include "compiler/codegen/nvptx/Sm90/Convert/AsmBuilder.h"
 #include "compiler/codegen/nvptx/attention/AttentionForm.h"
+#include "compiler/codegen/nvptx/common/Multiply.h"
 #include "compiler/codegen/nvptx/common/TransposeQuads.h"
 
 namespace hadal::nvptx {
@@ -120,12 +121,12 @@ protected:
   mlir::VectorType f32s(int64_t count);
   Value splat(double value, int64_t count);
   Value splatOf(Value scalar, int64_t count);
-  /// The values of this thread's two rows at each of |count| registers.
+  /// The values of this thread's two rows at each of |count| registers: those
+  /// of register i belong to row half (i >> 1) & 1.
   Value spreadRows(Value rows, int64_t count);
-  /// a . b, issued and waited for. |registers| (i32, operand a) or |tile|.
-  Value multiply(Value tile, Value registers, Value operandB, bool mn,
-                 int64_t columns, Value acc);
-  /// Pairs of f32 registers as words of two bf16: operand A of the next wgmma.
+  /// Pairs of f32 registers as words of two bf16: an accumulator's are operand
+  /// A of the next wgmma in order (PTX ISA, "wgmma.mma_async", register
+  /// fragments).
   Value packBf16(Value fragment);
   /// Maxima, sums and weighted values before the first key.
   llvm::SmallVector<Value> emptyState(int64_t columns);

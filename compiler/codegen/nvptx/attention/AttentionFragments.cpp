@@ -31,29 +31,11 @@ Value AttentionEmitter::spreadRows(Value rows, int64_t count) {
   return vector::ShuffleOp::create(*builder, rows, rows, mask);
 }
 
-Value AttentionEmitter::multiply(Value tile, Value registers, Value operandB,
-                                 bool mn, int64_t columns, Value acc) {
-  sm90::AsmBuilder &b = *builder;
-  auto accType = sm90::AccType::get(b.getContext(), columns / 2);
-  Value inFlight;
-  if (acc)
-    inFlight = sm90::MmaFenceOp::create(b, TypeRange(accType), ValueRange(acc))
-                   .getAccumulators()[0];
-  else
-    sm90::MmaFenceOp::create(b, TypeRange(), ValueRange());
-  Value product =
-      sm90::MmaOp::create(b, accType, tile, registers, operandB, inFlight, mn);
-  sm90::MmaCommitOp::create(b);
-  auto wait = sm90::MmaWaitOp::create(
-      b, TypeRange(f32s(columns / 2)), TypeRange(), ValueRange(product),
-      ValueRange(), registers ? ValueRange(registers) : ValueRange(), 0);
-  return wait.getValues()[0];
-}
-
 Value AttentionEmitter::packBf16(Value fragment) {
   sm90::AsmBuilder &b = *builder;
   SmallVector<Value> elements = b.unpack(fragment), words;
   auto pair = VectorType::get({2}, b.getBF16Type());
+  // The intrinsic's first operand becomes the high half.
   for (size_t i = 0; i < elements.size(); i += 2)
     words.push_back(
         LLVM::BitcastOp::create(b, b.getI32Type(),
@@ -80,7 +62,9 @@ Value AttentionEmitter::finiteReference(Value max) {
 }
 
 // With scale > 0 the maximum of the scaled scores is the scaled maximum, so
-// that scale and reference are one fused multiply-add.
+// that scale and reference are one fused multiply-add. The maximum is that of
+// the whole quad: its four lanes scale their shares of the sum alike and need
+// not meet before quadSum.
 Value AttentionEmitter::softmaxStep(SoftmaxRegisters &state, Value scores,
                                     double scale) {
   sm90::AsmBuilder &b = *builder;
@@ -210,7 +194,7 @@ void AttentionEmitter::storeRows(Value fragment, ArrayRef<Value> rows,
     SmallVector<Value> words; // of each block of 8 columns
     for (size_t i = half; i < all.size(); i += 2)
       words.push_back(all[i]);
-    transposeQuads(b, quad, words);
+    transposeQuads(b, quad, words); // by all lanes, also those without a row
     emitIf(valid[half], [&] {
       for (size_t i = 0; i < words.size(); i += 4) {
         // Lane q of the quad holds the 16 bytes of block i + q.

@@ -5,7 +5,6 @@
 // page tile through a ring. Each consumer warpgroup computes all 64 x 64 scores
 // and owns half of the output's columns: no exchange between the two, and one's
 // softmax runs beside the other's wgmma.
-//
 #include "compiler/codegen/nvptx/attention/AttentionEmitter.h"
 #include "compiler/codegen/nvptx/common/SplitFold.h"
 #include "compiler/codegen/nvptx/common/WorkItem.h"
@@ -159,6 +158,8 @@ sm90::KernelOp Emitter::emit(OpBuilder &outer) {
   return target;
 }
 
+// Both roles run this on the same memory: what they wait for and release agrees
+// by that alone.
 void Emitter::emitWork(llvm::function_ref<void(const Work &)> body) {
   sm90::AsmBuilder &b = *builder;
   Work work;
@@ -259,7 +260,8 @@ void Emitter::emitConsumer(Value group) {
                              loop.getRegionIterArg(2)};
       Value key = b.add(work.begin, b.mul(b.trunc32(iteration), b.i32(kKeys)));
       Value keys = await(keyRing, iteration)[0];
-      Value scores = multiply(query, {}, keys, /*mn=*/false, kKeys, /*acc=*/{});
+      Value scores = multiplyAndWait(b, query, {}, keys, /*bMn=*/false, kKeys,
+                                     /*acc=*/{});
       scores = maskScores(scores, key, work.sequence.length, visible);
       Value p = softmaxStep(state, scores, plan.scale);
       auto values = sm90::TileType::get(b.getContext(), kKeys, plan.columns,
@@ -270,8 +272,9 @@ void Emitter::emitConsumer(Value group) {
       if (chunk || plan.columns != plan.tileColumns)
         value =
             sm90::TileSliceOp::create(b, values, keys, Value(), chunk, 0, 0);
-      state.acc = multiply({}, packBf16(p), value, /*mn=*/true, plan.columns,
-                           state.acc);
+      state.acc = multiplyAndWait(b, {}, packBf16(p), value, /*bMn=*/true,
+                                  plan.columns, state.acc);
+      // Keys and values are the same stage: it goes back behind both products.
       sm90::ReleaseOp::create(b, keyRing, iteration);
       scf::YieldOp::create(b, ValueRange{state.max, state.sum, state.acc});
     }

@@ -12,6 +12,7 @@
 // bytes for a query and a key, beside 18 of mla_decode (72 KiB for 64 rows). The
 // weights are seven tenths of it: what they cost is the reason for wide tiles.
 #include "compiler/codegen/nvptx/attention/AttentionEmitter.h"
+#include "compiler/codegen/nvptx/common/Codes.h"
 #include "schedule/Chip.h"
 
 using namespace mlir;
@@ -279,7 +280,8 @@ Value Emitter::expand(Value iteration, Value group) {
     auto stage = await(streamRing, use);
     Value weights = sm90::TileSliceOp::create(b, halfType(), stage[1], row,
                                               Value(), 0, 0);
-    acc = multiply(stage[0], {}, weights, /*mn=*/false, plan.weightRows(), acc);
+    acc = multiplyAndWait(b, stage[0], {}, weights, /*bMn=*/false,
+                          plan.weightRows(), acc);
     sm90::ReleaseOp::create(b, streamRing, use);
   }
   return acc;
@@ -350,6 +352,7 @@ void Emitter::attend(SoftmaxRegisters &state, const Work &work,
   sm90::MmaFenceOp::create(b, TypeRange(), ValueRange());
   Value product = sm90::MmaOp::create(b, accType, rows.query[0], Value(), keys,
                                       Value(), /*b_mn=*/false);
+  // Of the same shape on the same registers: no fence between the two.
   product = sm90::MmaOp::create(b, accType, rows.query[1], Value(), rotary,
                                 product, /*b_mn=*/false);
   sm90::MmaCommitOp::create(b);
@@ -359,8 +362,8 @@ void Emitter::attend(SoftmaxRegisters &state, const Work &work,
                      .getValues()[0];
   scores = maskScores(scores, key, work.sequence.length, rows.visible);
   Value p = softmaxStep(state, scores, plan.scale);
-  state.acc = multiply({}, packBf16(p), values, /*mn=*/true,
-                       plan.valueColumns(), state.acc);
+  state.acc = multiplyAndWait(b, {}, packBf16(p), values, /*bMn=*/true,
+                              plan.valueColumns(), state.acc);
 }
 
 void Emitter::emitConsumer(Value group) {
@@ -389,7 +392,11 @@ void Emitter::emitConsumer(Value group) {
       Value iteration = loop.getInductionVar();
       Value key = b.mul(b.trunc32(iteration), b.i32(kKeys));
       Value expanded = expand(iteration, group);
-      barrier(); // both have finished with the previous tile
+      // Both have finished with the previous tile: their wgmmas on it were
+      // waited for. Then stmatrix writes in the generic proxy what wgmma reads
+      // in the async one: each writer fences, and the barrier comes behind all
+      // fences (PTX ISA, "Async Proxy").
+      barrier();
       storeExpanded(expanded, group);
       sm90::FenceAsyncOp::create(b);
       barrier();
@@ -429,11 +436,10 @@ void Emitter::finish(const SoftmaxRegisters &state, const Work &work,
   storeRows(result, rows, valid, b.i32(0), plan.value);
 }
 
-// Model-spec 3.4, one group of 128 columns at a time.
+// One group of 128 columns at a time, as tile.quantize defines it.
 void Emitter::storeQuantized(Value fragment, const Work &work,
                              ArrayRef<Value> tokens, ArrayRef<Value> valid) {
   sm90::AsmBuilder &b = *builder;
-  tile::QuantizeOp op = plan.quantize;
   int64_t width = plan.heads * plan.value, groups = plan.value / 128;
   for (int64_t g = 0; g < groups; ++g) {
     SmallVector<int64_t> take;
@@ -442,25 +448,11 @@ void Emitter::storeQuantized(Value fragment, const Work &work,
     Value x = vector::ShuffleOp::create(b, fragment, fragment, take);
     Value amax = sm90::RowReduceOp::create(b, f32s(2), sm90::Reduce::Max,
                                            math::AbsFOp::create(b, x), 2);
-    amax = arith::MaximumFOp::create(b, amax,
-                                     splat(op.getFloor().convertToFloat(), 2));
-    Value scales = arith::DivFOp::create(b, amax, splat(448, 2));
-    if (op.getFormat() == tile::ScaleFormat::UE8M0) {
-      // Up to a power of two: the exponent, plus one if there is a mantissa.
-      auto type = VectorType::get({2}, b.getI32Type());
-      auto word = [&](int32_t value) -> Value {
-        return arith::ConstantOp::create(b,
-                                         DenseElementsAttr::get(type, value));
-      };
-      Value bits = arith::BitcastOp::create(b, type, scales);
-      bits = b.bitAnd(b.add(bits, word(0x007FFFFF)), word(0x7F800000));
-      scales = arith::BitcastOp::create(b, f32s(2), bits);
-    }
+    Value scales = emitScales(b, amax, plan.quantize);
     SmallVector<Value> codes = b.unpack(sm90::ToE4m3Op::create(
         b, VectorType::get({32}, b.getI16Type()),
         arith::DivFOp::create(b, x, spreadRows(scales, 64))));
     SmallVector<Value> scale = b.unpack(scales);
-    Value low = b.i32(0xFFFF), high = b.i32(-65536);
     auto pair = VectorType::get({2}, b.getI16Type());
     for (int64_t half = 0; half < 2; ++half) {
       // A word: this lane's two columns of two adjacent blocks of eight.
@@ -478,12 +470,9 @@ void Emitter::storeQuantized(Value fragment, const Work &work,
             b.add(b.mul(wide(work.head), b.i64(plan.value)), b.i64(128 * g)));
         Value row = byteOffset(views[O].data, at);
         for (int64_t i = 0; i < 8; i += 4) {
-          ArrayRef<Value> w = ArrayRef<Value>(words).slice(i, 4);
-          Value piece = b.pack({b.bitOr(b.bitAnd(w[0], low), b.shl(w[1], 16)),
-                                b.bitOr(b.bitAnd(w[2], low), b.shl(w[3], 16)),
-                                b.bitOr(b.shr(w[0], 16), b.bitAnd(w[1], high)),
-                                b.bitOr(b.shr(w[2], 16), b.bitAnd(w[3], high))},
-                               VectorType::get({4}, b.getI32Type()));
+          Value piece =
+              b.pack(orderCodes(b, ArrayRef<Value>(words).slice(i, 4)),
+                     VectorType::get({4}, b.getI32Type()));
           LLVM::StoreOp::create(
               b, piece, byteOffset(row, wide(b.shl(b.add(quad, b.i32(i)), 4))),
               /*alignment=*/16);

@@ -73,7 +73,10 @@ JoinedFold emitJoin(sm90::AsmBuilder &b, const SplitLayout &layout,
                               ->getTerminator());
     storeState(b, layout, stateAt(at.part), state, keep);
   }
-  // The ticket is taken by one thread, behind the stores of all.
+  // The ticket is taken by one thread, behind the stores of all: the barrier
+  // orders them before it, and its atomic, acq_rel at gpu scope, publishes them
+  // with its own. Likewise the second barrier hands on to all what the last
+  // ticket acquired. The flag is written once in a CTA.
   sm90::NamedBarrierOp::create(b, 1, layout.threads, Value());
   auto one = scf::IfOp::create(
       b, TypeRange(), b.cmp(arith::CmpIPredicate::eq, at.thread, b.i32(0)),
@@ -88,6 +91,7 @@ JoinedFold emitJoin(sm90::AsmBuilder &b, const SplitLayout &layout,
   sm90::NamedBarrierOp::create(b, 1, layout.threads, Value());
   Value last = b.cmp(arith::CmpIPredicate::ne,
                      LLVM::LoadOp::create(b, b.getI32Type(), flag), b.i32(0));
+  // All but the last merge no part.
   Value reads = at.holds ? b.bitAnd(last, at.holds) : last;
   Value parts = arith::SelectOp::create(b, reads, at.parts, b.i32(0));
   SmallVector<Value> joined(identity);

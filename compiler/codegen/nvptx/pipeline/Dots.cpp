@@ -1,4 +1,5 @@
 // Contractions: wgmma on shared operands, promotion of scaled dots.
+#include "compiler/codegen/nvptx/common/Multiply.h"
 #include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
 
 using namespace mlir;
@@ -7,8 +8,11 @@ namespace hadal::nvptx {
 
 using namespace hadal::tile;
 
-/// Two bf16 per word: with K in blocks of 16 these are operand A's registers in
-/// order, since an accumulator's columns and A's K run alike (ptx 1.3).
+/// Two bf16 per word: operand A's registers in order. Registers 2j and 2j + 1
+/// of an accumulator hold row half j & 1 and columns 8(j >> 1) + 2q + {0, 1};
+/// word j of A holds row half j & 1 and the same of K (PTX ISA,
+/// "wgmma.mma_async", register fragments). A word of e4m3 holds four of K: it
+/// would not fit.
 Value PipelineEmitter::packOperandA(Value fragment) {
   auto type = cast<VectorType>(fragment.getType());
   return LLVM::BitcastOp::create(
@@ -48,6 +52,7 @@ PipelineEmitter::operandsOf(Operation *op, Value a, Value bv, bool transposeB,
     if (kOffset % type.getChunkCols() != 0)
       return op->emitOpError("has no sm_90a lowering: a block of K starts at ")
              << kOffset << ", inside 128 bytes";
+    // Of 128 rows each warpgroup multiplies its own 64.
     Value row = layout.rows > 64 ? b.shl(group, 6) : Value();
     aTile = aValue.value;
     if (row || kOffset || type.getRows() != 64 || type.getCols() != k)
@@ -80,6 +85,8 @@ PipelineEmitter::operandsOf(Operation *op, Value a, Value bv, bool transposeB,
                               bTile.getPitchRows()),
           operandB, row, Value(), 0, kOffset);
   } else {
+    // [K, N]: chunks of 64 columns lie one behind the other; a warpgroup's half
+    // starts with a whole one.
     if (kOffset || (layout.parts > 1 && n % 64 != 0))
       return op->emitOpError("has no sm_90a lowering: an MN-major operand "
                              "starts inside a 64-column chunk");
@@ -107,26 +114,12 @@ FailureOr<Value> PipelineEmitter::multiply(Operation *op, Value a, Value bv,
                                            bool transposeB, int64_t kOffset,
                                            int64_t k, const Fragment &layout,
                                            Value acc) {
-  sm90::AsmBuilder &b = *builder;
   FailureOr<Operands> operands =
       operandsOf(op, a, bv, transposeB, kOffset, k, layout);
   if (failed(operands))
     return failure();
-  auto accType = sm90::AccType::get(b.getContext(), operands->columns / 2);
-  Value inFlight;
-  if (acc)
-    inFlight = sm90::MmaFenceOp::create(b, TypeRange(accType), ValueRange(acc))
-                   .getAccumulators()[0];
-  else
-    sm90::MmaFenceOp::create(b, TypeRange(), ValueRange());
-  Value product = issue(*operands, inFlight);
-  sm90::MmaCommitOp::create(b);
-  auto vector = VectorType::get({operands->columns / 2}, b.getF32Type());
-  Value keep = operands->aRegisters;
-  auto wait = sm90::MmaWaitOp::create(
-      b, TypeRange(vector), TypeRange(), ValueRange(product), ValueRange(),
-      keep ? ValueRange(keep) : ValueRange(), 0);
-  return wait.getValues()[0];
+  return multiplyAndWait(*builder, operands->aTile, operands->aRegisters,
+                         operands->b, operands->bMn, operands->columns, acc);
 }
 
 LogicalResult PipelineEmitter::emitDot(DotOp dot) {
@@ -178,9 +171,13 @@ LogicalResult PipelineEmitter::emitDotScaled(DotScaledOp dot) {
         std::min(block, k - kb * block), *acc, /*acc=*/{});
     if (failed(product))
       return failure();
+    // The last block has been multiplied: the stage goes back before the
+    // promotion.
     if ((kb + 1) * block >= k)
       releaseAfter(dot);
-    // The two scales first, per row half and scale of b; then per register.
+    // The two scales first: element 2i + h for scale i of b and row half h.
+    // Then per register: the columns of register r start at 8(r >> 2), its row
+    // half is (r >> 1) & 1.
     SmallVector<int64_t> takeA, takeB, spread;
     for (int64_t i = 0; i < sr; ++i)
       for (int64_t half = 0; half < 2; ++half) {

@@ -1,4 +1,5 @@
 // Fragments, elementwise ops, reductions, quantisation.
+#include "compiler/codegen/nvptx/common/Codes.h"
 #include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
 
 #include <numeric>
@@ -260,6 +261,8 @@ LogicalResult PipelineEmitter::emitElementwise(Operation *op) {
     }
     return apply(op, vectors, count);
   };
+  // Computed at its one use in this block, kChunk registers at a time: a chain
+  // of ops needs the registers of one piece only.
   bool later = frag.count() > kChunk && result.hasOneUse() &&
                (*result.user_begin())->getBlock() == op->getBlock();
   if (!later)
@@ -274,12 +277,15 @@ LogicalResult PipelineEmitter::emitElementwise(Operation *op) {
 // Reductions and quantisation
 //===----------------------------------------------------------------------===//
 
+// Barrier 1; 0 is that of the roles. Every consumer warp has to come: never in
+// a branch that they do not all take.
 void PipelineEmitter::consumerBarrier() {
   sm90::NamedBarrierOp::create(*builder, 1, 128 * warpgroups, Value());
 }
 
 // Each part of the columns has been reduced by its warps; through shared memory
-// all get the whole, combined in ascending order of the parts.
+// ([part][64 rows], equal in the four lanes of a quad, of which one writes) all
+// get the whole, combined in ascending order of the parts.
 Value PipelineEmitter::exchangeRows(Value rows, bool max) {
   sm90::AsmBuilder &b = *builder;
   auto address = [&](Value whose, int64_t half) -> Value {
@@ -361,24 +367,7 @@ LogicalResult PipelineEmitter::emitQuantize(QuantizeOp op) {
       math::AbsFOp::create(b, values.getType(), values), 2);
   if (x->parts > 1)
     amax = exchangeRows(amax, /*max=*/true);
-  auto constant = [&](float value) {
-    return arith::ConstantOp::create(
-        b, DenseElementsAttr::get(two, value));
-  };
-  amax = arith::MaximumFOp::create(
-      b, amax, constant(op.getFloor().convertToFloat()));
-  Value scales = arith::DivFOp::create(b, amax, constant(448.0f));
-  if (op.getFormat() == ScaleFormat::UE8M0) {
-    // Round up to a power of two by the bits: exponent + (mantissa != 0).
-    auto bitsType = VectorType::get({2}, b.getI32Type());
-    Value bits = arith::BitcastOp::create(b, bitsType, scales);
-    auto word = [&](int32_t value) {
-      return arith::ConstantOp::create(b,
-                                       DenseElementsAttr::get(bitsType, value));
-    };
-    bits = b.bitAnd(b.add(bits, word(0x007FFFFF)), word(0x7F800000));
-    scales = arith::BitcastOp::create(b, two, bits);
-  }
+  Value scales = emitScales(b, amax, op);
   SmallVector<int64_t> spread;
   for (int64_t i = 0; i < count; ++i)
     spread.push_back((i >> 1) & 1);

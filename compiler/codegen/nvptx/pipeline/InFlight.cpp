@@ -1,13 +1,14 @@
 // A main fold whose one product accumulates in place: while wgmma works on one
-// stage, the next is waited for and issued. A stage is given back when the wgmma
-// after its own is in flight.
+// stage, the next is waited for and issued. A stage is given back when the
+// wgmma after its own is in flight.
 //
-// FP8 is not among them. Its promotion reads each product, which ptxas lets no
-// loop carry in flight (hopper-mlir 2.3), and it costs 64 of the 320 clocks of a
-// 64x128 tile's step of 128. Two warpgroups hide it: the tensor core serves one
-// after the other, so that one promotes while the other multiplies. A single
-// one has a tile of at most 64 rows, whose step brings 16 KiB of weights: even at
-// 24 bytes per clock that takes 680 clocks, and the tensor core waits anyway.
+// FP8 is not among them. Its promotion reads each product, and ptxas serialises
+// the wgmmas of a loop that carries another in flight beside it (warning
+// C7514). The promotion costs 64 of the 320 clocks of a 64x128 tile's step of
+// 128. Two warpgroups hide it: the tensor core serves one after the other, so
+// that one promotes while the other multiplies. A single one has a tile of at
+// most 64 rows, whose step brings 16 KiB of weights: even at 24 bytes per clock
+// that takes 680 clocks, and the tensor core waits anyway.
 #include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
 
 using namespace mlir;
@@ -105,6 +106,8 @@ FailureOr<Fragment> PipelineEmitter::emitFoldInFlight(FoldOp fold, DotOp dot,
     if (failed(product))
       return failure();
     sm90::HoldOp::create(b, ring->ring, iteration);
+    // All but the newest group: the wgmma of the step before has read its
+    // stage.
     auto wait = sm90::MmaWaitOp::create(
         b, TypeRange(), TypeRange(product->getType()), ValueRange(),
         ValueRange(*product), ValueRange(), /*pending=*/1);

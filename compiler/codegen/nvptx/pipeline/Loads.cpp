@@ -98,17 +98,20 @@ LogicalResult PipelineEmitter::emitView(Operation *op) {
   return success();
 }
 
+Value PipelineEmitter::pageOf(const ViewRef &view, Value row) {
+  sm90::AsmBuilder &b = *builder;
+  Value page = b.udiv(row, b.i64(view.pageSize));
+  return loadGlobal(
+      b.getI32Type(),
+      byteOffset(view.pageTable, b.mul(b.add(view.pageBase, page), b.i64(4))));
+}
+
 Value PipelineEmitter::rowPointer(const ViewRef &view, ArrayRef<Value> leading,
                                   Value row) {
   sm90::AsmBuilder &b = *builder;
   int64_t bytes = view.type.getElementType().getIntOrFloatBitWidth() / 8;
   if (view.pageTable) {
-    Value page = b.udiv(row, b.i64(view.pageSize));
-    Value id = loadGlobal(
-        b.getI32Type(),
-        byteOffset(view.pageTable,
-                   b.mul(b.add(view.pageBase, page), b.i64(4))));
-    id = arith::ExtUIOp::create(b, b.getI64Type(), id);
+    Value id = arith::ExtUIOp::create(b, b.getI64Type(), pageOf(view, row));
     row = b.add(b.mul(id, b.i64(view.pageSize)),
                 b.urem(row, b.i64(view.pageSize)));
   }
@@ -161,11 +164,7 @@ LogicalResult PipelineEmitter::loadShared(LoadOp load, Value tile,
     if (view.pageSize % rows != 0)
       return load.emitOpError("has no sm_90a lowering: a tile of ")
              << rows << " rows crosses pages of " << view.pageSize;
-    Value page = b.udiv(indices[0], b.i64(view.pageSize));
-    Value id = loadGlobal(
-        b.getI32Type(),
-        byteOffset(view.pageTable,
-                   b.mul(b.add(view.pageBase, page), b.i64(4))));
+    Value id = pageOf(view, indices[0]);
     coordinates = {b.trunc32(indices[1]),
                    b.trunc32(b.urem(indices[0], b.i64(view.pageSize))), id};
   } else {
@@ -204,7 +203,9 @@ LogicalResult PipelineEmitter::emitLoad(LoadOp load) {
   if (view.source)
     return load.emitOpError("has no sm_90a lowering: a gather of one column");
 
-  // Read where it is used, straight from global memory.
+  // Read where it is used, straight from global memory, at each use again.
+  // Hazard: a store to the same memory between the load and a use would be
+  // seen; that the kernel has none is not checked.
   SmallVector<Value> indices;
   for (Value index : load.getIndices())
     indices.push_back(scalar(index));
@@ -253,7 +254,9 @@ LogicalResult PipelineEmitter::emitLoad(LoadOp load) {
   return success();
 }
 
-// Two adjacent columns per access, four lanes side by side.
+// Two adjacent columns per access, four lanes side by side. What lies beyond
+// the view reads row or column 0 and becomes zero: a select in place of a
+// branch.
 LogicalResult PipelineEmitter::loadFragment(LoadOp load) {
   sm90::AsmBuilder &b = *builder;
   const ViewRef &view = *views.find(load.getView())->second;
@@ -338,6 +341,7 @@ Value PipelineEmitter::loadScales(LoadOp load, ArrayRef<Value> indices,
   return ofA ? loadScalesA(load, indices) : loadScalesB(load, indices);
 }
 
+/// Ordered by block of K, then by line.
 Value PipelineEmitter::loadScaleLines(LoadOp load, ArrayRef<Value> lines,
                                       Value k) {
   sm90::AsmBuilder &b = *builder;
@@ -404,6 +408,7 @@ Value PipelineEmitter::loadScalesB(LoadOp load, ArrayRef<Value> indices) {
         cast<RankedTensorType>(load.getTile().getType()).getDimSize(0);
     int64_t sr =
         cast<RankedTensorType>(load.getScales().getType()).getDimSize(0);
+    // Scale i is that of the rows from i * step on (tile.load).
     int64_t step = sr == (rows + block - 1) / block ? block : rows / sr;
     for (int64_t i = 0; i < sr; ++i)
       offsets.push_back(i * step);

@@ -3,8 +3,9 @@
 //
 // With the word `early` the producer asks for the weights of the ring's first
 // stages before griddepcontrol.wait: they are on their way while the previous
-// kernel ends. The activations of these stages follow behind the wait. A stage expects the bytes of both, so that they follow even in a
-// launch without rows, whose consumers then wait for the stages and leave.
+// kernel ends. The activations of these stages follow behind the wait. A stage
+// expects the bytes of both, so that they follow even in a launch without rows,
+// whose consumers then wait for the stages and leave.
 #include "compiler/codegen/nvptx/common/WorkItem.h"
 #include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -115,6 +116,7 @@ LogicalResult PipelineEmitter::loadStages(bool beforeWait) {
   b.setInsertionPoint(loop.getBody()->getTerminator());
   Value iteration = loop.getInductionVar();
   ValueRange stage;
+  // A ring has at least as many stages as are early: all are empty.
   if (beforeWait)
     stage = sm90::AcquireOp::create(b, type.getTiles(), ring->ring, iteration)
                 .getTiles();

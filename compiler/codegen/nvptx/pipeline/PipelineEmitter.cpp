@@ -57,6 +57,9 @@ FailureOr<sm90::KernelOp> PipelineEmitter::emit(OpBuilder &outer) {
     staging = sm90::SharedOp::create(b, sharedPointer, stagingBytes(), 16);
   if (split > 1)
     splitFlag = createSplitFlag(b);
+  // First of all: it only lets CTAs of the next kernel start, which wait for
+  // the end of this one before they touch what it writes (PTX ISA,
+  // "griddepcontrol").
   sm90::PdlLaunchOp::create(b);
   auto roles = sm90::RolesOp::create(b, warpgroups, registers.load,
                                      registers.mma);
@@ -106,10 +109,14 @@ LogicalResult PipelineEmitter::emitRole(bool asProducer, Value group) {
   emitRange();
   if (producer && early && failed(emitEarlyLoads()))
     return failure();
+  // Each thread that touches what other kernels do waits for itself: both
+  // roles. Ahead of the wait only the early loads read memory; `sizes`, too,
+  // may be written until then.
   sm90::PdlWaitOp::create(b);
   if (producer && early && failed(loadStages(/*beforeWait=*/false)))
     return failure();
-  // A point beyond a bound does nothing.
+  // A point beyond a bound does nothing. Both roles read the same sizes: a
+  // stage that only one of them came to would be waited for without end.
   if (Value active = emitInside(b, kernel, coordinates,
                                 [&](Value index) { return sizeAt(index); })) {
     bool drains = !producer && early;
@@ -269,6 +276,8 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
   Value lo, hi;
   if (fold == mainFold) {
     lo = rangeLo, hi = rangeHi;
+    // The early stages are uses 0 .. of the ring, which emitEarlyLoads filled;
+    // the consumers begin with use 0.
     if (producer && early)
       lo = b.add(lo, b.mul(earlySteps, step));
   } else {
@@ -311,6 +320,7 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
           auto dot = dyn_cast<DotScaledOp>(*s.user_begin());
           ahead.push_back({load, dot && dot.getSa() == s});
         }
+    // Of a range that may be empty: the addresses are clamped into the view.
     for (const Ahead &a : ahead)
       inits.push_back(scalesAt(a, lo));
   }
@@ -347,6 +357,7 @@ LogicalResult PipelineEmitter::emitFold(FoldOp fold) {
         inside.regs = args[i];
         setFragment(fold.getState()[i], inside);
       }
+      // In the last step its own scales once more, which nobody uses.
       Value next = b.add(iv, step);
       next = arith::SelectOp::create(
           b, b.cmp(arith::CmpIPredicate::slt, next, hi), next, iv);
@@ -390,8 +401,7 @@ LogicalResult PipelineEmitter::finishFold(FoldOp fold,
   if (fold == mainFold && split > 1 && !producer && failed(joinParts(state)))
     return failure();
   for (auto [i, frag] : llvm::enumerate(state))
-    setFragment(fold.getResult(i),
-                frag.blocks ? toRows(frag, /*again=*/i > 0) : frag);
+    setFragment(fold.getResult(i), frag.blocks ? toRows(frag) : frag);
   return success();
 }
 

@@ -68,7 +68,7 @@ private:
   void releaseAfter(mlir::Operation *op);
   const RingPlan *ringOf(mlir::Block *block) const;
 
-  // PipelineRange.cpp: the steps of the main fold, weights before the wait.
+  // MainFold.cpp: the steps of the main fold, weights before the wait.
   tile::FoldOp findMainFold() const;
   /// Steps of a fold whose range is static.
   static int64_t stepsOf(tile::FoldOp fold);
@@ -80,7 +80,7 @@ private:
   mlir::LogicalResult loadStages(bool beforeWait);
   void drainEarlyLoads();
 
-  // PipelineSplit.cpp: the parts of a split main fold become one.
+  // Split.cpp: the parts of a split main fold become one.
   int64_t stateRegisters() const;
   /// Replaces |state|, the main fold's in this part, by that of all parts, and
   /// moves to where only the last part comes.
@@ -88,7 +88,7 @@ private:
   joinParts(llvm::MutableArrayRef<Fragment> state);
   Value rowsThatCount();
 
-  // PipelineScalars.cpp: uniform values, as i64 for index.
+  // Scalars.cpp: uniform values, as i64 for index.
   Value scalar(Value value) { return scalar(value, scalars); }
   Value scalar(Value value, Scalars &local);
   /// |op| on scalars or on vectors of |count| registers.
@@ -96,7 +96,7 @@ private:
               int64_t count);
   Value sizeAt(Value index);
 
-  // PipelineMemory.cpp: views, loads, addresses.
+  // Loads.cpp: views, loads, addresses.
   void emitArguments(sm90::KernelOp target);
   mlir::LogicalResult emitView(mlir::Operation *op);
   mlir::LogicalResult emitLoad(tile::LoadOp load);
@@ -108,6 +108,8 @@ private:
   Value loadGlobal(mlir::Type type, Value pointer, int64_t offset = 0,
                    int64_t align = 0);
   Value byteOffset(Value pointer, Value bytes);
+  /// The page (i32) that holds |row| (i64) of a paged view.
+  Value pageOf(const ViewRef &view, Value row);
   /// The pointer to element (row, 0) of a view whose leading indices are given;
   /// rows are i64.
   Value rowPointer(const ViewRef &view, llvm::ArrayRef<Value> leading,
@@ -123,13 +125,13 @@ private:
   /// |lines|: pointers to the first scale of a row of the view.
   Value loadScaleLines(tile::LoadOp load, llvm::ArrayRef<Value> lines, Value k);
 
-  // PipelineStore.cpp
+  // Stores.cpp
   mlir::LogicalResult emitStore(tile::StoreOp store);
   void storeScales(tile::StoreOp store, const ViewRef &view,
                    llvm::ArrayRef<Value> rows, llvm::ArrayRef<Value> valid,
                    int64_t parts);
 
-  // PipelineDots.cpp
+  // Dots.cpp
   mlir::LogicalResult emitDot(tile::DotOp dot);
   mlir::LogicalResult emitDotScaled(tile::DotScaledOp dot);
   /// What one wgmma of this warpgroup multiplies: a from a tile or registers.
@@ -149,7 +151,7 @@ private:
                                   const Fragment &layout, Value acc);
   Value packOperandA(Value fragment);
 
-  // PipelineInFlight.cpp
+  // InFlight.cpp
   /// The only product of |fold|, if wgmma may add to it in place from one step
   /// to the next; else null.
   tile::DotOp dotInFlight(tile::FoldOp fold) const;
@@ -158,7 +160,7 @@ private:
   mlir::FailureOr<Fragment> emitFoldInFlight(tile::FoldOp fold,
                                              tile::DotOp dot, Fragment state);
 
-  // PipelineTransposed.cpp: swap_ab, with weights as the rows of wgmma.
+  // SwapAb.cpp: swap_ab, with weights as the rows of wgmma.
   bool transposed() const { return transposedBlocks > 0; }
   mlir::LogicalResult planTransposed();
   int64_t rowBlocks() const;
@@ -181,11 +183,10 @@ private:
   mlir::FailureOr<llvm::SmallVector<Operands>>
   operandsTransposed(mlir::Operation *op, Value x, Value weights,
                      int64_t kOffset, int64_t k);
-  /// |state| with its rows in the warps: through shared memory, which is in use
-  /// if |again|.
-  Fragment toRows(const Fragment &state, bool again);
+  /// |state| with its rows in the warps: through shared memory.
+  Fragment toRows(const Fragment &state);
 
-  // PipelineElementwise.cpp, PipelineShapes.cpp
+  // Elementwise.cpp, Shapes.cpp
   mlir::LogicalResult emitElementwise(mlir::Operation *op);
   mlir::LogicalResult emitReduce(tile::ReduceOp op);
   Value exchangeRows(Value rows, bool max);
@@ -240,6 +241,8 @@ private:
   int64_t transposedBlocks = 0;
   int64_t transposedColumns = 0; // columns of a dot's result
   Value staging; // shared memory for toRows: f32 [tileRows][stagingPitch()]
+  /// toRows has been emitted: warps may still be reading what it left there.
+  bool stagingRead = false;
 
   bool producer = false;
   Value lane, group;     // i32
@@ -260,7 +263,7 @@ private:
   llvm::DenseSet<mlir::Operation *> sharedLoads;
   llvm::DenseMap<mlir::Operation *, int64_t> roundedRows;
   llvm::DenseMap<mlir::Operation *, Value> maps;
-  llvm::SmallVector<OpenStage> open;
+  llvm::SmallVector<OpenStage> open; // the innermost block's last
 
   llvm::DenseMap<Value, TileValue> tiles;
   Scalars scalars;

@@ -123,7 +123,8 @@ PipelineEmitter::joinParts(MutableArrayRef<Fragment> state) {
     for (size_t i = 0; i < states; ++i)
       setFragment(combine.getArgument(i),
                   join(state[i], [&] { return a[piece++]; }));
-    // Read where they are merged: few registers at a time.
+    // Read where they are merged: few registers at a time. The functions refer
+    // to |read|: no tile of the region outlives this call.
     SmallVector<Value> read;
     int64_t first = 0;
     for (size_t i = 0; i < states; ++i) {

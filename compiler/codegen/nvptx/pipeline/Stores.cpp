@@ -1,4 +1,5 @@
 // Stores of fragments: whole 16-byte pieces where the view allows.
+#include "compiler/codegen/nvptx/common/Codes.h"
 #include "compiler/codegen/nvptx/common/TransposeQuads.h"
 #include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
 
@@ -169,6 +170,7 @@ LogicalResult PipelineEmitter::emitStore(StoreOp store) {
   }
   for (int64_t half = 0; half < 2; ++half) {
     int64_t done = 0, count = words[half].size();
+    // In front of the branch on the row: all lanes take part in the exchange.
     if (aligned % piece == 0)
       for (; done + 4 <= count; done += 4)
         transposeQuads(b, lane, MutableArrayRef<Value>(words[half]).slice(done, 4));
@@ -178,14 +180,8 @@ LogicalResult PipelineEmitter::emitStore(StoreOp store) {
     for (int64_t w = 0; w < done; w += 4) {
       ArrayRef<Value> group4 = ArrayRef<Value>(words[half]).slice(w, 4);
       SmallVector<Value> out(group4);
-      if (codes) {
-        // Low halves are one block's columns, high halves the next one's.
-        Value low = b.i32(0xFFFF), high = b.i32(-65536);
-        out[0] = b.bitOr(b.bitAnd(group4[0], low), b.shl(group4[1], 16));
-        out[1] = b.bitOr(b.bitAnd(group4[2], low), b.shl(group4[3], 16));
-        out[2] = b.bitOr(b.shr(group4[0], 16), b.bitAnd(group4[1], high));
-        out[3] = b.bitOr(b.shr(group4[2], 16), b.bitAnd(group4[3], high));
-      }
+      if (codes)
+        out = orderCodes(b, group4);
       // Lane q now holds word w + q of its row: piece columns.
       Value column =
           wide(b.mul(b.add(quadColumn, b.i32(w)), b.i32(piece)));

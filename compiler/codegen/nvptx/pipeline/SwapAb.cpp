@@ -365,7 +365,9 @@ LogicalResult PipelineEmitter::emitDotScaledTransposed(DotScaledOp dot) {
 // Back to rows
 //===----------------------------------------------------------------------===//
 
-Fragment PipelineEmitter::toRows(const Fragment &state, bool again) {
+// Written by the transposed map (Values.h) as [row][column], read by that of
+// accumulators.
+Fragment PipelineEmitter::toRows(const Fragment &state) {
   sm90::AsmBuilder &b = *builder;
   int64_t pitch = stagingPitch();
   auto at = [&](Value base, int64_t offset) -> Value {
@@ -377,8 +379,9 @@ Fragment PipelineEmitter::toRows(const Fragment &state, bool again) {
         b, staging.getType(), b.getF32Type(), pointer,
         ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(offset)});
   };
-  if (again)
+  if (stagingRead)
     consumerBarrier();
+  stagingRead = true;
   Value first = b.add(b.mul(quadColumn, b.i32(2 * pitch)), blockColumn);
   first = b.add(first, b.mul(group, b.i32(64 * state.blocks)));
   SmallVector<Value> elements = b.unpack(state.regs);

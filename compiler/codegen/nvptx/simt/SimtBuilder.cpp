@@ -119,6 +119,8 @@ Value SimtBuilder::loadGlobal(Type type, Value address, int64_t alignment) {
   return LLVM::LoadOp::create(*this, type, pointer, alignment);
 }
 
+// The result is written (mov) before address and predicate are read: it must
+// not share a register with them (=&).
 Value SimtBuilder::loadGlobalIf(Type type, Value address, Value condition) {
   if (!condition)
     return loadGlobal(type, address, 4);

@@ -66,12 +66,14 @@ FailureOr<LLVM::LLVMFuncOp> SimtEmitter::emit(OpBuilder &outer) {
   SimtBuilder &b = *builder;
   b.setInsertionPointToStart(entry);
   emitPrologue(func);
-  b.prepareDependents();
+  b.prepareDependents(); // lets the next kernel start; it publishes nothing
   for (auto [coordinate, value] :
        llvm::zip(kernel.getCoordinates(),
                  emitCoordinates(b, kernel, b.blockId())))
     scalars[coordinate] = value;
   hoistParameters();
+  // Ahead of this only what no kernel writes; `sizes`, too, may be written
+  // until the kernels ahead have ended.
   b.waitForPrevious();
 
   SmallVector<Value> coordinates;
@@ -311,6 +313,8 @@ int64_t SimtEmitter::allocateShared(int64_t bytes) {
   return offset;
 }
 
+// No bytes are given away twice (allocateShared): only a loop comes back to
+// them.
 void SimtEmitter::barrierBeforeWrite() {
   if (loopDepth > 0)
     barrier();

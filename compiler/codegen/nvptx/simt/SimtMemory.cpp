@@ -393,6 +393,8 @@ LogicalResult SimtEmitter::emitStoreScales(StoreOp op) {
   return success();
 }
 
+// Not atomic: an element has one work item (tile.reduce_into) and in it one
+// thread.
 LogicalResult SimtEmitter::emitReduceInto(ReduceIntoOp op) {
   SimtBuilder &b = *builder;
   const View view = views.lookup(op.getView());

@@ -41,6 +41,9 @@ Value SimtEmitter::fold(SmallVector<Value> values, const Merge &merge) {
   return values.front();
 }
 
+/// Over |lanes| neighbouring lanes, a power of two from a multiple of it on.
+/// All of them get the same bits: at each step two lanes merge the same pair,
+/// and merge is commutative.
 Value SimtEmitter::foldLanes(Value value, int64_t lanes, const Merge &merge) {
   for (int64_t mask = 1; mask < lanes; mask *= 2)
     value = merge(value, builder->shuffleXor(value, mask));
@@ -129,7 +132,9 @@ LogicalResult SimtEmitter::reduceWhole(ReduceOp op, const Merge &merge,
 }
 
 // Rows that lie in one thread, in a power of two of neighbouring lanes, or in
-// registers that every thread has.
+// registers that every thread has. The natural cover gives thread t the kVector
+// elements from kVector t on, so that a row of kVector times 1, 2, .. 32 starts
+// at a multiple of its lanes and never lies in two warps.
 bool SimtEmitter::reduceRows(ReduceOp op, const Merge &merge) {
   Value source = op.getSource(), result = op.getResult();
   int64_t size = sizeOf(source), rows = sizeOf(result), length = size / rows;
@@ -263,6 +268,8 @@ LogicalResult SimtEmitter::emitScan(ScanOp op) {
                       b.add(b.mul(slot, b.i32(4)), b.i32(offset)), isLast);
       }
       barrier();
+      // Lane i scans total i; lanes from |count| on repeat the last one, and
+      // nobody asks them.
       Value slot = b.createOrFold<arith::MinUIOp>(lane, b.i32(count - 1));
       Value part =
           b.loadShared(b.getI32Type(), sharedBase,

@@ -19,7 +19,7 @@ static Value flip(SimtBuilder &b, Value bits) {
   return arith::XOrIOp::create(b, bits, mask);
 }
 
-/// NaN above all others, -0 as +0.
+/// NaN above all others, -0 as +0. flip() of a NaN's key is a NaN again.
 static Value keyOf(SimtBuilder &b, Value x) {
   Value isNan = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, x, x);
   x = arith::AddFOp::create(b, x, b.f32(0.0f));

@@ -14,6 +14,7 @@ RankedTensorType SimtEmitter::typeOf(Value tile) {
   return cast<RankedTensorType>(tile.getType());
 }
 
+// A bf16 is computed as an f32 that bf16 holds: every op rounds (emitElement).
 Type SimtEmitter::computeType(Type elementType) {
   if (elementType.isBF16())
     return builder->getF32Type();
@@ -412,6 +413,8 @@ static int64_t sharedBytesOf(Type compute) {
   return std::max<int64_t>(compute.getIntOrFloatBitWidth() / 8, 1);
 }
 
+// Its barriers are for all threads, and all come: branches and loops go by
+// uniform scalars, what differs from thread to thread is predicated.
 void SimtEmitter::spill(Value tile) {
   if (tiles[tile].spill >= 0)
     return;

@@ -55,7 +55,9 @@ public:
 
   // ---- Registers ------------------------------------------------------
 
-  /// The 32 slots of operand |op|.
+  /// The 32 slots of operand |op|: a row of a register, or (negative) of a
+  /// constant. A destination may be a source as well: a handler whose lanes
+  /// read each other keeps its results apart until all have read.
   template <typename T> const Slot<T> *in(Operand op) const {
     if (op >= 0)
       return reinterpret_cast<const Slot<T> *>(rows + size_t(op) * 32);
@@ -83,6 +85,14 @@ public:
     uint32_t *u = undefOut(op);
     for (unsigned b = 0; b < (sizeof(T) > 4 ? 8 : 4); ++b)
       u[b] = (u[b] & ~mask) | (lanes & mask);
+  }
+  /// Byte n of |op| becomes undefined in the executing lanes that words[n]
+  /// names and defined in the others. |words| may be the undef words of a
+  /// source.
+  template <typename T> void setUndefBytes(Operand op, const uint32_t *words) {
+    uint32_t *u = undefOut(op);
+    for (unsigned n = 0; n < sizeof(Slot<T>); ++n)
+      u[n] = (u[n] & ~mask) | (words[n] & mask);
   }
   /// Lanes in which source predicate |op| (predicateOperand) is true.
   uint32_t predicate(Operand op) const {

@@ -17,7 +17,7 @@ enum class AsyncPolicy : uint8_t {
   lazy,  ///< when a wait needs it, or nothing else can run
 };
 
-/// How FP8 wgmma accumulates (ptx.md 1.7).
+/// How FP8 wgmma accumulates.
 enum class Fp8Accumulate : uint8_t {
   exact,    ///< the exact sum of the products and c, rounded once to f32
   hopper13, ///< aligned to the largest exponent, truncated to 13 bits

@@ -296,7 +296,9 @@ void Warpgroup::perform(Mma &mma) {
     tile.undefined.assign(tile.values.size(), 1);
     return;
   }
-  // An undefined byte of A spoils a row of D, one of B a column.
+  // An undefined byte of A spoils a row of D, one of B a column. Chunks come in
+  // the order of forEachOperandChunk: K-major two for each row of the operand,
+  // MN-major all of one k.
   auto spoil = [&](const std::vector<uint32_t> &chunks, WgmmaType type,
                    bool mnMajor, unsigned count, std::vector<uint8_t> &bad) {
     const unsigned elements = 16 / wgmmaElementBytes(type);
@@ -377,7 +379,7 @@ Flow Warpgroup::wait(Exec &x, uint64_t pending) {
   if (end <= state.waited)
     return Flow::next;
   // The groups are those of the warpgroup: they end when all its warps have
-  // committed them.
+  // committed them. commit raises the cluster's events, which this waits for.
   for (const WarpState &other : states)
     if (other.committed < end && state.issued != 0)
       return x.parkLanes(x.mask, Park::event);

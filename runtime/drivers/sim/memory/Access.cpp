@@ -48,6 +48,7 @@ void reportBounds(Exec &x, unsigned lane, uint64_t address, Space space,
 /// others.
 uint32_t aligned(Exec &x, uint32_t lanes, const uint64_t *addresses,
                  unsigned bytes, bool write) {
+  // |bytes| is a power of two: one bit below it in any address is enough.
   uint64_t low = 0;
   forLanes(lanes, [&](unsigned l) { low |= addresses[l]; });
   if (!(low & (bytes - 1)))
@@ -128,7 +129,8 @@ void copyOut(uint32_t lanes, const uint64_t *addresses, uint8_t *base,
     std::memcpy(base + addresses[l], data.bytes[l], N);
   }
 }
-/// base + addresses[l] are valid.
+/// base + addresses[l] are valid: |base| is the origin of the space's
+/// addresses, which itself need not lie in any memory.
 void copyInAny(uint32_t lanes, const uint64_t *addresses, const uint8_t *base,
                unsigned bytes, LaneData &data) {
   switch (bytes) {
@@ -249,6 +251,8 @@ uint32_t gatherGlobal(Exec &x, uint32_t lanes, const uint64_t *addresses,
   } else {
     fillDefined(lanes, data);
   }
+  // Lanes that are not ordered behind griddepcontrol.wait must not see what the
+  // launches ahead write.
   if ((lanes & ~x.warp.dependent) && memory.hasStale())
     checkStale(x, lanes & ~x.warp.dependent, addresses, bytes, false, &data);
   if (x.cta.globalMonitor)
@@ -310,6 +314,7 @@ uint32_t inShared(Exec &x, uint32_t lanes, const uint64_t *addresses,
            shared.contains(static_cast<uint32_t>(address), count);
   };
   Range range = rangeOf(lanes, addresses);
+  // The first test keeps the sum in the second from wrapping.
   if (range.high - range.low <= shared.bytes() &&
       contains(range.low, range.high - range.low + bytes))
     return lanes;
@@ -325,6 +330,7 @@ uint32_t inShared(Exec &x, uint32_t lanes, const uint64_t *addresses,
 
 void tellMonitor(Exec &x, Cta &owner, uint32_t lanes, const uint64_t *addresses,
                  unsigned bytes, AccessKind kind) {
+  // Races on the memory of another CTA are not looked for.
   if (!owner.monitor || &owner != &x.cta)
     return;
   uint32_t narrow[32];
@@ -503,6 +509,16 @@ Cta *resolveCluster(Cta &cta, uint64_t &address) {
   if (rank > cta.cluster.ctas.size())
     return nullptr;
   return cta.cluster.ctas[rank - 1].get();
+}
+
+Cta *sharedOwner(Exec &x, uint64_t &address, unsigned lane, const char *what) {
+  uint64_t given = address;
+  if (resolveGeneric(address) == Space::shared || given < (1ull << 32))
+    if (Cta *owner = resolveCluster(x.cta, address))
+      return owner;
+  x.report(FindingKind::outOfBounds, 1u << lane, given,
+           fmt::format("{} is not a shared address of the cluster", what));
+  return nullptr;
 }
 
 uint32_t gather(Exec &x, uint32_t lanes, const uint64_t *addresses, Space space,

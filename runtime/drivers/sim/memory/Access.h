@@ -33,6 +33,10 @@ Space resolveGeneric(uint64_t &address);
 /// rank is outside the cluster; strips the rank from |address|.
 Cta *resolveCluster(Cta &cta, uint64_t &address);
 
+/// The same for the operand |what| of |lane|, a shared or a generic address,
+/// with a finding where nullptr comes out.
+Cta *sharedOwner(Exec &x, uint64_t &address, unsigned lane, const char *what);
+
 /// addresses[l] = base + offset of the address operand of |i| for all 32 lanes.
 /// Lanes whose base is undefined give a finding and are removed from the
 /// result, which is a subset of Exec::mask.

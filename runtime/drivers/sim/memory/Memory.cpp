@@ -213,7 +213,8 @@ void Memory::beginLaunch(bool pdl, bool severalThreads) {
     return;
   }
   // Pages of older launches of the chain stay stale too: a launch may start
-  // while its predecessor itself still waits.
+  // while its predecessor itself still waits. Of a page that several wrote, the
+  // contents before the last of them are kept.
   for (auto &[number, page] : written) {
     std::unique_ptr<Page> &old = stale[number];
     if (old)

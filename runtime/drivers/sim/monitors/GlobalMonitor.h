@@ -28,8 +28,8 @@ public:
   void asyncAccess(RaceDetector::Operation operation, const Warp &warp,
                    uint32_t pc, uint32_t lanes, uint64_t address,
                    uint64_t bytes, Access access);
-  /// A strong access of |lanes|, noted by access() before. |memoryOrder| has
-  /// the bits of namespace order.
+  /// A strong access of |lanes|, noted by access() before, by what was known
+  /// until then. |memoryOrder| has the bits of namespace order.
   void synchronise(Exec &exec, uint32_t lanes, const uint64_t *addresses,
                    bool loads, bool stores, uint8_t memoryOrder);
   void fence(Exec &exec, uint8_t memoryOrder);

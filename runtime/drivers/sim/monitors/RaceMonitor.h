@@ -1,5 +1,8 @@
 // Feeds the race detector of a cluster with the accesses and synchronisation of
 // one CTA and turns its conflicts into findings.
+//
+// An agent is a warp: accesses of its lanes are taken for ordered among each
+// other, and what synchronises lanes of one warp says nothing new.
 #pragma once
 
 #include <array>

@@ -43,9 +43,7 @@ void logicUndef(Exec &x, const Instruction &i, int deciding) {
         if (static_cast<int>(value >> (8 * n) & 0xFF) == deciding)
           words[n] = 0;
     }
-  uint32_t *d = x.undefOut(i.op[0]);
-  for (unsigned n = 0; n < slotBytes<T>; ++n)
-    d[n] = (d[n] & ~x.mask) | (words[n] & x.mask);
+  x.setUndefBytes<T>(i.op[0], words);
 }
 
 template <typename T, typename Op, int deciding>
@@ -114,9 +112,9 @@ void shiftUndef(Exec &x, const Instruction &i, bool left, bool arithmetic) {
         words[n] = any;
     }
   }
-  uint32_t *d = x.undefOut(i.op[0]);
   for (unsigned n = 0; n < bytes; ++n)
-    d[n] = (d[n] & ~x.mask) | ((words[n] | amountUndef) & x.mask);
+    words[n] |= amountUndef;
+  x.setUndefBytes<T>(i.op[0], words);
 }
 
 template <typename T> struct ShiftLeft {
@@ -271,11 +269,12 @@ Flow lop3(Exec &x, const Instruction &i) {
   const uint32_t *a = x.in<uint32_t>(i.op[1]);
   const uint32_t *b = x.in<uint32_t>(i.op[2]);
   const uint32_t *c = x.in<uint32_t>(i.op[3]);
-  uint32_t *u = x.undefOut(i.op[0]);
   const uint32_t *ua = x.undef(i.op[1]), *ub = x.undef(i.op[2]);
   const uint32_t *uc = x.undef(i.op[3]);
+  uint32_t words[4];
   for (unsigned n = 0; n < 4; ++n)
-    u[n] = (u[n] & ~x.mask) | ((ua[n] | ub[n] | uc[n]) & x.mask);
+    words[n] = ua[n] | ub[n] | uc[n];
+  x.setUndefBytes<uint32_t>(i.op[0], words);
   uint32_t *d = x.out<uint32_t>(i.op[0]);
   uint32_t lut = i.imm;
   forLanes(x.mask, [&](unsigned l) {
@@ -353,9 +352,9 @@ Flow permute(Exec &x, const Instruction &i) {
   forLanes(x.mask, [&](unsigned l) {
     d[l] = permuted(a[l], b[l], c[l], i.sub);
   });
-  uint32_t *u = x.undefOut(i.op[0]);
-  for (unsigned n = 0; n < 4; ++n)
-    u[n] = (u[n] & ~x.mask) | ((words[n] | selector) & x.mask);
+  for (uint32_t &word : words)
+    word |= selector;
+  x.setUndefBytes<uint32_t>(i.op[0], words);
   return Flow::next;
 }
 

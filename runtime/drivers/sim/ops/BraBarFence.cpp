@@ -71,6 +71,8 @@ Flow barrierHandler(Exec &x, const Instruction &i) {
                          "multiples of 32", id, count));
     return Flow::next;
   }
+  // Lanes that cannot come together have been reported; they go on, so that one
+  // defect is not a deadlock as well.
   Flow flow = Flow::next;
   if (alignedForm && !x.aligned(flow) && flow == Flow::reschedule)
     return flow;
@@ -82,6 +84,7 @@ Flow barrierHandler(Exec &x, const Instruction &i) {
   b.inUse = true;
   b.expected = count;
   b.dependent |= (x.warp.dependent & x.mask) != 0;
+  // A warp counts as 32 threads, also those that have exited.
   b.arrived += alignedForm || x.mask == x.warp.live ? 32 : std::popcount(x.mask);
   BarrierOp op = static_cast<BarrierOp>(i.sub);
   if (op >= BarrierOp::popc) {
@@ -155,6 +158,8 @@ Flow memoryFence(Exec &x, const Instruction &i) {
   return Flow::next;
 }
 
+/// The launches ahead are complete: they ran before this one. What is left is
+/// who may know (Warp::dependent).
 Flow gridWait(Exec &x, const Instruction &) {
   x.warp.dependent |= x.mask;
   return Flow::next;
@@ -310,6 +315,7 @@ Status decodeFence(DecodeContext &c) {
       HADAL_RETURN_IF_ERROR(c.expectOperands(0, 2));
       return c.finish();
     }
+    // Proxies are told apart in shared memory only.
     int space = c.takeOne({"global", "shared::cta", "shared::cluster"});
     c.out.handler = space == 0 ? nothing : proxyFence;
     HADAL_RETURN_IF_ERROR(c.expectOperands(0, 0));

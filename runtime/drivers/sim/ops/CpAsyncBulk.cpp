@@ -137,13 +137,7 @@ bool checkShared(Exec &x, const Instruction &i, unsigned lane, Cta &cta,
 
 /// The owner of shared address |address|, which loses its rank.
 Cta *ownerOf(Exec &x, uint64_t &address, unsigned lane) {
-  uint64_t given = address;
-  if (resolveGeneric(address) == Space::shared || given < (1ull << 32))
-    if (Cta *owner = resolveCluster(x.cta, address))
-      return owner;
-  x.report(FindingKind::outOfBounds, 1u << lane, given,
-           "a bulk copy's operand is not a shared address of the cluster");
-  return nullptr;
+  return sharedOwner(x, address, lane, "a bulk copy's operand");
 }
 
 /// An operation of the race detector, which knows what |x|'s warp knows.
@@ -179,6 +173,7 @@ bool addTarget(Exec &x, const Instruction &i, unsigned lane, Cta &cta,
     races->asyncAccess(*operation, x.warp, x.pc, address, bytes,
                        Access::write);
   }
+  // Whoever reads the destination before the wait reads undefined bytes.
   if (cta.launch.options.policy == AsyncPolicy::lazy)
     std::memset(cta.shared.definedAt(address), 0, bytes);
   targets.push_back({&cta, address, barrier});
@@ -298,6 +293,8 @@ Flow storeHandler(Exec &x, const Instruction &i) {
         continue;
       }
     }
+    // Two operations for the race detector: wait_group.read orders behind the
+    // reads of the source alone.
     BulkRecord record;
     record.pc = x.pc;
     std::optional<RaceDetector::Operation> writes;

@@ -76,9 +76,7 @@ Flow integerConvert(Exec &x, const Instruction &i) {
       d[l] = static_cast<D>(extended(value, to));
     });
   }
-  uint32_t *v = x.undefOut(i.op[0]);
-  for (unsigned n = 0; n < sizeof(D); ++n)
-    v[n] = (v[n] & ~x.mask) | (words[n] & x.mask);
+  x.setUndefBytes<D>(i.op[0], words);
   return Flow::next;
 }
 
@@ -202,11 +200,10 @@ Flow f32FromS32(Exec &x, const Instruction &i) {
 
 void setHalves(Exec &x, Operand d, uint32_t low, uint32_t high,
                unsigned halfBytes) {
-  uint32_t *v = x.undefOut(d);
-  for (unsigned n = 0; n < 4; ++n) {
-    uint32_t word = n < halfBytes ? low : n < 2 * halfBytes ? high : 0;
-    v[n] = (v[n] & ~x.mask) | (word & x.mask);
-  }
+  uint32_t words[4] = {};
+  for (unsigned n = 0; n < 2 * halfBytes; ++n)
+    words[n] = n < halfBytes ? low : high;
+  x.setUndefBytes<uint32_t>(d, words);
 }
 
 /// cvt.*.x2.f32 d, a, b: a to the high half.

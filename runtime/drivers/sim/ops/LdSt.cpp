@@ -53,6 +53,8 @@ template <typename D> Flow loadHandler(Exec &x, const Instruction &i) {
       }
     }
     x.setUndef<D>(list[e], 0);
+    // Bytes that a value is extended by are defined zeros, or copies of the
+    // sign and as undefined as the byte that has it.
     if (!data.allDefined) {
       uint32_t *v = x.undefOut(list[e]);
       for (uint32_t rest = lanes; rest; rest &= rest - 1) {
@@ -91,7 +93,7 @@ Flow storeHandler(Exec &x, const Instruction &i) {
       const uint32_t *a = x.in<uint32_t>(list[e]);
       forLanes(lanes,
                [&](unsigned l) { std::memcpy(data.bytes[l] + at, &a[l], 4); });
-    } else {
+    } else { // the low bytes of a slot, which come first
       const uint8_t *a = reinterpret_cast<const uint8_t *>(
           x.in<uint32_t>(list[e]));
       unsigned stride = i.aux >> 8;

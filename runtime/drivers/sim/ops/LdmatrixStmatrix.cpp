@@ -6,13 +6,27 @@
 namespace hadal::sim {
 namespace {
 
-/// Row and column of half |h| of lane |l| in a matrix.
+/// Row and column of half |h| (bits 16h + 15 : 16h) of lane |l| in a matrix:
+/// the lane holds two neighbours of row l / 4, with .trans of column l / 4 (PTX
+/// ISA, "ldmatrix").
 struct Place {
   unsigned row, column;
 };
 Place placeOf(unsigned l, unsigned h, bool transposed) {
   unsigned group = l >> 2, pair = 2 * (l & 3) + h;
   return transposed ? Place{pair, group} : Place{group, pair};
+}
+
+/// The address of row r of matrix m is that of lane 8m + r; the lanes beyond
+/// have one that nobody looks at, defined or not. Returns the lanes whose
+/// address is defined.
+uint32_t rowAddresses(Exec &x, const Instruction &i, uint64_t *addresses) {
+  unsigned count = i.listSize;
+  uint32_t executing = x.mask;
+  x.mask &= count == 4 ? ~0u : (1u << (8 * count)) - 1;
+  uint32_t lanes = laneAddresses(x, i.op[0], i.sub & 16, i.imm, addresses);
+  x.mask = executing;
+  return lanes;
 }
 
 /// list = registers, one a matrix; op[0] address, imm offset, sub: wide << 4 |
@@ -23,10 +37,7 @@ Flow loadMatrix(Exec &x, const Instruction &i) {
     return flow;
   uint64_t addresses[32];
   unsigned count = i.listSize;
-  uint32_t executing = x.mask;
-  x.mask &= count == 4 ? ~0u : (1u << (8 * count)) - 1;
-  uint32_t lanes = laneAddresses(x, i.op[0], i.sub & 16, i.imm, addresses);
-  x.mask = executing;
+  uint32_t lanes = rowAddresses(x, i, addresses);
   LaneData data;
   gather(x, lanes, addresses, static_cast<Space>(i.aux), 16, data);
   const Operand *list = x.cta.kernel.lists.data() + i.list;
@@ -48,9 +59,7 @@ Flow loadMatrix(Exec &x, const Instruction &i) {
       }
       d[l] = value;
     }
-    uint32_t *v = x.undefOut(list[m]);
-    for (unsigned n = 0; n < 4; ++n)
-      v[n] = words[n];
+    x.setUndefBytes<uint32_t>(list[m], words);
   }
   return Flow::next;
 }
@@ -61,10 +70,7 @@ Flow storeMatrix(Exec &x, const Instruction &i) {
     return flow;
   uint64_t addresses[32];
   unsigned count = i.listSize;
-  uint32_t executing = x.mask;
-  x.mask &= count == 4 ? ~0u : (1u << (8 * count)) - 1;
-  uint32_t lanes = laneAddresses(x, i.op[0], i.sub & 16, i.imm, addresses);
-  x.mask = executing;
+  uint32_t lanes = rowAddresses(x, i, addresses);
   LaneData data;
   const Operand *list = x.cta.kernel.lists.data() + i.list;
   for (unsigned l = 0; l < 32; ++l)

@@ -22,16 +22,10 @@ enum class BarrierOp : uint8_t {
 constexpr uint8_t wideAddress = 1, isRelaxed = 2, isParity = 4, mayBlock = 8,
                   isRemote = 16, returnsState = 32;
 
-/// The barrier's owner and address in |lane|; nothing (and a finding) if the
-/// address names no CTA of the cluster.
+/// The owner of the mbarrier at |address|, which loses its rank; nullptr, and a
+/// finding, if that is no CTA of the cluster.
 Cta *ownerOf(Exec &x, uint64_t &address, unsigned lane) {
-  uint64_t given = address;
-  if (resolveGeneric(address) == Space::shared || given < (1ull << 32))
-    if (Cta *owner = resolveCluster(x.cta, address))
-      return owner;
-  x.report(FindingKind::outOfBounds, 1u << lane, given,
-           "an mbarrier operand is not a shared address of the cluster");
-  return nullptr;
+  return sharedOwner(x, address, lane, "an mbarrier operand");
 }
 
 /// op[0] address + imm, op[1] count or bytes, op[2] state out, op[3] bytes of
@@ -73,7 +67,9 @@ Flow barrierChange(Exec &x, const Instruction &i) {
     bool arrives = op >= BarrierOp::arrive;
     if (arrives && owner == &x.cta)
       object->watch.observe(x.warp.index, object->state.phase());
-    // One instruction releases once, whatever the number of its lanes.
+    // Ahead of the change, which may complete the phase and hand on what its
+    // arrivals released. One instruction releases once, whatever the number of
+    // its lanes.
     if (races && arrives && !(i.sub & isRelaxed) && released != object) {
       races->detector().release(races->agent(x.warp.index), object->pending);
       released = object;
@@ -144,6 +140,8 @@ Flow barrierWait(Exec &x, const Instruction &i) {
       done |= 1u << lane;
       continue;
     }
+    // |phase| is the parity of the phase waited for, under which the object
+    // keeps what its arrivals released (completed, dependent).
     bool complete;
     unsigned phase;
     if (i.sub & isParity) {
@@ -169,6 +167,7 @@ Flow barrierWait(Exec &x, const Instruction &i) {
     }
     if (complete) {
       done |= 1u << lane;
+      // Behind an arrival that is itself behind griddepcontrol.wait.
       if (!(i.sub & isRelaxed) && object->dependent[phase])
         x.warp.dependent |= 1u << lane;
       if (races && !(i.sub & isRelaxed) && object != last)

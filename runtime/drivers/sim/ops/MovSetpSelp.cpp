@@ -1,17 +1,16 @@
 // mov; setp set; selp slct.
+#include <algorithm>
+
 #include "runtime/drivers/sim/ops/Handlers.h"
 
 namespace hadal::sim {
 namespace {
 
 template <typename T> void copyRow(Exec &x, Operand to, Operand from) {
-  const uint32_t *u = x.undef(from);
   const Slot<T> *a = x.in<T>(from);
   Slot<T> *d = x.out<T>(to);
   forLanes(x.mask, [&](unsigned l) { d[l] = a[l]; });
-  uint32_t *v = x.undefOut(to);
-  for (unsigned n = 0; n < sizeof(Slot<T>); ++n)
-    v[n] = (v[n] & ~x.mask) | (u[n] & x.mask);
+  x.setUndefBytes<T>(to, x.undef(from));
 }
 
 template <typename T> Flow moveHandler(Exec &x, const Instruction &i) {
@@ -29,7 +28,8 @@ Flow setPredicateConstant(Exec &x, const Instruction &i) {
   return Flow::next;
 }
 
-/// {a, b, ..} = d: aux element bits, list = destinations, op[1] = source.
+/// {a, b, ..} = d: aux element bits, list = destinations, op[1] = source, which
+/// is copied: it may be one of the destinations.
 template <typename S> Flow unpackHandler(Exec &x, const Instruction &i) {
   unsigned count = i.listSize, part = i.aux;
   S values[32];
@@ -49,11 +49,9 @@ template <typename S> Flow unpackHandler(Exec &x, const Instruction &i) {
     forLanes(x.mask, [&](unsigned l) {
       d[l] = static_cast<uint32_t>(values[l] >> (part * e)) & keep;
     });
-    uint32_t *v = x.undefOut(list[e]);
-    for (unsigned n = 0; n < 4; ++n) {
-      uint32_t word = n < part / 8 ? words[e * part / 8 + n] : 0;
-      v[n] = (v[n] & ~x.mask) | (word & x.mask);
-    }
+    uint32_t element[4] = {};
+    std::copy_n(words + e * part / 8, part / 8, element);
+    x.setUndefBytes<uint32_t>(list[e], element);
   }
   return Flow::next;
 }
@@ -75,9 +73,7 @@ template <typename D> Flow packHandler(Exec &x, const Instruction &i) {
   }
   Slot<D> *d = x.out<D>(i.op[0]);
   forLanes(x.mask, [&](unsigned l) { d[l] = values[l]; });
-  uint32_t *v = x.undefOut(i.op[0]);
-  for (unsigned n = 0; n < sizeof(D); ++n)
-    v[n] = (v[n] & ~x.mask) | (words[n] & x.mask);
+  x.setUndefBytes<D>(i.op[0], words);
   return Flow::next;
 }
 
@@ -319,6 +315,8 @@ template <typename T> Handler compareFor(Compare op) {
 
 // ---- selp, slct -------------------------------------------------------
 
+/// A byte is undefined where that of the chosen source is; all of them where
+/// |undefined| says that the choice itself is.
 template <typename T> void selectRows(Exec &x, const Instruction &i,
                                       uint32_t takeA, uint32_t undefined) {
   const Slot<T> *a = x.in<T>(i.op[1]);
@@ -329,9 +327,7 @@ template <typename T> void selectRows(Exec &x, const Instruction &i,
     words[n] = (ua[n] & takeA) | (ub[n] & ~takeA) | undefined;
   Slot<T> *d = x.out<T>(i.op[0]);
   forLanes(x.mask, [&](unsigned l) { d[l] = takeA >> l & 1 ? a[l] : b[l]; });
-  uint32_t *v = x.undefOut(i.op[0]);
-  for (unsigned n = 0; n < sizeof(Slot<T>); ++n)
-    v[n] = (v[n] & ~x.mask) | (words[n] & x.mask);
+  x.setUndefBytes<T>(i.op[0], words);
 }
 
 template <typename T> Flow selectHandler(Exec &x, const Instruction &i) {

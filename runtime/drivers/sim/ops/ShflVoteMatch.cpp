@@ -48,7 +48,10 @@ template <typename F> void forSubsets(Exec &x, Operand masks, F &&f) {
 
 enum class Shuffle : uint8_t { up, down, bfly, idx };
 
-/// op: 0 d, 1 p or noOperand, 2 a, 3 b, 4 c, 5 mask. sub: mode.
+/// op: 0 d, 1 p or noOperand, 2 a, 3 b, 4 c, 5 mask. sub: mode. c is a clamp
+/// (bits 4:0) and a mask of the lane bits that name a segment (12:8) (PTX ISA,
+/// "shfl.sync"). A lane that reads one that does not take part gets an
+/// undefined value.
 Flow shuffle(Exec &x, const Instruction &i) {
   Flow flow;
   if (!gatherMembers(x, i.op[5], flow))
@@ -105,9 +108,7 @@ Flow shuffle(Exec &x, const Instruction &i) {
     }
   uint32_t *d = x.out<uint32_t>(i.op[0]);
   forLanes(x.mask, [&](unsigned l) { d[l] = result[l]; });
-  uint32_t *v = x.undefOut(i.op[0]);
-  for (unsigned n = 0; n < 4; ++n)
-    v[n] = (v[n] & ~x.mask) | (words[n] & x.mask);
+  x.setUndefBytes<uint32_t>(i.op[0], words);
   if (i.op[1] != noOperand)
     x.setPredicate(i.op[1], inRange, control);
   return Flow::next;

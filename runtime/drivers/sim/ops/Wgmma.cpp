@@ -147,6 +147,7 @@ Status decodeRegisters(DecodeContext &c, size_t index, size_t count,
     if (written) {
       HADAL_RETURN_IF_ERROR(c.destination(element, Type::b32).status());
     }
+    // Tags and in-flight results name rows: no other register may get this one.
     c.keepRow(row);
     c.append(row);
   }

@@ -1,5 +1,5 @@
 // Float instructions and conversions: expected bit patterns from IEEE rules
-// and the vectors of the reference (ptx.md 7 and 10).
+// and from those of the PTX ISA, worked out by hand.
 #include <bit>
 
 #include "test/runtime/drivers/sim/SimHarness.h"

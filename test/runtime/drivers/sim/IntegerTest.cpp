@@ -1,5 +1,5 @@
-// Integer and bit instructions: expected values from the ISA's formulas and
-// the vectors of the reference (ptx.md 7.3 and 10), worked out by hand.
+// Integer and bit instructions: expected values worked out by hand from the PTX
+// ISA's formulas.
 #include "test/runtime/drivers/sim/SimHarness.h"
 
 namespace hadal::sim::test {

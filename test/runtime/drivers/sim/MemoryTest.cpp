@@ -219,8 +219,8 @@ TEST(SimMemory, CopiesToSharedUnderBothPolicies) {
 }
 
 TEST(SimMemory, MatrixLoadAndStore) {
-  // Element (r, c) of an 8x8 matrix of halves is 8 r + c; ptx.md 10 lists the
-  // elements of lanes 13 and 31.
+  // Element (r, c) of an 8x8 matrix of halves is 8 r + c; from the ISA follow
+  // the elements of lanes 13 and 31.
   std::vector<uint32_t> matrix(32);
   for (uint32_t i = 0; i < 32; ++i)
     matrix[i] = (2 * i) | (2 * i + 1) << 16;

@@ -112,7 +112,9 @@ SmallVector<Value> Pattern<TileAddressOp>::convert(TileAddressOp op,
   return {LLVM::IntToPtrOp::create(b, op.getType(), exchanged)};
 }
 
-// Four 8x8 matrices per stmatrix: rows g and g + 8 of columns 8b and 8(b + 1).
+// Four 8x8 matrices per stmatrix: rows g and g + 8 of columns 8b and 8(b + 1),
+// which is the order of an accumulator's words. Lane l gives the address of row
+// l & 7 of matrix l >> 3 (PTX ISA, "stmatrix").
 template <>
 SmallVector<Value> Pattern<TileStoreOp>::convert(TileStoreOp op,
                                                  Adaptor adaptor,
@@ -158,6 +160,7 @@ SmallVector<Value> Pattern<RingOp>::convert(RingOp op, Adaptor,
   auto init = scf::IfOp::create(b, TypeRange(), first, false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(init.thenBlock());
+  // The CTA's threads see this behind the barrier that the roles start with.
   for (int64_t i = 0; i < 2 * type.getStages(); ++i) {
     Value barrier =
         b.add(base, b.i32(type.getStages() * type.getStageBytes() + 8 * i));
@@ -173,7 +176,9 @@ SmallVector<Value> Pattern<AcquireOp>::convert(AcquireOp op, Adaptor adaptor,
                                                AsmBuilder &b) const {
   Stage stage(b, adaptor.getRing(), op.getRing().getType(),
               adaptor.getIteration());
-  // The first round finds the phase before the barrier's first complete.
+  // Round r waits for phase r - 1, whose parity is the other one. The first
+  // finds the phase before the barrier's first complete (PTX ISA,
+  // "mbarrier.try_wait").
   Stage::wait(b, stage.empty, b.bitXor(stage.phase, b.i32(1)));
   b.ptx(elected("@p mbarrier.arrive.expect_tx.shared::cta.b64 _, [$0], $1;"), {},
         "r,r", {stage.full, b.i32(stage.type.getStageBytes())});
@@ -210,7 +215,9 @@ SmallVector<Value> Pattern<AwaitOp>::convert(AwaitOp op, Adaptor adaptor,
   return stage.tiles(b);
 }
 
-/// This warp's arrival at the stage's empty barrier.
+/// This warp's arrival at the stage's empty barrier: one lane's, when all have
+/// come. What they read by wgmma was waited for (VerifySm90); the producer's
+/// wait acquires what the arrival releases.
 template <typename Op>
 SmallVector<Value> releaseStage(Op op, typename Op::Adaptor adaptor,
                                 AsmBuilder &b) {

@@ -6,9 +6,11 @@ using namespace mlir;
 namespace hadal::sm90 {
 namespace {
 
-/// The 64-bit descriptor of an operand in 128-byte swizzle (ptx 1.4): bits 13:0
-/// address/16, 29:16 leading offset/16 (MN-major: the next 64 columns), 45:32
-/// stride offset/16 (1024 bytes: the next eight rows), 63:62 = 1.
+/// The 64-bit descriptor of an operand in 128-byte swizzle (PTX ISA, "Matrix
+/// Descriptor Format"): bits 13:0 address/16, 29:16 leading offset/16
+/// (MN-major: the next 64 columns), 45:32 stride offset/16 (1024 bytes: the
+/// next eight rows; MN-major: the next eight of K), 63:62 = 1. The base offset
+/// 51:49 is 0 because tiles start at multiples of 1024.
 Value descriptor(AsmBuilder &b, Value address, int64_t leadingBytes) {
   Value field = arith::ExtUIOp::create(
       b, b.getI64Type(), b.shr(b.bitAnd(address, b.i32(0x3FFFF)), 4));

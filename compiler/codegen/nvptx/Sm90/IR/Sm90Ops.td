@@ -17,7 +17,12 @@ def Sm90_KernelOp : Sm90_Op<"kernel", [IsolatedFromAbove, Symbol, SingleBlock,
   let description = [{
     Block arguments: one per argument slot (`!llvm.ptr<1>` or i64), the workspace
     (`!llvm.ptr<1>`) if one is used, then one `!sm90.tensor_map` per entry of
-    `tensor_maps`. `shared_bytes` is set when shared memory is planned.
+    `tensor_maps`. `threads` is the size of a CTA, `ctas_per_item` how many CTAs
+    share a work item: the grid is items times that many, or with `persistent`
+    at most one CTA for each SM, which strides by the grid. The workspace has
+    `workspace_fixed` bytes and `workspace_per_item` for each item.
+    `ctas_per_sm`: CTAs that registers and shared memory leave room for on an SM
+    (absent: 1). `shared_bytes` is set when shared memory is planned.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$threads,
                        DefaultValuedAttr<I64Attr, "1">:$ctas_per_item,
@@ -131,8 +136,8 @@ def Sm90_TileAddressOp : Sm90_Op<"tile_address", [Pure]> {
 def Sm90_TileStoreOp : Sm90_Op<"tile_store"> {
   let summary = "Writes a bf16 fragment in accumulator layout to 64 rows of a tile.";
   let description = [{
-    Generic writes: a `fence_async` and a barrier go between them and a read by
-    TMA or wgmma.
+    Generic writes (stmatrix): a `fence_async` and a barrier go between them and
+    a read by wgmma.
   }];
   let arguments = (ins AnyVectorOfAnyRank:$fragment, Sm90_Tile:$tile);
   let assemblyFormat = "$fragment `to` $tile attr-dict `:` type($fragment) `,` type($tile)";

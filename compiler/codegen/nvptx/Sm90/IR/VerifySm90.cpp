@@ -191,7 +191,7 @@ LogicalResult Verifier::checkDeferred(RingOp ring) {
   return success();
 }
 
-// hopper-mlir rule 4: ptxas serialises wgmma where the program reads one
+// ptxas serialises wgmma (warning C7514) where the program reads one
 // accumulator while another is in flight over the back-edge.
 LogicalResult Verifier::checkBackEdge(scf::ForOp loop) {
   unsigned inFlight = llvm::count_if(

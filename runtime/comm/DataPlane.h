@@ -1,0 +1,26 @@
+// What moves tensors between the ranks of a group: the library behind
+// Group::create().
+#pragma once
+
+#include <functional>
+
+#include "runtime/comm/Communicator.h"
+
+namespace hadal::comm {
+
+class DataPlane {
+public:
+  virtual ~DataPlane() = default;
+  /// "mpi (Open MPI v4.1.4)".
+  virtual std::string description() const = 0;
+  /// The communicator |name| of |members|, ranks of the group, ascending, this
+  /// rank among them. All members call it in the same order. H6005, H6007.
+  virtual StatusOr<std::unique_ptr<Communicator>>
+  create(std::string_view name, std::span<const unsigned> members) = 0;
+};
+
+/// Opens a data plane as |rank| of |ranks|, on all ranks at once. H6005, H6007.
+using OpenDataPlane = std::function<StatusOr<std::unique_ptr<DataPlane>>(
+    unsigned rank, unsigned ranks)>;
+
+} // namespace hadal::comm

@@ -1,0 +1,61 @@
+#include "runtime/comm/control/WatchedCommunicator.h"
+
+namespace hadal::comm {
+
+namespace {
+
+class Watched final : public Communicator {
+public:
+  Watched(ControlPlane &plane, std::unique_ptr<Communicator> communicator,
+          std::span<const unsigned> members)
+      : plane_(plane), communicator_(std::move(communicator)),
+        members_(members.begin(), members.end()) {
+    plane_.add(communicator_.get());
+  }
+  ~Watched() override { plane_.remove(communicator_.get()); }
+
+  std::string_view name() const override { return communicator_->name(); }
+  unsigned rank() const override { return communicator_->rank(); }
+  unsigned size() const override { return communicator_->size(); }
+  Capabilities capabilities() const override {
+    return communicator_->capabilities();
+  }
+  void abort() noexcept override { communicator_->abort(); }
+
+  Status run(const Operation &operation, Deadline deadline) override {
+    HADAL_RETURN_IF_ERROR(plane_.enter(*communicator_, members_, operation));
+    Status status = communicator_->run(operation, deadline);
+    if (!status.ok())
+      status = blame(status, deadline);
+    plane_.leave(status.ok());
+    return status;
+  }
+
+private:
+  /// The failure of the run that |status| is a sign of; itself, if it is the
+  /// failure.
+  Status blame(const Status &status, Deadline deadline) {
+    if (status.code() == 6001 || status.code() == 6007) {
+      if (status.code() == 6001 && ControlPlane::Clock::now() >= deadline)
+        return plane_.late();
+      if (std::optional<Status> failure = plane_.failureSoon())
+        return *failure;
+    }
+    plane_.fail(status);
+    return status;
+  }
+
+  ControlPlane &plane_;
+  const std::unique_ptr<Communicator> communicator_;
+  const std::vector<unsigned> members_;
+};
+
+} // namespace
+
+std::unique_ptr<Communicator>
+createWatched(ControlPlane &plane, std::unique_ptr<Communicator> communicator,
+              std::span<const unsigned> members) {
+  return std::make_unique<Watched>(plane, std::move(communicator), members);
+}
+
+} // namespace hadal::comm

@@ -1,0 +1,229 @@
+#include "runtime/cts/RankSuite.h"
+
+#include <array>
+#include <cmath>
+#include <thread>
+
+#include "runtime/comm/loopback/Loopback.h"
+#include "runtime/cts/ToyRanks.h"
+
+namespace hadal {
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(RankSuite);
+
+namespace {
+
+constexpr unsigned kBlock = toy::kBlockRows * toy::kRowFloats;
+
+using Values = std::vector<float>;
+using Counts = std::vector<int32_t>;
+
+/// A rank with its driver, memory and program.
+class Rank {
+public:
+  Rank(const RankFactory &factory, std::string path)
+      : factory(factory), path(std::move(path)) {}
+  ~Rank() {
+    entry.reset();
+    buffers.clear();
+  }
+
+  Status prepare(const comm::Endpoint *endpoint) {
+    HADAL_ASSIGN_OR_RETURN(driver, factory.driver.create());
+    HADAL_ASSIGN_OR_RETURN(Artifact opened, Artifact::open(path));
+    artifact = std::make_unique<Artifact>(std::move(opened));
+    HADAL_ASSIGN_OR_RETURN(executable, driver->load(*artifact));
+    auto add = [&](uint64_t bytes) -> StatusOr<DeviceAddress> {
+      HADAL_ASSIGN_OR_RETURN(DeviceBuffer b,
+                             DeviceBuffer::create(*driver, bytes, "a buffer"));
+      buffers.push_back(std::move(b));
+      return buffers.back().address();
+    };
+    const schema::Artifact &root = artifact->root();
+    bindings.parameters.resize(root.parameters()->size());
+    bindings.states.resize(root.states()->size());
+    for (DeviceAddress &address : bindings.parameters) {
+      HADAL_ASSIGN_OR_RETURN(address, add(4096));
+    }
+    for (DeviceAddress &address : bindings.states) {
+      HADAL_ASSIGN_OR_RETURN(address, add(4096));
+    }
+    for (DeviceAddress &address : bindings.inputs) {
+      HADAL_ASSIGN_OR_RETURN(address, add(4096));
+    }
+    HADAL_ASSIGN_OR_RETURN(bindings.arena,
+                           add(root.entries()->Get(0)->arena_bytes()));
+    HADAL_ASSIGN_OR_RETURN(entry,
+                           executable->prepare(0, bindings, endpoint));
+    return {};
+  }
+
+  Status run(const Values &hidden, const Counts &counts) {
+    HADAL_RETURN_IF_ERROR(driver->write(bindings.states[4], hidden.data(),
+                                        hidden.size() * sizeof(float)));
+    HADAL_RETURN_IF_ERROR(driver->write(bindings.states[1], counts.data(),
+                                        counts.size() * sizeof(int32_t)));
+    return entry->run();
+  }
+  template <typename T> std::vector<T> read(unsigned state, size_t count) {
+    std::vector<T> values(count);
+    Status status =
+        driver->read(values.data(), bindings.states[state], count * sizeof(T));
+    EXPECT_TRUE(status.ok()) << status.toString();
+    return values;
+  }
+
+private:
+  const RankFactory &factory;
+  std::string path;
+  std::unique_ptr<Driver> driver;
+  std::unique_ptr<Artifact> artifact;
+  std::unique_ptr<Executable> executable;
+  std::vector<DeviceBuffer> buffers;
+  Bindings bindings;
+  std::unique_ptr<PreparedEntry> entry;
+};
+
+/// Writes toy::rankModel for |ranks| ranks and the driver's target to |path|.
+void writeModel(const RankFactory &factory, unsigned ranks,
+                const std::string &path) {
+  schema::ArtifactT model = toy::rankModel(ranks);
+  auto driver = factory.driver.create();
+  ASSERT_TRUE(driver.ok()) << driver.status().toString();
+  if ((*driver)->target() != "cpu")
+    toy::makeSm90a(model);
+  toy::writeFile(path, toy::assemble(model));
+}
+
+/// Runs |body| on a thread for each rank, with the communicators of its program.
+void runRanks(const RankFactory &factory,
+              const std::function<void(unsigned, const comm::Endpoint &)> &body) {
+  auto world = comm::LoopbackWorld::create(factory.ranks);
+  std::vector<unsigned> members(factory.ranks);
+  for (unsigned r = 0; r < factory.ranks; ++r)
+    members[r] = r;
+  std::vector<std::unique_ptr<comm::Group>> groups;
+  for (unsigned r = 0; r < factory.ranks; ++r)
+    groups.push_back(world->join(r));
+  std::vector<std::thread> threads;
+  for (unsigned r = 0; r < factory.ranks; ++r)
+    threads.emplace_back([&, r] {
+      std::unique_ptr<comm::Group> group = std::move(groups[r]);
+      auto communicator = group->create("ep", members);
+      ASSERT_TRUE(communicator.ok()) << communicator.status().toString();
+      auto stream = comm::createQueueStream(factory.stream);
+      comm::Endpoint endpoint{{communicator->get()}, stream.get()};
+      body(r, endpoint);
+      // Whatever failed: nobody waits for this rank, nor the stream for others.
+      (*communicator)->abort();
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+}
+
+/// What toy::rankModel does, for all ranks at once.
+void dispatch(std::vector<Values> &hidden) {
+  std::vector<Values> before = hidden;
+  for (size_t to = 0; to < hidden.size(); ++to)
+    for (size_t from = 0; from < hidden.size(); ++from)
+      for (unsigned i = 0; i < kBlock; ++i)
+        hidden[to][from * kBlock + i] = before[from][to * kBlock + i];
+}
+
+} // namespace
+
+TEST_P(RankSuite, CollectivesRunBesideLaunchesAndInOrder) {
+  const RankFactory &factory = GetParam();
+  const unsigned ranks = factory.ranks;
+  toy::TempDir dir;
+  ASSERT_NO_FATAL_FAILURE(writeModel(factory, ranks, dir.file("m.hadal")));
+
+  constexpr int kSteps = 3;
+  std::vector<Values> initial(ranks);
+  for (unsigned r = 0; r < ranks; ++r)
+    for (unsigned i = 0; i < ranks * kBlock; ++i)
+      initial[r].push_back(static_cast<float>(100 * r + i) * 0.37f);
+  // The same after each step: two dispatches are none.
+  std::vector<Values> middle = initial;
+  dispatch(middle);
+  Values sum(kBlock, 0);
+  for (unsigned r = 0; r < ranks; ++r)
+    for (unsigned i = 0; i < kBlock; ++i)
+      sum[i] += initial[r][i];
+
+  runRanks(factory, [&](unsigned r, const comm::Endpoint &endpoint) {
+    Rank rank(factory, dir.file("m.hadal"));
+    Status status = rank.prepare(&endpoint);
+    ASSERT_TRUE(status.ok()) << status.toString();
+    for (int step = 0; step < kSteps; ++step) {
+      status = rank.run(initial[r], Counts(ranks, toy::kBlockRows));
+      ASSERT_TRUE(status.ok()) << "rank " << r << ": " << status.toString();
+      Values expected = initial[r];
+      std::copy(sum.begin(), sum.end(), expected.begin());
+      EXPECT_EQ(rank.read<float>(4, ranks * kBlock), expected) << "rank " << r;
+      EXPECT_EQ(rank.read<int32_t>(3, ranks), Counts(ranks, toy::kBlockRows));
+      // What launches read while a dispatch was under way.
+      for (auto [state, was] : {std::pair(0, &initial), {2, &middle}})
+        EXPECT_EQ(rank.read<float>(state, kBlock),
+                  Values((*was)[r].begin(), (*was)[r].begin() + kBlock));
+    }
+  });
+}
+
+TEST_P(RankSuite, AnEntryWithCollectivesNeedsItsRanks) {
+  const RankFactory &factory = GetParam();
+  toy::TempDir dir;
+  ASSERT_NO_FATAL_FAILURE(
+      writeModel(factory, factory.ranks, dir.file("m.hadal")));
+  Rank alone(factory, dir.file("m.hadal"));
+  Status status = alone.prepare(nullptr);
+  EXPECT_EQ(status.code(), 6004);
+  EXPECT_NE(status.message().find(
+                fmt::format("is for {} ranks, it was started alone",
+                            factory.ranks)),
+            std::string::npos)
+      << status.toString();
+}
+
+TEST_P(RankSuite, OtherCommunicatorsThanTheArtifactsAreRefused) {
+  const RankFactory &factory = GetParam();
+  toy::TempDir dir;
+  ASSERT_NO_FATAL_FAILURE(
+      writeModel(factory, factory.ranks == 2 ? 4 : 2, dir.file("m.hadal")));
+  runRanks(factory, [&](unsigned r, const comm::Endpoint &endpoint) {
+    Rank rank(factory, dir.file("m.hadal"));
+    Status status = rank.prepare(&endpoint);
+    EXPECT_EQ(status.code(), 6004);
+    EXPECT_NE(status.message().find("communicator 'ep'"), std::string::npos)
+        << status.toString();
+    Rank second(factory, dir.file("m.hadal"));
+    comm::Endpoint none{{}, endpoint.stream};
+    status = second.prepare(&none);
+    EXPECT_EQ(status.code(), 6004);
+    EXPECT_NE(status.message().find("has 1 communicators, 0 were given"),
+              std::string::npos)
+        << status.toString();
+  });
+}
+
+TEST_P(RankSuite, AFailedCollectiveEndsTheRun) {
+  const RankFactory &factory = GetParam();
+  const unsigned ranks = factory.ranks;
+  toy::TempDir dir;
+  ASSERT_NO_FATAL_FAILURE(
+      writeModel(factory, ranks, dir.file("m.hadal")));
+  runRanks(factory, [&](unsigned r, const comm::Endpoint &endpoint) {
+    Rank rank(factory, dir.file("m.hadal"));
+    Status status = rank.prepare(&endpoint);
+    ASSERT_TRUE(status.ok()) << status.toString();
+    if (r == 0) // leaves
+      return;
+    status = rank.run(Values(ranks * kBlock, 1.0f),
+                      Counts(ranks, toy::kBlockRows));
+    EXPECT_EQ(status.code(), 6001) << status.toString();
+    EXPECT_NE(status.message().find("dispatch, layer 0"), std::string::npos)
+        << status.toString();
+  });
+}
+
+} // namespace hadal

@@ -1,0 +1,26 @@
+// The conformance suite of drivers that run collectives: a program of several
+// ranks, each a thread with a driver of its own, over loopback. A driver's test
+// links HadalRankCts and instantiates it as DriverSuite.
+#pragma once
+
+#include "runtime/comm/QueueStream.h"
+#include "runtime/cts/DriverSuite.h"
+
+namespace hadal {
+
+struct RankFactory {
+  DriverFactory driver;
+  unsigned ranks = 2;
+  comm::StreamOptions stream;
+};
+
+inline std::string rankName(const testing::TestParamInfo<RankFactory> &info) {
+  static constexpr const char *kPolicies[] = {"async", "eager", "lazy",
+                                              "random"};
+  return info.param.driver.name + "x" + std::to_string(info.param.ranks) +
+         kPolicies[static_cast<unsigned>(info.param.stream.policy)];
+}
+
+class RankSuite : public testing::TestWithParam<RankFactory> {};
+
+} // namespace hadal

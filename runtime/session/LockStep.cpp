@@ -1,0 +1,110 @@
+#include "runtime/session/LockStep.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hadal {
+
+/// What a rank says in an agreement; the text of its error follows.
+struct LockStep::Record {
+  enum State : uint32_t { working, finished, failed };
+  enum Question : uint32_t { nextCall, overflowed };
+
+  uint64_t step = 0;
+  uint64_t tokens = 0;
+  uint64_t overflow = 0;
+  uint64_t tokensHash = 0;
+  uint32_t question = nextCall;
+  uint32_t state = working;
+  uint32_t rows = 0, queries = 0;
+  uint32_t errorCode = 0;
+  uint32_t zero = 0;
+};
+
+StatusOr<std::vector<LockStep::Record>>
+LockStep::exchange(Record mine, const std::string &message) {
+  // A frame of the control plane holds 64 KiB.
+  constexpr size_t kMostText = 4096;
+  mine.step = step;
+  std::vector<uint8_t> blob(sizeof(mine));
+  std::memcpy(blob.data(), &mine, sizeof(mine));
+  blob.insert(blob.end(), message.begin(),
+              message.begin() +
+                  static_cast<ptrdiff_t>(std::min(message.size(), kMostText)));
+  HADAL_ASSIGN_OR_RETURN(std::vector<std::vector<uint8_t>> blobs,
+                         group.exchange(blob, deadline()));
+  ++step;
+  std::vector<Record> records(blobs.size());
+  for (size_t r = 0; r < blobs.size(); ++r) {
+    Record &record = records[r];
+    if (blobs[r].size() < sizeof(record))
+      return error(6006,
+                   "rank {} sent {} bytes to the agreement of step {}, "
+                   "expected at least {}",
+                   r, blobs[r].size(), step - 1, sizeof(record));
+    std::memcpy(&record, blobs[r].data(), sizeof(record));
+    if (record.state == Record::failed)
+      return error(
+          static_cast<int>(record.errorCode), "rank {}: {}", r,
+          std::string(blobs[r].begin() + sizeof(record), blobs[r].end()));
+  }
+  for (size_t r = 0; r < records.size(); ++r) {
+    const Record &a = records[0], &b = records[r];
+    if (a.step != b.step || a.question != b.question)
+      return error(6006,
+                   "rank 0 is at agreement {} ({}), rank {} at {} ({}); all "
+                   "ranks must make the same calls",
+                   a.step, a.question ? "overflow" : "next call", r, b.step,
+                   b.question ? "overflow" : "next call");
+  }
+  return records;
+}
+
+StatusOr<std::optional<StepDemand>>
+LockStep::agreeOnCall(const StepDemand &mine, bool finished,
+                      uint64_t tokensHash) {
+  Record record;
+  record.question = Record::nextCall;
+  record.state = finished ? Record::finished : Record::working;
+  record.tokens = mine.tokens;
+  record.rows = mine.rows;
+  record.queries = mine.queries;
+  record.tokensHash = tokensHash;
+  HADAL_ASSIGN_OR_RETURN(std::vector<Record> all, exchange(record));
+  StepDemand demand;
+  bool working = false;
+  for (size_t r = 0; r < all.size(); ++r) {
+    const size_t first = r / layout.tp * layout.tp;
+    if (all[r].tokensHash != all[first].tokensHash)
+      return error(6006,
+                   "ranks {} and {} of a tp group bring different tokens to "
+                   "step {}: their logits differ",
+                   first, r, step - 1);
+    working |= all[r].state == Record::working;
+    demand.tokens = std::max(demand.tokens, all[r].tokens);
+    demand.rows = std::max(demand.rows, all[r].rows);
+    demand.queries = std::max(demand.queries, all[r].queries);
+  }
+  return working ? std::optional(demand) : std::nullopt;
+}
+
+StatusOr<uint64_t> LockStep::agreeOnOverflow(uint64_t overflow) {
+  Record record;
+  record.question = Record::overflowed;
+  record.overflow = overflow;
+  HADAL_ASSIGN_OR_RETURN(std::vector<Record> all, exchange(record));
+  uint64_t sum = 0;
+  for (const Record &r : all)
+    sum += r.overflow;
+  return sum;
+}
+
+void LockStep::fail(const Status &status) {
+  Record record;
+  record.state = Record::failed;
+  record.errorCode = static_cast<uint32_t>(status.code());
+  // Whatever comes of it: this rank ends with |status|.
+  (void)exchange(record, status.message());
+}
+
+} // namespace hadal

@@ -1,0 +1,60 @@
+// The agreements of ranks that make every call of an entry together: what the
+// next call has to hold, and whether the last one counts.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "runtime/comm/Group.h"
+#include "runtime/session/RankLayout.h"
+
+namespace hadal {
+
+/// What the rows that are left of a step ask of a call.
+struct StepDemand {
+  uint64_t tokens = 0;
+  uint32_t rows = 0;
+  uint32_t queries = 0; ///< of one row at most
+
+  bool operator==(const StepDemand &) const = default;
+};
+
+/// Every function is called equally often by all ranks, in the same order, and
+/// returns the same on all of them, errors included: H6001, H6006 where they do
+/// not, or where the ranks of a tp group bring different tokens, and of a rank
+/// that fails its own error.
+class LockStep {
+public:
+  LockStep(comm::Group &group, const RankLayout &layout,
+           std::chrono::milliseconds timeout)
+      : group(group), layout(layout), timeout(timeout) {}
+
+  /// What a call must hold to hold every rank's |mine|; nothing if all are
+  /// finished. |tokensHash|: of the tokens that the rank brings.
+  StatusOr<std::optional<StepDemand>>
+  agreeOnCall(const StepDemand &mine, bool finished, uint64_t tokensHash);
+
+  /// The sum over ranks of |overflow|: rows that found no room in the last
+  /// call.
+  StatusOr<uint64_t> agreeOnOverflow(uint64_t overflow);
+
+  /// Ends the run of all ranks at their next agreement: they return |status|.
+  void fail(const Status &status);
+
+  uint64_t steps() const { return step; }
+
+private:
+  struct Record;
+  StatusOr<std::vector<Record>> exchange(Record mine,
+                                         const std::string &message = "");
+  comm::Deadline deadline() const {
+    return std::chrono::steady_clock::now() + timeout;
+  }
+
+  comm::Group &group;
+  const RankLayout layout;
+  const std::chrono::milliseconds timeout;
+  uint64_t step = 0;
+};
+
+} // namespace hadal

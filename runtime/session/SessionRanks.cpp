@@ -1,0 +1,198 @@
+// What a session does beside others: communicators, calls that are made
+// together and again, the end of a run.
+#include <cstring>
+
+#include "runtime/comm/Gather.h"
+#include "runtime/session/Session.h"
+
+namespace hadal {
+
+namespace {
+
+constexpr std::string_view kOverflow = "comm.overflow";
+constexpr std::string_view kLoad = "expert_load.";
+
+bool isLoad(const schema::State &state) {
+  return state.name()->string_view().starts_with(kLoad);
+}
+
+} // namespace
+
+Session::~Session() {
+  // A collective may still be under way where a call has failed.
+  if (!failure_.ok())
+    for (const auto &communicator : communicators_)
+      communicator->abort();
+}
+
+Status Session::createEndpoint() {
+  comm::Group *group = model_.group();
+  if (!group)
+    return {};
+  lockStep_.emplace(*group, model_.layout(), options_.collectives.timeout);
+  if (const auto *list = model_.artifact().root().communicators())
+    for (const schema::Communicator *c : *list) {
+      HADAL_ASSIGN_OR_RETURN(std::unique_ptr<comm::Communicator> communicator,
+                             group->create(c->name()->string_view(),
+                                           model_.layout().members(c->axis())));
+      communicators_.push_back(std::move(communicator));
+    }
+  stream_ = comm::createQueueStream(options_.collectives);
+  return {};
+}
+
+Status Session::leave(Status status) {
+  if (lockStep_ && !status.ok() && failure_.ok()) {
+    failure_ = status;
+    lockStep_->fail(status);
+  }
+  return status;
+}
+
+void Session::fail(const Status &status) { (void)leave(status); }
+
+Status Session::runPrepared(unsigned index) {
+  Status status = entries_[index]->run();
+  if (lockStep_ && !status.ok()) {
+    // The others may wait in a collective of this call, which an agreement
+    // would not reach.
+    failure_ = status;
+    model_.group()->fail(status);
+  }
+  return status;
+}
+
+StatusOr<uint64_t> Session::takeOverflow() {
+  const auto &states = *model_.artifact().root().states();
+  uint64_t sum = 0;
+  for (unsigned i = 0; i < states.size(); ++i) {
+    if (states.Get(i)->name()->string_view() != kOverflow)
+      continue;
+    std::vector<int32_t> rows(states_[i].bytes() / sizeof(int32_t));
+    HADAL_RETURN_IF_ERROR(model_.driver().read(
+        rows.data(), states_[i].address(), states_[i].bytes()));
+    for (int32_t &r : rows)
+      sum += static_cast<uint64_t>(std::exchange(r, 0));
+    if (sum)
+      HADAL_RETURN_IF_ERROR(model_.driver().write(
+          states_[i].address(), rows.data(), states_[i].bytes()));
+  }
+  return sum;
+}
+
+Status Session::saveExpertLoad() {
+  const auto &states = *model_.artifact().root().states();
+  savedLoad_.clear();
+  for (unsigned i = 0; i < states.size(); ++i) {
+    if (!isLoad(*states.Get(i)))
+      continue;
+    const size_t at = savedLoad_.size();
+    savedLoad_.resize(at + states_[i].bytes());
+    HADAL_RETURN_IF_ERROR(model_.driver().read(
+        savedLoad_.data() + at, states_[i].address(), states_[i].bytes()));
+  }
+  return {};
+}
+
+Status Session::restoreExpertLoad() {
+  const auto &states = *model_.artifact().root().states();
+  size_t at = 0;
+  for (unsigned i = 0; i < states.size(); ++i) {
+    if (!isLoad(*states.Get(i)))
+      continue;
+    HADAL_RETURN_IF_ERROR(model_.driver().write(
+        states_[i].address(), savedLoad_.data() + at, states_[i].bytes()));
+    at += states_[i].bytes();
+  }
+  return {};
+}
+
+Status Session::runEntry(const BodyEntry &entry) {
+  if (!lockStep_)
+    return runPrepared(entry.index);
+  const auto &entries = *model_.artifact().root().entries();
+  model_.group()->report(
+      {.step = lockStep_->steps(),
+       .sequence = 0,
+       .entry = entries.Get(entry.index)->name()->string_view(),
+       .label = {}});
+  if (!entry.worst)
+    return runPrepared(entry.index);
+  // Layers behind the one that overflows route what is wrong: the loads that
+  // they count must go.
+  HADAL_RETURN_IF_ERROR(saveExpertLoad());
+  HADAL_RETURN_IF_ERROR(runPrepared(entry.index));
+  counters_.expectedCalls += 1;
+  HADAL_ASSIGN_OR_RETURN(const uint64_t mine, takeOverflow());
+  StatusOr<uint64_t> overflow = lockStep_->agreeOnOverflow(mine);
+  if (!overflow.ok())
+    return failure_ = overflow.status();
+  if (!*overflow)
+    return {};
+  counters_.replayedCalls += 1;
+  HADAL_RETURN_IF_ERROR(restoreExpertLoad());
+  HADAL_RETURN_IF_ERROR(runPrepared(*entry.worst));
+  HADAL_ASSIGN_OR_RETURN(const uint64_t again, takeOverflow());
+  if (again)
+    return error(5014,
+                 "entry '{}' has overflowed by {} rows; it was compiled to "
+                 "hold everything",
+                 entries.Get(*entry.worst)->name()->string_view(), again);
+  return {};
+}
+
+Status Session::finish() {
+  if (!lockStep_)
+    return {};
+  HADAL_RETURN_IF_ERROR(failure_);
+  while (true) {
+    StatusOr<std::optional<StepDemand>> agreed =
+        lockStep_->agreeOnCall({}, /*finished=*/true, /*tokensHash=*/0);
+    if (!agreed.ok())
+      return failure_ = agreed.status();
+    if (!*agreed)
+      return {};
+    HADAL_RETURN_IF_ERROR(leave(runBody(choose(**agreed), {}, {}, wanted_)));
+    counters_.idleCalls += 1;
+  }
+}
+
+StatusOr<std::vector<Session::ExpertLoad>> Session::expertLoad() const {
+  std::vector<ExpertLoad> loads;
+  std::vector<uint8_t> all;
+  const auto &states = *model_.artifact().root().states();
+  for (unsigned i = 0; i < states.size(); ++i) {
+    if (!isLoad(*states.Get(i)))
+      continue;
+    std::vector<int32_t> counts(states_[i].bytes() / sizeof(int32_t));
+    HADAL_RETURN_IF_ERROR(model_.driver().read(
+        counts.data(), states_[i].address(), states_[i].bytes()));
+    loads.push_back(
+        {std::string(states.Get(i)->name()->string_view().substr(kLoad.size())),
+         std::vector<uint64_t>(counts.begin(), counts.end())});
+    const auto *bytes =
+        reinterpret_cast<const uint8_t *>(loads.back().tokens.data());
+    all.insert(all.end(), bytes, bytes + counts.size() * sizeof(uint64_t));
+  }
+  if (!lockStep_)
+    return loads;
+  HADAL_ASSIGN_OR_RETURN(
+      std::vector<std::vector<uint8_t>> ranks,
+      comm::gather(*model_.group(), all, options_.collectives.timeout));
+  for (unsigned r = 0; r < ranks.size(); ++r) {
+    if (ranks[r].size() != all.size())
+      return error(6006, "rank {} sent {} bytes of expert loads, expected {}",
+                   r, ranks[r].size(), all.size());
+    size_t at = 0;
+    for (ExpertLoad &load : loads)
+      for (uint64_t &tokens : load.tokens) {
+        uint64_t theirs;
+        std::memcpy(&theirs, ranks[r].data() + at, sizeof(theirs));
+        at += sizeof(theirs);
+        tokens = r ? tokens + theirs : theirs;
+      }
+  }
+  return loads;
+}
+
+} // namespace hadal
