@@ -61,9 +61,9 @@ template <typename Spec> Word<Spec> movedColumns(int64_t unit) {
 }
 
 /// Rows of a step of a kernel that walks the choices of all |rows| of them
-/// (tokens; received rows), which are no more than a capacity: on a GPU the steps
-/// follow each other, so they are few; on a CPU the tiles of a step stay in the
-/// first cache. About |choices| of them.
+/// (tokens; received rows), which are no more than a capacity: on a GPU the
+/// steps follow each other, so they are few; on a CPU the tiles of a step stay
+/// in the first cache. About |choices| of them.
 template <typename Spec>
 Word<Spec> stepRows(const char *meaning, int64_t (*rows)(const Spec &),
                     int64_t choices = 4096) {
