@@ -90,11 +90,11 @@ template <typename Spec> Word<Spec> stepTokens(int64_t choices = 4096) {
 }
 
 /// Received rows of a step of moe_receive.
-inline Word<kernels::MoeReceiveSpec> stepReceived() {
+inline Word<kernels::MoeReceiveSpec> stepReceived(int64_t choices = 4096) {
   using Spec = kernels::MoeReceiveSpec;
   return stepRows<Spec>(
       "received rows of a step",
-      +[](const Spec &spec) { return spec.ranks * spec.capacity; });
+      +[](const Spec &spec) { return spec.ranks * spec.capacity; }, choices);
 }
 
 /// Query rows of a tile of mla_decode, at most 64: whole tokens, or a divisor
