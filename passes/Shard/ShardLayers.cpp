@@ -80,7 +80,12 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
                          SmallVectorImpl<unsigned> &stacks) {
     SmallVector<LinearOp> linears;
     Value input;
-    for (Operation *user : permute.getBegin().getUsers()) {
+    // Users come in no order that a file of IR keeps.
+    auto users = llvm::to_vector(permute.getBegin().getUsers());
+    llvm::sort(users, [](Operation *a, Operation *b) {
+      return a->isBeforeInBlock(b);
+    });
+    for (Operation *user : users) {
       auto linear = dyn_cast<LinearOp>(user);
       if (!linear)
         return emitCodedOpError(user, 2001)

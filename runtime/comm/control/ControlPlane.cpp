@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/comm/Agreement.h"
+#include "runtime/comm/RankList.h"
 #include "runtime/comm/control/WatchedCommunicator.h"
 
 namespace hadal::comm {
@@ -103,11 +104,14 @@ ControlPlane::exchange(std::span<const uint8_t> mine, Deadline deadline) {
 
 StatusOr<std::unique_ptr<Communicator>>
 ControlPlane::create(std::string_view name, std::span<const unsigned> members) {
-  {
-    Lock lock(mutex_);
-    if (failed())
-      return failure_;
-  }
+  if (std::ranges::find(members, rank()) == members.end() ||
+      !std::ranges::is_sorted(members) || members.back() >= size())
+    return error(5014,
+                 "communicator '{}' of {}: expected ascending ranks below {} "
+                 "with rank {} among them",
+                 name, rankList(members), size(), rank());
+  // Of a run that has failed it is created all the same, on all members: the
+  // first operation says so.
   if (!dataPlane_)
     return error(6005,
                  "communicator '{}': this run was started without a "
@@ -132,6 +136,11 @@ void ControlPlane::fail(const Status &status) noexcept {
                         describeRank(rank(), identity_), status.toString()));
 }
 
+void ControlPlane::failAll(const Status &status) {
+  Lock lock(mutex_);
+  failRun(status);
+}
+
 Status ControlPlane::enter(const Communicator &communicator,
                            std::span<const unsigned> members,
                            const Operation &operation) {
@@ -146,6 +155,7 @@ Status ControlPlane::enter(const Communicator &communicator,
   waitBegan_ = Clock::now();
   waitSequence_ = operation.sequence;
   waitLabel_ = operation.label;
+  communicator_ = communicator.name();
   firstMember_ = members.front();
   lastMember_ = members.back();
   return {};
@@ -155,7 +165,8 @@ void ControlPlane::leave(bool complete) {
   Lock lock(mutex_);
   flight_.end(complete);
   state_ = PlaceState::running;
-  sequence_ = waitSequence_;
+  sequence_ = doneSequence_ = waitSequence_;
+  doneStep_ = step_;
 }
 
 Status ControlPlane::late() {
@@ -267,9 +278,12 @@ Place ControlPlane::place(Clock::time_point now) const {
   place.state = state_;
   place.sequence = sequence_;
   place.label = label_;
+  place.doneSequence = doneSequence_;
+  place.doneStep = doneStep_;
   if (state_ == PlaceState::collective) {
     place.sequence = waitSequence_;
     place.label = waitLabel_;
+    place.communicator = communicator_;
     place.firstMember = firstMember_;
     place.lastMember = lastMember_;
   }

@@ -40,6 +40,8 @@ public:
   create(std::string_view name, std::span<const unsigned> members) override;
   void report(const Progress &progress) noexcept override;
   void fail(const Status &status) noexcept override;
+  /// As fail(), with |status| the failure of all ranks.
+  void failAll(const Status &status);
 
   // ---- for WatchedCommunicator
 
@@ -137,7 +139,8 @@ private:
   std::string entry_, label_;
   PlaceState state_ = PlaceState::running;
   uint32_t firstMember_ = 0, lastMember_ = 0;
-  std::string waitLabel_;
+  std::string waitLabel_, communicator_;
+  uint64_t doneSequence_ = kNoCollective, doneStep_ = 0;
   uint64_t waitSequence_ = 0;
   Clock::time_point waitBegan_;
   std::optional<Clock::time_point> interrupted_;

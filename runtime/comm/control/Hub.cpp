@@ -329,13 +329,36 @@ private:
     for (unsigned r = 0; r < size(); ++r) {
       if (peers_[r].complete)
         waiting.push_back(r);
-      else if (r == 0 ? leaving() : peers_[r].left)
+      else if (hasLeft(r))
         left.push_back(r);
     }
     if (!waiting.empty() && !left.empty())
       failRun(error(6001, "{} left the run; {} waited for an agreement",
                     describeRank(left[0], peers_[left[0]].identity),
                     rankList(waiting)));
+  }
+
+  bool hasLeft(unsigned rank) const {
+    return rank == 0 ? leaving() : peers_[rank].left;
+  }
+
+  /// A collective that will never be complete, since a member has left without
+  /// taking part.
+  void checkCollectives(Clock::time_point now) {
+    std::vector<Place> places(size());
+    for (unsigned r = 0; r < size(); ++r)
+      places[r] = r == 0 ? place(now) : peers_[r].place;
+    for (unsigned r = 0; r < size(); ++r) {
+      const Place &wait = places[r];
+      if (wait.state != PlaceState::collective || hasLeft(r))
+        continue;
+      for (unsigned m = wait.firstMember;
+           m <= std::min(wait.lastMember, size() - 1); ++m)
+        if (hasLeft(m) && !places[m].hasDone(wait))
+          return failRun(error(6001, "{} left the run; {}",
+                               describeRank(m, peers_[m].identity),
+                               describePlaces({r}, places)));
+    }
   }
 
   // ---- verdicts
@@ -445,9 +468,10 @@ private:
       return checkJoin(now);
     checkSilence(now);
     if (verdictBegan_)
-      checkVerdict(now);
-    else
-      checkRound();
+      return checkVerdict(now);
+    checkRound();
+    if (beat)
+      checkCollectives(now);
   }
 
   milliseconds nextTick() const override {

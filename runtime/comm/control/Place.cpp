@@ -1,5 +1,7 @@
 #include "runtime/comm/control/Place.h"
 
+#include <tuple>
+
 #include <fmt/format.h>
 
 #include "runtime/comm/Printable.h"
@@ -16,6 +18,9 @@ PlaceRecord Place::record() const {
       static_cast<uint32_t>(std::min<int64_t>(waited.count(), UINT32_MAX));
   record.firstMember = firstMember;
   record.lastMember = lastMember;
+  record.doneSequence = doneSequence;
+  record.doneStep = doneStep;
+  setText(record.communicator, communicator);
   setText(record.entry, entry);
   setText(record.label, label);
   return record;
@@ -29,20 +34,29 @@ Place Place::of(const PlaceRecord &record) {
     place.state = static_cast<PlaceState>(record.state);
   place.firstMember = record.firstMember;
   place.lastMember = record.lastMember;
+  place.doneSequence = record.doneSequence;
+  place.doneStep = record.doneStep;
+  place.communicator = printable(textOf(record.communicator));
   place.entry = printable(textOf(record.entry));
   place.label = printable(textOf(record.label));
   place.waited = std::chrono::milliseconds(record.waitedMs);
   return place;
 }
 
+bool Place::hasDone(const Place &wait) const {
+  return doneSequence != kNoCollective &&
+         std::tie(doneStep, doneSequence) >= std::tie(wait.step, wait.sequence);
+}
+
 bool Place::equals(const Place &other) const {
   return step == other.step && sequence == other.sequence &&
-         state == other.state && entry == other.entry && label == other.label;
+         state == other.state && entry == other.entry && label == other.label &&
+         communicator == other.communicator;
 }
 
 std::string describeCollective(const Place &place) {
-  std::string text =
-      fmt::format("collective {} '{}'", place.sequence, place.label);
+  std::string text = fmt::format("collective {} '{}' of '{}'", place.sequence,
+                                 place.label, place.communicator);
   if (!place.entry.empty())
     text += fmt::format(", entry {}, step {}", place.entry, place.step);
   return text;

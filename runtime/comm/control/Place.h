@@ -22,18 +22,23 @@ struct Place {
   PlaceState state = PlaceState::running;
   /// Of the communicator, in the group: those that its collective needs.
   uint32_t firstMember = 0, lastMember = 0;
-  std::string entry; ///< of the program; empty: none yet
-  std::string label; ///< of the collective, or of what it does
+  uint64_t doneSequence = kNoCollective, doneStep = 0; ///< as in PlaceRecord
+  std::string communicator; ///< of the collective it is in
+  std::string entry;        ///< of the program; empty: none yet
+  std::string label;        ///< of the collective, or of what it does
   std::chrono::milliseconds waited{0};
 
   PlaceRecord record() const;
   /// Texts made printable, states out of range taken for running.
   static Place of(const PlaceRecord &record);
+  /// Whether a rank at this place has been through the collective of |wait|, or
+  /// a later one.
+  bool hasDone(const Place &wait) const;
   /// The same, but for how long it has waited.
   bool equals(const Place &other) const;
 };
 
-/// "collective 117 'dispatch of layer 17', entry decode_64, step 42".
+/// "collective 117 'dispatch, layer 17' of 'ep', entry decode_64, step 42".
 std::string describeCollective(const Place &place);
 
 /// "waited at collective 117 ...", "ran entry decode_64 ...".

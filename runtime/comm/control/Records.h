@@ -44,13 +44,17 @@ struct Welcome {
   Identity identity;
 };
 
+inline constexpr uint64_t kNoCollective = UINT64_MAX;
+
 /// Where a rank is.
 struct PlaceRecord {
   uint64_t step = 0, sequence = 0;
   uint32_t state = 0; ///< PlaceState
   uint32_t waitedMs = 0;
   uint32_t firstMember = 0, lastMember = 0; ///< of the communicator
-  char entry[48] = {}, label[64] = {};
+  /// Of the collective that it was in last, in `doneStep`; kNoCollective: none.
+  uint64_t doneSequence = 0, doneStep = 0;
+  char entry[48] = {}, label[64] = {}, communicator[16] = {};
 };
 
 } // namespace hadal::comm

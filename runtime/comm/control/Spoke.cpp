@@ -267,6 +267,7 @@ private:
   }
 
   void sayBye() override {
+    sendPlace();
     if (hub_)
       hub_->send(header(FrameType::bye));
   }

@@ -1,5 +1,7 @@
 #include "runtime/comm/control/WatchedCommunicator.h"
 
+#include "runtime/comm/Operation.h"
+
 namespace hadal::comm {
 
 namespace {
@@ -20,9 +22,14 @@ public:
   Capabilities capabilities() const override {
     return communicator_->capabilities();
   }
-  void abort() noexcept override { communicator_->abort(); }
+  void abort() noexcept override {
+    aborted_ = true;
+    communicator_->abort();
+  }
 
   Status run(const Operation &operation, Deadline deadline) override {
+    // What this rank alone is wrong about is no failure of the run yet.
+    HADAL_RETURN_IF_ERROR(checkOperation(name(), size(), operation));
     HADAL_RETURN_IF_ERROR(plane_.enter(*communicator_, members_, operation));
     Status status = communicator_->run(operation, deadline);
     if (!status.ok())
@@ -35,7 +42,10 @@ private:
   /// The failure of the run that |status| is a sign of; itself, if it is the
   /// failure.
   Status blame(const Status &status, Deadline deadline) {
-    if (status.code() == 6001 || status.code() == 6007) {
+    // All ranks are wrong together.
+    if (status.code() == 6006)
+      plane_.failAll(status);
+    if ((status.code() == 6001 || status.code() == 6007) && !aborted_) {
       if (status.code() == 6001 && ControlPlane::Clock::now() >= deadline)
         return plane_.late();
       if (std::optional<Status> failure = plane_.failureSoon())
@@ -48,6 +58,7 @@ private:
   ControlPlane &plane_;
   const std::unique_ptr<Communicator> communicator_;
   const std::vector<unsigned> members_;
+  std::atomic<bool> aborted_ = false; ///< by this rank
 };
 
 } // namespace

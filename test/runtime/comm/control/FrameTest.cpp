@@ -125,7 +125,7 @@ TEST(FrameReader, SaysWhatIsWrong) {
       {[](FrameHeader &h) { h.type = 0; }, "unknown type 0", 6007},
       {[](FrameHeader &h) { h.type = 99; }, "unknown type 99", 6007},
       {[](FrameHeader &h) { h.payload = 7; },
-       "with 7 bytes, expected 144 to 144", 6007},
+       "with 7 bytes, expected 176 to 176", 6007},
       {[](FrameHeader &h) {
          h.type = static_cast<uint16_t>(FrameType::result);
          h.payload = kMaxPayload + 1;
@@ -133,7 +133,7 @@ TEST(FrameReader, SaysWhatIsWrong) {
        "with 65537 bytes, expected 0 to 65536", 6007},
       {[](FrameHeader &h) { h.zero[27] = 1; }, "bytes that must be zero",
        6007}};
-  static_assert(sizeof(PlaceRecord) == 144);
+  static_assert(sizeof(PlaceRecord) == 176);
   for (const Case &one : cases) {
     FrameHeader head = header(FrameType::heartbeat);
     head.payload = sizeof(PlaceRecord);

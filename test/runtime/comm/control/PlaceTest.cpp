@@ -12,6 +12,7 @@ Place waiting(uint64_t sequence) {
   place.state = PlaceState::collective;
   place.entry = "decode_64";
   place.label = "dispatch, layer 17";
+  place.communicator = "ep";
   return place;
 }
 
@@ -22,9 +23,10 @@ TEST(Place, GroupsRanksThatAreAtOnePlace) {
   places[4].sequence = 116;
   places[4].label.clear();
   EXPECT_EQ(describePlaces({0, 1, 2, 3, 4}, places),
-            "ranks 0-2 waited at collective 117 'dispatch, layer 17', entry "
-            "decode_64, step 42; rank 3 waited at collective 118 'dispatch, "
-            "layer 17', entry decode_64, step 42; rank 4 ran entry decode_64 "
+            "ranks 0-2 waited at collective 117 'dispatch, layer 17' of "
+            "'ep', entry decode_64, step 42; rank 3 waited at collective 118 "
+            "'dispatch, layer 17' of 'ep', entry decode_64, step 42; rank 4 "
+            "ran entry decode_64 "
             "of step 42, after collective 116");
 }
 
@@ -47,6 +49,18 @@ TEST(Place, GoesThroughARecord) {
   EXPECT_EQ(back.firstMember, 4u);
   EXPECT_EQ(back.lastMember, 7u);
   EXPECT_EQ(back.waited, place.waited);
+}
+
+TEST(Place, KnowsWhichCollectivesARankHasDone) {
+  Place place;
+  EXPECT_FALSE(place.hasDone(waiting(0)));
+  place.doneStep = 42;
+  place.doneSequence = 117;
+  EXPECT_TRUE(place.hasDone(waiting(116)));
+  EXPECT_TRUE(place.hasDone(waiting(117)));
+  EXPECT_FALSE(place.hasDone(waiting(118)));
+  place.doneStep = 41;
+  EXPECT_FALSE(place.hasDone(waiting(3)));
 }
 
 TEST(Place, OfABadRecordIsHarmless) {
