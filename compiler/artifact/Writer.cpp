@@ -381,7 +381,11 @@ private:
       uint64_t &most = items[launch.getKernel()];
       most = std::max<uint64_t>(most, launch.getItems());
     });
-    uint64_t topk = number("num_experts_per_token");
+    // The tokens of an ep group share its experts: a rank's are chosen so often.
+    exec::MeshAttr mesh = exec::getMesh(module);
+    double expertsPerToken =
+        static_cast<double>(number("num_experts_per_token")) /
+        static_cast<double>(mesh ? mesh.getEp() : 1);
     for (auto kernel : module.getOps<tile::KernelOp>()) {
       size_t index = out.size();
       if (index >= code.kernels.size() ||
@@ -401,8 +405,8 @@ private:
       auto name = string(kernel.getSymName());
       auto args = b.CreateVector(argNames);
       auto factVector = b.CreateVector(factTable);
-      uint64_t flops =
-          countLaunchFlops(kernel, items.lookup(kernel.getSymName()), topk);
+      uint64_t flops = countLaunchFlops(
+          kernel, items.lookup(kernel.getSymName()), expertsPerToken);
       fb::Offset<schema::KernelSpec> spec;
       if (kernel.getSpecAttr())
         spec = serialize(kernel.getSpecAttr());
