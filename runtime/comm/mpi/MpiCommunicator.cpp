@@ -207,6 +207,8 @@ public:
         std::make_unique<MpiCommunicator>(mpi_, name, members, self, tag));
   }
 
+  void abandon() noexcept override { mpi_.abandon(); }
+
 private:
   /// The tag of the communicator |name| of |members|: equal on all of them, and
   /// another one each time it is created. H6005 if it is in use, which a hash
