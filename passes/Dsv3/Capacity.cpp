@@ -37,16 +37,17 @@ std::optional<ExchangeCapacity> expectedCapacity(const ExchangeShape &shape,
   double draws = ranks * (ranks - 1) * shape.layers;
   ExchangeCapacity expected;
   if (given > 0) {
-    expected.rows = given;
-    int64_t scaled = std::ceil(given * pairs / rows);
+    expected.rows = std::min(given, worst.rows);
+    int64_t scaled = std::ceil(expected.rows * pairs / rows);
     expected.pairs = std::min((scaled + kStep - 1) / kStep * kStep, worst.pairs);
   } else {
     expected.rows = boundOf(slice * rows, draws, worst.rows);
     expected.pairs = boundOf(slice * pairs, draws, worst.pairs);
   }
-  if (expected.rows >= worst.rows)
-    return std::nullopt;
   expected.pairs = std::max(expected.pairs, expected.rows);
+  // Experts' outputs are most of an exchange: half of them pays alone.
+  if (expected.rows >= worst.rows && 2 * expected.pairs > worst.pairs)
+    return std::nullopt;
   return expected;
 }
 

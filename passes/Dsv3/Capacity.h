@@ -24,8 +24,8 @@ ExchangeCapacity worstCapacity(const ExchangeShape &shape, int64_t slice);
 
 /// For ranks of |slice| tokens: |given| rows, or with 0 as many as a router that
 /// prefers no expert exceeds in one of 1000 steps (Chernoff's bound over all
-/// pairs of ranks and layers), a multiple of 8. Empty where that is no less than
-/// the worst.
+/// pairs of ranks and layers), a multiple of 8. Empty where that saves neither
+/// rows nor half of the pairs of the worst.
 std::optional<ExchangeCapacity> expectedCapacity(const ExchangeShape &shape,
                                                  int64_t slice, int64_t given);
 

@@ -319,8 +319,9 @@ private:
     }
     if (symbol.consume_front("layers."))
       symbol = symbol.split('.').second;
-    else if (isa<dsv3::CacheType, dsv3::CountsType>(arg.getType()))
-      symbol = symbol.split('.').first;
+    else if (auto [kind, layer] = symbol.rsplit('.');
+             llvm::all_of(layer, llvm::isDigit))
+      symbol = kind;
     return symbol.empty() ? lower::kHidden.str() : symbol.str();
   }
 

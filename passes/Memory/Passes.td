@@ -39,7 +39,7 @@ def VerifyExec : Pass<"hadal-verify-exec", "::mlir::ModuleOp"> {
     every byte that is read was written by the same buffer last (a received row
     counts as written); a launch and a collective that touch the same byte are
     ordered by events unless both only read; each event is recorded once, then
-    waited for; at the end of a function the launches' stream has waited for every
+    waited for once; at the end of a function the launches' stream has waited for every
     collective of it. A function is reached from one entry, without recursion.
   }];
 }

@@ -112,7 +112,7 @@ std::string describeSlot(const Access &access) {
   if (isa<exec::LaunchOp>(access.command))
     return ("slot '" + access.slot + "'").str();
   if (access.slot == "counts")
-    return "the counts";
+    return "the array of counts";
   return ("the " + access.slot + " of part " + Twine(access.part)).str();
 }
 
@@ -166,6 +166,9 @@ private:
         if (it == events.end())
           return wait.emitOpError("waits for event ")
                  << wait.getEvent() << ", which nothing before it recorded";
+        if (it->second.isAwaited)
+          return wait.emitOpError("waits for event ")
+                 << wait.getEvent() << " a second time";
         clocks.join(wait.getStream(), it->second.clock);
         it->second.isAwaited = true;
       } else if (auto call = dyn_cast<exec::CallOp>(op)) {

@@ -36,8 +36,10 @@ struct QuantizeBeforeExchangePass
     }
     if (readers.empty())
       return;
-    // Users come last first.
-    std::reverse(readers.begin(), readers.end());
+    // Users come in no order that a file of IR keeps.
+    llvm::sort(readers, [](QuantizeTilesOp a, QuantizeTilesOp b) {
+      return a->isBeforeInBlock(b);
+    });
     QuantizeTilesOp first = readers.front();
     auto input = cast<RankedTensorType>(op.getInput().getType());
     auto rows = cast<RankedTensorType>(first.getResult().getType());

@@ -61,8 +61,7 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
     Value table = body.addArgument(
         tableType, getSymbolLoc(&getContext(), "placement"));
     Value overflow = body.addArgument(
-        CountsType::get(&getContext(), mesh.getEp()),
-        getSymbolLoc(&getContext(), "overflow"));
+        overflowType(), getSymbolLoc(&getContext(), "overflow"));
     SmallVector<unsigned> stacks;
     if (failed(exchange(permute, table, overflow, stacks)))
       return failure();
@@ -81,7 +80,12 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
                          SmallVectorImpl<unsigned> &stacks) {
     SmallVector<LinearOp> linears;
     Value input;
-    for (Operation *user : permute.getBegin().getUsers()) {
+    // Users come in no order that a file of IR keeps.
+    auto users = llvm::to_vector(permute.getBegin().getUsers());
+    llvm::sort(users, [](Operation *a, Operation *b) {
+      return a->isBeforeInBlock(b);
+    });
+    for (Operation *user : users) {
       auto linear = dyn_cast<LinearOp>(user);
       if (!linear)
         return emitCodedOpError(user, 2001)
@@ -168,23 +172,25 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
     OpBuilder b(call);
     std::string table = ("layers." + Twine(layer) + ".placement").str();
     auto declared = symbols->lookup<StateOp>(state.getState());
-    if (!symbols->lookup(table))
+    if (!symbols->lookup(table)) {
+      OpBuilder after(declared->getContext());
+      after.setInsertionPointAfter(declared);
+      symbols->insert(PlacementTableOp::create(
+          after, getSymbolLoc(&getContext(), table), table, getTableType(),
+          layer));
+    }
+    if (!symbols->lookup(kOverflowState)) {
+      OpBuilder before(declared);
       symbols->insert(
-          PlacementTableOp::create(b, getSymbolLoc(&getContext(), table), table,
-                                   getTableType(), layer),
-          std::next(declared->getIterator()));
-    if (!symbols->lookup(kOverflowState))
-      symbols->insert(
-          StateOp::create(b, getSymbolLoc(&getContext(), kOverflowState),
-                          kOverflowState,
-                          CountsType::get(&getContext(), mesh.getEp())),
-          declared->getIterator());
+          StateOp::create(before, getSymbolLoc(&getContext(), kOverflowState),
+                          kOverflowState, overflowType()));
+    }
     Value placement =
         GetParameterOp::create(b, getSymbolLoc(&getContext(), table),
                                getTableType(), table);
     Value overflow = GetStateOp::create(
-        b, getSymbolLoc(&getContext(), kOverflowState),
-        CountsType::get(&getContext(), mesh.getEp()), kOverflowState);
+        b, getSymbolLoc(&getContext(), kOverflowState), overflowType(),
+        kOverflowState);
     call.getOperandsMutable().append({placement, overflow});
     return success();
   }
@@ -220,6 +226,8 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
     return RankedTensorType::get({experts, 1 + replicas},
                                  IntegerType::get(&getContext(), 32));
   }
+
+  Type overflowType() { return CountsType::get(&getContext(), mesh.getEp()); }
 
   MeshAttr mesh;
   int64_t experts = 0;

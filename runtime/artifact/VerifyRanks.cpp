@@ -285,6 +285,8 @@ std::string EventChecker::add(const Command &c) {
   if (!event.isRecorded)
     return fmt::format("event {} is waited for before it is recorded",
                        c.event());
+  if (event.isAwaited)
+    return fmt::format("event {} is waited for a second time", c.event());
   event.isAwaited = true;
   if (c.stream() == kLaunchStream)
     awaited = std::max(awaited, event.collectives);

@@ -35,7 +35,7 @@ std::string checkCollective(const schema::Artifact &artifact,
                             CollectiveBytes &bytes);
 
 /// Follows the commands of one function: events are recorded once, then waited
-/// for, and at the end launches have waited for all collectives.
+/// for once, and at the end launches have waited for all collectives.
 class EventChecker {
 public:
   explicit EventChecker(const schema::Function &function)

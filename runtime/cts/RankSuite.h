@@ -12,6 +12,9 @@ struct RankFactory {
   DriverFactory driver;
   unsigned ranks = 2;
   comm::StreamOptions stream;
+  /// The device reports a read of what no rank sent (H5018); else such bytes are
+  /// what was there.
+  bool findsUndefined = false;
 };
 
 inline std::string rankName(const testing::TestParamInfo<RankFactory> &info) {
@@ -19,6 +22,10 @@ inline std::string rankName(const testing::TestParamInfo<RankFactory> &info) {
                                               "random"};
   return info.param.driver.name + "x" + std::to_string(info.param.ranks) +
          kPolicies[static_cast<unsigned>(info.param.stream.policy)];
+}
+
+inline void PrintTo(const RankFactory &factory, std::ostream *os) {
+  *os << factory.driver.name;
 }
 
 class RankSuite : public testing::TestWithParam<RankFactory> {};

@@ -94,7 +94,7 @@ TEST(Published, Decisions) {
       {"decode", lowLatency, 72, 4, 256, 2000, true},
       {"decode", nccl, 8, 32, 32, 2000, false},
       {"decode", nccl, 128, 2, 256, 4096, true},
-      {"prefill", normal, 32, 9, 4096, 4096, true},
+      {"prefill", normal, 32, 9, 8192, 4096, true},
       {"prefill", normal, 32, 9, 16384, 4096, true},
   };
   for (const Case &c : cases) {

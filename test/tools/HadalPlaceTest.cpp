@@ -39,11 +39,12 @@ TEST(HadalPlace, PlacesWhatHadalRunCounted) {
   EXPECT_EQ(json["ranks"], 2);
   EXPECT_EQ(json["slots"], 3);
   EXPECT_EQ(json["load_digest"].get<std::string>().size(), 16u);
-  // The load 2, 1, 1, 0 (which counts as 1): expert 0 gets one of the two
-  // further slots, then expert 1 is the first of the heaviest.
+  // The load 2, 1, 1, 0 (which counts as 1): a further slot for expert 0, then,
+  // as all are equal and 0 is on every rank, for expert 1. By falling load 0,
+  // 2, 3, 0, 1, 1 go to the ranks in turn.
   for (const char *layer : {"0", "1"}) {
     EXPECT_EQ(json["layers"][layer],
-              nlohmann::json::parse("[[2, 0, 1], [3, 0, 1]]"));
+              nlohmann::json::parse("[[0, 3, 1], [2, 0, 1]]"));
     EXPECT_EQ(json["balancedness"][layer][1], 1.0);
   }
 }
@@ -85,6 +86,8 @@ TEST(HadalPlace, RefusesBadFlagsAndFiles) {
            {"[]", "is not an expert load"},
            {"{\"layers\": {}}", "is not an expert load"},
            {R"({"layers": {"x": [1]}})", "layer \"x\" is not a layer's number"},
+           {R"({"layers": {"03": [1]}})",
+            "layer \"03\" is not a layer's number"},
            {R"({"layers": {"3": []}})", "is not a list of tokens by expert"},
            {R"({"layers": {"3": [1, 2], "4": [1]}})",
             "layer 4 has 1 experts, the layers before it have 2"},

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "runtime/cts/ToyRanks.h"
 #include "test/tools/ToolHarness.h"
 
 using namespace hadal;
@@ -200,6 +201,54 @@ TEST(HadalInspect, SpecsInBothForms) {
                        "delta=false odd=null\n"),
             std::string::npos)
       << r.out;
+}
+
+/// A program of several ranks: mesh, communicators, collectives and events.
+TEST(HadalInspect, RanksInBothForms) {
+  ToyCheckpoint c;
+  schema::ArtifactT artifact = rankModel(2);
+  auto table = std::make_unique<schema::ParameterT>();
+  table->name = "placement";
+  table->kind = schema::ParameterKind::generated;
+  table->generator = schema::Generator::placement_table;
+  table->place = schema::Placement::copy;
+  table->dtype = schema::DType::i32;
+  table->layer = 1;
+  table->replicas = 2;
+  artifact.parameters[2]->slice = std::make_unique<schema::SliceT>();
+  artifact.parameters[2]->slice->axis = schema::Axis::tp;
+  artifact.parameters[2]->slice->unit = 32;
+  artifact.parameters.push_back(std::move(table));
+  for (auto &entry : artifact.entries)
+    artifact.functions[entry->function]->num_parameters += 1;
+  writeFile(c.artifact(), assemble(artifact));
+
+  auto json = inspectJson(c, "--program --weights --memory");
+  EXPECT_EQ(json["program"]["mesh"]["ranks"], 2);
+  EXPECT_EQ(json["program"]["mesh"]["slots"], 2);
+  EXPECT_EQ(json["program"]["mesh"]["communicators"], "ep (ep of 2)");
+  EXPECT_EQ(json["memory"]["exchange_bytes"], 320);
+  const auto &entry = json["program"]["entries"][0];
+  EXPECT_EQ(entry["rung"], "worst");
+  EXPECT_EQ(entry["capacity_rows"], 2);
+  EXPECT_EQ(entry["collective_digest"].get<std::string>().size(), 16u);
+  const auto &commands = json["program"]["functions"]["ranks.layer"]["commands"];
+  EXPECT_EQ(commands[2]["text"], "record 0 stream 0");
+  EXPECT_EQ(commands[3]["text"], "wait 0 stream 1");
+  EXPECT_EQ(commands[4]["text"],
+            "all_to_all ep 'dispatch' [arena+0 -> arena+64: 2 x 8 counted 0, "
+            "arena+192 -> arena+256: 1 x 4] counts arena+192 stride 1 stream 1");
+  EXPECT_EQ(json["program"]["functions"]["ranks"]["commands"][4]["text"],
+            "all_reduce ep 'sum' [arena+0 -> arena+128: 2 x 8 of f32] stream 1");
+  const auto &parameters = json["weights"]["parameters"];
+  EXPECT_EQ(parameters[2]["slice"], "tp rows of 32");
+  EXPECT_EQ(parameters[3]["shape"], "[4, 3]");
+  EXPECT_EQ(parameters[3]["bytes"], 4 * 3 * 4);
+  EXPECT_EQ(parameters[3]["place"], "computed");
+
+  ToolResult r = c.run("hadal-inspect", c.artifact() + " --program --weights");
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("wait 1 stream 0"), std::string::npos) << r.out;
 }
 
 TEST(HadalInspect, DamagedFilesAreRefused) {

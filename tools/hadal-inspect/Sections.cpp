@@ -4,6 +4,7 @@
 #include <map>
 
 #include "runtime/base/Progress.h"
+#include "tools/common/ParameterBytes.h"
 #include "tools/common/SpecJson.h"
 
 namespace hadal::inspect {
@@ -12,22 +13,11 @@ using namespace schema;
 
 namespace {
 
-uint64_t parameterBytes(const Parameter &p) {
-  uint64_t row = artifact::dtypeBytes(p.dtype());
-  if (p.kind() == ParameterKind::generated)
-    return p.positions() * p.inv_freq()->size() * 2 * sizeof(float);
-  for (unsigned i = 0; i < p.inner()->size(); ++i)
-    row = p.row_pitch() && i + 1 == p.inner()->size()
-              ? row / artifact::dtypeBytes(p.dtype()) * p.row_pitch()
-              : row * p.inner()->Get(i);
-  uint64_t rows = 0;
-  for (uint64_t r : *p.rows())
-    rows += r;
-  return row * rows * (p.kind() == ParameterKind::stack ? p.count() : 1);
-}
-
-std::string shapeText(const Parameter &p) {
+std::string shapeText(const hadal::Artifact &artifact, const Parameter &p) {
   std::string text;
+  if (p.generator() == Generator::placement_table)
+    return fmt::format("[{}, {}]", artifact.model().num_experts(),
+                       1 + p.replicas());
   if (p.kind() == ParameterKind::generated)
     return fmt::format("[{}, {}, 2]", p.positions(), p.inv_freq()->size());
   if (p.kind() == ParameterKind::stack)
@@ -37,6 +27,17 @@ std::string shapeText(const Parameter &p) {
   for (uint64_t extent : *p.inner())
     text += fmt::format(", {}", extent);
   return text + "]";
+}
+
+/// "tp rows of 192", "ep experts of layer 3"; what every rank holds whole: "".
+std::string sliceText(const Parameter &p) {
+  const Slice *slice = p.slice();
+  if (!slice)
+    return "";
+  if (slice->axis() == Axis::ep)
+    return fmt::format("ep experts of layer {}", p.layer());
+  return fmt::format("{} {} of {}", EnumNameAxis(slice->axis()),
+                     slice->dim() ? "columns" : "rows", slice->unit());
 }
 
 std::string argText(const hadal::Artifact &artifact, const Arg &arg) {
@@ -74,8 +75,37 @@ std::vector<std::string> memberNames(const hadal::Artifact &artifact,
   return names;
 }
 
+std::string collectiveText(const hadal::Artifact &artifact, const Command &c) {
+  std::string parts;
+  for (const Part *part : *c.parts()) {
+    parts += fmt::format("{}{} -> {}: {} x {}", parts.empty() ? "" : ", ",
+                         argText(artifact, *part->send()),
+                         argText(artifact, *part->receive()), part->rows(),
+                         part->row_bytes());
+    if (part->dtype() != DType::none)
+      parts += fmt::format(" of {}", artifact::dtypeName(part->dtype()));
+    if (part->count_column() >= 0)
+      parts += fmt::format(" counted {}", part->count_column());
+  }
+  std::string text = fmt::format(
+      "{} {} '{}' [{}]", EnumNameCollectiveKind(c.collective()),
+      artifact.root().communicators()->Get(c.communicator())->name()->string_view(),
+      c.label()->string_view(), parts);
+  if (c.counts())
+    text += fmt::format(" counts {} stride {}", argText(artifact, *c.counts()),
+                        c.count_stride());
+  if (c.op() >= 0)
+    text += fmt::format(" op {}", opName(artifact, c.op()));
+  return text + fmt::format(" stream {}", c.stream());
+}
+
 std::string commandText(const hadal::Artifact &artifact, const Command &c) {
   const auto &root = artifact.root();
+  if (c.kind() == CommandKind::collective)
+    return collectiveText(artifact, c);
+  if (c.kind() == CommandKind::record || c.kind() == CommandKind::wait)
+    return fmt::format("{} {} stream {}", EnumNameCommandKind(c.kind()),
+                       c.event(), c.stream());
   if (c.kind() == CommandKind::launch) {
     const Kernel &kernel = *root.kernels()->Get(c.kernel());
     std::string text =
@@ -117,7 +147,29 @@ Json commandJson(const hadal::Artifact &artifact, const Command &c) {
   return json;
 }
 
-Json bucketJson(const Entry &e) {
+/// How ranks share the model, and what they do together.
+Json meshJson(const schema::Artifact &root) {
+  const Mesh &mesh = *root.mesh();
+  Json json;
+  json["ranks"] = artifact::numRanks(root);
+  json["tp"] = mesh.tp();
+  json["dp"] = mesh.dp();
+  json["ep"] = mesh.ep();
+  json["ranks_per_node"] = mesh.ranks_per_node();
+  json["slots"] = mesh.slots();
+  json["vocab_split"] = mesh.vocab_split();
+  std::string communicators;
+  if (root.communicators())
+    for (const Communicator *c : *root.communicators())
+      communicators += fmt::format(
+          "{}{} ({} of {})", communicators.empty() ? "" : ", ",
+          c->name()->string_view(), EnumNameAxis(c->axis()), c->size());
+  json["communicators"] = communicators;
+  json["exchange_bytes"] = root.exchange_bytes();
+  return json;
+}
+
+Json bucketJson(const hadal::Artifact &artifact, const Entry &e) {
   Json json;
   json["name"] = e.name()->str();
   json["kind"] = EnumNameEntryKind(e.kind());
@@ -127,6 +179,12 @@ Json bucketJson(const Entry &e) {
   json["logit_rows"] = e.logit_rows();
   json["attention"] = e.attention()->str();
   json["arena_bytes"] = e.arena_bytes();
+  if (artifact.root().mesh()) {
+    json["rung"] = EnumNameRung(e.rung());
+    json["capacity_rows"] = e.capacity_rows();
+    json["capacity_pairs"] = e.capacity_pairs();
+    json["collective_digest"] = fmt::format("{:016x}", e.collective_digest());
+  }
   return json;
 }
 
@@ -230,10 +288,12 @@ Json overview(const hadal::Artifact &artifact) {
   json["fp8"] = m.fp8_mode()->str();
   json["kernels"] = artifact.root().kernels()->size();
   json["parameters"] = artifact.root().parameters()->size();
+  if (artifact.root().mesh())
+    json["mesh"] = meshJson(artifact.root());
   json["functions"] = artifact.root().functions()->size();
   json["entries"] = Json::array();
   for (const Entry *e : *artifact.root().entries())
-    json["entries"].push_back(bucketJson(*e));
+    json["entries"].push_back(bucketJson(artifact, *e));
   return json;
 }
 
@@ -320,9 +380,11 @@ StatusOr<std::string> ptx(const hadal::Artifact &artifact,
 Json program(const hadal::Artifact &artifact) {
   const auto &root = artifact.root();
   Json json;
+  if (root.mesh())
+    json["mesh"] = meshJson(root);
   json["entries"] = Json::array();
   for (const Entry *e : *root.entries()) {
-    Json entry = bucketJson(*e);
+    Json entry = bucketJson(artifact, *e);
     entry["function"] = root.functions()->Get(e->function())->name()->str();
     json["entries"].push_back(std::move(entry));
   }
@@ -349,7 +411,7 @@ Json weights(const hadal::Artifact &artifact) {
   Json list = Json::array();
   uint64_t mapped = 0, copied = 0, generated = 0;
   for (const Parameter *p : *artifact.root().parameters()) {
-    uint64_t bytes = parameterBytes(*p);
+    uint64_t bytes = parameterBytes(artifact.model(), *p);
     bool isGenerated = p->kind() == ParameterKind::generated;
     (isGenerated ? generated : p->place() == Placement::map ? mapped : copied) +=
         bytes;
@@ -358,8 +420,10 @@ Json weights(const hadal::Artifact &artifact) {
     entry["kind"] = EnumNameParameterKind(p->kind());
     entry["place"] = isGenerated ? "computed" : EnumNamePlacement(p->place());
     entry["dtype"] = artifact::dtypeName(p->dtype());
-    entry["shape"] = shapeText(*p);
+    entry["shape"] = shapeText(artifact, *p);
     entry["bytes"] = bytes;
+    if (artifact.root().mesh())
+      entry["slice"] = sliceText(*p);
     std::string parts;
     for (const flatbuffers::String *part : *p->parts())
       parts += (parts.empty() ? "" : " | ") + part->str();
@@ -406,6 +470,8 @@ Json memory(const hadal::Artifact &artifact) {
   const uint64_t cacheTokens =
       artifact::pagesPerRow(m) * m.page_size() * m.max_batch_size();
   json["arena_bytes"] = arena;
+  if (artifact.root().mesh())
+    json["exchange_bytes"] = artifact.root().exchange_bytes();
   json["cache_bytes_per_token"] = tokenBytes;
   json["cache_bytes"] = cacheTokens * tokenBytes;
   json["state_buffer_bytes"] = buffers;

@@ -14,12 +14,13 @@ constexpr uint64_t kMostLoad = uint64_t{1} << 62;
 
 Status readLayer(const std::string &path, const std::string &key,
                  const Json &counts, ExpertLoadFile &file) {
-  if (key.empty() || key.size() > 6 ||
+  if (key.empty() || key.size() > 6 || (key.size() > 1 && key[0] == '0') ||
       key.find_first_not_of("0123456789") != std::string::npos)
-    return error(kCode, "'{}': layer \"{}\" is not a layer's number", path, key);
-  if (!counts.is_array() || counts.empty() || counts.size() > 1u << 20)
-    return error(kCode, "'{}': layer {} is not a list of tokens by expert", path,
+    return error(kCode, "'{}': layer \"{}\" is not a layer's number", path,
                  key);
+  if (!counts.is_array() || counts.empty() || counts.size() > 1u << 20)
+    return error(kCode, "'{}': layer {} is not a list of tokens by expert",
+                 path, key);
   if (!file.layers.empty() && counts.size() != file.experts)
     return error(kCode,
                  "'{}': layer {} has {} experts, the layers before it have {}",
@@ -57,10 +58,11 @@ StatusOr<ExpertLoadFile> readExpertLoad(const std::string &path) {
   file.digest = fmt::format("{:016x}", xxh3(text));
   const Json *layers = findMember(root, "layers");
   if (!layers || !layers->is_object() || layers->empty())
-    return error(kCode,
-                 "'{}' is not an expert load: expected an object with \"layers\";"
-                 " write one with hadal-run --expert-load",
-                 path);
+    return error(
+        kCode,
+        "'{}' is not an expert load: expected an object with \"layers\";"
+        " write one with hadal-run --expert-load",
+        path);
   if (const Json *groups = findMember(root, "expert_groups")) {
     std::optional<uint64_t> value = asUnsigned(groups);
     if (!value || *value == 0 || *value > 1u << 20)

@@ -1,4 +1,4 @@
-// How many tokens each expert got: the file that hadal-run --expert-load writes.
+// How many tokens each expert got: the file of hadal-run --expert-load.
 #pragma once
 
 #include <cstdint>

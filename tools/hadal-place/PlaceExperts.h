@@ -1,13 +1,13 @@
-// Chooses which experts the slots of each rank hold, so that all ranks get about
-// the same load (as DeepSeek's EPLB does).
+// Chooses which experts the slots of each rank hold, so that all ranks get
+// about the same load (as DeepSeek's EPLB does).
 //
-// Replicate: every expert has one replica; each further slot goes to the expert
-// with the most load for each of its replicas. Pack: replicas by falling load
-// into the least loaded rank with a free slot. Hierarchical, where the nodes
-// divide the groups of experts that the router chooses among: groups are packed
-// on nodes first, so that a token meets few nodes, then replicated and packed
-// inside each node. Then replicas of one expert that met on a rank are swapped
-// apart: a rank gains nothing of the second.
+// Replicate: every expert has one replica; each further slot goes to the
+// expert with the most load for each of its replicas. Pack: replicas by falling
+// load into the least loaded rank with a free slot. Hierarchical, where the
+// nodes divide the groups of experts that the router chooses among: groups are
+// packed on nodes first, so that a token meets few nodes, then replicated and
+// packed inside each node. Then replicas of one expert that met on a rank are
+// swapped apart: a rank gains nothing of the second.
 #pragma once
 
 #include <cstdint>
@@ -31,12 +31,12 @@ struct PlacementProblem {
 
 struct PlacedLayer {
   std::vector<uint32_t> experts; ///< of each slot, rank * slots + slot
-  uint32_t swaps = 0; ///< that kept replicas of one expert apart
+  uint32_t swaps = 0;            ///< that kept replicas of one expert apart
 };
 
 /// H5011 if there is no placement for |problem|: too few slots for the experts,
-/// more slots than a rank can fill with different ones, nodes that do not divide
-/// the ranks, groups that do not divide the experts.
+/// more slots than a rank can fill with different ones, nodes that do not
+/// divide the ranks, groups that do not divide the experts.
 Status checkProblem(const PlacementProblem &problem);
 
 /// Places one layer whose expert e got |load|[e] tokens, below 2^62 in sum; an
@@ -44,8 +44,8 @@ Status checkProblem(const PlacementProblem &problem);
 PlacedLayer placeExperts(const PlacementProblem &problem,
                          std::span<const uint64_t> load);
 
-/// Mean over the most of the ranks' loads when each replica of an expert gets an
-/// equal part of the expert's.
+/// Mean over the most of the ranks' loads when each replica of an expert gets
+/// an equal part of the expert's.
 double balancedness(const PlacementProblem &problem,
                     std::span<const uint64_t> load,
                     std::span<const uint32_t> slotExperts);

@@ -10,6 +10,7 @@
 #include "runtime/session/Generator.h"
 #include "runtime/tokenizer/Tokenizer.h"
 #include "tools/common/Cli.h"
+#include "tools/common/SpecJson.h"
 
 using namespace hadal;
 
@@ -357,6 +358,9 @@ private:
     nlohmann::ordered_json json;
     json["tokens"] = session->counters().tokens;
     json["experts_per_token"] = model->description().num_experts_per_token();
+    for (const schema::Kernel *kernel : *model->artifact().root().kernels())
+      if (kernel->spec() && kernel->spec()->kind()->string_view() == "gate_topk")
+        json["expert_groups"] = specJson(kernel->spec())["groups"];
     json["layers"] = nlohmann::ordered_json::object();
     for (const Session::ExpertLoad &load : loads)
       json["layers"][load.layer] = load.tokens;

@@ -115,8 +115,8 @@ def Exec_CollectiveOp : Exec_Op<"collective", [AttrSizedOperandSegments,
 def Exec_RecordOp : Exec_Op<"record"> {
   let summary = "An event is reached when all earlier commands of a stream are done.";
   let description = [{
-    Events are numbered from 0 in each function; a function records an event once,
-    before it is waited for, in every run of it.
+    Events are numbered from 0 in each function; a function records an event once
+    and then waits for it once, in every run of it.
 
     ```mlir
     exec.record 0 stream 1

@@ -11,6 +11,7 @@
 #include "runtime/base/CpuCount.h"
 #include "runtime/base/Hash.h"
 #include "runtime/base/ProcessMemory.h"
+#include "runtime/device/HostCollectives.h"
 #include "runtime/drivers/cpu/CpuVariant.h"
 #include "runtime/drivers/cpu/ThreadPool.h"
 
@@ -145,60 +146,26 @@ private:
   std::vector<KernelTime> times;
 };
 
-/// Kernels run on the calling thread, which is stream 0: when it comes to a
-/// command, all launches before it are done. Collectives run on the endpoint's
-/// stream, which is stream 1.
 class CpuPreparedEntry final : public PreparedEntry {
 public:
   CpuPreparedEntry(CpuExecutable &executable, const LaunchList &list,
                    const comm::Endpoint *endpoint)
-      : executable(executable), list(list), endpoint(endpoint),
-        reached(list.numEvents) {}
+      : executable(executable), list(list),
+        collectives(this->list, endpoint) {}
 
   Status run() override {
-    lastTicket.reset();
-    size_t next = 0;
-    for (size_t i = 0; i <= list.launches.size(); ++i) {
-      for (; next < list.commands.size() && list.commands[next].position == i;
-           ++next)
-        HADAL_RETURN_IF_ERROR(run(list.commands[next]));
-      if (i < list.launches.size())
-        executable.run(list, list.launches[i]);
+    collectives.begin();
+    for (size_t i = 0; i < list.launches.size(); ++i) {
+      HADAL_RETURN_IF_ERROR(collectives.runBefore(i));
+      executable.run(list, list.launches[i]);
     }
-    return {};
+    return collectives.runBefore(list.launches.size());
   }
 
 private:
-  Status run(const RankCommand &command) {
-    switch (command.kind) {
-    case RankCommand::Kind::start: {
-      const Collective &collective = list.collectives[command.index];
-      lastTicket = endpoint->stream->enqueue(
-          *endpoint->communicators[collective.communicator],
-          collective.operation);
-      return {};
-    }
-    case RankCommand::Kind::record:
-      // Of stream 0: reached already.
-      reached[command.index] =
-          command.stream == kCollectiveStream ? lastTicket : std::nullopt;
-      return {};
-    case RankCommand::Kind::wait:
-      // Stream 1 runs in order, and behind all that stream 0 did before it
-      // enqueued.
-      if (command.stream == kLaunchStream && reached[command.index])
-        return endpoint->stream->wait(*reached[command.index]);
-      return {};
-    }
-    return {};
-  }
-
   CpuExecutable &executable;
   LaunchList list;
-  const comm::Endpoint *endpoint;
-  /// The ticket of the last collective of this run; by event, what it waits for.
-  std::optional<uint64_t> lastTicket;
-  std::vector<std::optional<uint64_t>> reached;
+  HostCollectives collectives;
 };
 
 StatusOr<std::unique_ptr<PreparedEntry>>

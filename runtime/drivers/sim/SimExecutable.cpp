@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "runtime/base/CpuCount.h"
+#include "runtime/drivers/sim/SimCollectives.h"
 #include "runtime/drivers/sim/semantics/TensorMap.h"
 
 namespace hadal::sim {
@@ -55,16 +56,23 @@ Status encode(const TensorMapRequest &request, uint8_t *map) {
 class SimPreparedEntry final : public PreparedEntry {
 public:
   SimPreparedEntry(SimExecutable &executable, std::string name,
-                   const LaunchList &list, GpuProgram program)
-      : executable(executable), name(std::move(name)), arena(list.arena),
-        arenaBytes(list.arenaBytes), program(std::move(program)) {}
+                   const LaunchList &list, GpuProgram program,
+                   const comm::Endpoint *endpoint)
+      : executable(executable), name(std::move(name)), list(list),
+        program(std::move(program)),
+        collectives(executable.memory, this->list, endpoint, this->name) {}
+  Status check() const { return collectives.check(); }
 
   Status run() override {
     std::lock_guard<std::mutex> held(executable.memoryMutex);
-    if (executable.options.poisonActivations && arenaBytes)
-      executable.memory.markDefined(arena, arenaBytes, false);
-    for (size_t i = 0; i < program.launches.size(); ++i)
+    if (executable.options.poisonActivations && list.arenaBytes)
+      executable.memory.markDefined(list.arena, list.arenaBytes, false);
+    collectives.begin();
+    for (size_t i = 0; i < program.launches.size(); ++i) {
+      HADAL_RETURN_IF_ERROR(collectives.runBefore(i));
       HADAL_RETURN_IF_ERROR(executable.launchOne(name, program, i));
+    }
+    HADAL_RETURN_IF_ERROR(collectives.runBefore(program.launches.size()));
     executable.memory.synchronize();
     ++executable.runs;
     return {};
@@ -73,9 +81,9 @@ public:
 private:
   SimExecutable &executable;
   std::string name;
-  DeviceAddress arena;
-  uint64_t arenaBytes;
+  LaunchList list;
   GpuProgram program;
+  SimCollectives collectives;
 };
 
 StatusOr<std::unique_ptr<Executable>>
@@ -109,14 +117,16 @@ StatusOr<const PtxModule *> SimExecutable::module(unsigned index) {
 
 StatusOr<std::unique_ptr<PreparedEntry>>
 SimExecutable::prepare(std::string name, const LaunchList &list, bool,
-                       const comm::Endpoint *) {
-  HADAL_RETURN_IF_ERROR(refuseCollectives(artifact, name, list, "sim"));
+                       const comm::Endpoint *endpoint) {
   GpuContext context{workspace.address(), layout, options.multiprocessors,
                      encode};
   HADAL_ASSIGN_OR_RETURN(GpuProgram program,
                          flattenForGpu(artifact.root(), list, context));
-  return std::unique_ptr<PreparedEntry>(std::make_unique<SimPreparedEntry>(
-      *this, std::move(name), list, std::move(program)));
+  auto entry = std::make_unique<SimPreparedEntry>(
+      *this, std::move(name), list, std::move(program), endpoint);
+  std::lock_guard<std::mutex> held(memoryMutex);
+  HADAL_RETURN_IF_ERROR(entry->check());
+  return std::unique_ptr<PreparedEntry>(std::move(entry));
 }
 
 void SimExecutable::setProfiling(bool enabled) {

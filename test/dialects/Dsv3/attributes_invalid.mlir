@@ -68,7 +68,7 @@ func.func private @f(tensor<4x4xf8E4M3FN, #dsv3.layout<scale = <1x128, f32, n>>>
 // -----
 
 // Extents are a closed list.
-// expected-error@+1 {{'heads' is not an extent (tokens, routed, logits)}}
+// expected-error@+1 {{'heads' is not an extent (tokens, routed, logits, slice, received, returned)}}
 func.func private @f(tensor<?x4xbf16, #dsv3.layout<[heads]>>)
 
 // -----
@@ -154,3 +154,51 @@ func.func private @f() attributes {dsv3.dropped = ["moe_layer.mla", 1]}
 // Attributes of the dialect are a closed list.
 // expected-error@+1 {{unknown dsv3 attribute 'dsv3.fast'}}
 func.func private @f() attributes {dsv3.fast}
+
+// -----
+
+// A bucket of several ranks has room for a pair of every row.
+// expected-error@+1 {{a bucket of several ranks needs a capacity of at least one row and a pair for each, got 4 rows and 2 pairs}}
+func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<decode tokens 4 rows 4 queries 1 capacity 4 pairs 2 rung worst>}
+
+// -----
+
+// A rank sends no more than it has.
+// expected-error@+1 {{no rank sends more rows (8) than its bucket has tokens (4)}}
+func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<decode tokens 4 rows 4 queries 1 capacity 8 pairs 8 rung worst>}
+
+// -----
+
+// Rungs are a closed list.
+// expected-error@+1 {{'best' is not a rung (worst, expected)}}
+func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<decode tokens 4 rows 4 queries 1 capacity 4 pairs 8 rung best>}
+
+// -----
+
+// A mesh has ranks.
+// expected-error@+1 {{sizes of a mesh must be positive}}
+module attributes {dsv3.mesh = #dsv3.mesh<tp 0, dp 4, ep 4, node 8, slots 2>} {}
+
+// -----
+
+// Groups that share experts are equal.
+// expected-error@+1 {{ep 4 does not divide the 6 ranks of tp 1 and dp 6}}
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 6, ep 4, node 8, slots 2>} {}
+
+// -----
+
+// It belongs to the module.
+// expected-error@+1 {{'dsv3.mesh' must be a #dsv3.mesh on a module}}
+func.func private @f() attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 4, ep 4, node 8, slots 2>}
+
+// -----
+
+// Slots are of experts.
+// expected-error@+1 {{slots are split by ep, rows and cols by tp}}
+func.func private @f() attributes {x = #dsv3.split<slots by tp of 1>}
+
+// -----
+
+// Parts are whole units.
+// expected-error@+1 {{the unit of a split must be positive, of slots 1, got 2}}
+func.func private @f() attributes {x = #dsv3.split<slots by ep of 2>}

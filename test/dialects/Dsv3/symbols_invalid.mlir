@@ -133,3 +133,21 @@ func.func @f() {
   %0 = dsv3.get_state @s : !dsv3.counts<5>
   return
 }
+
+// -----
+
+// Only experts have slots.
+// expected-error@+1 {{only a stack is split into slots}}
+dsv3.parameter @a : tensor<4x4xbf16> from ["a"] accepts [bf16] place map split <slots by ep of 1> layer 0
+
+// -----
+
+// Whose placement a stack follows.
+// expected-error@+1 {{'layer' belongs to stacks that are split into slots}}
+dsv3.parameter @a : tensor<4x4x4xbf16, #dsv3.layout<stack>> from ["a.{e}"] accepts [bf16] place map split <slots by ep of 1>
+
+// -----
+
+// An expert has a slot.
+// expected-error@+1 {{type must be i32[experts, 1 + replicas], got 'tensor<8x1xi32>'}}
+dsv3.placement_table @a : tensor<8x1xi32> layer 0

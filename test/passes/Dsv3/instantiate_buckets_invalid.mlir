@@ -2,6 +2,10 @@
 // RUN: hadal-opt %t/ok.mlir --hadal-instantiate-buckets="max-batch-size=100" -verify-diagnostics
 // RUN: not hadal-opt %t/plain.mlir --hadal-instantiate-buckets="decode=0" 2>&1 | FileCheck %s --check-prefix=ZERO
 // RUN: hadal-opt %t/none.mlir --hadal-instantiate-buckets -verify-diagnostics
+// RUN: not hadal-opt %t/ranks.mlir --hadal-instantiate-buckets="capacity=all" 2>&1 | FileCheck %s --check-prefix=CAPACITY
+// RUN: hadal-opt %t/dense.mlir --hadal-instantiate-buckets -verify-diagnostics
+
+// CAPACITY: H2002: capacity must be auto, worst or a positive number, got 'all'
 
 // Sizes are positive.
 // ZERO: H2002: bucket and batch sizes must be positive, got 0
@@ -22,3 +26,17 @@ func.func @head() { return }
 // There is something to clone.
 // expected-error@+1 {{H2001: 'builtin.module' op needs @forward and @head}}
 module {}
+
+//--- ranks.mlir
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 4>, dsv3.model = {num_experts_per_token = 2 : i64, num_moe_layers = 1 : i64}} {
+  func.func @forward() { return }
+  func.func @head() { return }
+}
+
+//--- dense.mlir
+// Who shares experts has some.
+// expected-error@+1 {{H2001: ranks share experts, of which 'dsv3.model' has none}}
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 4>, dsv3.model = {num_experts_per_token = 2 : i64, num_moe_layers = 0 : i64}} {
+  func.func @forward() { return }
+  func.func @head() { return }
+}

@@ -1,6 +1,7 @@
 // RUN: split-file %s %t
 // RUN: hadal-opt %t/fused.mlir --hadal-verify-dsv3 -split-input-file -verify-diagnostics
 // RUN: hadal-opt %t/model.mlir --hadal-verify-dsv3="stage=model" -split-input-file -verify-diagnostics
+// RUN: hadal-opt %t/sharded.mlir --hadal-verify-dsv3="stage=sharded" -split-input-file -verify-diagnostics
 // RUN: hadal-opt %t/option.mlir --hadal-verify-dsv3="stage=tile" -verify-diagnostics
 
 //--- fused.mlir
@@ -87,7 +88,114 @@ module attributes {dsv3.model = {}} {
   }
 }
 
+//--- sharded.mlir
+// What begins ends.
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
+func.func @f(%c: tensor<2x2xi32>) {
+  // expected-error@+1 {{H2001: 'dsv3.start' op is never awaited}}
+  %p = dsv3.start all_to_all over ep (%c) label "x" : (tensor<2x2xi32>) -> !dsv3.pending<tensor<2x2xi32>>
+  return
+}
+}
+
+// -----
+
+// Once.
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
+func.func @f(%c: tensor<2x2xi32>) {
+  // expected-error@+1 {{H2001: 'dsv3.start' op is awaited more than once}}
+  %p = dsv3.start all_to_all over ep (%c) label "x" : (tensor<2x2xi32>) -> !dsv3.pending<tensor<2x2xi32>>
+  %a = dsv3.await %p : !dsv3.pending<tensor<2x2xi32>> -> tensor<2x2xi32>
+  %b = dsv3.await %p : !dsv3.pending<tensor<2x2xi32>> -> tensor<2x2xi32>
+  return
+}
+}
+
+// -----
+
+// Nothing on its way leaves the function.
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
+func.func private @g(%p: !dsv3.pending<tensor<2x2xi32>>)
+func.func @f(%c: tensor<2x2xi32>) {
+  %p = dsv3.start all_to_all over ep (%c) label "x" : (tensor<2x2xi32>) -> !dsv3.pending<tensor<2x2xi32>>
+  // expected-error@+1 {{H2001: 'func.call' op takes a collective that is on its way; only an await may}}
+  call @g(%p) : (!dsv3.pending<tensor<2x2xi32>>) -> ()
+  %a = dsv3.await %p : !dsv3.pending<tensor<2x2xi32>> -> tensor<2x2xi32>
+  return
+}
+}
+
+// -----
+
+// Nor its block.
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
+func.func @f(%c: tensor<2x2xi32>, %t: tensor<?x4xbf16, #dsv3.layout<[tokens]>>) {
+  // expected-error@+1 {{H2001: 'dsv3.start' op is awaited in another block}}
+  %p = dsv3.start all_to_all over ep (%c) label "x" : (tensor<2x2xi32>) -> !dsv3.pending<tensor<2x2xi32>>
+  %m = dsv3.attention_forms -> tensor<?x4xbf16, #dsv3.layout<[tokens]>> absorbed (1) {
+    %a = dsv3.await %p : !dsv3.pending<tensor<2x2xi32>> -> tensor<2x2xi32>
+    dsv3.yield %t : tensor<?x4xbf16, #dsv3.layout<[tokens]>>
+  } expanded (1, 1) {
+    dsv3.yield %t : tensor<?x4xbf16, #dsv3.layout<[tokens]>>
+  }
+  return
+}
+}
+
+// -----
+
+// One rank exchanges nothing.
+module {
+func.func @f(%c: tensor<2x2xi32>) {
+  // expected-error@+1 {{H2001: 'dsv3.start' op needs ranks, but the module has no 'dsv3.mesh'}}
+  %p = dsv3.start all_to_all over ep (%c) label "x" : (tensor<2x2xi32>) -> !dsv3.pending<tensor<2x2xi32>>
+  %a = dsv3.await %p : !dsv3.pending<tensor<2x2xi32>> -> tensor<2x2xi32>
+  return
+}
+}
+
+// -----
+
+// Experts are on other ranks.
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
+func.func @f(%i: tensor<?x2xi32, #dsv3.layout<[tokens]>>, %b: !dsv3.batch, %l: !dsv3.counts<4>) {
+  // expected-error@+1 {{H2001: 'dsv3.moe_permute' op routes to experts that the rank has not; hadal-shard-layers should have removed it}}
+  %s, %p, %e = dsv3.moe_permute %i, %b counting %l : (tensor<?x2xi32, #dsv3.layout<[tokens]>>, !dsv3.batch, !dsv3.counts<4>) -> (tensor<?xi32, #dsv3.layout<[routed]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<5xi32>)
+  return
+}
+}
+
+// -----
+
+// What arrives has room.
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
+func.func @f(%x: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %i: tensor<?x2xi32, #dsv3.layout<[tokens]>>, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) attributes {dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1>} {
+  // expected-error@+1 {{H2001: 'dsv3.moe_dispatch' op is in a bucket without a capacity for rows of other ranks}}
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (tensor<?x4xbf16, #dsv3.layout<[received]>>, tensor<?x4xi32, #dsv3.layout<[received]>>, tensor<?xi32, #dsv3.layout<[routed]>>, tensor<3xi32>, tensor<?x2xi32, #dsv3.layout<[received]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<2x2xi32>, tensor<2x2xi32>)
+  return
+}
+}
+
+// -----
+
+// A rank computes its own experts.
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
+func.func @f(%x: tensor<?x4xbf16, #dsv3.layout<[routed]>>, %w: tensor<4x4x4xbf16, #dsv3.layout<stack>>, %e: tensor<5xi32>) {
+  // expected-error@+1 {{H2001: 'dsv3.linear' op has 4 experts, a rank of the mesh has 2}}
+  %y = dsv3.linear %x, %w experts(%e) : (tensor<?x4xbf16, #dsv3.layout<[routed]>>, tensor<4x4x4xbf16, #dsv3.layout<stack>>, tensor<5xi32>) -> tensor<?x4xbf16, #dsv3.layout<[routed]>>
+  return
+}
+}
+
+// -----
+
+// And loads no others.
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
+// expected-error@+1 {{H2001: 'dsv3.parameter' op has 4 slots, a rank of the mesh has 2}}
+dsv3.parameter @e : tensor<4x4x4xbf16, #dsv3.layout<stack>> from ["e.{e}"] accepts [bf16] place map split <slots by ep of 1> layer 0
+}
+
 //--- option.mlir
 // There are two stages.
-// expected-error@+1 {{H2002: stage must be model or fused, got 'tile'}}
+// expected-error@+1 {{H2002: stage must be model, sharded or fused, got 'tile'}}
 module {}

@@ -253,6 +253,9 @@ const std::vector<Case> &cases() {
       {"WaitFirst",
        [](auto &a) { std::swap(layer(a, kRecord1), layer(a, kWait1)); },
        "command 5: event 1 is waited for before it is recorded"},
+      {"WaitTwice",
+       [](auto &a) { insert(a, kWait1, eventOf(CommandKind::wait, 1, 0)); },
+       "command 8: event 1 is waited for a second time"},
       {"EventUnused",
        [](auto &a) {
          a.functions[toy::rankLayerFunction(a)]->num_events = 3;

@@ -85,7 +85,7 @@ def main():
          "--attention=absorbed", "--ptxas=none",
          f"--kernel-cache={work / 'cache'}", "--dump-phases-to", work / "dump",
          "-o", base], check=True, capture_output=True)
-    source = (work / "dump" / "7-lower.mlir").read_text()
+    source = (work / "dump" / "9-lower.mlir").read_text()
     before = run.kernels(base)
     code = {name: run.ptx(base, name) for name in before}
     problems = []
@@ -149,7 +149,7 @@ def main():
           and "words of this kernel: " in result.stderr,
           f"unknown word: {result.returncode} {result.stderr}")
 
-    planned = (work / "dump" / "8-plan.mlir").read_text()
+    planned = (work / "dump" / "10-plan.mlir").read_text()
     path.write_text(edit(planned, name, {"bn": 64, "stages": 2, "early": 0,
                                          "split": 1, "unroll": 1}))
     result = run.compile(path, "plan", work / "illegal.hadal")

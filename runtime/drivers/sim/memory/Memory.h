@@ -158,6 +158,9 @@ public:
   bool hasStale() const { return !stale.empty(); }
   /// Everything before is complete: the host synchronised.
   void synchronize();
+  /// The host looks at memory or undefines some, between two launches of a chain
+  /// that goes on.
+  void interrupt() { parallel = false; }
 
   /// Addresses of each module's variables, by PtxModule::id().
   std::map<uint64_t, std::vector<uint64_t>> moduleVariables;

@@ -1,7 +1,9 @@
 // The sim driver on the toy model's PTX.
 #include <gtest/gtest.h>
 
-#include "runtime/cts/DriverSuite.h"
+#include "runtime/comm/loopback/Loopback.h"
+#include "runtime/cts/RankSuite.h"
+#include "runtime/cts/ToyRanks.h"
 #include "runtime/drivers/sim/SimDriver.h"
 #include "test/runtime/drivers/ToyModelCheck.h"
 
@@ -21,6 +23,17 @@ SimOptions toyOptions(PolicyChoice policy) {
 
 DriverFactory withPolicy(const char *name, PolicyChoice policy) {
   return {name, [policy] { return createSimDriver(toyOptions(policy)); }, 1};
+}
+
+RankFactory simRanks(const char *name, PolicyChoice policy, unsigned ranks,
+                     comm::Policy comm) {
+  DriverFactory driver{name, [policy] {
+                         SimOptions options;
+                         options.policy = policy;
+                         options.threads = 1;
+                         return createSimDriver(options);
+                       }};
+  return {driver, ranks, {.policy = comm}, /*findsUndefined=*/true};
 }
 
 class SimDriverTest : public testing::Test {
@@ -78,6 +91,66 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(withPolicy("eager", PolicyChoice::Eager),
                     withPolicy("lazy", PolicyChoice::Lazy)),
     driverName);
+
+INSTANTIATE_TEST_SUITE_P(
+    Sim, RankSuite,
+    testing::Values(simRanks("eager", PolicyChoice::Eager, 2,
+                             comm::Policy::eager),
+                    simRanks("lazy", PolicyChoice::Lazy, 2, comm::Policy::lazy),
+                    simRanks("alternate", PolicyChoice::Alternate, 4,
+                             comm::Policy::async)),
+    rankName);
+
+/// What a collective takes its counts from is looked at too.
+TEST_F(SimDriverTest, UndefinedCountsAreFound) {
+  schema::ArtifactT a = toy::rankModel(2);
+  // The launch that writes the counts.
+  auto &commands = a.functions[toy::rankLayerFunction(a)]->commands;
+  commands.erase(commands.begin() + 1);
+  toy::makeSm90a(a);
+  toy::writeFile(dir.file("m.hadal"), toy::assemble(a));
+  auto artifact = Artifact::open(dir.file("m.hadal"));
+  ASSERT_TRUE(artifact.ok()) << artifact.status().toString();
+  auto driver = createSimDriver({});
+  ASSERT_TRUE(driver.ok());
+  auto executable = (*driver)->load(*artifact);
+  ASSERT_TRUE(executable.ok());
+  auto world = comm::LoopbackWorld::create(2);
+  auto group = world->join(0), other = world->join(1);
+  const unsigned members[] = {0, 1};
+  auto communicator = group->create("ep", members);
+  ASSERT_TRUE(communicator.ok());
+  auto stream = comm::createQueueStream();
+  comm::Endpoint endpoint{{communicator->get()}, stream.get()};
+  Bindings bindings;
+  bindings.parameters.resize(3);
+  bindings.states.resize(5);
+  std::vector<DeviceBuffer> buffers;
+  for (DeviceAddress &state : bindings.states) {
+    auto buffer = DeviceBuffer::create(**driver, 4096);
+    ASSERT_TRUE(buffer.ok());
+    state = buffer->address();
+    buffers.push_back(std::move(*buffer));
+  }
+  // The arena is not where the program says.
+  Status status = (*executable)->prepare(0, bindings, &endpoint).status();
+  EXPECT_EQ(status.code(), 5022);
+  EXPECT_NE(status.message().find("collective 'dispatch, layer 0' of entry "
+                                  "'decode_1' uses 32 bytes at 0x0"),
+            std::string::npos)
+      << status.toString();
+  auto arena = DeviceBuffer::create(**driver, 384);
+  ASSERT_TRUE(arena.ok());
+  bindings.arena = arena->address();
+  auto entry = (*executable)->prepare(0, bindings, &endpoint);
+  ASSERT_TRUE(entry.ok()) << entry.status().toString();
+  status = (*entry)->run();
+  EXPECT_EQ(status.code(), 5018);
+  EXPECT_NE(status.message().find("collective 'dispatch, layer 0' of entry "
+                                  "'decode_1': its counts at"),
+            std::string::npos)
+      << status.toString();
+}
 
 TEST_F(SimDriverTest, TheToyModelRuns) {
   for (PolicyChoice policy :

@@ -1,0 +1,59 @@
+// RUN: hadal-opt %s --hadal-quantize-before-exchange | FileCheck %s
+
+!ids = tensor<?x2xi32, #dsv3.layout<[tokens]>>
+!x = tensor<?x256xbf16, #dsv3.layout<[tokens]>>
+!rows = tensor<?x256xbf16, #dsv3.layout<[received]>>
+!q = tensor<?x256xf8E4M3FN, #dsv3.layout<[tokens], scale = <1x128, f32, k>>>
+!qrows = tensor<?x256xf8E4M3FN, #dsv3.layout<[received], scale = <1x128, f32, k>>>
+!urows = tensor<?x256xf8E4M3FN, #dsv3.layout<[received], scale = <1x128, ue8m0, k>>>
+!meta = tensor<?x4xi32, #dsv3.layout<[received]>>
+!back = tensor<?x2xi32, #dsv3.layout<[received]>>
+!source = tensor<?xi32, #dsv3.layout<[routed]>>
+!y = tensor<?x256xbf16, #dsv3.layout<[routed]>>
+!z = tensor<?x256xbf16, #dsv3.layout<[returned]>>
+!counts = tensor<2x2xi32>
+
+// Codes and scales travel where all readers take the same ones.
+// CHECK-LABEL: func.func @all
+// CHECK-SAME: %[[X:arg[0-9]+]]:
+// CHECK-NEXT: %[[Q:.*]] = dsv3.quantize_tiles %[[X]] floor 1.000000e-04 : (tensor<?x256xbf16, #tokens>) -> tensor<?x256xf8E4M3FN, #fp8_tokens>
+// CHECK-NEXT: %[[ROWS:rows]], {{.*}} = dsv3.moe_dispatch %[[Q]], {{.*}} -> (tensor<?x256xf8E4M3FN, #fp8_received>
+// CHECK-NEXT: return %[[ROWS]], %[[ROWS]]
+func.func @all(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) -> (!qrows, !qrows) {
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
+  %0 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
+  %1 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
+  return %0, %1 : !qrows, !qrows
+}
+
+// Another floor, another format or a reader of the rows as they are: bf16.
+// CHECK-LABEL: func.func @floor
+// CHECK-NEXT: dsv3.moe_dispatch %{{.*}} -> (tensor<?x256xbf16, #received>
+// CHECK-COUNT-2: dsv3.quantize_tiles
+func.func @floor(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) -> (!qrows, !qrows) {
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
+  %0 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
+  %1 = dsv3.quantize_tiles %r#0 floor 0.125 : (!rows) -> !qrows
+  return %0, %1 : !qrows, !qrows
+}
+
+// CHECK-LABEL: func.func @format
+// CHECK-NEXT: dsv3.moe_dispatch %{{.*}} -> (tensor<?x256xbf16, #received>
+// CHECK-COUNT-2: dsv3.quantize_tiles
+func.func @format(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) -> (!qrows, !urows) {
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
+  %0 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
+  %1 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !urows
+  return %0, %1 : !qrows, !urows
+}
+
+// CHECK-LABEL: func.func @reader
+// CHECK-NEXT: dsv3.moe_dispatch %{{.*}} -> (tensor<?x256xbf16, #received>
+// CHECK-COUNT-2: dsv3.quantize_tiles
+func.func @reader(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) -> (!qrows, !qrows) {
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
+  %0 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
+  %1 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
+  %2 = dsv3.add %r#0, %r#0 : !rows
+  return %0, %1 : !qrows, !qrows
+}
