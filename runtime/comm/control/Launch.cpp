@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <mutex>
 
 #include <unistd.h>
@@ -101,19 +102,18 @@ void printFailure(const Status &status) {
 }
 
 std::vector<std::string> mpirunCommand(unsigned ranks, const std::string &self,
-                                       std::span<char *const> arguments) {
+                                       std::span<const std::string> arguments) {
   // Threads of a rank share the cores as they like; more ranks than cores are
   // for trying things.
   std::vector<std::string> command = {
       "mpirun", "-n", std::to_string(ranks), "--oversubscribe", "--bind-to",
       "none",   self};
-  for (size_t i = 1; i < arguments.size(); ++i)
-    command.push_back(arguments[i]);
+  if (arguments.size() > 1)
+    command.insert(command.end(), arguments.begin() + 1, arguments.end());
   return command;
 }
 
-Status becomeMpirun(unsigned ranks, std::span<char *const> arguments,
-                    bool hasRendezvous) {
+Status becomeMpirun(unsigned ranks, bool hasRendezvous) {
   HADAL_ASSIGN_OR_RETURN(Nonce random, randomNonce());
   ::setenv("HADAL_JOB_TOKEN", hexOf(random).c_str(), 0);
   if (!hasRendezvous) {
@@ -124,6 +124,10 @@ Status becomeMpirun(unsigned ranks, std::span<char *const> arguments,
                     hexOf(name).substr(0, 24));
     ::setenv("HADAL_RENDEZVOUS", file.c_str(), 0);
   }
+  std::vector<std::string> arguments;
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  for (std::string word; std::getline(file, word, '\0');)
+    arguments.push_back(word);
   std::string self(4096, '\0');
   const ssize_t length = ::readlink("/proc/self/exe", self.data(), self.size());
   self.resize(length > 0 ? static_cast<size_t>(length) : 0);

@@ -31,19 +31,19 @@ StatusOr<GroupOptions> groupOptions(const LaunchedRank &rank,
                                     const std::string &rendezvous,
                                     const Environment &get);
 
-/// Prints |status| as one line on stderr, unless the last call printed the same:
-/// a failure is said when it is known, and again by who ends for it.
+/// Prints |status| as one line on stderr, unless the last call printed the
+/// same: a failure is said when it is known, and again by who ends for it.
 void printFailure(const Status &status);
 
-/// What starts |ranks| processes of this program with |arguments| (argv[0] is
-/// replaced) on this machine: mpirun's command line.
+/// What starts |ranks| processes of the program |self| on this machine, with
+/// |arguments|, of which the first is its name: mpirun's command line.
 std::vector<std::string> mpirunCommand(unsigned ranks, const std::string &self,
-                                       std::span<char *const> arguments);
+                                       std::span<const std::string> arguments);
 
-/// Becomes mpirun, which starts this program |ranks| times. The ranks meet
-/// through a file of their own, with a token of their own, unless the
-/// environment says otherwise. Returns only if that fails: H6005.
-Status becomeMpirun(unsigned ranks, std::span<char *const> arguments,
-                    bool hasRendezvous);
+/// Becomes mpirun, which starts the command of this process |ranks| times. The
+/// ranks have a token of their own and, without |hasRendezvous|, meet through a
+/// file of their own, unless the environment says otherwise. Returns only if
+/// that fails: H6005.
+Status becomeMpirun(unsigned ranks, bool hasRendezvous);
 
 } // namespace hadal::comm

@@ -86,8 +86,7 @@ TEST(Launch, JoinsWhereItIsTold) {
 }
 
 TEST(Launch, HandsMpirunTheSameArguments) {
-  std::string name = "x", first = "m.hadal", second = "a b";
-  char *arguments[] = {name.data(), first.data(), second.data()};
+  const std::string arguments[] = {"x", "m.hadal", "a b"};
   EXPECT_EQ(mpirunCommand(3, "/bin/hadal-run", arguments),
             (std::vector<std::string>{"mpirun", "-n", "3", "--oversubscribe",
                                       "--bind-to", "none", "/bin/hadal-run",
