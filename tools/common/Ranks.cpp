@@ -44,6 +44,9 @@ Status
 runRanks(const RankFlags &flags, const LoadFlags &load,
          const std::function<Status(comm::Group *, const LoadFlags &)> &body) {
   if (flags.process.areProcesses()) {
+    if (!flags.delay.empty())
+      return error(5011, "--comm-delay is for ranks that are threads; leave "
+                         "out --comm");
     HADAL_ASSIGN_OR_RETURN(comm::StreamOptions stream, flags.streamOptions());
     return runAsProcess(flags.process, flags.ranks, stream.timeout, load, body);
   }
