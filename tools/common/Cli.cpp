@@ -9,6 +9,7 @@
 #include "runtime/base/MappedFile.h"
 #include "runtime/base/ProcessMemory.h"
 #include "runtime/base/Progress.h"
+#include "runtime/comm/control/Launch.h"
 
 namespace hadal::cli {
 
@@ -55,7 +56,7 @@ int run(CLI::App &app, int argc, char **argv,
   const Status status = withoutExceptions(body);
   if (status.ok())
     return 0;
-  std::fprintf(stderr, "%s\n", status.toString().c_str());
+  comm::printFailure(status);
   return status.exitCode();
 }
 

@@ -9,7 +9,7 @@ namespace hadal::cli {
 void RankFlags::add(CLI::App &app) {
   app.add_option("--ranks", ranks,
                  "ranks to run an artifact on that was compiled for several "
-                 "(--tp, --dp); threads of this process")
+                 "(--tp, --dp)")
       ->check(CLI::Range(1u, 1024u));
   app.add_option("--placement", placement,
                  "a file of hadal-place: which experts each rank holds");
@@ -24,6 +24,7 @@ void RankFlags::add(CLI::App &app) {
                  "seconds a rank waits for the others")
       ->check(CLI::Range(0.001, 1e6))
       ->capture_default_str();
+  process.add(app);
 }
 
 StatusOr<comm::StreamOptions> RankFlags::streamOptions() const {
@@ -31,7 +32,9 @@ StatusOr<comm::StreamOptions> RankFlags::streamOptions() const {
                          comm::parsePolicy(policy));
   options.timeout =
       std::chrono::milliseconds(static_cast<int64_t>(timeoutSeconds * 1e3));
-  if (ranks == 1 && (!placement.empty() || !delay.empty()))
+  HADAL_RETURN_IF_ERROR(process.check());
+  if (ranks == 1 && !process.areProcesses() &&
+      (!placement.empty() || !delay.empty()))
     return error(5011, "--placement and --comm-delay are for several ranks; "
                        "give --ranks");
   return options;
@@ -40,6 +43,13 @@ StatusOr<comm::StreamOptions> RankFlags::streamOptions() const {
 Status
 runRanks(const RankFlags &flags, const LoadFlags &load,
          const std::function<Status(comm::Group *, const LoadFlags &)> &body) {
+  if (flags.process.areProcesses()) {
+    if (!flags.delay.empty())
+      return error(5011, "--comm-delay is for ranks that are threads; leave "
+                         "out --comm");
+    HADAL_ASSIGN_OR_RETURN(comm::StreamOptions stream, flags.streamOptions());
+    return runAsProcess(flags.process, flags.ranks, stream.timeout, load, body);
+  }
   if (flags.ranks == 1)
     return body(nullptr, load);
   comm::LoopbackOptions options;
