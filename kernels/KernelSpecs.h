@@ -432,12 +432,12 @@ struct MoeCountSpec : Common {
 /// Where each choice of the slice's tokens goes. Arguments: ids i32[?,k],
 /// table i32[E,1+replicas] (an expert's number of physical slots, then those:
 /// rank * slots + slot), send_token i32[?,1] (of a row that is sent: its token;
-/// -1: unused), send_meta i32[?,words], place i32[?,1] (row t*k + j: the returned
-/// row of choice j of token t; -1: none), sent i32[ranks,2] (rows, pairs that
-/// fit), overflow i32[ranks] (adds the pairs that do not), sizes. Choice j of
-/// token t takes replica (t + j) mod their number. The i-th token that wants rank
-/// d is row d*C + i, the p-th pair row d*C2 + p. Every row of send_token and
-/// send_meta is written. Domain: the ranks.
+/// -1: unused), send_meta i32[?,words], place i32[?,1] (row t*k + j: the
+/// returned row of choice j of token t; -1: none), sent i32[ranks,2] (rows,
+/// pairs that fit), overflow i32[ranks] (adds the pairs that do not), sizes.
+/// Choice j of token t takes replica (t + j) mod their number. The i-th token
+/// that wants rank d is row d*C + i, the p-th pair row d*C2 + p. Every row of
+/// send_token and send_meta is written. Domain: the ranks.
 struct MoeRouteSpec : Common {
   static constexpr std::string_view kKind = "moe_route";
   static constexpr std::string_view kSymbol =
@@ -479,8 +479,8 @@ struct MoePackSpec : Common {
 /// Received pairs in the order of slot, received row, choice. Arguments:
 /// meta i32[?,words], source i32[?,1] (of a routed row: its received row),
 /// back i32[?,1] (row r*k + j: the routed row of choice j of received row r;
-/// written where that choice is here), sizes (writes expert_begin of the slots).
-/// Domain: the slots.
+/// written where that choice is here), sizes (writes expert_begin of the
+/// slots). Domain: the slots.
 struct MoeReceiveSpec : Common {
   static constexpr std::string_view kKind = "moe_receive";
   static constexpr std::string_view kSymbol =

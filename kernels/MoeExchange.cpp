@@ -14,16 +14,17 @@ namespace {
 struct Step {
   KernelBuilder &k;
   int64_t rows, topk;
-  SmallVector<int64_t> row{1, rows * topk}, column{rows * topk},
-      table{rows, topk};
+  SmallVector<int64_t> row, column, table; // three shapes of them
 
   Step(KernelBuilder &k, int64_t rows, int64_t topk)
-      : k(k), rows(rows), topk(topk) {}
+      : k(k), rows(rows), topk(topk), row({1, rows * topk}),
+        column({rows * topk}), table({rows, topk}) {}
 
   Value constant(int64_t value) { return k.constantI32(row, value); }
   Value flat(Value tile) { return k.reshape(tile, row); }
 
-  /// The number of each choice from that of row |first| on: row * topk + choice.
+  /// The number of each choice from that of row |first| on: row * topk +
+  /// choice.
   Value numbers(Value first) {
     return k.addi(k.iota(row, 1), k.splat(k.mulIndex(first, topk), row));
   }
@@ -35,8 +36,7 @@ struct Step {
   /// Columns |column| .. + topk - 1 of rows |first| on of |view|, -1 for rows
   /// from |end| on.
   Value load(Value view, Value first, int64_t column, Value end) {
-    Value values =
-        flat(k.load(view, {first, k.index(column)}, {rows, topk}));
+    Value values = flat(k.load(view, {first, k.index(column)}, {rows, topk}));
     return k.select(exists(first, end), values, constant(-1));
   }
   /// The row of each choice.
@@ -44,8 +44,8 @@ struct Step {
     Value number = k.broadcast(k.iota({rows, 1}, 0), table);
     return k.addi(flat(number), k.splat(first, row));
   }
-  /// Writes element i of |values| to row |where|[i] of the single column |view|;
-  /// none where that is negative.
+  /// Writes element i of |values| to row |where|[i] of the single column
+  /// |view|; none where that is negative.
   void scatter(Value view, Value where, Value values) {
     Value zero = k.index(0);
     k.store(k.rows(view, k.reshape(where, column)), {zero, zero},
@@ -108,14 +108,14 @@ tile::KernelOp buildMoeCount(OpBuilder &builder, Location loc, StringRef name,
   Value isCounted = mlir::arith::AndIOp::create(
       k.b, k.loc, k.size(tile::SizeName::Flags), k.index(1));
   k.ifLess(zero, isCounted, [&] {
-    auto hits = countFold(
-        k, zero, tokens, step.rows, {step.constant(0)},
-        [&](Value t, ValueRange state) -> SmallVector<Value> {
-          Value isMine =
-              k.cmpi(CmpIPredicate::eq, step.load(k[ids], t, 0, tokens),
-                     k.splat(expert, step.row));
-          return {k.addi(state[0], asNumber(k, isMine))};
-        });
+    auto hits = countFold(k, zero, tokens, step.rows, {step.constant(0)},
+                          [&](Value t, ValueRange state) -> SmallVector<Value> {
+                            Value isMine =
+                                k.cmpi(CmpIPredicate::eq,
+                                       step.load(k[ids], t, 0, tokens),
+                                       k.splat(expert, step.row));
+                            return {k.addi(state[0], asNumber(k, isMine))};
+                          });
     tile::ReduceIntoOp::create(k.b, k.loc, k[load], expert,
                                k.reshape(total(k, hits.getResult(0)), {1}));
   });
@@ -126,9 +126,9 @@ tile::KernelOp buildMoeCount(OpBuilder &builder, Location loc, StringRef name,
 // moe_route
 //===----------------------------------------------------------------------===//
 
-// One work item per destination rank. It walks all choices in order; what it has
-// met of its own so far gives the place of the next. Rows and choices that do
-// not fit are a tail of its own, since both numbers only grow.
+// One work item per destination rank. It walks all choices in order; what it
+// has met of its own so far gives the place of the next. Rows and choices that
+// do not fit are a tail of its own, since both numbers only grow.
 tile::KernelOp buildMoeRoute(OpBuilder &builder, Location loc, StringRef name,
                              const MoeRouteSpec &spec,
                              const schedule::Schedule &schedule) {
@@ -170,8 +170,8 @@ tile::KernelOp buildMoeRoute(OpBuilder &builder, Location loc, StringRef name,
     if (spec.replicas > 1) {
       // Replicas take turns by token and choice.
       Value replicas = gather(k.select(isLost, none, row));
-      replicas = mlir::arith::MaxSIOp::create(k.b, k.loc, replicas,
-                                              step.constant(1));
+      replicas =
+          mlir::arith::MaxSIOp::create(k.b, k.loc, replicas, step.constant(1));
       Value choice = step.flat(k.iota(step.table, 1));
       Value turn = mlir::arith::RemUIOp::create(
           k.b, k.loc, k.addi(step.owners(t), choice), replicas);
@@ -179,9 +179,9 @@ tile::KernelOp buildMoeRoute(OpBuilder &builder, Location loc, StringRef name,
     }
     Value slot = k.subi(gather(k.select(isLost, none, entry)),
                         k.splat(k.mulIndex(rank, spec.slots), step.row));
-    Value isMine = both(
-        k, k.cmpi(CmpIPredicate::ult, slot, step.constant(spec.slots)),
-        k.cmpi(CmpIPredicate::ult, id, step.constant(spec.experts)));
+    Value isMine =
+        both(k, k.cmpi(CmpIPredicate::ult, slot, step.constant(spec.slots)),
+             k.cmpi(CmpIPredicate::ult, id, step.constant(spec.experts)));
     return k.select(isMine, slot, none);
   };
 
@@ -199,16 +199,15 @@ tile::KernelOp buildMoeRoute(OpBuilder &builder, Location loc, StringRef name,
         Value pair =
             k.addi(tile::ScanOp::create(k.b, k.loc, mine, 1), pairsBefore);
         // Of each token whether any choice is this rank's, and its row if so.
-        Value any = k.reduce(tile::ReduceKind::Max,
-                             k.reshape(mine, step.table), 1);
+        Value any =
+            k.reduce(tile::ReduceKind::Max, k.reshape(mine, step.table), 1);
         Value anyRow = k.reshape(any, oneRow);
         Value row =
             k.addi(tile::ScanOp::create(k.b, k.loc, anyRow, 1), rowsBefore);
-        Value hasRoom =
-            k.cmpi(CmpIPredicate::slt, row,
-                   k.constantI32(oneRow, spec.capacity));
-        Value rowOfPair = step.flat(
-            k.broadcast(k.reshape(row, perRow), step.table));
+        Value hasRoom = k.cmpi(CmpIPredicate::slt, row,
+                               k.constantI32(oneRow, spec.capacity));
+        Value rowOfPair =
+            step.flat(k.broadcast(k.reshape(row, perRow), step.table));
         Value fits = both(
             k,
             both(k, isMine,
@@ -219,10 +218,9 @@ tile::KernelOp buildMoeRoute(OpBuilder &builder, Location loc, StringRef name,
         // Item 0 answers for the ids that name no expert.
         Value isFirst = k.cmpi(CmpIPredicate::eq, k.splat(rank, step.row),
                                step.constant(0));
-        Value answers = both(
-            k, step.exists(t, tokens),
-            mlir::arith::OrIOp::create(k.b, k.loc, isMine,
-                                       both(k, isLost, isFirst)));
+        Value answers = both(k, step.exists(t, tokens),
+                             mlir::arith::OrIOp::create(
+                                 k.b, k.loc, isMine, both(k, isLost, isFirst)));
         step.scatter(
             k[place], k.select(answers, step.numbers(t), none),
             k.select(fits, k.addi(pair, k.splat(firstPair, step.row)), none));
@@ -230,16 +228,14 @@ tile::KernelOp buildMoeRoute(OpBuilder &builder, Location loc, StringRef name,
         // A row: its token, the number of its first pair, its slots here.
         Value token = k.addi(k.iota(perRow, 0), k.splat(t, perRow));
         Value isSent = both(
-            k,
-            k.cmpi(CmpIPredicate::sgt, anyRow, k.constantI32(oneRow, 0)),
+            k, k.cmpi(CmpIPredicate::sgt, anyRow, k.constantI32(oneRow, 0)),
             hasRoom);
-        Value where = k.reshape(
-            k.select(isSent, k.addi(row, k.splat(firstRow, oneRow)),
-                     k.constantI32(oneRow, -1)),
-            {step.rows});
+        Value where =
+            k.reshape(k.select(isSent, k.addi(row, k.splat(firstRow, oneRow)),
+                               k.constantI32(oneRow, -1)),
+                      {step.rows});
         SmallVector<Value> parts{
-            token,
-            k.slice(k.reshape(pair, step.table), {0, 0}, perRow),
+            token, k.slice(k.reshape(pair, step.table), {0, 0}, perRow),
             k.reshape(k.select(fits, slot, none), step.table)};
         if (words > 2 + topk)
           parts.push_back(k.constantI32({step.rows, words - 2 - topk}, 0));
@@ -249,8 +245,8 @@ tile::KernelOp buildMoeRoute(OpBuilder &builder, Location loc, StringRef name,
                 k.addi(pairsBefore, total(k, mine)),
                 k.addi(state[2], total(k, asNumber(k, fits)))};
       });
-  Value rows = mlir::arith::MinSIOp::create(
-      k.b, k.loc, counts.getResult(0), k.constantI32(one, spec.capacity));
+  Value rows = mlir::arith::MinSIOp::create(k.b, k.loc, counts.getResult(0),
+                                            k.constantI32(one, spec.capacity));
   Value pairs = counts.getResult(1), fitting = counts.getResult(2);
   k.store(k[sent], {rank, zero}, k.concat({rows, fitting}, 1));
   tile::ReduceIntoOp::create(k.b, k.loc, k[overflow], rank,
@@ -263,12 +259,12 @@ tile::KernelOp buildMoeRoute(OpBuilder &builder, Location loc, StringRef name,
             [&](Value r, ValueRange) -> SmallVector<Value> {
               SmallVector<int64_t> shape{part};
               Value number = k.addi(k.iota(shape, 0), k.splat(r, shape));
-              Value isLeft = both(
-                  k,
-                  k.cmpi(CmpIPredicate::sge, number,
-                         k.broadcast(k.reshape(rows, {1}), shape)),
-                  k.cmpi(CmpIPredicate::slt, number,
-                         k.constantI32(shape, spec.capacity)));
+              Value isLeft =
+                  both(k,
+                       k.cmpi(CmpIPredicate::sge, number,
+                              k.broadcast(k.reshape(rows, {1}), shape)),
+                       k.cmpi(CmpIPredicate::slt, number,
+                              k.constantI32(shape, spec.capacity)));
               Value where =
                   k.select(isLeft, k.addi(number, k.splat(firstRow, shape)),
                            k.constantI32(shape, -1));
@@ -326,10 +322,7 @@ tile::KernelOp buildMoeReceive(OpBuilder &builder, Location loc, StringRef name,
                  "needs positive shapes"))
     return {};
   Step step(k, k.word("bm"), spec.topk);
-  // Its first extent is dynamic although it is known: what is received must not
-  // look like a parameter, which is read before the previous kernel ends.
-  unsigned meta =
-      k.arg("meta", k.view({-1, metaWords(spec.topk)}, k.i32()));
+  unsigned meta = k.arg("meta", k.view({-1, metaWords(spec.topk)}, k.i32()));
   unsigned source = k.arg("source", k.view({-1, 1}, k.i32()));
   unsigned back = k.arg("back", k.view({-1, 1}, k.i32()));
   k.dim(spec.slots, 1);
@@ -358,19 +351,18 @@ tile::KernelOp buildMoeReceive(OpBuilder &builder, Location loc, StringRef name,
                               Value());
   });
 
-  countFold(k, zero, received, step.rows, {begin},
-            [&](Value r, ValueRange state) -> SmallVector<Value> {
-              Value slots = step.load(k[meta], r, kMetaSlots, received);
-              Value isMine = k.cmpi(CmpIPredicate::eq, slots, mine);
-              Value hit = asNumber(k, isMine), none = step.constant(-1);
-              Value routed =
-                  k.addi(tile::ScanOp::create(k.b, k.loc, hit, 1), state[0]);
-              step.scatter(k[source], k.select(isMine, routed, none),
-                           step.owners(r));
-              step.scatter(k[back], k.select(isMine, step.numbers(r), none),
-                           routed);
-              return {k.addi(state[0], total(k, hit))};
-            });
+  countFold(
+      k, zero, received, step.rows, {begin},
+      [&](Value r, ValueRange state) -> SmallVector<Value> {
+        Value slots = step.load(k[meta], r, kMetaSlots, received);
+        Value isMine = k.cmpi(CmpIPredicate::eq, slots, mine);
+        Value hit = asNumber(k, isMine), none = step.constant(-1);
+        Value routed =
+            k.addi(tile::ScanOp::create(k.b, k.loc, hit, 1), state[0]);
+        step.scatter(k[source], k.select(isMine, routed, none), step.owners(r));
+        step.scatter(k[back], k.select(isMine, step.numbers(r), none), routed);
+        return {k.addi(state[0], total(k, hit))};
+      });
   return k.end();
 }
 
@@ -389,8 +381,7 @@ tile::KernelOp buildMoeReturnRows(OpBuilder &builder, Location loc,
                  "needs positive shapes"))
     return {};
   unsigned y = k.arg("y", k.actView({-1, spec.hidden}));
-  unsigned meta =
-      k.arg("meta", k.view({-1, metaWords(spec.topk)}, k.i32()));
+  unsigned meta = k.arg("meta", k.view({-1, metaWords(spec.topk)}, k.i32()));
   unsigned back = k.arg("back", k.view({-1, spec.topk}, k.i32()));
   unsigned out = k.arg("out", k.actView({-1, spec.hidden}));
   int64_t columns = k.word("columns");
@@ -408,8 +399,8 @@ tile::KernelOp buildMoeReturnRows(OpBuilder &builder, Location loc,
         Value from = k.read(k[back], {m, k.index(j)});
         k.store(k[out], {to, n}, k.load(k[y], {from, n}, {1, columns}));
       });
-      Value isHere = mlir::arith::CmpIOp::create(k.b, k.loc,
-                                                 CmpIPredicate::slt, none, slot);
+      Value isHere = mlir::arith::CmpIOp::create(k.b, k.loc, CmpIPredicate::slt,
+                                                 none, slot);
       to = k.add(to, mlir::arith::SelectOp::create(k.b, k.loc, isHere,
                                                    k.index(1), k.index(0)));
     }

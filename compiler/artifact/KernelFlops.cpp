@@ -44,7 +44,7 @@ static double countItemFlops(tile::KernelOp kernel) {
 }
 
 uint64_t countLaunchFlops(tile::KernelOp kernel, uint64_t items,
-                          uint64_t expertsPerToken) {
+                          double expertsPerToken) {
   // The first dimension alone can be dynamic; of the others, tiles in part.
   double tiles = 1;
   uint64_t grid = 1;
@@ -60,8 +60,7 @@ uint64_t countLaunchFlops(tile::KernelOp kernel, uint64_t items,
     // Every expert has a grid for all tokens; a token goes to a few.
     int64_t experts = kernel.getDim(dim.getBoundDim()).getExtent();
     if (expertsPerToken > 0 && experts > 0)
-      tiles *= std::min(1.0, static_cast<double>(expertsPerToken) /
-                                 static_cast<double>(experts));
+      tiles *= std::min(1.0, expertsPerToken / static_cast<double>(experts));
   }
   double blocks = grid ? static_cast<double>(items / grid) : 0;
   return static_cast<uint64_t>(
@@ -86,9 +85,8 @@ uint64_t countWeightBytes(tile::KernelOp kernel) {
                                      : 1;
       scales *= llvm::divideCeil(extent, std::max<int64_t>(block, 1));
     }
-    bytes += elements *
-                 llvm::divideCeil(view.getElementType().getIntOrFloatBitWidth(),
-                                  8) +
+    bytes += elements * llvm::divideCeil(
+                            view.getElementType().getIntOrFloatBitWidth(), 8) +
              scales;
   }
   return bytes;

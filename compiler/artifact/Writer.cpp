@@ -5,11 +5,11 @@
 #include "dialects/Tile/IR/TileDialect.h"
 #include "frontend/Error.h"
 #include "kernels/SpecAttr.h"
-#include "llvm/Config/llvm-config.h"
-#include "llvm/Support/raw_ostream.h"
 #include "passes/Memory/KernelSlots.h"
 #include "runtime/schemas/CollectiveDigest.h"
 #include "schedule/Attribute.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/raw_ostream.h"
 
 #include <list>
 #include <zstd.h>
@@ -105,8 +105,7 @@ public:
                  b.CreateVector(states), b.CreateVector(*kernels),
                  b.CreateVector(images), b.CreateVector(functions),
                  b.CreateVector(entries), b.CreateVector(blobs),
-                 b.CreateVector(opNames), mesh, communicators,
-                 exchangeBytes()),
+                 b.CreateVector(opNames), mesh, communicators, exchangeBytes()),
              artifact::kIdentifier);
     std::vector<uint8_t> manifest(b.GetBufferPointer(),
                                   b.GetBufferPointer() + b.GetSize());
@@ -351,9 +350,9 @@ private:
     module.walk([&](exec::BufferOp buffer) {
       if (buffer.getExchange())
         bytes = std::max<uint64_t>(
-            bytes, llvm::alignTo(buffer.getOffset().value_or(0) +
-                                     buffer.getBytes(),
-                                 exec::kBufferAlign));
+            bytes,
+            llvm::alignTo(buffer.getOffset().value_or(0) + buffer.getBytes(),
+                          exec::kBufferAlign));
     });
     return bytes;
   }
@@ -382,7 +381,11 @@ private:
       uint64_t &most = items[launch.getKernel()];
       most = std::max<uint64_t>(most, launch.getItems());
     });
-    uint64_t topk = number("num_experts_per_token");
+    // The tokens of an ep group share its experts: a rank's are chosen so often.
+    exec::MeshAttr mesh = exec::getMesh(module);
+    double expertsPerToken =
+        static_cast<double>(number("num_experts_per_token")) /
+        static_cast<double>(mesh ? mesh.getEp() : 1);
     for (auto kernel : module.getOps<tile::KernelOp>()) {
       size_t index = out.size();
       if (index >= code.kernels.size() ||
@@ -402,8 +405,8 @@ private:
       auto name = string(kernel.getSymName());
       auto args = b.CreateVector(argNames);
       auto factVector = b.CreateVector(factTable);
-      uint64_t flops =
-          countLaunchFlops(kernel, items.lookup(kernel.getSymName()), topk);
+      uint64_t flops = countLaunchFlops(
+          kernel, items.lookup(kernel.getSymName()), expertsPerToken);
       fb::Offset<schema::KernelSpec> spec;
       if (kernel.getSpecAttr())
         spec = serialize(kernel.getSpecAttr());
@@ -418,11 +421,10 @@ private:
         images = addCode(device);
       }
       out.push_back(schema::CreateKernel(
-          b, name, argNames.size(), args, facts.scratchBytes,
-          factVector, countWeightBytes(kernel), flops, device.threads,
-          device.sharedBytes, device.ctasPerItem, device.persistent,
-          device.workspaceFixed, device.workspacePerItem, maps, images, spec,
-          words));
+          b, name, argNames.size(), args, facts.scratchBytes, factVector,
+          countWeightBytes(kernel), flops, device.threads, device.sharedBytes,
+          device.ctasPerItem, device.persistent, device.workspaceFixed,
+          device.workspacePerItem, maps, images, spec, words));
     }
     if (out.size() != code.kernels.size())
       return makeError(2001, "the target has code for {0} kernels, the module "
@@ -554,8 +556,7 @@ private:
         entry.getTokens().value_or(0), entry.getRows().value_or(0),
         entry.getQueries().value_or(0), entry.getLogitRows().value_or(0),
         entry.getArena().value_or(0), functions.size() - 1, attention,
-        static_cast<schema::Rung>(
-            entry.getRung().value_or(exec::Rung::Worst)),
+        static_cast<schema::Rung>(entry.getRung().value_or(exec::Rung::Worst)),
         entry.getCapacity().value_or(0), entry.getPairs().value_or(0),
         digest.finish());
   }
@@ -585,8 +586,8 @@ private:
                    collective.getCountStride().value_or(0), parts);
       } else if (isa<exec::CallOp, exec::RepeatOp>(op)) {
         auto repeat = dyn_cast<exec::RepeatOp>(op);
-        StringRef callee = repeat ? repeat.getCallee()
-                                  : cast<exec::CallOp>(op).getCallee();
+        StringRef callee =
+            repeat ? repeat.getCallee() : cast<exec::CallOp>(op).getCallee();
         artifact::CollectiveDigest inner;
         addCollectives(symbols.lookup<exec::FuncOp>(callee).getBodyBlock(),
                        inner);

@@ -8,20 +8,20 @@
 #include "compiler/driver/MemoryReport.h"
 #include "compiler/driver/PassSnapshots.h"
 #include "compiler/driver/Register.h"
+#include "dialects/Diagnostics.h"
 #include "dialects/Exec/IR/Exec.h"
 #include "frontend/Error.h"
 #include "frontend/Import.h"
-#include "runtime/base/OutputFile.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
-#include "llvm/Support/Timer.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassInstrumentation.h"
 #include "mlir/Pass/PassManager.h"
-#include "dialects/Diagnostics.h"
 #include "passes/Identity/Conservation.h"
 #include "passes/Identity/Names.h"
+#include "runtime/base/OutputFile.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Timer.h"
 
 using namespace mlir;
 
@@ -185,8 +185,7 @@ llvm::Error CompileRun::import() {
   }
   storeOptions(*module, options);
   if (options.ranks() > 1)
-    (*module)->setAttr(dsv3::kMeshAttr,
-                       meshOf(&context, *config, options));
+    (*module)->setAttr(dsv3::kMeshAttr, meshOf(&context, *config, options));
   if (failed(verify(*module)))
     return makeError(2001, "the imported module does not verify");
   return dump(Phase::Import);

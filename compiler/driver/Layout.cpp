@@ -37,12 +37,12 @@ llvm::Error resolveLayout(const ModelConfig &config, CompileOptions &options) {
   int64_t ranks = options.ranks();
   bool hasExperts = config.numMoeLayers() > 0;
   if (!hasExperts && (options.ep > 1 || options.redundantExperts > 0))
-    return makeError(2006, "{0}: the model has no experts",
-                     options.ep > 1
-                         ? llvm::formatv("--ep {0}", options.ep).str()
-                         : llvm::formatv("--redundant-experts {0}",
-                                         options.redundantExperts)
-                               .str());
+    return makeError(
+        2006, "{0}: the model has no experts",
+        options.ep > 1
+            ? llvm::formatv("--ep {0}", options.ep).str()
+            : llvm::formatv("--redundant-experts {0}", options.redundantExperts)
+                  .str());
   if (options.ep == 0)
     options.ep = hasExperts ? ranks : 1;
   if (ranks % options.ep)
@@ -56,9 +56,8 @@ llvm::Error resolveLayout(const ModelConfig &config, CompileOptions &options) {
 dsv3::MeshAttr meshOf(mlir::MLIRContext *context, const ModelConfig &config,
                       const CompileOptions &options) {
   bool hasExperts = config.numMoeLayers() > 0;
-  int64_t slots = hasExperts ? (config.experts + options.redundantExperts) /
-                                   options.ep
-                             : 0;
+  int64_t slots =
+      hasExperts ? (config.experts + options.redundantExperts) / options.ep : 0;
   return dsv3::MeshAttr::get(context, options.tp, options.dp, options.ep,
                              options.ranksPerNode, slots);
 }

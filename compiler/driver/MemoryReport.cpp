@@ -51,7 +51,10 @@ public:
       return makeError(2003,
                        "the memory plan takes more than 2^64 bytes; expected "
                        "sizes of a model that a machine holds");
-    os << "memory plan:\n";
+    os << "memory plan";
+    if (exec::MeshAttr mesh = exec::getMesh(module))
+      os << " of each of " << mesh.getWorld() << " ranks";
+    os << ":\n";
     for (const Line &line : lines)
       printLine(os, line);
     return llvm::Error::success();
@@ -83,6 +86,12 @@ private:
           bytes =
               sizes.plus(bytes, sizes.times(sizes.times(op.getPositions(), 8),
                                             op.getInvFreq().size()));
+        }
+      if (place == exec::Placement::Copy)
+        for (auto op : module.getOps<exec::PlacementTableOp>()) {
+          uint64_t &bytes = byType[IntegerType::get(module.getContext(), 32)];
+          bytes = sizes.plus(bytes, sizes.times(sizes.times(4, op.getExperts()),
+                                                1 + op.getReplicas()));
         }
       for (auto [type, bytes] : byType) {
         std::string text;
@@ -122,6 +131,19 @@ private:
       largest = std::max(largest, bytes);
     }
     total = sizes.plus(total, largest);
+    if (uint64_t exchange = exchangeBytes())
+      lines.push_back({"exchange buffers, of an arena", exchange});
+  }
+
+  /// The end of the last exchange buffer: what a rank registers with its
+  /// communication library, the same of every arena.
+  uint64_t exchangeBytes() {
+    uint64_t end = 0;
+    module.walk([&](exec::BufferOp op) {
+      if (op.getExchange())
+        end = std::max<uint64_t>(end, op.getOffset().value_or(0) + op.getBytes());
+    });
+    return end;
   }
 
   void addKernels() {

@@ -15,7 +15,8 @@ MemoryByKernel memoryOf(const TargetCode &code);
 /// and length, the states, the arena of each entry of |module| (after phase
 /// plan), and what its kernels need: the scratch of a worker thread is that of
 /// the kernel with most, the workspaces of all kernels exist at once, each for
-/// the largest launch. Nothing is printed if a sum exceeds 64 bits: H2003.
+/// the largest launch. Of several ranks it is what each needs, and the exchange
+/// buffers, which the arenas include, have a line of their own. Nothing is printed if a sum exceeds 64 bits: H2003.
 llvm::Error printMemoryReport(mlir::ModuleOp module,
                               const MemoryByKernel &memory,
                               llvm::raw_ostream &os);

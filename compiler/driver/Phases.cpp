@@ -259,9 +259,8 @@ llvm::Error resolveOptions(CompileOptions &options) {
   if (llvm::Error e =
           inRange("--max-seq-len", options.maxSeqLen, int64_t(1) << 24))
     return e;
-  for (auto [flag, value] :
-       {std::pair<StringRef, int64_t>{"--dp", options.dp},
-        {"--ranks-per-node", options.ranksPerNode}})
+  for (auto [flag, value] : {std::pair<StringRef, int64_t>{"--dp", options.dp},
+                             {"--ranks-per-node", options.ranksPerNode}})
     if (llvm::Error e = inRange(flag, value, 4096))
       return e;
   if (options.redundantExperts < 0 || options.redundantExperts > 65536)

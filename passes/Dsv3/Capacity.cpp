@@ -39,7 +39,8 @@ std::optional<ExchangeCapacity> expectedCapacity(const ExchangeShape &shape,
   if (given > 0) {
     expected.rows = std::min(given, worst.rows);
     int64_t scaled = std::ceil(expected.rows * pairs / rows);
-    expected.pairs = std::min((scaled + kStep - 1) / kStep * kStep, worst.pairs);
+    expected.pairs =
+        std::min((scaled + kStep - 1) / kStep * kStep, worst.pairs);
   } else {
     expected.rows = boundOf(slice * rows, draws, worst.rows);
     expected.pairs = boundOf(slice * pairs, draws, worst.pairs);

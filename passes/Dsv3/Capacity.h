@@ -14,7 +14,8 @@ struct ExchangeShape {
   int64_t layers; ///< exchanges of a step
 };
 
-/// Most rows that a rank sends to another, and most (row, expert) pairs of them.
+/// Most rows that a rank sends to another, and most (row, expert) pairs of
+/// them.
 struct ExchangeCapacity {
   int64_t rows, pairs;
 };
@@ -22,10 +23,10 @@ struct ExchangeCapacity {
 /// Whatever the router does: every token wants every rank.
 ExchangeCapacity worstCapacity(const ExchangeShape &shape, int64_t slice);
 
-/// For ranks of |slice| tokens: |given| rows, or with 0 as many as a router that
-/// prefers no expert exceeds in one of 1000 steps (Chernoff's bound over all
-/// pairs of ranks and layers), a multiple of 8. Empty where that saves neither
-/// rows nor half of the pairs of the worst.
+/// For ranks of |slice| tokens: |given| rows, or with 0 as many as a router
+/// that prefers no expert exceeds in one of 1000 steps (Chernoff's bound over
+/// all pairs of ranks and layers), a multiple of 8. Empty where that saves
+/// neither rows nor half of the pairs of the worst.
 std::optional<ExchangeCapacity> expectedCapacity(const ExchangeShape &shape,
                                                  int64_t slice, int64_t given);
 

@@ -1,5 +1,5 @@
-#include "mlir/IR/SymbolTable.h"
 #include "dialects/Diagnostics.h"
+#include "mlir/IR/SymbolTable.h"
 #include "passes/Dsv3/Capacity.h"
 #include "passes/Dsv3/Passes.h"
 
@@ -99,9 +99,9 @@ struct InstantiateBucketsPass
                           exchange, buckets)))
         return failure();
     for (int64_t n : prefillSizes)
-      if (failed(addRungs(BucketAttr::get(ctx, BucketKind::Prefill, n,
-                                          maxBatchSize, n, 0),
-                          exchange, buckets)))
+      if (failed(addRungs(
+              BucketAttr::get(ctx, BucketKind::Prefill, n, maxBatchSize, n, 0),
+              exchange, buckets)))
         return failure();
     for (int64_t n : headSizes)
       heads.push_back(BucketAttr::get(ctx, BucketKind::Head, 0, 0, 0, n));
@@ -124,8 +124,7 @@ struct InstantiateBucketsPass
                              number("num_moe_layers")};
     if (exchange->topk < 1 || exchange->layers < 1 || exchange->slots < 1)
       return emitCodedError(getOperation(), 2001)
-             << "ranks share experts, of which '" << kModelAttr
-             << "' has none";
+             << "ranks share experts, of which '" << kModelAttr << "' has none";
     return success();
   }
 
@@ -142,8 +141,8 @@ struct InstantiateBucketsPass
           &getContext(), bucket.getKind(), bucket.getTokens(), bucket.getRows(),
           bucket.getQueries(), 0, size.rows, size.pairs, rung));
     };
-    int64_t slice = llvm::divideCeil(bucket.getTokens(),
-                                     getMesh(getOperation()).getTp());
+    int64_t slice =
+        llvm::divideCeil(bucket.getTokens(), getMesh(getOperation()).getTp());
     int64_t given = 0;
     if (capacity != "auto" && capacity != "worst" &&
         (StringRef(capacity).getAsInteger(10, given) || given < 1))

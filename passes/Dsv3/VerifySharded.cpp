@@ -62,8 +62,8 @@ LogicalResult hadal::verifySharded(ModuleOp module) {
         return WalkResult::interrupt();
     bool exchanges = isa<MoeDispatchOp, MoeReturnOp, StartOp>(op);
     if (exchanges && !mesh) {
-      emitCodedOpError(op, 2001) << "needs ranks, but the module has no '"
-                                 << kMeshAttr << "'";
+      emitCodedOpError(op, 2001)
+          << "needs ranks, but the module has no '" << kMeshAttr << "'";
       return WalkResult::interrupt();
     }
     if (!sharesExperts)

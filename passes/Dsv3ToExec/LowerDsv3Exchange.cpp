@@ -57,14 +57,14 @@ LogicalResult FunctionLowering::lowerStart(dsv3::StartOp op) {
     int64_t rowsOfBlock = rows(part) / (inBlocks ? ranks : 1);
     int64_t column = op.getColumns() ? (*op.getColumns())[index] : -1;
     auto receive = [&](exec::BufferOp from, int64_t bytes) -> Value {
-      return exec::BufferOp::create(
-          b, from.getLoc(), (from.getLabel() + ".received").str(), bytes,
-          IntegerAttr(), /*exchange=*/true);
+      return exec::BufferOp::create(b, from.getLoc(),
+                                    (from.getLabel() + ".received").str(),
+                                    bytes, IntegerAttr(), /*exchange=*/true);
     };
     Storage got;
     got.data = receive(buffer, dataBytes(gotType, rows(gotType)));
-    parts.push_back({sent.data, got.data, rowsOfBlock, dataBytes(sentType, 1),
-                     column});
+    parts.push_back(
+        {sent.data, got.data, rowsOfBlock, dataBytes(sentType, 1), column});
     if (sums)
       sumType = sentType.getElementType();
     if (sent.scale) {
@@ -87,8 +87,7 @@ LogicalResult FunctionLowering::lowerStart(dsv3::StartOp op) {
   begun.done = numEvents++;
   exec::RecordOp::create(b, loc, ready, exec::kLaunchStream);
   exec::WaitOp::create(b, loc, ready, exec::kCollectiveStream);
-  exec::CollectiveOp::create(b, loc,
-                             exec::stringifyAxis(axisOf(op.getAxis())),
+  exec::CollectiveOp::create(b, loc, exec::stringifyAxis(axisOf(op.getAxis())),
                              kindOf(op.getKind()), parts, op.getLabel(),
                              getKey(op), counts, stride, sumType);
   exec::RecordOp::create(b, loc, begun.done, exec::kCollectiveStream);

@@ -85,8 +85,8 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
       op.getPlace() == dsv3::Placement::Map ? exec::Placement::Map
                                             : exec::Placement::Copy,
       type.getElementType(), rows, shape.drop_front(), op.getParts(),
-      op.getAccepts(), check, scaleParts, scaleAccepts, scaleBlock, pitch,
-      axis, sliceDim, sliceUnit, layer);
+      op.getAccepts(), check, scaleParts, scaleAccepts, scaleBlock, pitch, axis,
+      sliceDim, sliceUnit, layer);
 }
 
 class LowerDsv3ToExecPass

@@ -121,9 +121,8 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
       entry.setArenaAttr(builder.getI64IntegerAttr(exchange + rest));
       shift(entry.getBodyBlock(), {0, exchange});
       peakBytes.updateMax(exchange + rest);
-      std::string remark =
-          llvm::formatv("arena of {0}: {1} bytes at its peak",
-                        entry.getSymName(), exchange + rest);
+      std::string remark = llvm::formatv("arena of {0}: {1} bytes at its peak",
+                                         entry.getSymName(), exchange + rest);
       if (exchange)
         remark += llvm::formatv(", {0} of them for collectives", exchange);
       entry.emitRemark(remark);
@@ -146,8 +145,7 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
     DenseMap<std::pair<int, Operation *>, unsigned> indexOf;
     auto blockOf = [&](Zone zone, Operation *key,
                        MemoryBlock fresh) -> MemoryBlock & {
-      auto [it, isNew] =
-          indexOf.try_emplace({zone, key}, zones[zone].size());
+      auto [it, isNew] = indexOf.try_emplace({zone, key}, zones[zone].size());
       if (isNew)
         zones[zone].push_back(fresh);
       return zones[zone][it->second];
@@ -184,7 +182,8 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
         clocks.join(wait.getStream(), event->second);
       } else if (isa<exec::CallOp, exec::RepeatOp>(op)) {
         exec::FuncOp callee = lookUp(&op);
-        FailureOr<FunctionSummary> inner = planCallee(entry, block, callee, &op);
+        FailureOr<FunctionSummary> inner =
+            planCallee(entry, block, callee, &op);
         if (failed(inner))
           return failure();
         useCallee(callee, *inner, now, clocks, summary,

@@ -281,8 +281,7 @@ private:
   }
 
   /// Checks the arrays of |op| one by one and lists what they touch.
-  LogicalResult checkCollective(exec::CollectiveOp op,
-                                const Bindings &bindings,
+  LogicalResult checkCollective(exec::CollectiveOp op, const Bindings &bindings,
                                 SmallVectorImpl<Access> &accesses) {
     int64_t ranks =
         symbols.lookup<exec::CommunicatorOp>(op.getCommunicator()).getSize();
@@ -334,10 +333,9 @@ private:
     access.begin = *buffer.getOffset();
     access.end = access.begin + bytes;
     if (access.begin + buffer.getBytes() > *entry.getArena())
-      return command->emitOpError()
-             << describe(access.root) << " ends at byte "
-             << access.begin + buffer.getBytes() << " of an arena of "
-             << *entry.getArena();
+      return command->emitOpError() << describe(access.root) << " ends at byte "
+                                    << access.begin + buffer.getBytes()
+                                    << " of an arena of " << *entry.getArena();
     return success();
   }
 
@@ -466,8 +464,8 @@ class VerifyExecPass : public impl::VerifyExecBase<VerifyExecPass> {
     DenseMap<Operation *, exec::EntryOp> ownerOf;
     for (Operation &op : *getOperation().getBody())
       if (!isa<exec::ParameterOp, exec::RopeTableOp, exec::PlacementTableOp,
-               exec::StateOp, exec::CommunicatorOp, exec::FuncOp,
-               exec::EntryOp, tile::KernelOp>(op)) {
+               exec::StateOp, exec::CommunicatorOp, exec::FuncOp, exec::EntryOp,
+               tile::KernelOp>(op)) {
         op.emitError("'") << op.getName()
                           << "' has no place in a program of tile and exec";
         return signalPassFailure();

@@ -35,12 +35,11 @@ struct ExpandExchangePass
   static AwaitOp exchange(OpBuilder &b, Operation *op, ValueRange parts,
                           Value counts, ArrayRef<int64_t> columns,
                           StringRef label) {
-    auto pending = PendingType::get(b.getContext(),
-                                    llvm::to_vector(parts.getTypes()));
-    Value start =
-        StartOp::create(b, op->getLoc(), pending, CollectiveKind::AllToAll,
-                        Axis::EP, parts, counts,
-                        b.getDenseI64ArrayAttr(columns), b.getStringAttr(label));
+    auto pending =
+        PendingType::get(b.getContext(), llvm::to_vector(parts.getTypes()));
+    Value start = StartOp::create(
+        b, op->getLoc(), pending, CollectiveKind::AllToAll, Axis::EP, parts,
+        counts, b.getDenseI64ArrayAttr(columns), b.getStringAttr(label));
     return AwaitOp::create(b, splitLoc(op, "await"), parts.getTypes(), start);
   }
 
@@ -56,7 +55,8 @@ struct ExpandExchangePass
     Value packed =
         MoePackOp::create(b, splitLoc(op, "pack"), op.getRows().getType(),
                           op.getInput(), route.getSendToken());
-    // Unused rows say so themselves in the meta, which is therefore not counted.
+    // Unused rows say so themselves in the meta, which is therefore not
+    // counted.
     AwaitOp received =
         exchange(b, op, {packed, route.getSendMeta(), route.getSent()},
                  route.getSent(), {kRows, kUncounted, kUncounted}, "dispatch");
@@ -65,10 +65,10 @@ struct ExpandExchangePass
         b, splitLoc(op, "receive"), op.getSource().getType(),
         op.getBack().getType(), op.getBegin().getType(), meta, op.getBatch());
     advance(op, received);
-    op->replaceAllUsesWith(ValueRange{
-        received.getValues()[0], meta, receive.getSource(), receive.getBegin(),
-        receive.getBack(), route.getPlace(), route.getSent(),
-        received.getValues()[2]});
+    op->replaceAllUsesWith(
+        ValueRange{received.getValues()[0], meta, receive.getSource(),
+                   receive.getBegin(), receive.getBack(), route.getPlace(),
+                   route.getSent(), received.getValues()[2]});
     op.erase();
   }
 
@@ -76,9 +76,9 @@ struct ExpandExchangePass
   /// of |await|.
   static void advance(MoeDispatchOp op, AwaitOp await) {
     llvm::SmallPtrSet<Operation *, 16> dependent = {op};
-    for (Operation &next : llvm::make_early_inc_range(
-             llvm::make_range(std::next(op->getIterator()),
-                              op->getBlock()->getTerminator()->getIterator()))) {
+    for (Operation &next : llvm::make_early_inc_range(llvm::make_range(
+             std::next(op->getIterator()),
+             op->getBlock()->getTerminator()->getIterator()))) {
       bool waits = llvm::any_of(next.getOperands(), [&](Value operand) {
         Operation *from = operand.getDefiningOp();
         return from && dependent.contains(from);
@@ -92,12 +92,10 @@ struct ExpandExchangePass
 
   static void expand(MoeReturnOp op) {
     OpBuilder b(op);
-    Value rows = MoeReturnRowsOp::create(b, splitLoc(op, "rows"),
-                                         op.getResult().getType(),
-                                         op.getInput(), op.getMeta(),
-                                         op.getBack());
-    AwaitOp received =
-        exchange(b, op, rows, op.getGot(), {kPairs}, "return");
+    Value rows = MoeReturnRowsOp::create(
+        b, splitLoc(op, "rows"), op.getResult().getType(), op.getInput(),
+        op.getMeta(), op.getBack());
+    AwaitOp received = exchange(b, op, rows, op.getGot(), {kPairs}, "return");
     op->replaceAllUsesWith(received.getValues());
     op.erase();
   }

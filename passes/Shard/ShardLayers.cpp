@@ -34,9 +34,8 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
         layers.push_back(func);
     // A call changes with the function that it calls.
     llvm::StringMap<SmallVector<func::CallOp>> calls;
-    module.walk([&](func::CallOp call) {
-      calls[call.getCallee()].push_back(call);
-    });
+    module.walk(
+        [&](func::CallOp call) { calls[call.getCallee()].push_back(call); });
     for (func::FuncOp layer : layers)
       if (failed(shardLayer(layer, calls[layer.getSymName()])))
         return failure();
@@ -58,16 +57,15 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
     experts = permute.getCounts().getType().getSize();
     Type tableType = getTableType();
     Block &body = func.front();
-    Value table = body.addArgument(
-        tableType, getSymbolLoc(&getContext(), "placement"));
-    Value overflow = body.addArgument(
-        overflowType(), getSymbolLoc(&getContext(), "overflow"));
+    Value table =
+        body.addArgument(tableType, getSymbolLoc(&getContext(), "placement"));
+    Value overflow = body.addArgument(overflowType(),
+                                      getSymbolLoc(&getContext(), "overflow"));
     SmallVector<unsigned> stacks;
     if (failed(exchange(permute, table, overflow, stacks)))
       return failure();
-    func.setFunctionType(FunctionType::get(&getContext(),
-                                           body.getArgumentTypes(),
-                                           func.getResultTypes()));
+    func.setFunctionType(FunctionType::get(
+        &getContext(), body.getArgumentTypes(), func.getResultTypes()));
     for (func::CallOp call : calls)
       if (failed(shardCall(call, load.getArgNumber(), stacks)))
         return failure();
@@ -137,11 +135,11 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
       b.setInsertionPoint(combine);
       Operation *by = combine;
       auto rows = cast<RankedTensorType>(combine.getRows().getType());
-      Value back = MoeReturnOp::create(
-          b, fuseLoc("return", "shard-layers", by),
-          withRows(rows, Extent::Returned), combine.getRows(),
-          dispatch.getMeta(), dispatch.getBack(), dispatch.getSent(),
-          dispatch.getGot(), Axis::EP);
+      Value back = MoeReturnOp::create(b, fuseLoc("return", "shard-layers", by),
+                                       withRows(rows, Extent::Returned),
+                                       combine.getRows(), dispatch.getMeta(),
+                                       dispatch.getBack(), dispatch.getSent(),
+                                       dispatch.getGot(), Axis::EP);
       combine.getRowsMutable().assign(back);
       combine.getPlaceMutable().assign(dispatch.getPlace());
     }
@@ -161,8 +159,8 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
              << "LAYER'";
     for (unsigned stack : stacks) {
       auto get = call.getOperand(stack).getDefiningOp<GetParameterOp>();
-      auto parameter =
-          get ? symbols->lookup<ParameterOp>(get.getParameter()) : ParameterOp();
+      auto parameter = get ? symbols->lookup<ParameterOp>(get.getParameter())
+                           : ParameterOp();
       if (!parameter)
         return emitCodedOpError(call, 2001)
                << "has experts that are no parameter";
@@ -175,9 +173,9 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
     if (!symbols->lookup(table)) {
       OpBuilder after(declared->getContext());
       after.setInsertionPointAfter(declared);
-      symbols->insert(PlacementTableOp::create(
-          after, getSymbolLoc(&getContext(), table), table, getTableType(),
-          layer));
+      symbols->insert(
+          PlacementTableOp::create(after, getSymbolLoc(&getContext(), table),
+                                   table, getTableType(), layer));
     }
     if (!symbols->lookup(kOverflowState)) {
       OpBuilder before(declared);
@@ -185,12 +183,11 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
           StateOp::create(before, getSymbolLoc(&getContext(), kOverflowState),
                           kOverflowState, overflowType()));
     }
-    Value placement =
-        GetParameterOp::create(b, getSymbolLoc(&getContext(), table),
-                               getTableType(), table);
-    Value overflow = GetStateOp::create(
-        b, getSymbolLoc(&getContext(), kOverflowState), overflowType(),
-        kOverflowState);
+    Value placement = GetParameterOp::create(
+        b, getSymbolLoc(&getContext(), table), getTableType(), table);
+    Value overflow =
+        GetStateOp::create(b, getSymbolLoc(&getContext(), kOverflowState),
+                           overflowType(), kOverflowState);
     call.getOperandsMutable().append({placement, overflow});
     return success();
   }

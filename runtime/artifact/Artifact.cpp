@@ -2,6 +2,7 @@
 
 #include <zstd.h>
 
+#include "runtime/base/Hash.h"
 #include "runtime/schemas/ArtifactFile.h"
 
 namespace hadal {
@@ -14,6 +15,11 @@ StatusOr<Artifact> Artifact::open(const std::string &path) {
   HADAL_ASSIGN_OR_RETURN(MappedFile file, MappedFile::open(path));
   HADAL_RETURN_IF_ERROR(artifact::verifyFile(file.bytes(), path));
   return Artifact(std::move(file));
+}
+
+uint64_t Artifact::digest() const {
+  // The header holds the checksum of the manifest, which holds those of blobs.
+  return xxh3(file_.bytes().first(artifact::kHeaderBytes));
 }
 
 std::span<const uint8_t> Artifact::blob(unsigned index) const {

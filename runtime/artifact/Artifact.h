@@ -28,6 +28,9 @@ public:
     return root_->provenance()->target()->string_view();
   }
   uint64_t fileBytes() const { return file_.size(); }
+  /// Of all bytes of the file, by its checksums: two files with equal digests are
+  /// the same artifact, but for accidents.
+  uint64_t digest() const;
 
   /// The stored bytes of blob |index|, in the mapping, page-aligned.
   std::span<const uint8_t> blob(unsigned index) const;

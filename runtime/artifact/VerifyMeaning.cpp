@@ -298,6 +298,12 @@ private:
         return fail("state '{}' has {} bytes, expected one i32 for each of {} "
                     "experts",
                     n, s->bytes(), a.model()->num_experts());
+      if (n == "comm.overflow" &&
+          (s->kind() != StateKind::buffer || !a.mesh() ||
+           s->bytes() != uint64_t(a.mesh()->ep()) * 4))
+        return fail("state '{}' has {} bytes, expected one i32 for each rank of "
+                    "an ep group",
+                    n, s->bytes());
       if (n == "hidden" && (s->kind() != StateKind::buffer ||
                             s->bytes() != a.model()->hidden_buffer_bytes()))
         return fail("state 'hidden' has {} bytes, the model says {}",

@@ -46,8 +46,8 @@ bool isSum(CollectiveKind kind) {
          kind == CollectiveKind::all_reduce;
 }
 
-/// The end of |blocks| blocks of |part|'s rows behind |arg|; none if it is not a
-/// place in an arena.
+/// The end of |blocks| blocks of |part|'s rows behind |arg|; none if it is not
+/// a place in an arena.
 std::optional<uint64_t> endOf(const Arg &arg, const Part &part,
                               uint64_t blocks) {
   if (arg.kind() != ArgKind::arena || arg.value() % 64)
@@ -73,8 +73,7 @@ void addCollectives(const schema::Artifact &artifact,
                c->kind() == CommandKind::repeat) {
       CollectiveDigest inner;
       addCollectives(artifact, hasCollectives, c->callee(), inner);
-      const uint32_t count =
-          c->kind() == CommandKind::repeat ? c->count() : 1;
+      const uint32_t count = c->kind() == CommandKind::repeat ? c->count() : 1;
       if (!inner.empty())
         for (uint32_t i = 0; i < count; ++i)
           digest.add(inner);
@@ -101,15 +100,16 @@ std::string checkMesh(const schema::Artifact &artifact) {
   const uint64_t world = sizeOf(*mesh, Axis::world);
   if (!mesh->tp() || !mesh->dp() || !mesh->ep() || !mesh->ranks_per_node() ||
       world > kMaxRanks || world % mesh->ep())
-    return fmt::format("its mesh of tp {}, dp {}, ep {}, {} ranks a node is not "
-                       "possible",
-                       mesh->tp(), mesh->dp(), mesh->ep(),
-                       mesh->ranks_per_node());
+    return fmt::format(
+        "its mesh of tp {}, dp {}, ep {}, {} ranks a node is not "
+        "possible",
+        mesh->tp(), mesh->dp(), mesh->ep(), mesh->ranks_per_node());
   const uint64_t experts = artifact.model()->num_experts();
   if (mesh->slots() > kMaxSlots || !mesh->slots() != !experts ||
       uint64_t(mesh->slots()) * mesh->ep() < experts)
-    return fmt::format("its mesh has {} slots on each of {} ranks for {} experts",
-                       mesh->slots(), mesh->ep(), experts);
+    return fmt::format(
+        "its mesh has {} slots on each of {} ranks for {} experts",
+        mesh->slots(), mesh->ep(), experts);
   if (mesh->vocab_split() && artifact.model()->vocab_size() % mesh->tp())
     return fmt::format("its mesh splits a vocabulary of {} over {} ranks",
                        artifact.model()->vocab_size(), mesh->tp());
@@ -118,8 +118,8 @@ std::string checkMesh(const schema::Artifact &artifact) {
     const Communicator &c = *artifact.communicators()->Get(i);
     std::string_view name = c.name()->string_view();
     if (name.empty() || !seen.insert(name).second)
-      return fmt::format("communicator {} is '{}', expected names, each once", i,
-                         name);
+      return fmt::format("communicator {} is '{}', expected names, each once",
+                         i, name);
     if (!known(c.axis()) || c.size() != sizeOf(*mesh, c.axis()) || !c.size())
       return fmt::format("communicator '{}' has {} ranks on axis {}, the mesh "
                          "says otherwise",
@@ -143,9 +143,10 @@ std::string checkSlice(const schema::Artifact &artifact,
   if (!isTable && p.replicas())
     return fmt::format("parameter '{}' has {} replicas", n, p.replicas());
   if (!isTable && byPlacement != (p.layer() != -1))
-    return fmt::format("parameter '{}' is of layer {}, which only a slice on ep "
-                       "is",
-                       n, p.layer());
+    return fmt::format(
+        "parameter '{}' is of layer {}, which only a slice on ep "
+        "is",
+        n, p.layer());
   if (!slice)
     return "";
   const Mesh *mesh = artifact.mesh();
@@ -154,11 +155,12 @@ std::string checkSlice(const schema::Artifact &artifact,
                        "does not have",
                        n, static_cast<unsigned>(slice->axis()));
   if (byPlacement) {
-    if (p.kind() != ParameterKind::stack || slice->dim() || slice->unit() != 1 ||
-        p.count() != mesh->slots())
-      return fmt::format("parameter '{}' has a slice on ep, expected a stack of "
-                         "{} arrays, found {}",
-                         n, mesh->slots(), p.count());
+    if (p.kind() != ParameterKind::stack || slice->dim() ||
+        slice->unit() != 1 || p.count() != mesh->slots())
+      return fmt::format(
+          "parameter '{}' has a slice on ep, expected a stack of "
+          "{} arrays, found {}",
+          n, mesh->slots(), p.count());
     if (p.layer() < 0 || uint64_t(p.layer()) >= artifact.model()->num_layers())
       return fmt::format("parameter '{}' is of layer {} of {}", n, p.layer(),
                          artifact.model()->num_layers());
@@ -179,9 +181,9 @@ std::string checkSlice(const schema::Artifact &artifact,
 std::string checkPlacementTable(const schema::Artifact &artifact,
                                 const schema::Parameter &p) {
   const Mesh *mesh = artifact.mesh();
-  if (!mesh || !mesh->slots() || p.dtype() != DType::i32 || p.slice() || p.layer() < 0 ||
-      uint64_t(p.layer()) >= artifact.model()->num_layers() || !p.replicas() ||
-      p.replicas() > uint64_t(mesh->slots()) * mesh->ep())
+  if (!mesh || !mesh->slots() || p.dtype() != DType::i32 || p.slice() ||
+      p.layer() < 0 || uint64_t(p.layer()) >= artifact.model()->num_layers() ||
+      !p.replicas() || p.replicas() > uint64_t(mesh->slots()) * mesh->ep())
     return fmt::format("generated parameter '{}' is not a valid table of "
                        "placements",
                        p.name()->string_view());
@@ -205,7 +207,8 @@ std::string checkCollective(const schema::Artifact &artifact, const Command &c,
   const unsigned parts = c.parts() ? c.parts()->size() : 0;
   if (!parts || parts > kMaxParts)
     return fmt::format("a collective of {} parts", parts);
-  const uint64_t ranks = artifact.communicators()->Get(c.communicator())->size();
+  const uint64_t ranks =
+      artifact.communicators()->Get(c.communicator())->size();
   const bool sums = isSum(c.collective());
   const bool sendsOne = c.collective() == CollectiveKind::all_gather ||
                         c.collective() == CollectiveKind::all_reduce;
@@ -223,10 +226,10 @@ std::string checkCollective(const schema::Artifact &artifact, const Command &c,
     auto receiveEnd = endOf(*part.receive(), part, sums ? 1 : ranks);
     if (!part.rows() || !part.row_bytes() || !sendEnd || !receiveEnd ||
         std::max(*sendEnd, *receiveEnd) > artifact.exchange_bytes())
-      return fmt::format("part {} of {} rows of {} bytes is not in the {} bytes "
-                         "for collectives",
-                         i, part.rows(), part.row_bytes(),
-                         artifact.exchange_bytes());
+      return fmt::format(
+          "part {} of {} rows of {} bytes is not in the {} bytes "
+          "for collectives",
+          i, part.rows(), part.row_bytes(), artifact.exchange_bytes());
     sent.push_back({part.send()->value(), *sendEnd});
     received.push_back({part.receive()->value(), *receiveEnd});
     bytes.parts = std::max({bytes.parts, *sendEnd, *receiveEnd});
@@ -254,7 +257,8 @@ std::string checkCollective(const schema::Artifact &artifact, const Command &c,
     // Both factors are below 2^32.
     std::optional<uint64_t> end = checkedMul(ranks * c.count_stride(), 4);
     end = end ? checkedAdd(*end, c.counts()->value()) : end;
-    if (c.counts()->kind() != ArgKind::arena || c.counts()->value() % 64 || !end)
+    if (c.counts()->kind() != ArgKind::arena || c.counts()->value() % 64 ||
+        !end)
       return "counts that are not in the arena";
     bytes.counts = *end;
   }

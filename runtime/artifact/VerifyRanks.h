@@ -1,6 +1,7 @@
-// The meaning of what only an artifact of several ranks has: mesh, communicators,
-// slices, collectives, events, rungs. Part of verifyMeaning. Every function that
-// returns a string returns what is wrong, or "" if nothing is.
+// The meaning of what only an artifact of several ranks has: mesh,
+// communicators, slices, collectives, events, rungs. Part of verifyMeaning.
+// Every function that returns a string returns what is wrong, or "" if nothing
+// is.
 #pragma once
 
 #include <optional>
@@ -11,8 +12,8 @@
 
 namespace hadal::artifact {
 
-/// The mesh, whose experts have a place, its communicators, and that a program of
-/// one rank has no memory for collectives.
+/// The mesh, whose experts have a place, its communicators, and that a program
+/// of one rank has no memory for collectives.
 std::string checkMesh(const schema::Artifact &artifact);
 
 /// The slice of |parameter|, whose other fields are valid.
@@ -23,8 +24,8 @@ std::string checkSlice(const schema::Artifact &artifact,
 std::string checkPlacementTable(const schema::Artifact &artifact,
                                 const schema::Parameter &parameter);
 
-/// One past the last byte of the arena that a collective uses: of its parts, and
-/// of its counts.
+/// One past the last byte of the arena that a collective uses: of its parts,
+/// and of its counts.
 struct CollectiveBytes {
   uint64_t parts = 0, counts = 0;
 };

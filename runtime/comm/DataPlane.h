@@ -17,6 +17,9 @@ public:
   /// rank among them. All members call it in the same order. H6005, H6007.
   virtual StatusOr<std::unique_ptr<Communicator>>
   create(std::string_view name, std::span<const unsigned> members) = 0;
+  /// The run has failed: nothing may wait for other ranks any more, at the end
+  /// of the process neither. Any thread.
+  virtual void abandon() noexcept = 0;
 };
 
 /// Opens a data plane as |rank| of |ranks|, on all ranks at once. H6005, H6007.

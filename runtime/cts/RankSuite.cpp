@@ -53,8 +53,7 @@ public:
     }
     HADAL_ASSIGN_OR_RETURN(bindings.arena,
                            add(root.entries()->Get(0)->arena_bytes()));
-    HADAL_ASSIGN_OR_RETURN(entry,
-                           executable->prepare(0, bindings, endpoint));
+    HADAL_ASSIGN_OR_RETURN(entry, executable->prepare(0, bindings, endpoint));
     return {};
   }
 
@@ -65,6 +64,8 @@ public:
                                         counts.size() * sizeof(int32_t)));
     return entry->run();
   }
+  void setProfiling(bool enabled) { executable->setProfiling(enabled); }
+  std::span<const CommandSpan> timeline() const { return entry->timeline(); }
   template <typename T> std::vector<T> read(unsigned state, size_t count) {
     std::vector<T> values(count);
     Status status =
@@ -95,9 +96,11 @@ void writeModel(const RankFactory &factory, unsigned ranks,
   toy::writeFile(path, toy::assemble(model));
 }
 
-/// Runs |body| on a thread for each rank, with the communicators of its program.
-void runRanks(const RankFactory &factory,
-              const std::function<void(unsigned, const comm::Endpoint &)> &body) {
+/// Runs |body| on a thread for each rank, with the communicators of its
+/// program.
+void runRanks(
+    const RankFactory &factory,
+    const std::function<void(unsigned, const comm::Endpoint &)> &body) {
   auto world = comm::LoopbackWorld::create(factory.ranks);
   std::vector<unsigned> members(factory.ranks);
   for (unsigned r = 0; r < factory.ranks; ++r)
@@ -127,9 +130,8 @@ void dispatch(std::vector<Values> &hidden, unsigned rows = toy::kBlockRows) {
   for (size_t to = 0; to < hidden.size(); ++to)
     for (size_t from = 0; from < hidden.size(); ++from)
       for (unsigned i = 0; i < kBlock; ++i)
-        hidden[to][from * kBlock + i] = i < rows * toy::kRowFloats
-                                            ? before[from][to * kBlock + i]
-                                            : 0;
+        hidden[to][from * kBlock + i] =
+            i < rows * toy::kRowFloats ? before[from][to * kBlock + i] : 0;
 }
 
 /// |hidden| of each rank, different everywhere.
@@ -216,6 +218,50 @@ TEST_P(RankSuite, RowsBeyondTheCountsAreNotReceived) {
   });
 }
 
+TEST_P(RankSuite, ProfilingSaysWhenEachCommandRan) {
+  const RankFactory &factory = GetParam();
+  const unsigned ranks = factory.ranks;
+  toy::TempDir dir;
+  ASSERT_NO_FATAL_FAILURE(writeModel(factory, ranks, dir.file("m.hadal")));
+  runRanks(factory, [&](unsigned r, const comm::Endpoint &endpoint) {
+    Rank rank(factory, dir.file("m.hadal"));
+    Status status = rank.prepare(&endpoint);
+    ASSERT_TRUE(status.ok()) << status.toString();
+    const Values hidden(ranks * kBlock, 1.0f);
+    const Counts counts(ranks, toy::kBlockRows);
+    ASSERT_TRUE(rank.run(hidden, counts).ok());
+    EXPECT_TRUE(rank.timeline().empty());
+    rank.setProfiling(true);
+    for (int step = 0; step < 2; ++step) {
+      ASSERT_TRUE(rank.run(hidden, counts).ok());
+      using Kind = CommandSpan::Kind;
+      const char *labels[] = {"dispatch, layer 0", "dispatch, layer 1", "sum"};
+      unsigned launches = 0, waits = 0, collectives = 0;
+      std::chrono::steady_clock::time_point computed, exchanged;
+      for (const CommandSpan &span : rank.timeline()) {
+        EXPECT_LE(span.begin, span.end);
+        auto &last = span.kind == Kind::collective ? exchanged : computed;
+        EXPECT_LE(last, span.begin) << span.name;
+        last = span.end;
+        if (span.kind == Kind::launch) {
+          EXPECT_EQ(span.index, launches++);
+          EXPECT_EQ(span.name, "move");
+          continue;
+        }
+        unsigned &seen = span.kind == Kind::wait ? waits : collectives;
+        EXPECT_EQ(span.index, seen);
+        EXPECT_EQ(span.name, labels[seen++]);
+        // What launches waited for was complete.
+        if (span.kind == Kind::collective)
+          EXPECT_LE(span.end, computed);
+      }
+      EXPECT_EQ(launches, 2u * 6 + 2);
+      EXPECT_EQ(waits, 3u);
+      EXPECT_EQ(collectives, 3u);
+    }
+  });
+}
+
 TEST_P(RankSuite, AnEntryWithCollectivesNeedsItsRanks) {
   const RankFactory &factory = GetParam();
   toy::TempDir dir;
@@ -224,9 +270,8 @@ TEST_P(RankSuite, AnEntryWithCollectivesNeedsItsRanks) {
   Rank alone(factory, dir.file("m.hadal"));
   Status status = alone.prepare(nullptr);
   EXPECT_EQ(status.code(), 6004);
-  EXPECT_NE(status.message().find(
-                fmt::format("is for {} ranks, it was started alone",
-                            factory.ranks)),
+  EXPECT_NE(status.message().find(fmt::format(
+                "is for {} ranks, it was started alone", factory.ranks)),
             std::string::npos)
       << status.toString();
 }
@@ -252,20 +297,56 @@ TEST_P(RankSuite, OtherCommunicatorsThanTheArtifactsAreRefused) {
   });
 }
 
+TEST_P(RankSuite, ARankInAnotherEntryIsNamed) {
+  const RankFactory &factory = GetParam();
+  toy::TempDir dir;
+  writeModel(factory, factory.ranks, dir.file("m.hadal"));
+  // As of a smaller bucket: the first collective has one row less.
+  schema::ArtifactT smaller = toy::rankModel(factory.ranks);
+  bool changed = false;
+  for (auto &function : smaller.functions)
+    for (auto &command : function->commands)
+      if (command->kind == schema::CommandKind::collective && !changed) {
+        command->parts[0]->rows -= 1;
+        changed = true;
+      }
+  ASSERT_TRUE(changed);
+  for (size_t i = 0; i < smaller.entries.size(); ++i)
+    smaller.entries[i]->collective_digest = toy::collectiveDigest(smaller, i);
+  auto driver = factory.driver.create();
+  ASSERT_TRUE(driver.ok()) << driver.status().toString();
+  if ((*driver)->target() != "cpu")
+    toy::makeSm90a(smaller);
+  toy::writeFile(dir.file("smaller.hadal"), toy::assemble(smaller));
+  const unsigned last = factory.ranks - 1;
+  runRanks(factory, [&](unsigned r, const comm::Endpoint &endpoint) {
+    Rank rank(factory, dir.file(r == last ? "smaller.hadal" : "m.hadal"));
+    Status status = rank.prepare(&endpoint);
+    ASSERT_TRUE(status.ok()) << status.toString();
+    status = rank.run(differentRows(factory.ranks)[r],
+                      Counts(factory.ranks, toy::kBlockRows));
+    EXPECT_EQ(status.code(), 6006) << status.toString();
+    for (const std::string &text :
+         {std::string("rank 0 issued collective"),
+          fmt::format("rank {} issued collective", last)})
+      EXPECT_NE(status.message().find(text), std::string::npos)
+          << status.toString();
+  });
+}
+
 TEST_P(RankSuite, AFailedCollectiveEndsTheRun) {
   const RankFactory &factory = GetParam();
   const unsigned ranks = factory.ranks;
   toy::TempDir dir;
-  ASSERT_NO_FATAL_FAILURE(
-      writeModel(factory, ranks, dir.file("m.hadal")));
+  ASSERT_NO_FATAL_FAILURE(writeModel(factory, ranks, dir.file("m.hadal")));
   runRanks(factory, [&](unsigned r, const comm::Endpoint &endpoint) {
     Rank rank(factory, dir.file("m.hadal"));
     Status status = rank.prepare(&endpoint);
     ASSERT_TRUE(status.ok()) << status.toString();
     if (r == 0) // leaves
       return;
-    status = rank.run(Values(ranks * kBlock, 1.0f),
-                      Counts(ranks, toy::kBlockRows));
+    status =
+        rank.run(Values(ranks * kBlock, 1.0f), Counts(ranks, toy::kBlockRows));
     EXPECT_EQ(status.code(), 6001) << status.toString();
   });
 }

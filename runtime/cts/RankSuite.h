@@ -12,8 +12,8 @@ struct RankFactory {
   DriverFactory driver;
   unsigned ranks = 2;
   comm::StreamOptions stream;
-  /// The device reports a read of what no rank sent (H5018); else such bytes are
-  /// what was there.
+  /// The device reports a read of what no rank sent (H5018); else such bytes
+  /// are what was there.
   bool findsUndefined = false;
 };
 

@@ -60,10 +60,9 @@ void addCollectives(const ArtifactT &a, const FunctionT &function,
       for (const auto &p : c->parts)
         parts.push_back({p->dtype, p->rows, p->row_bytes, p->count_column});
       digest.add(c->communicator, c->collective, c->count_stride, parts);
-    } else if (c->kind == CommandKind::call ||
-               c->kind == CommandKind::repeat) {
-      for (uint32_t i = 0;
-           i < (c->kind == CommandKind::repeat ? c->count : 1); ++i)
+    } else if (c->kind == CommandKind::call || c->kind == CommandKind::repeat) {
+      for (uint32_t i = 0; i < (c->kind == CommandKind::repeat ? c->count : 1);
+           ++i)
         addCollectives(a, *a.functions[c->callee], digest);
     }
   }
@@ -73,8 +72,8 @@ void addCollectives(const ArtifactT &a, const FunctionT &function,
 
 uint64_t collectiveDigest(const ArtifactT &artifact, size_t index) {
   artifact::CollectiveDigest digest;
-  addCollectives(artifact,
-                 *artifact.functions[artifact.entries[index]->function], digest);
+  addCollectives(
+      artifact, *artifact.functions[artifact.entries[index]->function], digest);
   return digest.finish();
 }
 

@@ -10,14 +10,16 @@ namespace hadal::toy {
 inline constexpr unsigned kRowFloats = 2;
 inline constexpr unsigned kBlockRows = 2;
 
-/// toy::model for |ranks| ranks (2 or 4), whose decode_1 is another program. With
-/// X the first ranks * kBlockRows * kRowFloats floats of state "hidden", and
-/// counts the first `ranks` i32 of state "expert_load.0", it does on every rank
-/// - twice ("dispatch" of layer 0 and 1): sends block d of X to rank d, of which
+/// toy::model for |ranks| ranks (2 or 4), whose decode_1 is another program.
+/// With X the first ranks * kBlockRows * kRowFloats floats of state "hidden",
+/// and counts the first `ranks` i32 of state "expert_load.0", it does on every
+/// rank
+/// - twice ("dispatch" of layer 0 and 1): sends block d of X to rank d, of
+/// which
 ///   counts[d] rows are meant, and writes what it received to X;
-/// - then writes the sum over ranks ("sum") of the first block of X to that block.
-/// The received counts are left in "expert_load.1", the first block of X as it was
-/// before dispatch L in "kv.L".
+/// - then writes the sum over ranks ("sum") of the first block of X to that
+/// block. The received counts are left in "expert_load.1", the first block of X
+/// as it was before dispatch L in "kv.L".
 schema::ArtifactT rankModel(unsigned ranks);
 /// The index of that program's function for a layer; the entry's is the next.
 unsigned rankLayerFunction(const schema::ArtifactT &artifact);

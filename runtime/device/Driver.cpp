@@ -26,8 +26,8 @@ static Status checkEndpoint(const Artifact &artifact, std::string_view entry,
       return error(6004,
                    "communicator '{}' of artifact '{}' has {} ranks, {} were "
                    "given; start it with --ranks {}",
-                   wanted.name()->string_view(), artifact.path(),
-                   wanted.size(), endpoint->communicators[i]->size(),
+                   wanted.name()->string_view(), artifact.path(), wanted.size(),
+                   endpoint->communicators[i]->size(),
                    artifact::numRanks(artifact.root()));
   }
   return {};
@@ -49,12 +49,13 @@ Status refuseCollectives(const Artifact &artifact, std::string_view name,
                          const LaunchList &list, std::string_view device) {
   if (list.collectives.empty())
     return {};
-  return error(5007,
-               "entry '{}' of artifact '{}' has collectives ('{}' of {} ranks), "
-               "which device '{}' does not run; compile with --target=cpu, or "
-               "for one rank",
-               name, artifact.path(), list.collectives[0].operation.label,
-               artifact::numRanks(artifact.root()), device);
+  return error(
+      5007,
+      "entry '{}' of artifact '{}' has collectives ('{}' of {} ranks), "
+      "which device '{}' does not run; compile with --target=cpu, or "
+      "for one rank",
+      name, artifact.path(), list.collectives[0].operation.label,
+      artifact::numRanks(artifact.root()), device);
 }
 
 Status Driver::upload(DeviceAddress to, uint64_t bytes,

@@ -14,6 +14,7 @@
 #include "runtime/artifact/Artifact.h"
 #include "runtime/base/Status.h"
 #include "runtime/device/Program.h"
+#include "runtime/device/Timeline.h"
 
 namespace hadal {
 
@@ -37,6 +38,9 @@ public:
   /// all have finished. H5017 if the device fails, H5018 if it is the simulator
   /// and a kernel breaks a rule, H6001, H6006 or H6007 if a collective fails.
   virtual Status run() = 0;
+  /// When each command of the last run ran, if profiling was on and the device
+  /// can tell; else empty. Names live as long as the entry and its artifact.
+  virtual std::span<const CommandSpan> timeline() const { return {}; }
 };
 
 /// The kernels of one artifact, loaded.
@@ -47,15 +51,15 @@ public:
   /// The image in use, e.g. "v4+bf16+vbmi".
   virtual std::string_view variant() const = 0;
   /// Binds entry |index| of the artifact. One with collectives runs them by
-  /// |endpoint|, which must outlive the result; H6004 if there is none, or if its
-  /// communicators are not those of the artifact. Collectives run in the memory
-  /// that is bound: no other entry runs while this one does.
+  /// |endpoint|, which must outlive the result; H6004 if there is none, or if
+  /// its communicators are not those of the artifact. Collectives run in the
+  /// memory that is bound: no other entry runs while this one does.
   StatusOr<std::unique_ptr<PreparedEntry>>
   prepare(unsigned index, const Bindings &bindings,
           const comm::Endpoint *endpoint = nullptr);
   /// Binds launches of the artifact's kernels; |name| is for messages.
-  /// |replayed|: they will run often, one way or another the same. |endpoint| is
-  /// null only of a list without collectives. H5007 if the device cannot run
+  /// |replayed|: they will run often, one way or another the same. |endpoint|
+  /// is null only of a list without collectives. H5007 if the device cannot run
   /// collectives.
   virtual StatusOr<std::unique_ptr<PreparedEntry>>
   prepare(std::string name, const LaunchList &list, bool replayed,

@@ -66,9 +66,9 @@ private:
   }
 
   /// The |i|-th part of |length| slots, looked up in the caller's.
-  static std::vector<uint32_t>
-  slice(const flatbuffers::Vector<uint32_t> &slots, uint32_t i, uint32_t length,
-        std::span<const uint32_t> values) {
+  static std::vector<uint32_t> slice(const flatbuffers::Vector<uint32_t> &slots,
+                                     uint32_t i, uint32_t length,
+                                     std::span<const uint32_t> values) {
     std::vector<uint32_t> result(length);
     for (uint32_t j = 0; j < length; ++j)
       result[j] = values[slots.Get(i * length + j)];
@@ -91,11 +91,11 @@ private:
     comm::Operation &operation = result.operation;
     operation.kind = static_cast<comm::Kind>(command.collective());
     for (const Part *part : *command.parts())
-      operation.parts.push_back(
-          {resolve(*part->send(), parameters, states),
-           resolve(*part->receive(), parameters, states), part->rows(),
-           part->row_bytes(), static_cast<hadal::DType>(part->dtype()),
-           part->count_column()});
+      operation.parts.push_back({resolve(*part->send(), parameters, states),
+                                 resolve(*part->receive(), parameters, states),
+                                 part->rows(), part->row_bytes(),
+                                 static_cast<hadal::DType>(part->dtype()),
+                                 part->count_column()});
     if (command.counts())
       operation.counts = resolve(*command.counts(), parameters, states);
     operation.countStride = command.count_stride();
@@ -113,7 +113,8 @@ private:
     constexpr std::string_view kCache = "kv.";
     std::string_view layer;
     for (uint32_t state : states) {
-      std::string_view name = artifact.states()->Get(state)->name()->string_view();
+      std::string_view name =
+          artifact.states()->Get(state)->name()->string_view();
       if (!name.starts_with(kCache))
         continue;
       if (!layer.empty())

@@ -1,6 +1,7 @@
-// The digest of an entry's collectives, by which ranks see before the first step
-// that they will issue the same ones. Header-only, as ArtifactFile.h is: the
-// compiler's writer and the runtime's reader share the bytes that are hashed.
+// The digest of an entry's collectives, by which ranks see before the first
+// step that they will issue the same ones. Header-only, as ArtifactFile.h is:
+// the compiler's writer and the runtime's reader share the bytes that are
+// hashed.
 #pragma once
 
 #include <cstdint>

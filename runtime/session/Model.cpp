@@ -3,6 +3,8 @@
 #include <chrono>
 #include <set>
 
+#include "runtime/comm/Agreement.h"
+#include "runtime/session/Join.h"
 #include "runtime/session/MemoryPlan.h"
 #include "runtime/weights/WeightValues.h"
 
@@ -101,45 +103,60 @@ StatusOr<std::unique_ptr<Model>> Model::load(std::unique_ptr<Driver> driver,
                                              Artifact artifact,
                                              const ModelOptions &options) {
   const auto begin = std::chrono::steady_clock::now();
-  if (artifact.target() != driver->target())
-    return error(4007,
-                 "artifact '{}' was built for target '{}', device '{}' runs "
-                 "'{}'; compile with --target={}",
-                 artifact.path(), artifact.target(), driver->name(),
-                 driver->target(), driver->target());
-  HADAL_ASSIGN_OR_RETURN(
-      RankLayout layout,
-      rankLayout(artifact.root(), artifact.path(),
-                 options.group ? options.group->rank() : 0,
-                 options.group ? options.group->size() : 0));
-  HADAL_ASSIGN_OR_RETURN(GenerationConfig generation,
-                         GenerationConfig::load(options.weightsDirectory,
-                                                artifact.model().vocab_size()));
-  if (!driver->sharesHostMemory()) {
-    HADAL_ASSIGN_OR_RETURN(
-        MemoryPlan plan,
-        planModel(*driver, artifact,
-                  cachePagesFor(artifact.model(), options.rows)));
-    HADAL_RETURN_IF_ERROR(checkMemory(*driver, artifact, plan));
-  }
   std::unique_ptr<Model> model(
       new Model(std::move(driver), std::move(artifact)));
   model->group_ = options.group;
-  model->layout_ = layout;
-  HADAL_RETURN_IF_ERROR(model->loadPlacement(options));
-  HADAL_ASSIGN_OR_RETURN(model->executable_,
-                         model->driver_->load(model->artifact_));
-  HADAL_RETURN_IF_ERROR(model->loadWeights(options));
   model->weightsDirectory_ = options.weightsDirectory;
+  // What one rank lacks must end all of them: each part ends with all ranks'
+  // outcomes.
+  auto together = [&](Status status) {
+    return options.group
+               ? comm::shareStatus(*options.group, status,
+                                   std::chrono::steady_clock::now() +
+                                       options.timeout)
+               : status;
+  };
+  HADAL_RETURN_IF_ERROR(together(model->prepare(options)));
+  if (options.group)
+    HADAL_RETURN_IF_ERROR(
+        joinRanks(*options.group, model->artifact_, model->placement_,
+                  options.weightsDirectory,
+                  std::chrono::steady_clock::now() + options.timeout));
+  HADAL_RETURN_IF_ERROR(together(model->loadWeights(options)));
   const auto &ids = *model->description().eos_token_ids();
   std::set<int32_t> eos(ids.begin(), ids.end());
-  eos.insert(generation.eosTokenIds.begin(), generation.eosTokenIds.end());
+  eos.insert(model->generation_.eosTokenIds.begin(),
+             model->generation_.eosTokenIds.end());
   model->eosTokenIds_.assign(eos.begin(), eos.end());
-  model->generation_ = std::move(generation);
   std::chrono::duration<double> spent =
       std::chrono::steady_clock::now() - begin;
   model->loadSeconds_ = spent.count();
   return model;
+}
+
+Status Model::prepare(const ModelOptions &options) {
+  if (artifact_.target() != driver_->target())
+    return error(4007,
+                 "artifact '{}' was built for target '{}', device '{}' runs "
+                 "'{}'; compile with --target={}",
+                 artifact_.path(), artifact_.target(), driver_->name(),
+                 driver_->target(), driver_->target());
+  HADAL_ASSIGN_OR_RETURN(
+      layout_, rankLayout(artifact_.root(), artifact_.path(),
+                          options.group ? options.group->rank() : 0,
+                          options.group ? options.group->size() : 0));
+  HADAL_ASSIGN_OR_RETURN(
+      generation_, GenerationConfig::load(options.weightsDirectory,
+                                          description().vocab_size()));
+  HADAL_RETURN_IF_ERROR(loadPlacement(options));
+  if (!driver_->sharesHostMemory()) {
+    HADAL_ASSIGN_OR_RETURN(
+        MemoryPlan plan, planModel(*driver_, artifact_,
+                                   cachePagesFor(description(), options.rows)));
+    HADAL_RETURN_IF_ERROR(checkMemory(*driver_, artifact_, plan));
+  }
+  HADAL_ASSIGN_OR_RETURN(executable_, driver_->load(artifact_));
+  return {};
 }
 
 Status Model::loadPlacement(const ModelOptions &options) {

@@ -33,6 +33,8 @@ struct ModelOptions {
   /// Of a run of several ranks: all of them, which load and step together; null:
   /// one rank. It must outlive the model.
   comm::Group *group = nullptr;
+  /// Of several ranks: how long one waits for the others while they load.
+  std::chrono::milliseconds timeout = std::chrono::minutes(10);
   /// Of several ranks: a file that says which experts each holds; empty: expert
   /// (r * slots + s) mod E in slot s of rank r.
   std::string placementPath;
@@ -52,8 +54,9 @@ public:
   /// kernels are checked before any weight is touched. Weights are used where
   /// they are mapped, or uploaded where the device has its own memory. Errors:
   /// H4007, H5006, H5009 for generation_config.json, H6004 where the artifact
-  /// was built for another number of ranks, H6008 for the placement, those of
-  /// Driver::load and WeightStore::load.
+  /// was built for another number of ranks, H6008 for the placement, H6003 where
+  /// ranks differ, those of Driver::load and WeightStore::load. The error of one
+  /// rank is that of all.
   static StatusOr<std::unique_ptr<Model>> load(std::unique_ptr<Driver> driver,
                                                Artifact artifact,
                                                const ModelOptions &options);
@@ -91,6 +94,8 @@ public:
 private:
   Model(std::unique_ptr<Driver> driver, Artifact artifact)
       : driver_(std::move(driver)), artifact_(std::move(artifact)) {}
+  /// All but the weights.
+  Status prepare(const ModelOptions &options);
   Status loadWeights(const ModelOptions &options);
   Status loadPlacement(const ModelOptions &options);
 

@@ -47,8 +47,7 @@ StatusOr<RankLayout> rankLayout(const schema::Artifact &artifact,
     return error(6004,
                  "artifact '{}' was built for {} ranks (--tp {} --dp {}), "
                  "started with {}; start it with --ranks {}",
-                 path, layout.ranks(), layout.tp, layout.dp,
-                 ranks ? fmt::format("{}", ranks) : "no --ranks",
+                 path, layout.ranks(), layout.tp, layout.dp, ranks ? ranks : 1,
                  layout.ranks());
   return layout;
 }

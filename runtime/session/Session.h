@@ -223,6 +223,7 @@ private:
   /// The loads before the call that may have to be run again, one after the
   /// other.
   std::vector<uint8_t> savedLoad_;
+  comm::Endpoint endpoint_; // refers to them and to the stream
   Status failure_; // ends every further call
   /// Uses the communicators and the buffers: destroyed first.
   std::unique_ptr<comm::CommStream> stream_;

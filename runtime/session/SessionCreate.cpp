@@ -138,7 +138,8 @@ Status Session::prepareEntries() {
   bindings.arena = arena_.address();
   for (unsigned i = 0; i < entries.size(); ++i) {
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> entry,
-                           model_.executable().prepare(i, bindings));
+                           model_.executable().prepare(
+                               i, bindings, lockStep_ ? &endpoint_ : nullptr));
     entries_.push_back(std::move(entry));
   }
   return {};

@@ -35,9 +35,11 @@ Status Session::createEndpoint() {
       HADAL_ASSIGN_OR_RETURN(std::unique_ptr<comm::Communicator> communicator,
                              group->create(c->name()->string_view(),
                                            model_.layout().members(c->axis())));
+      endpoint_.communicators.push_back(communicator.get());
       communicators_.push_back(std::move(communicator));
     }
   stream_ = comm::createQueueStream(options_.collectives);
+  endpoint_.stream = stream_.get();
   return {};
 }
 

@@ -10,14 +10,19 @@ const Space<MoePermuteSpec> &cpuSpace(const MoePermuteSpec *) {
   return space;
 }
 
+/// Of the kernels around the exchange: up to a dozen tiles of a step stay in the
+/// first cache.
+constexpr int64_t kStepChoices = 512;
+
 const Space<MoeCountSpec> &cpuSpace(const MoeCountSpec *) {
-  static const Space<MoeCountSpec> space = {stepTokens<MoeCountSpec>()};
+  static const Space<MoeCountSpec> space = {
+      stepTokens<MoeCountSpec>(kStepChoices)};
   return space;
 }
 
 const Space<MoeRouteSpec> &cpuSpace(const MoeRouteSpec *) {
-  // A dozen tiles of a step: fewer choices keep them in the first cache.
-  static const Space<MoeRouteSpec> space = {stepTokens<MoeRouteSpec>(512)};
+  static const Space<MoeRouteSpec> space = {
+      stepTokens<MoeRouteSpec>(kStepChoices)};
   return space;
 }
 
@@ -28,7 +33,7 @@ const Space<MoePackSpec> &cpuSpace(const MoePackSpec *) {
 }
 
 const Space<MoeReceiveSpec> &cpuSpace(const MoeReceiveSpec *) {
-  static const Space<MoeReceiveSpec> space = {stepReceived()};
+  static const Space<MoeReceiveSpec> space = {stepReceived(kStepChoices)};
   return space;
 }
 

@@ -61,9 +61,9 @@ template <typename Spec> Word<Spec> movedColumns(int64_t unit) {
 }
 
 /// Rows of a step of a kernel that walks the choices of all |rows| of them
-/// (tokens; received rows), which are no more than a capacity: on a GPU the steps
-/// follow each other, so they are few; on a CPU the tiles of a step stay in the
-/// first cache. About |choices| of them.
+/// (tokens; received rows), which are no more than a capacity: on a GPU the
+/// steps follow each other, so they are few; on a CPU the tiles of a step stay
+/// in the first cache. About |choices| of them.
 template <typename Spec>
 Word<Spec> stepRows(const char *meaning, int64_t (*rows)(const Spec &),
                     int64_t choices = 4096) {
@@ -90,11 +90,11 @@ template <typename Spec> Word<Spec> stepTokens(int64_t choices = 4096) {
 }
 
 /// Received rows of a step of moe_receive.
-inline Word<kernels::MoeReceiveSpec> stepReceived() {
+inline Word<kernels::MoeReceiveSpec> stepReceived(int64_t choices = 4096) {
   using Spec = kernels::MoeReceiveSpec;
   return stepRows<Spec>(
       "received rows of a step",
-      +[](const Spec &spec) { return spec.ranks * spec.capacity; });
+      +[](const Spec &spec) { return spec.ranks * spec.capacity; }, choices);
 }
 
 /// Query rows of a tile of mla_decode, at most 64: whole tokens, or a divisor

@@ -331,12 +331,15 @@ Fold gemmFold(const Facts<GemmSpec> &f) {
   fold.states = isGated(spec) ? 2 : 1;
   fold.rows = spec.rows;
   fold.itemsOfRows = ceilDiv(spec.n, fold.bn);
-  // Of the experts as many as the tokens name, each a tile of rows.
-  if (spec.experts > 0)
-    fold.itemsOfRows *=
-        std::min(spec.experts, std::max<int64_t>(spec.topk, 1) * spec.rows);
-  else
+  // Of the experts as many as the tokens name, each the tiles of its share: of
+  // several ranks few experts meet the rows of all.
+  if (spec.experts > 0) {
+    int64_t pairs = std::max<int64_t>(spec.topk, 1) * spec.rows;
+    fold.itemsOfRows *= std::min(spec.experts, pairs) *
+                        ceilDiv(ceilDiv(pairs, spec.experts), fold.bm);
+  } else {
     fold.itemsOfRows *= ceilDiv(spec.rows, fold.bm);
+  }
   fold.xBytes = spec.quantizedInput ? 1 : bytesOf(spec.act);
   fold.wBytes = bytesOf(spec.weight);
   fold.scaled = isScaled(spec);

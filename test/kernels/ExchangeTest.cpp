@@ -24,16 +24,21 @@ struct Layout {
   int64_t replicas = 1;
 
   MoeRouteSpec routeSpec() const {
-    return {{},    experts, topk,     tokens, ranks,
-            slots, capacity, pairs, replicas};
+    return {{}, experts, topk, tokens, ranks, slots, capacity, pairs, replicas};
   }
 };
 
 /// Room for whatever the router does.
 Layout worstCase(int64_t experts, int64_t topk, int64_t ranks, int64_t slots,
                  int64_t tokens, int64_t replicas = 1) {
-  return {experts, topk,   ranks,    slots,
-          tokens,  tokens, tokens * std::min(topk, slots), replicas};
+  return {experts,
+          topk,
+          ranks,
+          slots,
+          tokens,
+          tokens,
+          tokens * std::min(topk, slots),
+          replicas};
 }
 
 Buffer filled(Format format, int64_t rows, int64_t cols, int64_t value) {
@@ -57,8 +62,7 @@ const Executable &kernelOf(const Spec &spec,
       kernels;
   std::unique_ptr<Executable> &kernel = kernels[{printSpec(spec), given}];
   if (!kernel)
-    kernel =
-        std::make_unique<Executable>(builderOf(spec, given), Mode::loops);
+    kernel = std::make_unique<Executable>(builderOf(spec, given), Mode::loops);
   return *kernel;
 }
 
@@ -150,8 +154,11 @@ int64_t physicalOf(const Layout &l, const Table &table, const Ids &ids,
 TEST(MoeCount, countsTheSliceIfToldTo) {
   Random random(11);
   for (auto [experts, topk, capacity, tokens] :
-       {std::array<int64_t, 4>{16, 4, 64, 50}, {5, 1, 1, 1}, {256, 8, 600, 599},
-        {12, 3, 70, 0}, {3, 2, 9, 9}}) {
+       {std::array<int64_t, 4>{16, 4, 64, 50},
+        {5, 1, 1, 1},
+        {256, 8, 600, 599},
+        {12, 3, 70, 0},
+        {3, 2, 9, 9}}) {
     Layout l = worstCase(experts, topk, 1, experts, capacity);
     Ids ids = randomIds(l, tokens, random);
     if (tokens > 1) {
@@ -194,8 +201,7 @@ struct Routed {
 
 class Router {
 public:
-  Router(const Layout &l, const Table &table,
-         const schedule::Words &given = {})
+  Router(const Layout &l, const Table &table, const schedule::Words &given = {})
       : layout(l), table(tableBuffer(l, table)),
         kernel(kernelOf(l.routeSpec(), given)) {}
 
@@ -361,13 +367,12 @@ Buffer runPack(const MoePackSpec &spec, Buffer &x, Buffer &sendToken) {
   int64_t rows = sendToken.rows();
   Buffer out(x.format(), rows, spec.hidden);
   std::vector<int32_t> sizes = makeSizes(x.rows());
-  kernelOf(spec)
-      .run(Slots()
-               .view(x, {x.rows()})
-               .view(sendToken, {rows})
-               .view(out, {rows})
-               .sizes(sizes),
-           rows);
+  kernelOf(spec).run(Slots()
+                         .view(x, {x.rows()})
+                         .view(sendToken, {rows})
+                         .view(out, {rows})
+                         .sizes(sizes),
+                     rows);
   EXPECT_TRUE(out.guardIntact());
   return out;
 }
@@ -385,8 +390,8 @@ TEST(MoePack, movesTheRowsOfTokensAndNothingElse) {
                  Case{Act::bf16, 200, true}}) {
     MoePackSpec spec{{c.act}, c.hidden, c.quantized};
     SCOPED_TRACE(printSpec(spec));
-    Buffer x = random.matrix(c.quantized ? Format::fp8 : formatOf(c.act), 6,
-                             c.hidden);
+    Buffer x =
+        random.matrix(c.quantized ? Format::fp8 : formatOf(c.act), 6, c.hidden);
     Buffer sendToken(Format::i32, 11, 1);
     const int tokens[] = {5, -1, -1, 0, 5, 3, -1, -1, 2, 1, -1};
     for (int64_t r = 0; r < 11; ++r)
@@ -451,8 +456,8 @@ TEST(MoeReceive, ordersPairsBySlotRowAndChoice) {
       int64_t room = l.ranks * l.pairs;
       for (int64_t r = 0; r < rows; ++r)
         for (int64_t j = 0; j < l.topk; ++j) {
-          bool here = kind != 3 && (kind == 0 || random.below(4) == 0) &&
-                      room > 0;
+          bool here =
+              kind != 3 && (kind == 0 || random.below(4) == 0) && room > 0;
           int64_t slot = kind == 2 ? l.slots - 1 : random.below(l.slots);
           meta.set(r, 2 + j, here ? static_cast<double>(slot) : -1);
           if (here) {
@@ -496,14 +501,13 @@ Buffer runReturn(const MoeReturnRowsSpec &spec, Buffer &y, Buffer &meta,
   int64_t rows = spec.ranks * spec.capacity, returned = spec.ranks * spec.pairs;
   Buffer out(y.format(), returned, spec.hidden);
   std::vector<int32_t> sizes = makeSizes(1);
-  kernelOf(spec)
-      .run(Slots()
-               .view(y, {y.rows()})
-               .view(meta, {rows})
-               .view(back, {rows})
-               .view(out, {returned})
-               .sizes(sizes),
-           rows);
+  kernelOf(spec).run(Slots()
+                         .view(y, {y.rows()})
+                         .view(meta, {rows})
+                         .view(back, {rows})
+                         .view(out, {returned})
+                         .sizes(sizes),
+                     rows);
   EXPECT_TRUE(out.guardIntact());
   return out;
 }
@@ -593,8 +597,8 @@ permutedOnOneRank(const Layout &l, const std::vector<Ids> &ids) {
 }
 
 /// Runs a layer's exchange over all ranks. Expects of each expert the rows of
-/// one rank in the same order (of one with replicas: each a part, in order), and
-/// that each choice gets back what its expert made of its row.
+/// one rank in the same order (of one with replicas: each a part, in order),
+/// and that each choice gets back what its expert made of its row.
 void expectSameAsOneRank(const Layout &l, const Table &table,
                          const std::vector<Ids> &ids, bool quantized,
                          Random &random) {

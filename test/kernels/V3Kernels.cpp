@@ -123,7 +123,8 @@ bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
   append(MoePermuteSpec{common, kExperts, kTopk, rows});
   append(MoeCombineSpec{common, kHidden, kTopk});
 
-  // Of 32 ranks with 32 redundant experts; prefill has as much room as it takes.
+  // Of 32 ranks with 32 redundant experts; prefill has as much room as it
+  // takes.
   const int64_t capacity = std::min<int64_t>(rows, 512), pairs = 2 * capacity;
   append(MoeCountSpec{common, kExperts, kTopk, rows});
   append(MoeRouteSpec{common, kExperts, kTopk, rows, kRanks, kSlots, capacity,

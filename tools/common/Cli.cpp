@@ -9,6 +9,7 @@
 #include "runtime/base/MappedFile.h"
 #include "runtime/base/ProcessMemory.h"
 #include "runtime/base/Progress.h"
+#include "runtime/comm/control/Launch.h"
 
 namespace hadal::cli {
 
@@ -28,6 +29,17 @@ CLI::Validator nonNegative() {
       "NONNEGATIVE");
 }
 
+Status withoutExceptions(const std::function<Status()> &body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc &) {
+    return error(5006, "out of memory; use a smaller batch or sequence "
+                       "length");
+  } catch (const std::exception &e) {
+    return error(5014, "unexpected exception: {}", e.what());
+  }
+}
+
 int run(CLI::App &app, int argc, char **argv,
         const std::function<Status()> &body) {
   try {
@@ -41,18 +53,10 @@ int run(CLI::App &app, int argc, char **argv,
   }
   watchInterrupts(kGrace);
   endProcessAtLostMapping();
-  Status status;
-  try {
-    status = body();
-  } catch (const std::bad_alloc &) {
-    status = error(5006, "out of memory; use a smaller batch or sequence "
-                         "length");
-  } catch (const std::exception &e) {
-    status = error(5014, "unexpected exception: {}", e.what());
-  }
+  const Status status = withoutExceptions(body);
   if (status.ok())
     return 0;
-  std::fprintf(stderr, "%s\n", status.toString().c_str());
+  comm::printFailure(status);
   return status.exitCode();
 }
 
@@ -76,7 +80,8 @@ void LoadFlags::add(CLI::App &app, bool needsWeights) {
 }
 
 StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags,
-                                           uint32_t rows) {
+                                           uint32_t rows, comm::Group *group,
+                                           const std::string &placement) {
   HADAL_ASSIGN_OR_RETURN(Artifact artifact, Artifact::open(flags.artifact));
   HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver,
                          createDriver(flags.device, artifact));
@@ -85,6 +90,8 @@ StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags,
   options.artifactPath = flags.artifact;
   options.weightsDirectory = flags.weights;
   options.quiet = flags.quiet;
+  options.group = group;
+  options.placementPath = placement;
   options.interrupt = &interruptFlag();
   options.rows =
       std::min<uint32_t>(rows, artifact.model().max_batch_size());

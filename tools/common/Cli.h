@@ -26,6 +26,9 @@ namespace hadal::cli {
 int run(CLI::App &app, int argc, char **argv,
         const std::function<Status()> &body);
 
+/// What |body| returns; H5006 or H5014 for an exception.
+Status withoutExceptions(const std::function<Status()> &body);
+
 /// A check for unsigned options: CLI11 itself would wrap a negative number.
 CLI::Validator nonNegative();
 
@@ -41,9 +44,12 @@ struct LoadFlags {
 
 /// Loads the model for sessions of |rows| rows (0: as many as it was compiled
 /// for) and prints a line on stderr: time, mapped, uploaded and anonymous
-/// memory. H5011 for an unknown device.
+/// memory. H5011 for an unknown device. |group|, |placement|: of several ranks,
+/// as ModelOptions has them.
 StatusOr<std::unique_ptr<Model>> loadModel(const LoadFlags &flags,
-                                           uint32_t rows = 0);
+                                           uint32_t rows = 0,
+                                           comm::Group *group = nullptr,
+                                           const std::string &placement = "");
 
 /// "5,17,3" as ids; H5011 names what is not a number.
 StatusOr<std::vector<int32_t>> parseIds(const std::string &text);

@@ -227,8 +227,7 @@ private:
     if (!p.sample->entry)
       return error(5014, "kernel '{}' of '{}' is never launched", p.name,
                    artifact.path());
-    const Bucket bucket =
-        bucketOf(artifact.root(), kernel, *p.sample);
+    const Bucket bucket = bucketOf(artifact.root(), kernel, *p.sample);
     p.test = makeKernelCase(*spec.spec, bucket, options.seed + index);
     HADAL_ASSIGN_OR_RETURN(
         p.device, DeviceArguments::create(driver, p.test->arguments));

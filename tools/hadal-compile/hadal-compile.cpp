@@ -85,8 +85,7 @@ cl::opt<int64_t> dp("dp",
                     cl::desc("ranks with sequences of their own (1); sizes "
                              "and buckets count for each"),
                     cl::value_desc("N"), cl::init(1), cl::cat(category));
-cl::opt<int64_t> ep("ep",
-                    cl::desc("ranks that share the experts (all)"),
+cl::opt<int64_t> ep("ep", cl::desc("ranks that share the experts (all)"),
                     cl::value_desc("N"), cl::init(0), cl::cat(category));
 cl::opt<int64_t> ranksPerNode("ranks-per-node",
                               cl::desc("ranks of one machine (8)"),
@@ -246,12 +245,23 @@ int main(int argc, char **argv) {
   if (request.resumed) {
     // The IR file holds the options it was made with.
     // A cl::list overloads the address operator.
-    const cl::Option *fixed[] = {
-        &target,      &chip,         &images,       &maxBatchSize,
-        &maxSeqLen,   &attention,    &activations,  &fp8,
-        std::addressof(decodeBuckets), std::addressof(prefillBuckets),
-        std::addressof(schedules),
-        &dp, &ep, &ranksPerNode, &redundantExperts, &capacity, &scheduleAs};
+    const cl::Option *fixed[] = {&target,
+                                 &chip,
+                                 &images,
+                                 &maxBatchSize,
+                                 &maxSeqLen,
+                                 &attention,
+                                 &activations,
+                                 &fp8,
+                                 std::addressof(decodeBuckets),
+                                 std::addressof(prefillBuckets),
+                                 std::addressof(schedules),
+                                 &dp,
+                                 &ep,
+                                 &ranksPerNode,
+                                 &redundantExperts,
+                                 &capacity,
+                                 &scheduleAs};
     for (const cl::Option *option : fixed)
       if (option->getNumOccurrences())
         return usage("--" + option->ArgStr +

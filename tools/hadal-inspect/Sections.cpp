@@ -87,10 +87,14 @@ std::string collectiveText(const hadal::Artifact &artifact, const Command &c) {
     if (part->count_column() >= 0)
       parts += fmt::format(" counted {}", part->count_column());
   }
-  std::string text = fmt::format(
-      "{} {} '{}' [{}]", EnumNameCollectiveKind(c.collective()),
-      artifact.root().communicators()->Get(c.communicator())->name()->string_view(),
-      c.label()->string_view(), parts);
+  std::string text =
+      fmt::format("{} {} '{}' [{}]", EnumNameCollectiveKind(c.collective()),
+                  artifact.root()
+                      .communicators()
+                      ->Get(c.communicator())
+                      ->name()
+                      ->string_view(),
+                  c.label()->string_view(), parts);
   if (c.counts())
     text += fmt::format(" counts {} stride {}", argText(artifact, *c.counts()),
                         c.count_stride());

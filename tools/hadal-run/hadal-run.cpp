@@ -4,13 +4,14 @@
 
 #include <nlohmann/json.hpp>
 
-#include "runtime/base/OutputFile.h"
 #include "runtime/base/Npy.h"
+#include "runtime/base/OutputFile.h"
 #include "runtime/base/Progress.h"
 #include "runtime/session/Generator.h"
 #include "runtime/tokenizer/Tokenizer.h"
-#include "tools/common/Cli.h"
+#include "tools/common/Ranks.h"
 #include "tools/common/SpecJson.h"
+#include "tools/hadal-run/RankOutputs.h"
 
 using namespace hadal;
 
@@ -18,6 +19,7 @@ namespace {
 
 struct RunFlags {
   cli::LoadFlags load;
+  cli::RankFlags ranks;
   std::string prompt, promptsFile, inputIds;
   bool hasPrompt = false, hasPromptsFile = false, hasInputIds = false;
   bool special = false;
@@ -31,56 +33,56 @@ struct RunFlags {
   bool ignoreEos = false;
 };
 
+/// One rank of a run: all requests are read by each, those of its index mod dp
+/// are its own. Rank 0 prints.
 class Runner {
 public:
-  explicit Runner(const RunFlags &flags) : flags(flags) {}
+  Runner(const RunFlags &flags, comm::Group *group)
+      : flags(flags), group(group) {}
 
   Status run() {
-    HADAL_RETURN_IF_ERROR(checkFlags());
+    Status status = runRank();
+    // Of what failed between steps the others do not know.
+    if (session)
+      session->fail(status);
+    return withCause(status);
+  }
+
+private:
+  Status runRank() {
     HADAL_RETURN_IF_ERROR(readInputs());
     HADAL_ASSIGN_OR_RETURN(
-        model, cli::loadModel(flags.load, static_cast<uint32_t>(
-                                              rows.size() + texts.size())));
+        model, cli::loadModel(flags.load,
+                              static_cast<uint32_t>(rows.size() + texts.size()),
+                              group, flags.ranks.placement));
     HADAL_RETURN_IF_ERROR(encodePrompts());
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (i % model->layout().dp == model->layout().dpIndex())
+        mine.push_back(i);
     SessionOptions options;
+    HADAL_ASSIGN_OR_RETURN(options.collectives, flags.ranks.streamOptions());
     options.prefillChunk = flags.prefillChunk;
     options.interrupt = &interruptFlag();
     options.progress = [this](uint64_t done, uint64_t total) {
       showProgress(done, total);
     };
-    if (!flags.logits.empty() || rows.size() < maxBatch())
+    if (!flags.logits.empty() || mine.size() < maxBatch())
       options.maxRows = static_cast<uint32_t>(
-          std::min<uint64_t>(rows.size(), maxBatch()));
+          std::clamp<uint64_t>(mine.size(), 1, maxBatch()));
     HADAL_ASSIGN_OR_RETURN(session, Session::create(*model, options));
     HADAL_RETURN_IF_ERROR(flags.logits.empty() ? generateText()
                                                : writeLogits());
     return writeExpertLoad();
   }
 
+  bool isPrinting() const { return !group || !group->rank(); }
+
   /// |status|; of logits that are not finite with the weight at fault.
   Status withCause(const Status &status) const {
     return model && status.code() == 5008 ? model->withCause(status) : status;
   }
 
-private:
   uint64_t maxBatch() const { return model->description().max_batch_size(); }
-
-  Status checkFlags() const {
-    int sources =
-        flags.hasPrompt + flags.hasPromptsFile + flags.hasInputIds;
-    if (sources != 1)
-      return error(5011,
-                   "give exactly one of -p, --prompts and --input-ids; found {}",
-                   sources);
-    if (flags.logits.empty() != flags.output.empty())
-      return error(5011, "--logits and --output go together: the logits are "
-                         "written to that file");
-    if (!flags.logits.empty() && !flags.hasInputIds)
-      return error(5011, "--logits takes --input-ids, not text");
-    if (flags.special && flags.hasInputIds)
-      return error(5011, "--special is about text, which --input-ids is not");
-    return {};
-  }
 
   Status readInputs() {
     if (flags.hasInputIds) {
@@ -134,6 +136,8 @@ private:
   /// the first prompt that it concerns, also where --quiet is given.
   EncodeOptions optionsFor(size_t i) {
     EncodeOptions options;
+    saidPlain |= !isPrinting();
+    saidPrefix |= !isPrinting();
     if (!flags.special) {
       if (auto token = tokenizer->findAddedToken(texts[i]);
           token && !std::exchange(saidPlain, true))
@@ -175,36 +179,49 @@ private:
 
   /// One file for all rows, one row's positions after the other's.
   Status writeLogits() {
-    HADAL_ASSIGN_OR_RETURN(
-        NpyWriter file,
-        NpyWriter::create(flags.output, model->description().vocab_size()));
-    for (size_t first = 0; first < rows.size(); first += maxBatch())
-      HADAL_RETURN_IF_ERROR(writeBatch(
-          first, std::min<size_t>(rows.size() - first, maxBatch()), file));
-    return file.commit();
+    std::optional<NpyWriter> file;
+    if (isPrinting()) {
+      HADAL_ASSIGN_OR_RETURN(
+          file,
+          NpyWriter::create(flags.output, model->description().vocab_size()));
+    }
+    for (size_t first = 0; first < mine.size(); first += maxBatch())
+      HADAL_RETURN_IF_ERROR(
+          writeBatch(first, std::min<size_t>(mine.size() - first, maxBatch()),
+                     file ? &*file : nullptr));
+    HADAL_RETURN_IF_ERROR(finishRanks());
+    for (const auto &[row, logits] : outputs.logits)
+      if (file)
+        HADAL_RETURN_IF_ERROR(file->append(logits));
+    return file ? file->commit() : Status();
   }
 
-  Status writeBatch(size_t first, size_t count, NpyWriter &file) {
+  /// Writes rows to |file| as they come, or keeps them where there are others
+  /// between them.
+  Status writeBatch(size_t first, size_t count, NpyWriter *file) {
     std::vector<StepRow> steps;
     for (size_t i = 0; i < count; ++i) {
       HADAL_ASSIGN_OR_RETURN(uint32_t row, session->addRow());
-      steps.push_back({row, rows[first + i],
-                       flags.logits == "all" ? LogitsWanted::All
-                                             : LogitsWanted::Last});
+      steps.push_back(
+          {row, rows[mine[first + i]],
+           flags.logits == "all" ? LogitsWanted::All : LogitsWanted::Last});
     }
     // The rows of a batch advance together: all but the first wait in memory.
     std::vector<std::vector<float>> waiting(count);
     HADAL_RETURN_IF_ERROR(session->step(
         steps,
         [&](size_t row, uint64_t, std::span<const float> logits) -> Status {
-          if (row == 0)
-            return file.append(logits);
+          if (row == 0 && !group)
+            return file->append(logits);
           waiting[row].insert(waiting[row].end(), logits.begin(),
                               logits.end());
           return {};
         }));
-    for (size_t row = 1; row < count; ++row)
-      HADAL_RETURN_IF_ERROR(file.append(waiting[row]));
+    for (size_t row = group ? 0 : 1; row < count; ++row)
+      if (group)
+        outputs.logits[mine[first + row]] = std::move(waiting[row]);
+      else
+        HADAL_RETURN_IF_ERROR(file->append(waiting[row]));
     for (const StepRow &step : steps)
       HADAL_RETURN_IF_ERROR(session->removeRow(step.row));
     return {};
@@ -261,9 +278,9 @@ private:
     if (!flags.load.quiet)
       describeGeneration();
     std::vector<GenerateRequest> requests;
-    for (const std::vector<int32_t> &row : rows) {
+    for (size_t i : mine) {
       GenerateRequest request;
-      request.prompt = row;
+      request.prompt = rows[i];
       request.sampling = sampling();
       if (tokenizer && tokenizer->eosId())
         request.stopTokens = {*tokenizer->eosId()};
@@ -272,31 +289,62 @@ private:
       requests.push_back(std::move(request));
     }
     const bool many = rows.size() > 1 || flags.hasPromptsFile;
-    outputs.resize(rows.size());
     if (tokenizer)
       decoders.assign(rows.size(), IncrementalDecoder(*tokenizer));
-    std::vector<size_t> cut; // rows that ended for want of room
     HADAL_ASSIGN_OR_RETURN(
-        GenerateStatistics statistics,
+        outputs.statistics,
         generate(*session, *model, requests,
-                 [&](size_t r, int32_t token, FinishReason reason) {
+                 [&](size_t i, int32_t token, FinishReason reason) {
+                   const size_t r = mine[i];
                    if (reason == FinishReason::Context)
-                     cut.push_back(r);
+                     outputs.cut.push_back(r);
+                   if (!isPrinting()) {
+                     outputs.texts[r] += textOf(r, token, reason);
+                     return Status();
+                   }
                    return many ? collect(r, token, reason)
                                : stream(r, token, reason);
                  }));
-    for (size_t r : flags.load.quiet ? std::vector<size_t>() : cut)
+    HADAL_RETURN_IF_ERROR(finishRanks());
+    if (!isPrinting())
+      return {};
+    if (group && many) {
+      for (const auto &[row, text] : outputs.texts)
+        complete.insert(row);
+      HADAL_RETURN_IF_ERROR(printComplete());
+    }
+    for (size_t r : flags.load.quiet ? std::vector<size_t>() : outputs.cut)
       notice("prompt {} ends short of its -n {} tokens: the artifact was "
              "compiled with --max-seq-len={}",
              r, flags.maxTokens, model->description().max_seq_len());
     if (!flags.load.quiet)
-      printStatistics(statistics);
+      printStatistics(outputs.statistics);
+    return {};
+  }
+
+  /// Goes on beside the other ranks until all are done, and brings what they
+  /// have to rank 0.
+  Status finishRanks() {
+    HADAL_RETURN_IF_ERROR(session->finish());
+    outputs.counters = session->counters();
+    if (!group)
+      return {};
+    HADAL_ASSIGN_OR_RETURN(comm::StreamOptions options,
+                           flags.ranks.streamOptions());
+    HADAL_RETURN_IF_ERROR(
+        gatherOutputs(*group, !model->layout().index(schema::Axis::tp),
+                      options.timeout, outputs));
+    const SessionCounters &c = outputs.counters;
+    if (isPrinting() && c.replayedCalls && !flags.load.quiet)
+      notice("{} of {} steps were run again: the experts of a rank got more "
+             "rows than expected; a larger --capacity avoids that",
+             c.replayedCalls, c.expectedCalls);
     return {};
   }
 
   std::string textOf(size_t r, int32_t token, FinishReason reason) {
     if (!tokenizer)
-      return fmt::format("{}{}", outputs[r].empty() ? "" : ",", token);
+      return fmt::format("{}{}", outputs.texts[r].empty() ? "" : ",", token);
     std::string text;
     if (reason != FinishReason::Eos)
       text = decoders[r].push(token);
@@ -307,7 +355,7 @@ private:
 
   Status stream(size_t r, int32_t token, FinishReason reason) {
     std::string text = textOf(r, token, reason);
-    outputs[r] += text;
+    outputs.texts[r] += text;
     if (reason != FinishReason::None)
       text += '\n';
     return cli::writeStdout(text);
@@ -316,12 +364,16 @@ private:
   /// Several prompts: one line each, in their order, as soon as all before it
   /// are complete; line ends inside a text are written as \n.
   Status collect(size_t r, int32_t token, FinishReason reason) {
-    outputs[r] += textOf(r, token, reason);
+    outputs.texts[r] += textOf(r, token, reason);
     if (reason != FinishReason::None)
       complete.insert(r);
+    return printComplete();
+  }
+
+  Status printComplete() {
     std::string lines;
     for (; complete.count(nextLine); ++nextLine) {
-      for (char c : outputs[nextLine])
+      for (char c : outputs.texts[nextLine])
         if (c == '\n')
           lines += "\\n";
         else if (c == '\r')
@@ -355,8 +407,10 @@ private:
       return {};
     HADAL_ASSIGN_OR_RETURN(std::vector<Session::ExpertLoad> loads,
                            session->expertLoad());
+    if (!isPrinting())
+      return {};
     nlohmann::ordered_json json;
-    json["tokens"] = session->counters().tokens;
+    json["tokens"] = outputs.counters.tokens;
     json["experts_per_token"] = model->description().num_experts_per_token();
     for (const schema::Kernel *kernel : *model->artifact().root().kernels())
       if (kernel->spec() && kernel->spec()->kind()->string_view() == "gate_topk")
@@ -371,19 +425,37 @@ private:
   }
 
   const RunFlags &flags;
+  comm::Group *const group; // null: one rank
   std::unique_ptr<Model> model;
   std::unique_ptr<Session> session;
   std::optional<Tokenizer> tokenizer;
   std::vector<std::string> texts;
-  std::vector<std::vector<int32_t>> rows;
+  std::vector<std::vector<int32_t>> rows; // of all ranks
+  std::vector<size_t> mine;               // of them
   std::vector<IncrementalDecoder> decoders;
-  std::vector<std::string> outputs;
+  RankOutputs outputs;
   std::set<size_t> complete;
   size_t nextLine = 0;
   bool saidPlain = false, saidPrefix = false;
   std::optional<Progress> progress;
   uint64_t lastDone = 0;
 };
+
+Status checkFlags(const RunFlags &flags) {
+  int sources = flags.hasPrompt + flags.hasPromptsFile + flags.hasInputIds;
+  if (sources != 1)
+    return error(5011,
+                 "give exactly one of -p, --prompts and --input-ids; found {}",
+                 sources);
+  if (flags.logits.empty() != flags.output.empty())
+    return error(5011, "--logits and --output go together: the logits are "
+                       "written to that file");
+  if (!flags.logits.empty() && !flags.hasInputIds)
+    return error(5011, "--logits takes --input-ids, not text");
+  if (flags.special && flags.hasInputIds)
+    return error(5011, "--special is about text, which --input-ids is not");
+  return flags.ranks.streamOptions().status();
+}
 
 } // namespace
 
@@ -393,6 +465,7 @@ int main(int argc, char **argv) {
                "artifact is native code: run only what you trust.",
                "hadal-run");
   flags.load.add(app);
+  flags.ranks.add(app);
   CLI::Option *prompt = app.add_option(
       "-p,--prompt", flags.prompt,
       "the text to continue; may be empty where the tokenizer adds a BOS "
@@ -449,7 +522,12 @@ int main(int argc, char **argv) {
           {&flags.hasTopP, topP},
           {&flags.hasTopK, topK}})
       *given = option->count() > 0;
-    Runner runner(flags);
-    return runner.withCause(runner.run());
+    HADAL_RETURN_IF_ERROR(checkFlags(flags));
+    return cli::runRanks(flags.ranks, flags.load,
+                         [&](comm::Group *group, const cli::LoadFlags &load) {
+                           RunFlags mine = flags;
+                           mine.load = load;
+                           return Runner(mine, group).run();
+                         });
   });
 }

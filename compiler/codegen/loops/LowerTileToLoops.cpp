@@ -131,8 +131,8 @@ FailureOr<func::FuncOp> TileLowering::run() {
         bound =
             arith::SubIOp::create(b, loc, sizeAt(next), sizeAt(first));
       } else {
-        bound = sizeAt(
-            i64(static_cast<int64_t>(tile::sizeNameOf(dim.getBound()))));
+        bound =
+            sizeAt(i64(static_cast<int64_t>(tile::sizeNameOf(dim.getBound()))));
       }
       Value ok = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
                                        coordinates[i], bound);

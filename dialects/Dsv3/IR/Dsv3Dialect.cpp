@@ -375,8 +375,8 @@ LogicalResult SplitAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if ((dim == SplitDim::Slots) != (axis == Axis::EP))
     return emitError() << "slots are split by ep, rows and cols by tp";
   if (unit <= 0 || (dim == SplitDim::Slots && unit != 1))
-    return emitError() << "the unit of a split must be positive, of slots 1, got "
-                       << unit;
+    return emitError()
+           << "the unit of a split must be positive, of slots 1, got " << unit;
   return success();
 }
 
@@ -442,10 +442,10 @@ RankedTensorType hadal::dsv3::withColumns(RankedTensorType type,
 
 RankedTensorType hadal::dsv3::withRows(RankedTensorType type, Extent extent) {
   LayoutAttr old = getLayout(type);
-  return RankedTensorType::get(
-      type.getShape(), type.getElementType(),
-      LayoutAttr::get(type.getContext(), extent, old.getStorage(),
-                      old.getScale()));
+  return RankedTensorType::get(type.getShape(), type.getElementType(),
+                               LayoutAttr::get(type.getContext(), extent,
+                                               old.getStorage(),
+                                               old.getScale()));
 }
 
 BucketAttr hadal::dsv3::getBucket(Operation *func) {

@@ -21,10 +21,10 @@ static Type i32Rows(Operation *op, Extent extent, ArrayRef<int64_t> inner) {
 /// |value| is i32[ranks, 2]: rows and pairs of each rank.
 static LogicalResult checkCounts(Operation *op, Value value, int64_t ranks,
                                  StringRef what) {
-  return checkType(op, value,
-                   RankedTensorType::get(
-                       {ranks, 2}, IntegerType::get(op->getContext(), 32)),
-                   what);
+  return checkType(
+      op, value,
+      RankedTensorType::get({ranks, 2}, IntegerType::get(op->getContext(), 32)),
+      what);
 }
 
 /// |axis| shares experts.
@@ -48,9 +48,8 @@ static LogicalResult checkPlacement(Operation *op, Value table) {
 /// meta [received, words of |topk|] and back [received, topk].
 static LogicalResult checkReceived(Operation *op, Value meta, Value back,
                                    int64_t topk) {
-  if (failed(checkType(op, meta,
-                       i32Rows(op, Extent::Received, getMetaWords(topk)),
-                       "meta")))
+  if (failed(checkType(
+          op, meta, i32Rows(op, Extent::Received, getMetaWords(topk)), "meta")))
     return failure();
   return checkType(op, back, i32Rows(op, Extent::Received, topk), "back");
 }
@@ -107,7 +106,9 @@ LogicalResult MoeReturnOp::verify() {
                    withRows(tensorOf(getInput()), Extent::Returned), "result");
 }
 
-LogicalResult MoeCountOp::verify() { return checkRank(*this, getIds(), 2, "ids"); }
+LogicalResult MoeCountOp::verify() {
+  return checkRank(*this, getIds(), 2, "ids");
+}
 
 LogicalResult MoeRouteOp::verify() {
   if (failed(checkRank(*this, getIds(), 2, "ids")) ||
@@ -181,8 +182,7 @@ LogicalResult StartOp::verify() {
     if ((kind == CollectiveKind::ReduceScatter ||
          kind == CollectiveKind::AllReduce) &&
         !isFloatTensor(part.getType()))
-      return emitOpError() << "sums are of f32 or bf16, got "
-                           << part.getType();
+      return emitOpError() << "sums are of f32 or bf16, got " << part.getType();
     Type expected = getGivenType(kind, tensorOf(part));
     if (type != expected)
       return emitOpError() << "pending value must be " << expected << ", got "
@@ -202,9 +202,8 @@ LogicalResult StartOp::verify() {
   DenseI64ArrayAttr columns = getColumnsAttr();
   for (int64_t column : columns.asArrayRef())
     if (column < -1 || column >= width)
-      return emitOpError() << "count column " << column
-                           << " is not one of the " << width << " of "
-                           << getCounts().getType();
+      return emitOpError() << "count column " << column << " is not one of the "
+                           << width << " of " << getCounts().getType();
   return success();
 }
 

@@ -47,7 +47,7 @@ inline constexpr int64_t kBufferAlign = 64;
 /// One array of a collective: what each rank sends and where it receives.
 struct CollectivePart {
   mlir::Value send, receive;
-  int64_t rows = 0;     ///< of each peer's block
+  int64_t rows = 0; ///< of each peer's block
   int64_t rowBytes = 0;
   /// Column of the counts that says how many of the rows are meant; -1: all.
   int64_t countColumn = -1;

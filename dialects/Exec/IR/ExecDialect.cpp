@@ -1,8 +1,8 @@
 #include "dialects/Exec/IR/Exec.h"
 
+#include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/CheckedArithmetic.h"
-#include "mlir/IR/DialectImplementation.h"
 
 using namespace mlir;
 using namespace hadal::exec;
@@ -84,8 +84,8 @@ void MeshAttr::print(AsmPrinter &printer) const {
 }
 
 LogicalResult MeshAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                               int64_t tp, int64_t dp, int64_t ep,
-                               int64_t node, int64_t slots, bool) {
+                               int64_t tp, int64_t dp, int64_t ep, int64_t node,
+                               int64_t slots, bool) {
   if (std::min({tp, dp, ep, node}) <= 0 || slots < 0)
     return emitError() << "mesh of tp " << tp << ", dp " << dp << ", ep " << ep
                        << ", node " << node << ", slots " << slots

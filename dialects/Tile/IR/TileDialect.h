@@ -31,7 +31,8 @@ int64_t rowPitchBytes(mlir::Type element, int64_t rank, int64_t columns);
 /// Of |view|; 0 if its innermost extent is dynamic.
 int64_t rowPitchBytes(ViewType view);
 
-/// The entry of the sizes that |bound|, neither none nor expert_rows, compares with.
+/// The entry of the sizes that |bound|, neither none nor expert_rows, compares
+/// with.
 SizeName sizeNameOf(Bound bound);
 
 } // namespace hadal::tile

@@ -62,11 +62,12 @@ static FailureOr<KernelLaunch> describe(dsv3::MoeReceiveOp op,
   spec.ranks = f.program().ep();
   spec.slots = f.program().mesh.getSlots();
   spec.capacity = f.bucket().getCapacity();
-  // `begin` is the expert_begin part of the sizes. The kernel sees `back` as one
-  // column.
+  // `begin` is the expert_begin part of the sizes. The kernel sees `back` as
+  // one column.
   f.define(op.getBack(), "back");
   return KernelLaunch{spec,
-                      {f.rowsOf(op.getMeta()), f.define(op.getSource(), "source"),
+                      {f.rowsOf(op.getMeta()),
+                       f.define(op.getSource(), "source"),
                        f.rowsOf(op.getBack(), spec.topk)},
                       spec.slots};
 }

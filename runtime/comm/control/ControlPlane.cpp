@@ -9,6 +9,7 @@
 
 #include "runtime/comm/Agreement.h"
 #include "runtime/comm/RankList.h"
+#include "runtime/comm/control/Fault.h"
 #include "runtime/comm/control/WatchedCommunicator.h"
 
 namespace hadal::comm {
@@ -18,6 +19,8 @@ namespace {
 constexpr uint64_t kWakeTag = 0;
 /// How long an interrupted rank may take to end its waits by itself.
 constexpr std::chrono::milliseconds kInterruptGrace{500};
+/// Of a failure while a library is opened, which waits for lost ranks for ever.
+constexpr std::chrono::milliseconds kOpeningGrace{300};
 /// How long the end waits for a peer to take the last word.
 constexpr std::chrono::milliseconds kLastWord{500};
 
@@ -69,9 +72,21 @@ Status ControlPlane::openDataPlane(Clock::time_point deadline) {
   if (!options_.openDataPlane)
     return {};
   report({.label = "open the communication library"});
+  {
+    Lock lock(mutex_);
+    opening_ = true;
+  }
   auto plane = options_.openDataPlane(rank(), size());
+  {
+    Lock lock(mutex_);
+    opening_ = false;
+    if (plane.ok()) {
+      dataPlane_ = std::move(*plane);
+      if (failed())
+        dataPlane_->abandon();
+    }
+  }
   HADAL_RETURN_IF_ERROR(shareStatus(*this, plane.status(), deadline));
-  dataPlane_ = std::move(*plane);
   report({});
   return {};
 }
@@ -83,6 +98,7 @@ ControlPlane::exchange(std::span<const uint8_t> mine, Deadline deadline) {
   if (mine.size() > kMaxBlob)
     return error(5014, "an exchange of {} bytes, expected at most {}",
                  mine.size(), kMaxBlob);
+  reachPlace(rank(), "agreement");
   Lock lock(mutex_);
   if (failed())
     return failure_;
@@ -123,6 +139,7 @@ ControlPlane::create(std::string_view name, std::span<const unsigned> members) {
 }
 
 void ControlPlane::report(const Progress &progress) noexcept {
+  reachPlace(rank(), progress.label);
   Lock lock(mutex_);
   step_ = progress.step;
   sequence_ = progress.sequence;
@@ -217,7 +234,11 @@ void ControlPlane::failRun(const Status &mine, const Status &theirs) {
   if (failed())
     return;
   if (options_.exitAfter.count() > 0)
-    endLater(options_.exitAfter, mine.exitCode());
+    endLater(opening_ ? std::min(kOpeningGrace, options_.exitAfter)
+                      : options_.exitAfter,
+             mine.exitCode());
+  if (dataPlane_)
+    dataPlane_->abandon();
   if (!theirs.ok())
     tellFailure(theirs);
   if (!options_.flightRecord.empty())
@@ -306,6 +327,7 @@ void ControlPlane::sendChunks(Connection &connection, FrameType type,
 }
 
 void ControlPlane::stop() {
+  reachPlace(rank(), "end");
   {
     Lock lock(mutex_);
     if (!thread_.joinable()) // join() did not come so far
@@ -314,7 +336,9 @@ void ControlPlane::stop() {
     if (!failed())
       sayBye();
     wake();
-    changed_.wait(lock, [&] { return failed() || mayGo(); });
+    if (!changed_.wait_for(lock, options_.leaveTimeout,
+                           [&] { return failed() || mayGo(); }))
+      failRun(whoStays());
     // What we have said last is lost with the socket if the other side still
     // sends: it must have been taken first.
     changed_.wait_for(lock, kLastWord, [&] { return mayGo(); });
@@ -391,6 +415,7 @@ void ControlPlane::loop() {
 }
 
 StatusOr<std::unique_ptr<Group>> joinGroup(GroupOptions options) {
+  reachPlace(options.rank, "join");
   if (options.ranks == 0 || options.ranks > kMaxRanks ||
       options.rank >= options.ranks)
     return error(5011,

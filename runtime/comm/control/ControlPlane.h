@@ -77,6 +77,8 @@ protected:
   virtual void sayBye() = 0;
   /// Whether all that was sent has come through, and nobody needs us.
   virtual bool mayGo() const = 0;
+  /// The error of those that do not leave.
+  virtual Status whoStays() const = 0;
   /// How soon onTick() wants to be called.
   virtual std::chrono::milliseconds nextTick() const = 0;
 
@@ -148,6 +150,7 @@ private:
   FlightRecord flight_;
   std::vector<std::string> notices_;
   std::unique_ptr<DataPlane> dataPlane_;
+  bool opening_ = false; ///< the data plane, which nobody can abort
   /// Guards what follows; never held together with mutex_.
   std::mutex registryMutex_;
   std::set<Communicator *> registry_;

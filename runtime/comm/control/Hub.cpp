@@ -498,6 +498,18 @@ private:
     return true;
   }
 
+  Status whoStays() const override {
+    std::string text;
+    for (unsigned r = 1; r < size(); ++r)
+      if (peers_[r].connection)
+        text += fmt::format("{}{}, which {},", text.empty() ? "" : " ",
+                            describeRank(r, peers_[r].identity),
+                            describeActivity(peers_[r].place));
+    return error(6001, "{} did not leave the run within {:.3g} s of rank 0",
+                 text,
+                 std::chrono::duration<double>(options_.leaveTimeout).count());
+  }
+
   std::vector<Peer> peers_; ///< by rank; 0: this one
   Listener listener_;
   std::map<uint64_t, Guest> guests_;

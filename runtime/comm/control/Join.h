@@ -17,6 +17,8 @@ struct GroupOptions {
   Token token = {};
   /// How long to wait for all ranks.
   std::chrono::milliseconds joinTimeout = std::chrono::seconds(60);
+  /// How long rank 0, done itself, waits for the others to be done.
+  std::chrono::milliseconds leaveTimeout = std::chrono::seconds(60);
   /// Between heartbeats, and how long a rank may send none.
   std::chrono::milliseconds heartbeat{200}, silence{2000};
   /// Once a rank is known to be lost: how long the others may take to reach

@@ -273,6 +273,11 @@ private:
   }
   bool mayGo() const override { return !hub_ || echoed_; }
 
+  Status whoStays() const override {
+    return error(6001, "{} does not let rank {} go",
+                 describeRank(0, hubIdentity_), rank());
+  }
+
   enum class Stage { connected, greeted, welcome, started };
 
   std::optional<Connection> hub_;

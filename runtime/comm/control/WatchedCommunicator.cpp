@@ -1,6 +1,7 @@
 #include "runtime/comm/control/WatchedCommunicator.h"
 
 #include "runtime/comm/Operation.h"
+#include "runtime/comm/control/Fault.h"
 
 namespace hadal::comm {
 
@@ -30,6 +31,7 @@ public:
   Status run(const Operation &operation, Deadline deadline) override {
     // What this rank alone is wrong about is no failure of the run yet.
     HADAL_RETURN_IF_ERROR(checkOperation(name(), size(), operation));
+    reachPlace(plane_.rank(), operation.label);
     HADAL_RETURN_IF_ERROR(plane_.enter(*communicator_, members_, operation));
     Status status = communicator_->run(operation, deadline);
     if (!status.ok())

@@ -20,9 +20,10 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kMaxMessage = 1u << 30;
 /// Ours among the tags of MPI_COMM_WORLD: two for each communicator.
 constexpr int kFirstTag = 1 << 20, kTags = 1 << 29;
-/// How long a wait only gives way to other threads, and then sleeps between two
-/// looks.
-constexpr std::chrono::microseconds kYield{500}, kSleep{50};
+/// How long a wait only gives way to other threads, before it sleeps between
+/// two looks: for the others to come, and for rows that are under way, which
+/// move only while both sides look.
+constexpr std::chrono::microseconds kComing{500}, kMoving{100'000}, kSleep{50};
 
 /// The memory and the requests of an operation under way.
 struct Transfer {
@@ -100,7 +101,7 @@ private:
       HADAL_RETURN_IF_ERROR(send(transfer.out[m].data, m, tag_ + 1, transfer));
     }
     HADAL_RETURN_IF_ERROR(
-        wait(operation, deadline, {transfer.requests.data(), heads}));
+        wait(operation, deadline, {transfer.requests.data(), heads}, kComing));
     std::vector<MessageHead> all(n);
     HADAL_RETURN_IF_ERROR(readHeads(operation, transfer, all));
     for (unsigned m = 0; m < n; ++m)
@@ -108,7 +109,8 @@ private:
         transfer.in[m].resize(all[m].dataBytes);
         HADAL_RETURN_IF_ERROR(receive(transfer.in[m], m, tag_ + 1, transfer));
       }
-    HADAL_RETURN_IF_ERROR(wait(operation, deadline, transfer.requests));
+    HADAL_RETURN_IF_ERROR(
+        wait(operation, deadline, transfer.requests, kMoving));
     std::vector<const uint8_t *> rows(n);
     for (unsigned m = 0; m < n; ++m) {
       const auto &head = m == self_ ? transfer.out[m].head : transfer.heads[m];
@@ -153,7 +155,8 @@ private:
   }
 
   Status wait(const Operation &operation, Deadline deadline,
-              std::span<MpiHandle> requests) {
+              std::span<MpiHandle> requests,
+              std::chrono::microseconds yielding) {
     for (const Clock::time_point begin = Clock::now();;) {
       HADAL_ASSIGN_OR_RETURN(bool complete, mpi_.test(requests));
       if (complete)
@@ -164,7 +167,7 @@ private:
       if (now >= deadline)
         return error(6001, "communicator '{}': {} is not complete in time",
                      name_, describe(operation));
-      if (now - begin < kYield)
+      if (now - begin < yielding)
         std::this_thread::yield();
       else
         std::this_thread::sleep_for(kSleep);
@@ -206,6 +209,8 @@ public:
     return std::unique_ptr<Communicator>(
         std::make_unique<MpiCommunicator>(mpi_, name, members, self, tag));
   }
+
+  void abandon() noexcept override { mpi_.abandon(); }
 
 private:
   /// The tag of the communicator |name| of |members|: equal on all of them, and

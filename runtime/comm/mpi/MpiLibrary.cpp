@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <mutex>
+#include <thread>
 
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include "runtime/base/CpuCount.h"
 
@@ -14,7 +16,8 @@ namespace {
 
 constexpr const char *kDefaultPath = "libmpi.so.40";
 constexpr int kThreadMultiple = 3; // MPI_THREAD_MULTIPLE
-constexpr int kMaxText = 8192;     // beyond MPI_MAX_LIBRARY_VERSION_STRING
+constexpr std::chrono::seconds kFinalizeLimit{5};
+constexpr int kMaxText = 8192; // beyond MPI_MAX_LIBRARY_VERSION_STRING
 
 std::mutex openMutex; ///< guards what follows
 MpiLibrary *opened = nullptr;
@@ -85,7 +88,7 @@ Status MpiLibrary::start(unsigned ranks) {
   HADAL_RETURN_IF_ERROR(
       check(initThread_(nullptr, nullptr, kThreadMultiple, &level),
             "MPI_Init_thread"));
-  std::atexit(finalize);
+  ::on_exit(finalize, nullptr);
   std::string text(kMaxText, '\0');
   int length = 0;
   HADAL_RETURN_IF_ERROR(
@@ -115,9 +118,16 @@ Status MpiLibrary::checkRanks(unsigned rank, unsigned ranks) const {
                mpiRank_, mpiRanks_, rank, ranks);
 }
 
-void MpiLibrary::finalize() {
-  if (!opened->abandoned_)
-    opened->finalize_();
+/// MPI_Finalize waits for all ranks: one that does not come to its end may not
+/// keep the others from theirs.
+void MpiLibrary::finalize(int status, void *) {
+  if (opened->abandoned_)
+    return;
+  std::thread([status] {
+    std::this_thread::sleep_for(kFinalizeLimit);
+    ::_exit(status);
+  }).detach();
+  opened->finalize_();
 }
 
 StatusOr<MpiLibrary *> MpiLibrary::open(unsigned rank, unsigned ranks) {

@@ -41,7 +41,7 @@ private:
   Status start(unsigned ranks);
   Status checkRanks(unsigned rank, unsigned ranks) const;
   Status check(int code, std::string_view what) const;
-  static void finalize();
+  static void finalize(int status, void *);
 
   template <typename Function>
   Status find(Function *&function, const char *name);

@@ -118,8 +118,9 @@ public:
   }
   std::span<const KernelTime> profile() const override { return times; }
 
-  /// Runs launch |launch| of |list|.
-  void run(const LaunchList &list, const Launch &launch) {
+  /// Runs launch |index| of |list|; |timeline| takes its span while profiling.
+  void run(const LaunchList &list, uint32_t index, Timeline &timeline) {
+    const Launch &launch = list.launches[index];
     LaunchContext context;
     context.scratch = reinterpret_cast<uint8_t *>(scratch_.address());
     context.scratchStride = scratchStride;
@@ -129,11 +130,16 @@ public:
       return pool.parallelFor(launch.items, runItems, &context);
     auto begin = std::chrono::steady_clock::now();
     pool.parallelFor(launch.items, runItems, &context);
-    std::chrono::duration<double> spent =
-        std::chrono::steady_clock::now() - begin;
+    auto end = std::chrono::steady_clock::now();
     times[launch.kernel].launches += 1;
-    times[launch.kernel].seconds += spent.count();
+    times[launch.kernel].seconds +=
+        std::chrono::duration<double>(end - begin).count();
+    timeline.push_back(
+        {CommandSpan::Kind::launch, index,
+         artifact.root().kernels()->Get(launch.kernel)->name()->string_view(),
+         begin, end});
   }
+  bool isProfiling() const { return profiling; }
 
 private:
   ThreadPool &pool;
@@ -154,18 +160,21 @@ public:
         collectives(this->list, endpoint) {}
 
   Status run() override {
-    collectives.begin();
-    for (size_t i = 0; i < list.launches.size(); ++i) {
+    spans.clear();
+    collectives.begin(executable.isProfiling() ? &spans : nullptr);
+    for (uint32_t i = 0; i < list.launches.size(); ++i) {
       HADAL_RETURN_IF_ERROR(collectives.runBefore(i));
-      executable.run(list, list.launches[i]);
+      executable.run(list, i, spans);
     }
     return collectives.runBefore(list.launches.size());
   }
+  std::span<const CommandSpan> timeline() const override { return spans; }
 
 private:
   CpuExecutable &executable;
   LaunchList list;
   HostCollectives collectives;
+  Timeline spans; // of the last run
 };
 
 StatusOr<std::unique_ptr<PreparedEntry>>

@@ -76,10 +76,9 @@ Status SimCollectives::check() const {
     auto find = [&](DeviceAddress address, uint64_t bytes) -> Status {
       if (memory.find(address, bytes))
         return {};
-      return error(5022,
-                   "collective '{}' of entry '{}' uses {} bytes at {:#x}: {}",
-                   given.label, entry, bytes, address,
-                   memory.describe(address));
+      return error(
+          5022, "collective '{}' of entry '{}' uses {} bytes at {:#x}: {}",
+          given.label, entry, bytes, address, memory.describe(address));
     };
     for (const auto *arrays : {&states[i].send, &states[i].receive})
       for (const Array &array : *arrays)
@@ -104,8 +103,7 @@ void SimCollectives::load(Array &array) const {
 }
 
 void SimCollectives::store(const Array &array) {
-  std::copy(array.bytes.begin(), array.bytes.end(),
-            memory.host(array.address));
+  std::copy(array.bytes.begin(), array.bytes.end(), memory.host(array.address));
   for (size_t i = 0; i < array.mask.size(); i += 64) {
     const auto count =
         static_cast<unsigned>(std::min<size_t>(64, array.mask.size() - i));

@@ -8,10 +8,10 @@
 namespace hadal::sim {
 
 /// What a collective sends is what lies there when it starts. From then until a
-/// launch may know that it is complete, what it receives is undefined; then it is
-/// written as by the host: those bytes are defined that were so at their sender,
-/// and of a sum those that were so on every rank. Rows beyond a count are not
-/// received: they stay undefined.
+/// launch may know that it is complete, what it receives is undefined; then it
+/// is written as by the host: those bytes are defined that were so at their
+/// sender, and of a sum those that were so on every rank. Rows beyond a count
+/// are not received: they stay undefined.
 ///
 /// The stream's thread touches nothing but the copies here, since launches copy
 /// whole pages of memory.

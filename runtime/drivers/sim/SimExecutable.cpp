@@ -67,16 +67,18 @@ public:
     std::lock_guard<std::mutex> held(executable.memoryMutex);
     if (executable.options.poisonActivations && list.arenaBytes)
       executable.memory.markDefined(list.arena, list.arenaBytes, false);
-    collectives.begin();
+    spans.clear();
+    collectives.begin(executable.profiling ? &spans : nullptr);
     for (size_t i = 0; i < program.launches.size(); ++i) {
       HADAL_RETURN_IF_ERROR(collectives.runBefore(i));
-      HADAL_RETURN_IF_ERROR(executable.launchOne(name, program, i));
+      HADAL_RETURN_IF_ERROR(executable.launchOne(name, program, i, spans));
     }
     HADAL_RETURN_IF_ERROR(collectives.runBefore(program.launches.size()));
     executable.memory.synchronize();
     ++executable.runs;
     return {};
   }
+  std::span<const CommandSpan> timeline() const override { return spans; }
 
 private:
   SimExecutable &executable;
@@ -84,6 +86,7 @@ private:
   LaunchList list;
   GpuProgram program;
   SimCollectives collectives;
+  Timeline spans; // of the last run
 };
 
 StatusOr<std::unique_ptr<Executable>>
@@ -136,7 +139,8 @@ void SimExecutable::setProfiling(bool enabled) {
 }
 
 Status SimExecutable::launchOne(const std::string &entry,
-                                const GpuProgram &program, size_t index) {
+                                const GpuProgram &program, size_t index,
+                                Timeline &spans) {
   const GpuLaunch &launched = program.launches[index];
   const schema::Kernel &kernel =
       *artifact.root().kernels()->Get(launched.kernel);
@@ -162,11 +166,13 @@ Status SimExecutable::launchOne(const std::string &entry,
   StatusOr<Report> report =
       sim::launch(*code, kernel.name()->string_view(), config,
                   program.block(launched), memory, launchOptions);
-  std::chrono::duration<double> spent =
-      std::chrono::steady_clock::now() - begin;
+  const auto end = std::chrono::steady_clock::now();
   if (profiling) {
     times[launched.kernel].launches += 1;
-    times[launched.kernel].seconds += spent.count();
+    times[launched.kernel].seconds +=
+        std::chrono::duration<double>(end - begin).count();
+    spans.push_back({CommandSpan::Kind::launch, static_cast<uint32_t>(index),
+                     kernel.name()->string_view(), begin, end});
   }
   const auto where = [&] {
     return fmt::format("launch {} of entry '{}', kernel '{}'", index, entry,

@@ -33,8 +33,9 @@ private:
         options(options) {}
   /// The module of kernel |index|; H5021 for PTX that sim does not model.
   StatusOr<const PtxModule *> module(unsigned index);
+  /// |spans| takes when it ran, while profiling.
   Status launchOne(const std::string &entry, const GpuProgram &program,
-                   size_t index);
+                   size_t index, Timeline &spans);
 
   /// H5018 if |launched| has left a ticket of its workspace that is not 0.
   Status checkTickets(const GpuLaunch &launched, const std::string &where);

@@ -217,7 +217,7 @@ TEST(CompilerTargets, TheirDefaultsResolve) {
 }
 
 TEST(CompilerPhases, AreKnownByTheirWords) {
-  EXPECT_EQ(allPhases().size(), 9u);
+  EXPECT_EQ(allPhases().size(), 11u);
   for (const PhaseInfo &info : allPhases()) {
     EXPECT_EQ(parsePhase(info.word), info.phase);
     EXPECT_EQ(phaseWord(info.phase), info.word);

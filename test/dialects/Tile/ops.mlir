@@ -20,6 +20,10 @@ tile.kernel @memory(%x: !tile.view<?x7168xf8E4M3FN, scale<1x128>>,
   %first = tile.size %sz expert_begin[%e]
   // CHECK: tile.size %{{.*}} tokens
   %t = tile.size %sz tokens
+  // CHECK: tile.size %{{.*}} slice_tokens
+  %slice = tile.size %sz slice_tokens
+  // CHECK: tile.size %{{.*}} flags
+  %flags = tile.size %sz flags
   // CHECK: tile.dim %{{.*}}, 0 : !tile.view<?x2048xf32>
   %d = tile.dim %y, 0 : !tile.view<?x2048xf32>
   // CHECK: tile.load %{{.*}}[%[[M]], %{{.*}}] : !tile.view<?x7168xf8E4M3FN, scale<1x128>> -> tensor<16x128xf8E4M3FN>, tensor<16x1xf32>

@@ -186,3 +186,18 @@ module attributes {dsv3.model = {num_experts_per_token = 2 : i64, max_seq_len = 
     return %n : tensor<?x124xbf16, #tokens>
   }
 }
+
+// -----
+
+// A collective sends what a kernel beside it computes.
+#tokens = #dsv3.layout<[tokens]>
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>, dsv3.model = {num_experts = 4 : i64, num_experts_per_token = 2 : i64, max_seq_len = 64 : i64, max_batch_size = 1 : i64, page_size = 64 : i64, hidden_size = 64 : i64, activations = "bf16"}} {
+  dsv3.parameter @table : tensor<8x64xbf16> from ["t"] accepts [bf16] place map
+  func.func @forward(%tokens: tensor<?xi32, #tokens>, %batch: !dsv3.batch) -> tensor<?x64xbf16, #tokens> attributes {dsv3.attention = "absorbed", dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1 capacity 1 pairs 2 rung worst>} {
+    %t = dsv3.get_parameter @table : tensor<8x64xbf16>
+    // expected-error @+1 {{part 0 is not what a kernel of this function computes}}
+    %p = dsv3.start all_to_all over ep (%tokens) label "x" : (tensor<?xi32, #tokens>) -> !dsv3.pending<tensor<?xi32, #tokens>>
+    %0 = dsv3.embed %tokens, %t : (tensor<?xi32, #tokens>, tensor<8x64xbf16>) -> tensor<?x64xbf16, #tokens>
+    return %0 : tensor<?x64xbf16, #tokens>
+  }
+}

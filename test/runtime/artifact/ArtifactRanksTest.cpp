@@ -151,6 +151,13 @@ const std::vector<Case> &cases() {
          slice(a, Axis::ep);
        },
        "is not a valid table of placements"},
+      {"Overflow",
+       [](auto &a) {
+         a.states[4]->name = "comm.overflow";
+         a.states[4]->bytes = 4;
+         a.model->hidden_buffer_bytes = 4;
+       },
+       "state 'comm.overflow' has 4 bytes, expected one i32 for each rank"},
       // Collectives
       {"Communicator", [](auto &a) { layer(a, kDispatch).communicator = 1; },
        "command 4: communicator 1 of 1"},

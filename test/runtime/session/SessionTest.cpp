@@ -240,9 +240,9 @@ TEST(Session, ExpertLoadsAddUpAndReset) {
   const Tokens tokens = someTokens(37, 5);
   StepRow step{addRow(*session), tokens};
   ASSERT_TRUE(session->step({&step, 1}, ignore).ok());
-  std::vector<int32_t> expected(toy::kExperts);
+  std::vector<uint64_t> expected(toy::kExperts);
   for (int32_t t : tokens)
-    expected[t % toy::kExperts] += 1;
+    expected[static_cast<size_t>(t % toy::kExperts)] += 1;
   auto loads = session->expertLoad();
   ASSERT_TRUE(loads.ok());
   ASSERT_EQ(loads->size(), 2u);
@@ -251,7 +251,7 @@ TEST(Session, ExpertLoadsAddUpAndReset) {
   EXPECT_EQ((*loads)[1].tokens, expected);
   ASSERT_TRUE(session->resetExpertLoad().ok());
   loads = session->expertLoad();
-  EXPECT_EQ((*loads)[0].tokens, std::vector<int32_t>(toy::kExperts));
+  EXPECT_EQ((*loads)[0].tokens, std::vector<uint64_t>(toy::kExperts));
 }
 
 TEST(Session, NonFiniteLogitsNameTheRow) {

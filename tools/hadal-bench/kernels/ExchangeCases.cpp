@@ -52,12 +52,13 @@ Tensor filled(uint64_t rows, uint64_t cols, int64_t value) {
   return tensor;
 }
 
-/// The rows that a rank is sent when every choice of |tokens| tokens a rank goes
-/// to any of them; at least one pair. Choice j of token t of rank s: its slot.
+/// The rows that a rank is sent when every choice of |tokens| tokens a rank
+/// goes to any of them; at least one pair. Choice j of token t of rank s: its
+/// slot.
 Tensor receivedMeta(CaseBuilder &b, uint64_t topk, uint64_t ranks,
                     uint64_t slots, uint64_t capacity, uint64_t pairs) {
-  Tensor meta = filled(ranks * capacity,
-                       static_cast<uint64_t>(metaWords(topk)), -1);
+  Tensor meta =
+      filled(ranks * capacity, static_cast<uint64_t>(metaWords(topk)), -1);
   for (uint64_t s = 0; s < ranks; ++s) {
     uint64_t row = 0, pair = 0;
     for (uint64_t t = 0; t < b.bucket.tokens && row < capacity; ++t) {
@@ -174,9 +175,9 @@ void buildMoeRouteCase(CaseBuilder &b, const MoeRouteSpec &spec) {
 }
 
 void buildMoePackCase(CaseBuilder &b, const MoePackSpec &spec) {
-  const Tensor &x = b.random("x", spec.quantized
-                                      ? b.fp8Rows("x", spec.hidden)
-                                      : b.act("x", spec.act, spec.hidden));
+  const Tensor &x =
+      b.random("x", spec.quantized ? b.fp8Rows("x", spec.hidden)
+                                   : b.act("x", spec.act, spec.hidden));
   // As many rows as there are choices, spread over all that could be.
   const uint64_t rows = b.rowsOf("send_token"), tokens = b.bucket.tokens;
   const uint64_t used = std::clamp<uint64_t>(
@@ -190,27 +191,26 @@ void buildMoePackCase(CaseBuilder &b, const MoePackSpec &spec) {
   const Tensor &source = b.output("send_token", std::move(sendToken));
   b.output("out", spec.quantized ? b.fp8Rows("out", spec.hidden)
                                  : b.act("out", spec.act, spec.hidden));
-  b.expect({"out", written,
-            [&x, &source](uint64_t row, const std::vector<uint64_t> &columns) {
-              std::vector<double> values;
-              for (uint64_t c : columns)
-                values.push_back(
-                    x.at(static_cast<uint64_t>(source.at(row, 0)), c));
-              return values;
-            },
-            spec.quantized ? Expected::Kind::quantised
-                           : Expected::Kind::exact});
-  b.result->bytes = 4.0 * static_cast<double>(rows) +
-                    2.0 * static_cast<double>(used * x.rowBytes() +
-                                              used * x.scaleCols() * 4);
+  b.expect(
+      {"out", written,
+       [&x, &source](uint64_t row, const std::vector<uint64_t> &columns) {
+         std::vector<double> values;
+         for (uint64_t c : columns)
+           values.push_back(x.at(static_cast<uint64_t>(source.at(row, 0)), c));
+         return values;
+       },
+       spec.quantized ? Expected::Kind::quantised : Expected::Kind::exact});
+  b.result->bytes =
+      4.0 * static_cast<double>(rows) +
+      2.0 * static_cast<double>(used * x.rowBytes() + used * x.scaleCols() * 4);
 }
 
 void buildMoeReceiveCase(CaseBuilder &b, const MoeReceiveSpec &spec) {
   const uint64_t topk = spec.topk, slots = spec.slots,
                  rows = spec.ranks * spec.capacity;
-  const Tensor &meta = b.output(
-      "meta", receivedMeta(b, topk, spec.ranks, slots, spec.capacity,
-                           spec.capacity * std::min(topk, slots)));
+  const Tensor &meta =
+      b.output("meta", receivedMeta(b, topk, spec.ranks, slots, spec.capacity,
+                                    spec.capacity * std::min(topk, slots)));
   b.output("source", Tensor(DType::i32, b.rowsOf("source"), 1));
   b.output("back", Tensor(DType::i32, b.rowsOf("back"), 1));
   Tensor source(DType::i32, rows * topk, 1), back(DType::i32, rows * topk, 1);
@@ -240,8 +240,7 @@ void buildMoeReturnRowsCase(CaseBuilder &b, const MoeReturnRowsSpec &spec) {
                  rows = spec.ranks * capacity;
   const Tensor &y = b.random("y", b.act("y", spec.act, spec.hidden));
   const Tensor &meta = b.output(
-      "meta",
-      receivedMeta(b, topk, spec.ranks, 1, capacity, spec.pairs));
+      "meta", receivedMeta(b, topk, spec.ranks, 1, capacity, spec.pairs));
   Tensor back = filled(rows, topk, -1);
   std::map<uint64_t, uint64_t> moved; // returned row: row of y
   for (uint64_t r = 0; r < rows; ++r) {

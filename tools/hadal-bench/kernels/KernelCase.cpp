@@ -200,8 +200,8 @@ CaseBuilder::Permutation CaseBuilder::permute(const Tensor &ids,
 
 void CaseBuilder::setExpertBegin(const std::vector<int64_t> &begin) {
   Tensor &sizes = result->arguments.find("sizes")->second;
-  for (size_t e = 0;
-       e < begin.size() && artifact::kSizesHead + e < sizes.cols; ++e)
+  for (size_t e = 0; e < begin.size() && artifact::kSizesHead + e < sizes.cols;
+       ++e)
     sizes.set(0, artifact::kSizesHead + e, begin[e]);
 }
 

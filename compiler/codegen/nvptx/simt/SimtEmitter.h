@@ -138,7 +138,8 @@ private:
   mlir::LogicalResult emitLoadScales(tile::LoadOp op);
   /// Reports that the scales of |view| cannot be reached, if so.
   bool refusesScales(mlir::Operation *op, const View &view);
-  /// Address of element |e| of the scales, of |shape|, of a |tile| at |indices|.
+  /// Address of element |e| of the scales, of |shape|, of a |tile| at
+  /// |indices|.
   Access scaleAccess(const View &view, mlir::ValueRange indices, Shape tile,
                      Shape shape, TileIndex e);
   mlir::LogicalResult emitReduceInto(tile::ReduceIntoOp op);

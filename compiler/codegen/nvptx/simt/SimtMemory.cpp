@@ -359,13 +359,17 @@ LogicalResult SimtEmitter::emitLoadScales(LoadOp op) {
   if (refusesScales(op, view))
     return failure();
   Value scales = op.getScales();
-  Cover cover = naturalCover(sizeOf(scales));
+  // Neighbours by neighbours: there are too few for a vector each.
+  Cover cover;
+  for (int64_t begin = 0; begin < sizeOf(scales); begin += threads)
+    cover.push_back({begin, 1, 1, {}});
   for (TileIndex e : cover) {
-    Access at = scaleAccess(view, op.getIndices(), typeOf(op.getTile()).getShape(),
-                            typeOf(scales).getShape(), e);
+    Access at =
+        scaleAccess(view, op.getIndices(), typeOf(op.getTile()).getShape(),
+                    typeOf(scales).getShape(), e);
     Value real = b.both(inside(e, sizeOf(scales)), at.valid);
-    Value value = b.loadGlobal(b.getF32Type(),
-                               b.select(real, at.address, view.scale), 4);
+    Value value =
+        b.loadGlobal(b.getF32Type(), b.select(real, at.address, view.scale), 4);
     define(scales, e, b.select(at.valid, value, b.f32(0.0f)));
   }
   setCover(scales, cover);
@@ -382,8 +386,9 @@ LogicalResult SimtEmitter::emitStoreScales(StoreOp op) {
     return failure();
   Value scales = op.getScales();
   for (TileIndex e : coverOf(scales)) {
-    Access at = scaleAccess(view, op.getIndices(), typeOf(op.getTile()).getShape(),
-                            typeOf(scales).getShape(), e);
+    Access at =
+        scaleAccess(view, op.getIndices(), typeOf(op.getTile()).getShape(),
+                    typeOf(scales).getShape(), e);
     b.storeGlobal(element(scales, e), at.address,
                   b.both(owns(e, sizeOf(scales)), at.valid));
   }

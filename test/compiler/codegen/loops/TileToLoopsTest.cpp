@@ -39,18 +39,25 @@ TEST_P(TileToLoops, RaggedRowsAndColumnsPadAndDrop) {
 
 TEST_P(TileToLoops, PointsBeyondTheTrueSizeDoNothing) {
   std::vector<float> x(12, 1.0f), y(12, -1.0f);
-  int32_t sizes[3] = {5, 0, 0};
-  run(R"(
+  const std::array<std::string, 4> bounds = {"tokens", "rows", "logit_rows",
+                                             "slice_tokens"};
+  for (size_t b = 0; b < bounds.size(); ++b) {
+    int32_t sizes[16] = {6, 6, 6, 6};
+    sizes[b] = 5;
+    std::fill(y.begin(), y.end(), -1.0f);
+    run(R"(
     tile.kernel @k(%x: !tile.view<?x2xf32>, %y: !tile.view<?x2xf32>, %sz: !tile.sizes)
-        domain(%m = ? by 1 in tokens, %n = 2 by 1) {
+        domain(%m = ? by 1 in )" +
+            bounds[b] + R"(, %n = 2 by 1) {
       %a = tile.load %x[%m, %n] : !tile.view<?x2xf32> -> tensor<1xf32>
       tile.store %y[%m, %n], %a : !tile.view<?x2xf32>, tensor<1xf32>
     })",
-      {slot(x.data()), slot(int64_t(6)), slot(y.data()), slot(int64_t(6)),
-       slot(sizes)},
-      12);
-  for (int i = 0; i < 12; ++i)
-    EXPECT_EQ(y[i], i < 10 ? 1.0f : -1.0f) << i;
+        {slot(x.data()), slot(int64_t(6)), slot(y.data()), slot(int64_t(6)),
+         slot(sizes)},
+        12);
+    for (int i = 0; i < 12; ++i)
+      EXPECT_EQ(y[i], i < 10 ? 1.0f : -1.0f) << bounds[b] << " " << i;
+  }
 }
 
 TEST_P(TileToLoops, AnyPartitionOfTheItemsGivesTheSame) {

@@ -259,6 +259,26 @@ TEST(ControlPlane, NamesWhoLeftEarly) {
   }
 }
 
+TEST(ControlPlane, RankZeroDoesNotWaitForEver) {
+  TempDirectory directory;
+  std::string said;
+  asRanks(2, [&](unsigned rank) {
+    GroupOptions options = optionsOf(directory, rank, 2);
+    options.leaveTimeout = 300ms;
+    if (rank == 0)
+      options.onFailure = [&](const Status &s) { said = s.message(); };
+    auto group = joinGroup(options);
+    ASSERT_TRUE(group.ok()) << group.status().message();
+    ASSERT_TRUE((*group)->exchange({}, in(5000)).ok());
+    (*group)->report({.label = "tidy up"});
+    if (rank == 1)
+      std::this_thread::sleep_for(1s);
+  });
+  EXPECT_THAT(said, HasSubstr("rank 1 (host "));
+  EXPECT_THAT(said, HasSubstr("which did 'tidy up', did not leave the run "
+                              "within 0.3 s of rank 0"));
+}
+
 TEST(ControlPlane, EndsWaitsOfAnInterruptedRank) {
   TempDirectory directory;
   std::atomic<bool> interrupt = false;
@@ -312,6 +332,7 @@ public:
   create(std::string_view, std::span<const unsigned>) override {
     return std::unique_ptr<Communicator>(std::make_unique<TestCommunicator>());
   }
+  void abandon() noexcept override {}
 };
 
 StatusOr<std::unique_ptr<DataPlane>> openTestPlane(unsigned, unsigned) {
