@@ -1,7 +1,9 @@
 #include "runtime/comm/loopback/Meeting.h"
 
 #include <algorithm>
+#include <thread>
 
+#include "runtime/base/CpuCount.h"
 #include "runtime/comm/Operation.h"
 #include "runtime/comm/RankList.h"
 
@@ -12,8 +14,9 @@ using Clock = std::chrono::steady_clock;
 Meeting::Meeting(std::string name, std::vector<unsigned> members,
                  std::function<std::string(unsigned)> whereIs)
     : name_(std::move(name)), members_(std::move(members)),
-      whereIs_(std::move(whereIs)), present_(members_.size()),
-      gone_(members_.size()) {}
+      whereIs_(std::move(whereIs)),
+      spin_(members_.size() > 1 && usableCpus() >= members_.size() ? 50 : 0),
+      present_(members_.size()), gone_(members_.size()) {}
 
 Status Meeting::missing(Why why) const {
   std::vector<unsigned> absent, waiting;
@@ -37,10 +40,30 @@ Status Meeting::missing(Why why) const {
                rankList(waiting), describe(*operation), name_, where);
 }
 
+void Meeting::notify() {
+  changes_.fetch_add(1, std::memory_order_release);
+  changed_.notify_all();
+}
+
+bool Meeting::await(std::unique_lock<std::mutex> &lock, Deadline deadline,
+                    const std::function<bool()> &ready) {
+  // Waking from a sleep takes as long as a small exchange.
+  for (const auto end = Clock::now() + spin_;
+       spin_.count() && !ready() && Clock::now() < end;) {
+    const uint64_t seen = changes_.load(std::memory_order_acquire);
+    lock.unlock();
+    while (changes_.load(std::memory_order_acquire) == seen &&
+           Clock::now() < end)
+      std::this_thread::yield();
+    lock.lock();
+  }
+  return changed_.wait_until(lock, deadline, ready);
+}
+
 void Meeting::failLocked(const Status &status) {
   if (failure_.ok())
     failure_ = status;
-  changed_.notify_all();
+  notify();
 }
 
 void Meeting::fail(const Status &status) noexcept {
@@ -79,7 +102,7 @@ Status Meeting::arrive(unsigned index, const Operation &operation) {
     }
   phase_ = Phase::copying;
   gathered_ = Clock::now();
-  changed_.notify_all();
+  notify();
   return {};
 }
 
@@ -89,7 +112,7 @@ Status Meeting::run(unsigned index, const Operation &operation,
   std::unique_lock lock(mutex_);
   const uint64_t round = round_;
   Status status = arrive(index, operation);
-  if (status.ok() && !changed_.wait_until(lock, deadline, [&] {
+  if (status.ok() && !await(lock, deadline, [&] {
         return !failure_.ok() || phase_ == Phase::copying;
       }))
     failLocked(missing(Why::late));
@@ -111,8 +134,9 @@ Status Meeting::run(unsigned index, const Operation &operation,
       std::fill(present_.begin(), present_.end(), nullptr);
       ++round_;
     }
-    changed_.notify_all();
-    changed_.wait(lock, [&] { return !failure_.ok() || round_ != round; });
+    notify();
+    await(lock, Deadline::max(),
+          [&] { return !failure_.ok() || round_ != round; });
     if (round_ != round)
       return failure_;
   }

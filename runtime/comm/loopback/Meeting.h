@@ -1,6 +1,7 @@
 // Where the members of a communicator meet for one operation after the other.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -45,10 +46,18 @@ private:
   enum class Why : uint8_t { gone, late };
   Status missing(Why why) const;
   void failLocked(const Status &status);
+  void notify();
+  /// Waits until |ready|, at most until |deadline|; what |ready| is then.
+  bool await(std::unique_lock<std::mutex> &lock, Deadline deadline,
+             const std::function<bool()> &ready);
 
   const std::string name_;
   const std::vector<unsigned> members_;
   const std::function<std::string(unsigned)> whereIs_;
+
+  /// How long a member looks before it sleeps, where each has a processor.
+  const std::chrono::microseconds spin_;
+  std::atomic<uint64_t> changes_{0};
 
   mutable std::mutex mutex_; // guards all below
   std::condition_variable changed_;

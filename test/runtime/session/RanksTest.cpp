@@ -433,3 +433,20 @@ TEST(Ranks, OfATpGroupBringTheSameTokens) {
     }
   }
 }
+
+TEST(Ranks, EightMakeTwoHundredStepsTogether) {
+  RankRun run(8);
+  std::vector<uint64_t> calls(8);
+  run([&](Rank &rank) -> Status {
+    // Rows of 50 steps, one rank a row more than another.
+    const unsigned r = rank.group.rank();
+    for (unsigned i = 0; i < 4 + r % 2; ++i)
+      HADAL_RETURN_IF_ERROR(
+          stepAndCheck(rank.session, someTokens(50, int(r + i)), 1));
+    HADAL_RETURN_IF_ERROR(rank.session.finish());
+    calls[r] = rank.session.counters().bodyCalls;
+    return {};
+  });
+  run.expectAllOk();
+  EXPECT_EQ(calls, std::vector<uint64_t>(8, 250));
+}
