@@ -252,6 +252,43 @@ TEST_P(RankSuite, OtherCommunicatorsThanTheArtifactsAreRefused) {
   });
 }
 
+TEST_P(RankSuite, ARankInAnotherEntryIsNamed) {
+  const RankFactory &factory = GetParam();
+  toy::TempDir dir;
+  writeModel(factory, factory.ranks, dir.file("m.hadal"));
+  // As of a smaller bucket: the first collective has one row less.
+  schema::ArtifactT smaller = toy::rankModel(factory.ranks);
+  bool changed = false;
+  for (auto &function : smaller.functions)
+    for (auto &command : function->commands)
+      if (command->kind == schema::CommandKind::collective && !changed) {
+        command->parts[0]->rows -= 1;
+        changed = true;
+      }
+  ASSERT_TRUE(changed);
+  for (size_t i = 0; i < smaller.entries.size(); ++i)
+    smaller.entries[i]->collective_digest = toy::collectiveDigest(smaller, i);
+  auto driver = factory.driver.create();
+  ASSERT_TRUE(driver.ok()) << driver.status().toString();
+  if ((*driver)->target() != "cpu")
+    toy::makeSm90a(smaller);
+  toy::writeFile(dir.file("smaller.hadal"), toy::assemble(smaller));
+  const unsigned last = factory.ranks - 1;
+  runRanks(factory, [&](unsigned r, const comm::Endpoint &endpoint) {
+    Rank rank(factory, dir.file(r == last ? "smaller.hadal" : "m.hadal"));
+    Status status = rank.prepare(&endpoint);
+    ASSERT_TRUE(status.ok()) << status.toString();
+    status = rank.run(differentRows(factory.ranks)[r],
+                      Counts(factory.ranks, toy::kBlockRows));
+    EXPECT_EQ(status.code(), 6006) << status.toString();
+    for (const std::string &text :
+         {std::string("rank 0 issued collective"),
+          fmt::format("rank {} issued collective", last)})
+      EXPECT_NE(status.message().find(text), std::string::npos)
+          << status.toString();
+  });
+}
+
 TEST_P(RankSuite, AFailedCollectiveEndsTheRun) {
   const RankFactory &factory = GetParam();
   const unsigned ranks = factory.ranks;

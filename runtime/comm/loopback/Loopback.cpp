@@ -17,16 +17,18 @@ namespace {
 /// Who is where, for messages. Any thread.
 class Whereabouts {
 public:
-  explicit Whereabouts(unsigned ranks) : progress(ranks) {}
+  explicit Whereabouts(unsigned ranks) : places(ranks) {}
 
   void report(unsigned rank, const Progress &now) {
     std::lock_guard lock(mutex);
-    progress[rank] = now;
+    // A copy: the rank's names may go before the others speak of it.
+    places[rank] = {now.step, now.sequence, std::string(now.entry),
+                    std::string(now.label)};
   }
 
   std::string describe(unsigned rank) const {
     std::lock_guard lock(mutex);
-    const Progress &p = progress[rank];
+    const Place &p = places[rank];
     if (p.entry.empty())
       return "no step yet";
     return fmt::format("step {}, entry {}, collective {} '{}'", p.step, p.entry,
@@ -34,8 +36,12 @@ public:
   }
 
 private:
-  mutable std::mutex mutex; // guards progress
-  std::vector<Progress> progress;
+  struct Place {
+    uint64_t step = 0, sequence = 0;
+    std::string entry, label;
+  };
+  mutable std::mutex mutex; // guards places
+  std::vector<Place> places;
 };
 
 /// All that the ranks share. Its lock is taken before those of meetings.
