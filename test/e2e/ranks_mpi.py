@@ -171,6 +171,19 @@ class Test:
                      [2, 2], ["error H5011: --ranks 3, and mpirun has started "
                               "2"])
 
+    def contradictions(self):
+        for options, text in (
+                (["--check-env"], "--check-env, --rendezvous and "
+                                  "--flight-record are for ranks that are "
+                                  "processes"),
+                (["--comm", "mpi", "--ranks", "2", "--comm-delay", "5"],
+                 "--comm-delay is for ranks that are threads"),
+                (["--comm", "tcp"], "--comm")):
+            result = self.run("two.hadal", "-p", "x", *options)
+            self.check(f"{options}", result.returncode == 2 and
+                       "error H5011" in result.stderr and
+                       text in result.stderr, result.stderr)
+
     def lost(self):
         """Killed at a collective of a model: the other says where it waited."""
         weights = ["--weights", MODEL]
@@ -196,6 +209,7 @@ def main():
         test.equal_bits()
         test.environment_check()
         test.refusals()
+        test.contradictions()
         test.lost()
     print("\n".join(test.failures))
     print(f"ranks_mpi: {test.checks} checks, {len(test.failures)} failures")

@@ -5,6 +5,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "runtime/comm/Agreement.h"
@@ -32,7 +33,7 @@ void endLater(std::chrono::milliseconds delay, int exitCode) {
                      static_cast<long>(delay.count() % 1000 * 1'000'000)};
     while (::nanosleep(&left, &left) != 0 && errno == EINTR)
       ;
-    ::_exit(exitCode);
+    ::syscall(SYS_exit_group, exitCode);
   }).detach();
 }
 
