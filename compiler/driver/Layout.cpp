@@ -47,9 +47,8 @@ llvm::Error resolveLayout(const ModelConfig &config, CompileOptions &options) {
     options.ep = hasExperts ? ranks : 1;
   if (ranks % options.ep)
     return makeError(2006,
-                     "--ep {0} does not divide the {1} ranks of --tp {2} --dp "
-                     "{3}",
-                     options.ep, ranks, options.tp, options.dp);
+                     "--ep {0} does not divide the {1} ranks of --dp {1}",
+                     options.ep, ranks);
   return hasExperts ? checkExperts(config, options) : llvm::Error::success();
 }
 

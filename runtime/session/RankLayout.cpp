@@ -45,7 +45,7 @@ StatusOr<RankLayout> rankLayout(const schema::Artifact &artifact,
   const RankLayout layout{rank, mesh->tp(), mesh->dp(), mesh->ep()};
   if (ranks != layout.ranks())
     return error(6004,
-                 "artifact '{}' was built for {} ranks (--tp {} --dp {}), "
+                 "artifact '{}' was built for {} ranks (tp {} x dp {}), "
                  "started with {}; start it with --ranks {}",
                  path, layout.ranks(), layout.tp, layout.dp, ranks ? ranks : 1,
                  layout.ranks());

@@ -9,7 +9,7 @@ namespace hadal::cli {
 void RankFlags::add(CLI::App &app) {
   app.add_option("--ranks", ranks,
                  "ranks to run an artifact on that was compiled for several "
-                 "(--tp, --dp)")
+                 "(--dp)")
       ->check(CLI::Range(1u, 1024u));
   app.add_option("--placement", placement,
                  "a file of hadal-place: which experts each rank holds");

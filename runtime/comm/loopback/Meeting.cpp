@@ -131,6 +131,7 @@ Status Meeting::run(unsigned index, const Operation &operation,
     if (++finished_ == members_.size()) {
       phase_ = Phase::gathering;
       arrived_ = finished_ = 0;
+      completed_ = failure_;
       std::fill(present_.begin(), present_.end(), nullptr);
       ++round_;
     }
@@ -138,7 +139,7 @@ Status Meeting::run(unsigned index, const Operation &operation,
     await(lock, Deadline::max(),
           [&] { return !failure_.ok() || round_ != round; });
     if (round_ != round)
-      return failure_;
+      return completed_;
   }
   // A reader may still be in this member's send array.
   changed_.wait(lock, [&] { return !readers_; });

@@ -69,6 +69,11 @@ private:
   uint64_t round_ = 0;
   std::chrono::steady_clock::time_point gathered_;
   Status failure_;
+  /// The failure when the last round was complete. What fails later, perhaps
+  /// because of what a round told the first member to return from it, is not
+  /// the round's: all members get one result. The next round cannot overwrite it
+  /// before all have returned, since it needs them.
+  Status completed_;
 };
 
 } // namespace hadal::comm

@@ -387,7 +387,7 @@ TEST(Ranks, TheirNumberMustBeThatOfTheArtifact) {
   none.artifactOf = [](unsigned) { return toy::model(); };
   none([](Rank &) { return Status(); });
   const std::pair<RankRun *, std::string> cases[] = {
-      {&fewer, "built for 4 ranks (--tp 2 --dp 2), started with 2"},
+      {&fewer, "built for 4 ranks (tp 2 x dp 2), started with 2"},
       {&none, "built for one rank, started with 2; leave out --ranks"}};
   for (const auto &[run, text] : cases)
     for (const Status &status : run->statuses) {
