@@ -17,6 +17,7 @@ using comm::Kind;
 using comm::Operation;
 using comm::Part;
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 using Clock = std::chrono::steady_clock;
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(CommSuite);
@@ -487,7 +488,7 @@ TEST_P(CommSuite, AbortEndsARankThatWaits) {
     other.join();
     EXPECT_EQ(status.code(), 6001) << status.toString();
     EXPECT_TRUE(since == Clock::time_point() ||
-                now - since <= milliseconds(100));
+                now - since <= seconds(2));
     (void)group.exchange({}, soon());
   });
 }
@@ -523,7 +524,7 @@ TEST_P(CommSuite, NothingRunsAfterAnAbort) {
     Case after(all, Kind::allGather, 4, 16, 1, DType::none, 1);
     const auto begin = Clock::now();
     EXPECT_EQ(all.run(after.operation, soon()).code(), 6001);
-    EXPECT_LE(Clock::now() - begin, milliseconds(100));
+    EXPECT_LE(Clock::now() - begin, seconds(2));
     EXPECT_TRUE(after.received[0].holds(0, all.size() * 64, kUntouched));
     (void)group.exchange({}, soon());
   });

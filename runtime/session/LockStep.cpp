@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/comm/Printable.h"
+
 namespace hadal {
 
 /// What a rank says in an agreement; the text of its error follows.
@@ -43,10 +45,13 @@ LockStep::exchange(Record mine, const std::string &message) {
                    "expected at least {}",
                    r, blobs[r].size(), step - 1, sizeof(record));
     std::memcpy(&record, blobs[r].data(), sizeof(record));
-    if (record.state == Record::failed)
-      return error(
-          static_cast<int>(record.errorCode), "rank {}: {}", r,
-          std::string(blobs[r].begin() + sizeof(record), blobs[r].end()));
+    if (record.state == Record::failed) {
+      const int code = static_cast<int>(record.errorCode);
+      const std::string text(blobs[r].begin() + sizeof(record),
+                             blobs[r].end());
+      return error(errorSentence(code) ? code : 6001, "rank {}: {}", r,
+                   comm::printable(text));
+    }
   }
   for (size_t r = 0; r < records.size(); ++r) {
     const Record &a = records[0], &b = records[r];

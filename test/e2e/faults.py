@@ -146,8 +146,11 @@ class Run:
             return None
         time.sleep(self.delay)
         now = time.time()
-        os.kill(int(pid), signal.SIGKILL if self.kind == "kill"
-                else signal.SIGSTOP)
+        try:
+            os.kill(int(pid), signal.SIGKILL if self.kind == "kill"
+                    else signal.SIGSTOP)
+        except ProcessLookupError:  # it had come to its end
+            return None
         return now
 
     def judge(self, fault):

@@ -50,7 +50,7 @@ Status FlightRecord::write(const std::string &directory, unsigned rank,
   json["host"] = printable(textOf(identity.host));
   json["pid"] = identity.pid;
   json["reason"] = printable(reason.toString());
-  json["place"] = describeActivity(place);
+  json["place"] = printable(describeActivity(place));
   {
     std::lock_guard lock(mutex_);
     json["now_us"] = now();

@@ -18,9 +18,9 @@ namespace {
 using std::chrono::milliseconds;
 
 /// How long a connection may take to prove the token, and how many may be about
-/// to: nobody without it can hold much of us.
+/// to: nobody without it can hold much of us, but all ranks may come at once.
 constexpr std::chrono::seconds kGreeting{5};
-constexpr size_t kMaxGuests = 128;
+constexpr size_t kMaxGuests = kMaxRanks + 128;
 /// Between two looks at the others while a verdict is formed.
 constexpr milliseconds kLook{20};
 
@@ -155,7 +155,12 @@ private:
                     "{} was started as one of {} ranks, rank 0 as one of {}; "
                     "start all with the same number of ranks",
                     who, ranks, size());
-    else if (rank >= size() || rank == 0 || peers_[rank].connection)
+    else if (rank >= size())
+      wrong = error(6003,
+                    "{} is none of the {} ranks of this run; count HADAL_RANK "
+                    "from 0",
+                    who, size());
+    else if (rank == 0 || peers_[rank].connection)
       wrong = error(6003,
                     "two processes say that they are rank {}: {} and {}; give "
                     "each its own HADAL_RANK",

@@ -75,7 +75,8 @@ StatusOr<Operation> operationOf(const MessageHead &head) {
     const MessageHead::Shape &shape = head.shapes[i];
     std::optional<uint64_t> bytes = checkedMul(shape.sent, shape.rowBytes);
     sum = bytes ? checkedAdd(*sum, *bytes) : std::nullopt;
-    good = sum && shape.sent <= shape.rows;
+    good = sum && (shape.countColumn < 0 ? shape.sent == shape.rows
+                                         : shape.sent <= shape.rows);
     operation.parts.push_back({.rows = shape.rows,
                                .rowBytes = shape.rowBytes,
                                .dtype = static_cast<DType>(shape.dtype),

@@ -56,13 +56,13 @@ Deadline soon() {
 }
 
 TEST(Loopback, ADelayLastsAndTakesNoProcessor) {
-  auto options = parseDelay("20000,1");
+  auto options = parseDelay("1000000,1");
   ASSERT_TRUE(options.ok());
   auto world = LoopbackWorld::create(2, *options);
   runRanks(*world, 2, [](Group &group) {
     auto all = group.create("all", std::vector<unsigned>{0, 1});
     ASSERT_TRUE(all.ok());
-    // 2 x 5 MB at 1 GB/s: 10 ms, and 20.
+    // 2 x 5 MB at 1 GB/s: 10 ms, and a second.
     std::vector<uint8_t> send(5'000'000, 1), received(10'000'000);
     auto stream = createQueueStream();
     const auto begin = std::chrono::steady_clock::now();
@@ -70,9 +70,9 @@ TEST(Loopback, ADelayLastsAndTakesNoProcessor) {
     const auto enqueued = std::chrono::steady_clock::now();
     ASSERT_TRUE(stream->wait(ticket).ok());
     const auto end = std::chrono::steady_clock::now();
-    EXPECT_LT(enqueued - begin, std::chrono::milliseconds(20));
-    EXPECT_GE(end - begin, std::chrono::milliseconds(30));
-    EXPECT_LT(end - begin, std::chrono::seconds(2));
+    EXPECT_LT(enqueued - begin, std::chrono::milliseconds(500));
+    EXPECT_GE(end - begin, std::chrono::milliseconds(1010));
+    EXPECT_LT(end - begin, std::chrono::seconds(5));
   });
 }
 
@@ -89,7 +89,7 @@ TEST(Loopback, AnAbortEndsADelay) {
     const auto begin = std::chrono::steady_clock::now();
     EXPECT_EQ(stream->wait(ticket).code(), 6001);
     EXPECT_LT(std::chrono::steady_clock::now() - begin,
-              std::chrono::milliseconds(100));
+              std::chrono::seconds(2));
   });
 }
 

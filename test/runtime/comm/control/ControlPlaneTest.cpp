@@ -117,7 +117,7 @@ TEST(ControlPlane, RefusesAWrongToken) {
   std::string notice;
   asRanks(3, [&](unsigned rank) {
     GroupOptions options = optionsOf(directory, rank, 3);
-    options.joinTimeout = 1000ms;
+    options.joinTimeout = 3000ms;
     if (rank == 2)
       options.token[31] ^= 1;
     if (rank == 0)
@@ -127,7 +127,7 @@ TEST(ControlPlane, RefusesAWrongToken) {
     if (rank == 2) {
       expectError(status, 6002,
                   {"refused rank 2: its token (HADAL_JOB_TOKEN) is another"});
-      EXPECT_LT(std::chrono::steady_clock::now() - start, 900ms);
+      EXPECT_LT(std::chrono::steady_clock::now() - start, 2900ms);
     } else {
       expectError(status, 6002,
                   {"rank 2 did not join", "(1 connections were refused)"});
