@@ -1,6 +1,7 @@
 // What VerifyDsv3 says of stage=sharded.
 #include "dialects/Diagnostics.h"
 #include "passes/Dsv3/Passes.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace hadal;
 using namespace hadal::dsv3;
@@ -26,11 +27,35 @@ static LogicalResult verifyAwaited(StartOp start) {
   return success();
 }
 
+/// The group of an exchange is that of the mesh: kernels write a word for each
+/// rank.
+static LogicalResult verifyGroup(Operation *op, MeshAttr mesh) {
+  auto rowsOf = [](Value value) {
+    return cast<RankedTensorType>(value.getType()).getDimSize(0);
+  };
+  auto sizeOf = [](Value value) {
+    return cast<CountsType>(value.getType()).getSize();
+  };
+  int64_t ranks =
+      llvm::TypeSwitch<Operation *, int64_t>(op)
+          .Case([&](MoeDispatchOp o) { return sizeOf(o.getOverflow()); })
+          .Case([&](MoeRouteOp o) { return sizeOf(o.getOverflow()); })
+          .Case([&](MoeReturnOp o) { return rowsOf(o.getSent()); })
+          .Default([&](Operation *) { return mesh.getEp(); });
+  if (ranks == mesh.getEp())
+    return success();
+  return emitCodedOpError(op, 2001) << "is among " << ranks
+                                    << " ranks, a group of the mesh has "
+                                    << mesh.getEp();
+}
+
 /// The experts of |op| are a rank's slots.
 static LogicalResult verifySlots(Operation *op, MeshAttr mesh) {
-  auto linear = dyn_cast<LinearOp>(op);
-  auto gated = dyn_cast<GatedLinearOp>(op);
-  Value begin = linear ? linear.getBegin() : gated ? gated.getBegin() : Value();
+  Value begin =
+      llvm::TypeSwitch<Operation *, Value>(op)
+          .Case<LinearOp, GatedLinearOp, MoeDispatchOp, MoeReceiveOp>(
+              [](auto o) -> Value { return o.getBegin(); })
+          .Default([](Operation *) { return Value(); });
   if (!begin)
     return success();
   int64_t slots = cast<RankedTensorType>(begin.getType()).getDimSize(0) - 1;
@@ -60,6 +85,11 @@ LogicalResult hadal::verifySharded(ModuleOp module) {
     if (auto start = dyn_cast<StartOp>(op))
       if (failed(verifyAwaited(start)))
         return WalkResult::interrupt();
+    if (auto await = dyn_cast<AwaitOp>(op))
+      if (!await.getPending().getDefiningOp<StartOp>()) {
+        emitCodedOpError(op, 2001) << "awaits what its function did not start";
+        return WalkResult::interrupt();
+      }
     bool exchanges = isa<MoeDispatchOp, MoeReturnOp, StartOp>(op);
     if (exchanges && !mesh) {
       emitCodedOpError(op, 2001)
@@ -82,6 +112,8 @@ LogicalResult hadal::verifySharded(ModuleOp module) {
         return WalkResult::interrupt();
       }
     }
+    if (failed(verifyGroup(op, mesh)))
+      return WalkResult::interrupt();
     auto parameter = dyn_cast<ParameterOp>(op);
     if (failed(parameter ? verifyParameter(parameter, mesh)
                          : verifySlots(op, mesh)))

@@ -143,6 +143,9 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
       combine.getRowsMutable().assign(back);
       combine.getPlaceMutable().assign(dispatch.getPlace());
     }
+    if (!permute->use_empty())
+      return emitCodedOpError(permute, 2001)
+             << "has results that others than experts and combines use";
     permute.erase();
     return success();
   }

@@ -88,7 +88,9 @@ LogicalResult MoeDispatchOp::verify() {
 }
 
 LogicalResult MoeReturnOp::verify() {
-  if (failed(checkType(*this, getInput(),
+  if (failed(checkRank(*this, getInput(), 2, "input")) ||
+      failed(checkRank(*this, getSent(), 2, "sent")) ||
+      failed(checkType(*this, getInput(),
                        getRowsType(Extent::Routed,
                                    tensorOf(getInput()).getShape().back(),
                                    tensorOf(getInput()).getElementType()),

@@ -256,6 +256,28 @@ func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8
 !counts = tensor<4x2xi32>
 !begin = tensor<3xi32>
 
+// They are rows.
+func.func @f(%y: tensor<bf16>, %m: !meta, %k: !back, %s: !counts, %g: !counts) {
+  // expected-error@+1 {{input must have rank 2}}
+  %z = dsv3.moe_return %y, %m, %k, %s, %g over ep : (tensor<bf16>, !meta, !back, !counts, !counts) -> !z
+  return
+}
+
+// -----
+
+!ids = tensor<?x2xi32, #dsv3.layout<[tokens]>>
+!x = tensor<?x256xbf16, #dsv3.layout<[tokens]>>
+!rows = tensor<?x256xbf16, #dsv3.layout<[received]>>
+!meta = tensor<?x4xi32, #dsv3.layout<[received]>>
+!token = tensor<?xi32, #dsv3.layout<[received]>>
+!back = tensor<?x2xi32, #dsv3.layout<[received]>>
+!source = tensor<?xi32, #dsv3.layout<[routed]>>
+!y = tensor<?x256xbf16, #dsv3.layout<[routed]>>
+!z = tensor<?x256xbf16, #dsv3.layout<[returned]>>
+!table = tensor<8x2xi32>
+!counts = tensor<4x2xi32>
+!begin = tensor<3xi32>
+
 // Only outputs of experts return.
 func.func @f(%y: !x, %m: !meta, %k: !back, %s: !counts, %g: !counts) {
   // expected-error@+1 {{input must be 'tensor<?x256xbf16, #dsv3.layout<[routed]>>'}}

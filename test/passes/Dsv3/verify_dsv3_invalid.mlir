@@ -127,6 +127,17 @@ func.func @f(%c: tensor<2x2xi32>) {
 
 // -----
 
+// Nor comes into it.
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
+func.func @f(%p: !dsv3.pending<tensor<2x2xi32>>) {
+  // expected-error@+1 {{H2001: 'dsv3.await' op awaits what its function did not start}}
+  %a = dsv3.await %p : !dsv3.pending<tensor<2x2xi32>> -> tensor<2x2xi32>
+  return
+}
+}
+
+// -----
+
 // Nor its block.
 module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
 func.func @f(%c: tensor<2x2xi32>, %t: tensor<?x4xbf16, #dsv3.layout<[tokens]>>) {
@@ -171,6 +182,17 @@ func.func @f(%i: tensor<?x2xi32, #dsv3.layout<[tokens]>>, %b: !dsv3.batch, %l: !
 module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
 func.func @f(%x: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %i: tensor<?x2xi32, #dsv3.layout<[tokens]>>, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) attributes {dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1>} {
   // expected-error@+1 {{H2001: 'dsv3.moe_dispatch' op is in a bucket without a capacity for rows of other ranks}}
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (tensor<?x4xbf16, #dsv3.layout<[received]>>, tensor<?x4xi32, #dsv3.layout<[received]>>, tensor<?xi32, #dsv3.layout<[routed]>>, tensor<3xi32>, tensor<?x2xi32, #dsv3.layout<[received]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<2x2xi32>, tensor<2x2xi32>)
+  return
+}
+}
+
+// -----
+
+// The ranks are those of a group.
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 4, ep 4, node 8, slots 2>} {
+func.func @f(%x: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %i: tensor<?x2xi32, #dsv3.layout<[tokens]>>, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) attributes {dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1 capacity 1 pairs 2 rung worst>} {
+  // expected-error@+1 {{H2001: 'dsv3.moe_dispatch' op is among 2 ranks, a group of the mesh has 4}}
   %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (tensor<?x4xbf16, #dsv3.layout<[received]>>, tensor<?x4xi32, #dsv3.layout<[received]>>, tensor<?xi32, #dsv3.layout<[routed]>>, tensor<3xi32>, tensor<?x2xi32, #dsv3.layout<[received]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<2x2xi32>, tensor<2x2xi32>)
   return
 }

@@ -224,3 +224,33 @@ func.func @forward(%x: !x, %i: !ids, %w: !w, %b: !dsv3.batch, %u: !stack) -> !x 
   return %r : !x
 }
 }
+
+// -----
+
+// Where pairs lie is for experts and combines alone.
+!ids = tensor<?x2xi32, #dsv3.layout<[tokens]>>
+!w = tensor<?x2xf32, #dsv3.layout<[tokens]>>
+!x = tensor<?x256xbf16, #dsv3.layout<[tokens]>>
+!source = tensor<?xi32, #dsv3.layout<[routed]>>
+!y = tensor<?x256xbf16, #dsv3.layout<[routed]>>
+!stack = tensor<4x256x256xf8E4M3FN, #dsv3.layout<stack, scale = <128x128, f32, k>>>
+
+module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 3>} {
+dsv3.parameter @layers.1.up.scale : tensor<4x2x2xf32, #dsv3.layout<stack>> from ["l.1.{e}.s"] accepts [f32] place copy
+dsv3.parameter @layers.1.up : !stack from ["l.1.{e}"] accepts [f8E4M3FN] place map scale @layers.1.up.scale
+dsv3.state @expert_load.1 : !dsv3.counts<4>
+func.func private @moe_layer(%x: !x, %i: !ids, %w: !w, %b: !dsv3.batch, %l: !dsv3.counts<4>, %u: !stack) -> (!x, !ids) {
+  // expected-error@+1 {{H2001: 'dsv3.moe_permute' op has results that others than experts and combines use}}
+  %s, %p, %e = dsv3.moe_permute %i, %b counting %l : (!ids, !dsv3.batch, !dsv3.counts<4>) -> (!source, !ids, tensor<5xi32>)
+  %h = dsv3.linear %x, %u experts(%e) gather(%s) : (!x, !stack, tensor<5xi32>, !source) -> !y
+  %y = dsv3.linear %h, %u experts(%e) : (!y, !stack, tensor<5xi32>) -> !y
+  %c = dsv3.moe_combine %y at %p weighted %w : (!y, !ids, !w) -> !x
+  return %c, %p : !x, !ids
+}
+func.func @forward(%x: !x, %i: !ids, %w: !w, %b: !dsv3.batch) -> !x {
+  %u = dsv3.get_parameter @layers.1.up : !stack
+  %l = dsv3.get_state @expert_load.1 : !dsv3.counts<4>
+  %r:2 = call @moe_layer(%x, %i, %w, %b, %l, %u) : (!x, !ids, !w, !dsv3.batch, !dsv3.counts<4>, !stack) -> (!x, !ids)
+  return %r#0 : !x
+}
+}
