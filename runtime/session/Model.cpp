@@ -1,5 +1,6 @@
 #include "runtime/session/Model.h"
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 
@@ -20,6 +21,9 @@ static_assert(int(Generator::ropeCosSin) ==
                   int(schema::Generator::rope_cos_sin) &&
               int(Generator::placementTable) ==
                   int(schema::Generator::placement_table));
+
+/// How long a rank that has read its weights waits for the others at least.
+static constexpr std::chrono::minutes kLoadPatience{30};
 
 /// What of a parameter is the rank's own.
 static void shareOut(const schema::Parameter &p, const RankLayout &layout,
@@ -109,20 +113,24 @@ StatusOr<std::unique_ptr<Model>> Model::load(std::unique_ptr<Driver> driver,
   model->weightsDirectory_ = options.weightsDirectory;
   // What one rank lacks must end all of them: each part ends with all ranks'
   // outcomes.
-  auto together = [&](Status status) {
+  auto together = [&](Status status, std::chrono::milliseconds patience) {
     return options.group
                ? comm::shareStatus(*options.group, status,
-                                   std::chrono::steady_clock::now() +
-                                       options.timeout)
+                                   std::chrono::steady_clock::now() + patience)
                : status;
   };
-  HADAL_RETURN_IF_ERROR(together(model->prepare(options)));
+  HADAL_RETURN_IF_ERROR(together(model->prepare(options), options.timeout));
   if (options.group)
     HADAL_RETURN_IF_ERROR(
         joinRanks(*options.group, model->artifact_, model->placement_,
                   options.weightsDirectory,
                   std::chrono::steady_clock::now() + options.timeout));
-  HADAL_RETURN_IF_ERROR(together(model->loadWeights(options)));
+  // Ranks read at different speeds, from disks of their own; one that is lost is
+  // noticed by its socket or its silence.
+  HADAL_RETURN_IF_ERROR(
+      together(model->loadWeights(options),
+               std::max<std::chrono::milliseconds>(options.timeout,
+                                                   kLoadPatience)));
   const auto &ids = *model->description().eos_token_ids();
   std::set<int32_t> eos(ids.begin(), ids.end());
   eos.insert(model->generation_.eosTokenIds.begin(),
