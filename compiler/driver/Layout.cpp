@@ -10,6 +10,14 @@ static llvm::Error checkExperts(const ModelConfig &config,
                                 const CompileOptions &options) {
   int64_t ep = options.ep, experts = config.experts;
   int64_t slots = experts + options.redundantExperts;
+  // A rank has no use for an expert twice.
+  if (slots > experts * ep)
+    return makeError(2006,
+                     "--redundant-experts {0} gives each of {1} ranks {2} "
+                     "slots for {3} experts; use at most {4}",
+                     options.redundantExperts, ep,
+                     llvm::divideCeil(slots, ep), experts,
+                     experts * (ep - 1));
   if (slots % ep) {
     int64_t legal = llvm::alignTo(slots, ep);
     return makeError(
@@ -23,13 +31,6 @@ static llvm::Error checkExperts(const ModelConfig &config,
             : "",
         legal - experts, legal, legal / ep);
   }
-  // A rank has no use for an expert twice.
-  if (slots / ep > experts)
-    return makeError(2006,
-                     "--redundant-experts {0} gives each of {1} ranks {2} "
-                     "slots for {3} experts; use at most {4}",
-                     options.redundantExperts, ep, slots / ep, experts,
-                     experts * (ep - 1));
   return llvm::Error::success();
 }
 

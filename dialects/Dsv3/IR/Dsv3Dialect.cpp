@@ -364,6 +364,11 @@ LogicalResult MeshAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                int64_t slots) {
   if (tp <= 0 || dp <= 0 || ep <= 0 || node <= 0 || slots < 0)
     return emitError() << "sizes of a mesh must be positive";
+  // So that products of two of them fit wherever they are formed.
+  constexpr int64_t kMost = 1 << 16;
+  if (int64_t largest = std::max({tp, dp, ep, node, slots}); largest > kMost)
+    return emitError() << "sizes of a mesh must be at most " << kMost
+                       << ", got " << largest;
   if (tp * dp % ep)
     return emitError() << "ep " << ep << " does not divide the " << tp * dp
                        << " ranks of tp " << tp << " and dp " << dp;

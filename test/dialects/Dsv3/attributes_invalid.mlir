@@ -187,6 +187,11 @@ module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 6, ep 4, node 8, slots 2>} {}
 
 // -----
 
+// expected-error@+1 {{sizes of a mesh must be at most 65536, got 4294967296}}
+module attributes {dsv3.mesh = #dsv3.mesh<tp 4294967296, dp 4294967296, ep 4, node 8, slots 2>} {}
+
+// -----
+
 // It belongs to the module.
 // expected-error@+1 {{'dsv3.mesh' must be a #dsv3.mesh on a module}}
 func.func private @f() attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 4, ep 4, node 8, slots 2>}
