@@ -31,11 +31,9 @@ public:
                    {static_cast<uint64_t>(part.dtype), part.rows, part.rowBytes,
                     static_cast<uint64_t>(int64_t(part.countColumn))});
   }
-  /// The collectives of |callee|, once.
+  /// The collectives of |callee|, another digest, once.
   void add(const CollectiveDigest &callee) {
-    // By value: |callee| may be this.
-    std::vector<uint64_t> more = callee.words;
-    words.insert(words.end(), more.begin(), more.end());
+    words.insert(words.end(), callee.words.begin(), callee.words.end());
   }
   bool empty() const { return words.empty(); }
   /// 0 of none.

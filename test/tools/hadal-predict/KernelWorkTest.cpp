@@ -1,4 +1,4 @@
-// Bytes and operations of V3's kernels beside what performance.md counts by
+// Bytes and operations of V3's kernels beside what was counted by
 // hand.
 #include "kernels/KernelWork.h"
 
@@ -29,7 +29,7 @@ GemmSpec gemm(int64_t n, int64_t k, int64_t rows) {
 } // namespace
 
 TEST(KernelWork, DenseGemms) {
-  // performance.md 2.1: 16.6 MB and 121.5 MB for 128 rows.
+  // 16.6 MB and 121.5 MB for 128 rows.
   LaunchWork work = workOf(gemm(2112, 7168, 128), decode(128, 0));
   EXPECT_NEAR(work.bytes, 16.6e6, 0.1e6);
   EXPECT_DOUBLE_EQ(work.flops, 2.0 * 128 * 2112 * 7168);
@@ -61,7 +61,7 @@ TEST(KernelWork, ExpertsAreReadWhereTheyHaveARow) {
 }
 
 TEST(KernelWork, AttentionOverTheCache) {
-  // performance.md 2.2: 2 b (s_k 576 + h 1088) bytes, 2 b h s_k 1088
+  // 2 b (s_k 576 + h 1088) bytes, 2 b h s_k 1088
   // operations.
   MlaDecodeSpec spec;
   spec.heads = 128;
@@ -77,7 +77,7 @@ TEST(KernelWork, AttentionOverTheCache) {
 }
 
 TEST(KernelWork, PrefillSeesHalfOfItsOwnKeys) {
-  // performance.md 2.3: h S^2 (192 + 128) for a prompt, and the expansion.
+  // h S^2 (192 + 128) for a prompt, and the expansion.
   MlaPrefillSpec spec;
   spec.heads = 128;
   spec.nope = 128;
@@ -97,7 +97,7 @@ TEST(KernelWork, RowsAreReadAndWritten) {
   NormQuantSpec norm;
   norm.width = 7168;
   norm.delta = norm.quantize = true;
-  // performance.md 2.5: 2 + 2 + 2 + 1 + 4/128 bytes, and 2 of the bf16 copy.
+  // 2 + 2 + 2 + 1 + 4/128 bytes, and 2 of the bf16 copy.
   EXPECT_NEAR(workOf(norm, decode(4096, 0)).bytes,
               4096.0 * 7168 * (9 + 4.0 / 128), 1);
   MoeCombineSpec combine;
