@@ -38,6 +38,14 @@ struct ElideCollectivesPass
     }
   }
 
+  /// What gives |value| stands for |erased| too.
+  static void standFor(Value value, Operation *erased) {
+    if (Operation *op = value.getDefiningOp())
+      absorbLoc(op, "elide-collectives", erased);
+    else
+      recordDropped(erased, "each rank reads its own slice");
+  }
+
   /// take_slice of an all_gather is what was gathered.
   static bool takeOwnSlice(func::FuncOp func) {
     for (auto take : func.getBody().getOps<TakeSliceOp>()) {
@@ -45,10 +53,14 @@ struct ElideCollectivesPass
       if (!gather)
         continue;
       unsigned number = cast<OpResult>(take.getInput()).getResultNumber();
-      take.getResult().replaceAllUsesWith(gather.getParts()[number]);
+      Value part = gather.getParts()[number];
+      take.getResult().replaceAllUsesWith(part);
+      standFor(part, take);
       take.erase();
-      if (gather->use_empty())
+      if (gather->use_empty()) {
+        standFor(part, gather);
         gather.erase();
+      }
       return true;
     }
     return false;
@@ -69,6 +81,7 @@ struct ElideCollectivesPass
           b, reduce.getLoc(), takes.front().getResult().getType(),
           reduce.getInput(), reduce.getAxis());
       for (TakeSliceOp take : takes) {
+        standFor(scattered, take);
         take.getResult().replaceAllUsesWith(scattered);
         take.erase();
       }
@@ -126,6 +139,7 @@ struct ElideCollectivesPass
             b, splitLoc(user, "gather"), TypeRange{whole}, ValueRange{result},
             gather.getAxis());
         result.replaceAllUsesExcept(below.getResult(0), below);
+        absorbLoc(below, "elide-collectives", gather);
       }
       gather.erase();
       return true;

@@ -167,6 +167,9 @@ private:
         given.push_back(call.getOperand(argument.getArgNumber()));
     else
       given.push_back(weight);
+    if (given.empty())
+      return emitCodedError(weight.getLoc(), 2001)
+             << "a weight that ranks share is given by no call";
     auto split = SplitAttr::get(module.getContext(), dim, Axis::TP, unit);
     for (Value value : given) {
       auto get = value.getDefiningOp<GetParameterOp>();
