@@ -5,13 +5,15 @@
 // Loads the model as all its ranks, threads over loopback, runs a step of one
 // token on each and prints a JSON array with an object a rank: bytes allocated
 // of the device by name, bytes of weights used where they are on the host, and
-// what the runtime planned.
+// what the runtime planned. The workspace, which the device allocates itself, is
+// that of its layout.
 #include <map>
 #include <thread>
 
 #include <nlohmann/json.hpp>
 
 #include "runtime/comm/loopback/Loopback.h"
+#include "runtime/device/GpuProgram.h"
 #include "runtime/drivers/CreateDriver.h"
 #include "runtime/session/MemoryPlan.h"
 #include "runtime/session/Session.h"
@@ -79,6 +81,11 @@ StatusOr<nlohmann::json> measure(comm::Group *group, char **argv) {
     const WeightStatistics &s = model->weightStatistics();
     result["host_weights"] =
         s.mappedBytes + s.copiedBytes + s.misalignedBytes + s.generatedBytes;
+  } else {
+    // The device allocates it itself, by this layout.
+    HADAL_ASSIGN_OR_RETURN(WorkspaceLayout layout,
+                           layoutWorkspace(model->artifact().root()));
+    result["allocated"]["workspace"] = counter.footprint(layout.bytes);
   }
   return result;
 }
