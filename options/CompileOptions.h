@@ -41,6 +41,10 @@ struct CompileOptions {
   /// --schedule-as: "ep=1": experts get the schedules of one rank, so that
   /// results are one rank's bit for bit; "": those of their own shapes.
   std::string scheduleAs;
+  bool splitVocabulary = false; ///< --vocab tp, else whole
+  /// --reduce f32: partial sums travel in f32, else in bf16; with f32
+  /// activations they are f32.
+  bool f32Reductions = false;
   int64_t ranks() const { return tp * dp; }
   /// --schedule, "REGEX:WORD=VALUE,...": words of the schedules of the kernels
   /// whose symbol matches, in the order in which they were given.

@@ -72,7 +72,10 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     return;
   }
   case Phase::Shard:
-    pm.addPass(createShardLayers());
+    pm.addPass(createShardLayers(
+        {.vocab = options.splitVocabulary ? "tp" : "whole",
+         .reduce = options.f32Reductions ? "f32" : "bf16"}));
+    pm.addPass(createElideCollectives());
     pm.addPass(createVerifyDsv3({.stage = "sharded"}));
     return;
   case Phase::Attention: {
@@ -157,6 +160,10 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
     number("redundant_experts", options.redundantExperts);
     attributes.push_back(
         b.getNamedAttr("capacity", b.getStringAttr(options.capacity)));
+    attributes.push_back(b.getNamedAttr(
+        "vocab", b.getStringAttr(options.splitVocabulary ? "tp" : "whole")));
+    attributes.push_back(b.getNamedAttr(
+        "reduce", b.getStringAttr(options.f32Reductions ? "f32" : "bf16")));
     if (!options.scheduleAs.empty())
       attributes.push_back(
           b.getNamedAttr("schedule_as", b.getStringAttr(options.scheduleAs)));
@@ -217,6 +224,8 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
     number("ranks_per_node", options.ranksPerNode);
     number("redundant_experts", options.redundantExperts);
     options.capacity = text("capacity").str();
+    options.splitVocabulary = text("vocab") == "tp";
+    options.f32Reductions = text("reduce") == "f32";
     if (auto scheduleAs = dictionary.getAs<StringAttr>("schedule_as"))
       options.scheduleAs = scheduleAs.str();
   }
@@ -259,7 +268,8 @@ llvm::Error resolveOptions(CompileOptions &options) {
   if (llvm::Error e =
           inRange("--max-seq-len", options.maxSeqLen, int64_t(1) << 24))
     return e;
-  for (auto [flag, value] : {std::pair<StringRef, int64_t>{"--dp", options.dp},
+  for (auto [flag, value] : {std::pair<StringRef, int64_t>{"--tp", options.tp},
+                             {"--dp", options.dp},
                              {"--ranks-per-node", options.ranksPerNode}})
     if (llvm::Error e = inRange(flag, value, 4096))
       return e;
@@ -278,6 +288,9 @@ llvm::Error resolveOptions(CompileOptions &options) {
   if (!options.scheduleAs.empty() && options.scheduleAs != "ep=1")
     return makeError(2002, "--schedule-as takes ep=1, found '{0}'",
                      options.scheduleAs);
+  // There is nothing that would be rounded.
+  if (options.f32Activations)
+    options.f32Reductions = true;
   auto ascending = [&](StringRef flag,
                        const std::vector<int64_t> &sizes) -> llvm::Error {
     if (sizes.empty())

@@ -85,6 +85,8 @@ struct InstantiateBucketsPass
       if (size < 1)
         return emitCodedError(getOperation(), 2002)
                << "bucket and batch sizes must be positive, got " << size;
+    roundToRanks("decode", decodeSizes);
+    roundToRanks("prefill", prefillSizes);
     SmallVector<int64_t> chosen = selectDecodeSizes(decodeSizes, maxBatchSize);
     if (chosen.empty())
       return emitCodedError(getOperation(), 2002)
@@ -106,6 +108,28 @@ struct InstantiateBucketsPass
     for (int64_t n : headSizes)
       heads.push_back(BucketAttr::get(ctx, BucketKind::Head, 0, 0, 0, n));
     return success();
+  }
+
+  /// Makes |sizes|, in tokens of the buckets of |kind|, multiples of tp: the
+  /// slices of a group's ranks are then equal.
+  void roundToRanks(StringRef kind, SmallVectorImpl<int64_t> &sizes) {
+    MeshAttr mesh = getMesh(getOperation());
+    int64_t tp = mesh ? mesh.getTp() : 1;
+    std::string rounded;
+    for (int64_t &size : sizes) {
+      int64_t multiple = llvm::alignTo(size, tp);
+      if (multiple != size)
+        rounded += (rounded.empty() ? "" : ", ") + std::to_string(size) +
+                   " -> " + std::to_string(multiple);
+      size = multiple;
+    }
+    sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+    if (!rounded.empty())
+      recordChoice(getOperation(),
+                   (kind + " buckets in tokens: " + rounded +
+                    ", multiples of the " + Twine(tp) +
+                    " ranks that share them")
+                       .str());
   }
 
   /// What the capacity of an exchange depends on; stays empty where ranks share
@@ -141,8 +165,7 @@ struct InstantiateBucketsPass
           &getContext(), bucket.getKind(), bucket.getTokens(), bucket.getRows(),
           bucket.getQueries(), 0, size.rows, size.pairs, rung));
     };
-    int64_t slice =
-        llvm::divideCeil(bucket.getTokens(), getMesh(getOperation()).getTp());
+    int64_t slice = bucket.getTokens() / getMesh(getOperation()).getTp();
     int64_t given = 0;
     if (capacity != "auto" && capacity != "worst" &&
         (StringRef(capacity).getAsInteger(10, given) || given < 1))

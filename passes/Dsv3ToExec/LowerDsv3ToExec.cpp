@@ -109,6 +109,7 @@ private:
     if (failed(readModel(context)) || failed(readSchedules(context)))
       return signalPassFailure();
 
+    module.walk([&](dsv3::JoinColumnsOp) { splitsVocabulary = true; });
     SmallVector<Operation *> old;
     for (Operation &op : *module.getBody())
       old.push_back(&op);
@@ -436,7 +437,7 @@ private:
                       exec::MeshAttr::get(&getContext(), mesh.getTp(),
                                           mesh.getDp(), mesh.getEp(),
                                           mesh.getNode(), mesh.getSlots(),
-                                          /*vocabSplit=*/false));
+                                          splitsVocabulary));
     module->setAttr(exec::kModelAttr, b.getDictionaryAttr(facts));
     Attribute remarks = module->removeAttr(dsv3::kRemarksAttr);
     module->setAttr(exec::kRemarksAttr,
@@ -446,6 +447,8 @@ private:
   DictionaryAttr model;
   int64_t hidden = 0;
   bool hasFP8 = false;
+  /// A rank has its part of the head's weight.
+  bool splitsVocabulary = false;
 };
 
 } // namespace

@@ -85,6 +85,10 @@ cl::opt<int64_t> dp("dp",
                     cl::desc("ranks with sequences of their own (1); sizes "
                              "and buckets count for each"),
                     cl::value_desc("N"), cl::init(1), cl::cat(category));
+cl::opt<int64_t> tp("tp",
+                    cl::desc("ranks that share the heads and the tokens of "
+                             "their sequences (1)"),
+                    cl::value_desc("N"), cl::init(1), cl::cat(category));
 cl::opt<int64_t> ep("ep", cl::desc("ranks that share the experts (all)"),
                     cl::value_desc("N"), cl::init(0), cl::cat(category));
 cl::opt<int64_t> ranksPerNode("ranks-per-node",
@@ -96,6 +100,21 @@ cl::opt<int64_t> redundantExperts(
     cl::desc("slots for second copies of experts, over the ranks that share "
              "them (0)"),
     cl::value_desc("N"), cl::init(0), cl::cat(category));
+enum class Vocab { whole, tp };
+cl::opt<Vocab> vocab(
+    "vocab", cl::desc("the head's weight on the ranks of --tp:"),
+    cl::values(clEnumValN(Vocab::whole, "whole", "all on each (default)"),
+               clEnumValN(Vocab::tp, "tp",
+                          "its rows shared, and logits gathered")),
+    cl::init(Vocab::whole), cl::cat(category));
+enum class Reduce { bf16, f32 };
+cl::opt<Reduce> reduce(
+    "reduce", cl::desc("partial sums on their way between the ranks of --tp:"),
+    cl::values(clEnumValN(Reduce::bf16, "bf16", "rounded (default)"),
+               clEnumValN(Reduce::f32, "f32",
+                          "as they are, twice the bytes; always with "
+                          "--activations f32")),
+    cl::init(Reduce::bf16), cl::cat(category));
 cl::opt<std::string> capacity(
     "capacity",
     cl::desc("rows that a rank sends to another in a step before the step is "
@@ -256,8 +275,11 @@ int main(int argc, char **argv) {
                                  std::addressof(decodeBuckets),
                                  std::addressof(prefillBuckets),
                                  std::addressof(schedules),
+                                 &tp,
                                  &dp,
                                  &ep,
+                                 &vocab,
+                                 &reduce,
                                  &ranksPerNode,
                                  &redundantExperts,
                                  &capacity,
@@ -289,7 +311,10 @@ int main(int argc, char **argv) {
   if (!prefillBuckets.empty())
     options.prefillBuckets.assign(prefillBuckets.begin(),
                                   prefillBuckets.end());
+  options.tp = tp;
   options.dp = dp;
+  options.splitVocabulary = vocab == Vocab::tp;
+  options.f32Reductions = reduce == Reduce::f32;
   options.ep = ep;
   if (ep.getNumOccurrences() && ep < 1)
     return usage("--ep takes a number from 1");

@@ -194,7 +194,7 @@ Attribute LayoutAttr::parse(AsmParser &p, Type) {
   auto parseExtent = [&]() -> ParseResult {
     auto extent = parseEnum<Extent>(p, symbolizeExtent,
                                     "an extent (tokens, routed, logits, slice, "
-                                    "received, returned)");
+                                    "received, returned, gathered)");
     if (failed(extent))
       return failure();
     extents.push_back(*extent);
