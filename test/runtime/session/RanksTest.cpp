@@ -1,6 +1,7 @@
 // Ranks as threads, each with a session of the toy model: what they agree on,
 // and how they end.
 #include <atomic>
+#include <cstring>
 #include <thread>
 
 #include "runtime/comm/loopback/Loopback.h"
@@ -93,13 +94,21 @@ void addPlacementTables(schema::ArtifactT &a) {
       function->num_parameters = static_cast<uint32_t>(a.parameters.size());
 }
 
-/// A device that fails from some moment on.
+/// A device that fails from some moment on, or stores something else.
 class FailingDriver final : public test::ForwardingDriver {
 public:
   using ForwardingDriver::ForwardingDriver;
   std::atomic<bool> failsWrites = false, failsReads = false;
+  /// The first i32 of the next write, which is what begins a call: its tokens.
+  std::atomic<bool> altersNext = false;
 
   Status write(DeviceAddress to, const void *from, uint64_t bytes) override {
+    if (altersNext.exchange(false)) {
+      std::vector<int32_t> values(bytes / sizeof(int32_t));
+      std::memcpy(values.data(), from, bytes);
+      values[0] = (values[0] + 1) % toy::kVocab;
+      return ForwardingDriver::write(to, values.data(), bytes);
+    }
     return failsWrites ? error(5017, "the device is lost")
                        : ForwardingDriver::write(to, from, bytes);
   }
@@ -574,4 +583,55 @@ TEST(Ranks, OfATpGroupHaveEqualSlicesOfEveryCall) {
   EXPECT_EQ(slices(4, 16, 6),
             (std::vector<Slice>{{0, 4}, {4, 2}, {8, 0}, {12, 0}}));
   EXPECT_EQ(slices(2, 8, 0), (std::vector<Slice>{{0, 0}, {4, 0}}));
+}
+
+TEST(Ranks, OfATpGroupMustSampleTheSameTokens) {
+  RankRun run(4);
+  run.artifactOf = [](unsigned) { return model(4, 2); };
+  run([&](Rank &rank) -> Status {
+    rank.driver.altersNext = rank.group.rank() == 3;
+    GenerateRequest request;
+    request.prompt = someTokens(1, 1 + int(rank.group.rank()) / 2);
+    request.maxTokens = 8;
+    request.ignoreEos = true;
+    return generate(rank.session, rank.model, {&request, 1},
+                    [](size_t, int32_t, FinishReason) { return Status(); })
+        .status();
+  });
+  for (const Status &status : run.statuses) {
+    EXPECT_EQ(status.code(), 6006) << status.toString();
+    EXPECT_NE(status.message().find("ranks 2 and 3 of a tp group bring "
+                                    "different tokens or logits to step 1"),
+              std::string::npos)
+        << status.toString();
+  }
+}
+
+TEST(Ranks, CheckedTpGroupsMustHaveEqualLogits) {
+  // Also those of the last call; the tokens themselves are the test's.
+  for (bool checks : {false, true})
+    for (unsigned steps : {1, 2}) {
+      RankRun run(4);
+      run.checkCollectives = checks;
+      run.artifactOf = [](unsigned) { return model(4, 2); };
+      run([&](Rank &rank) -> Status {
+        HADAL_ASSIGN_OR_RETURN(uint32_t row, rank.session.addRow());
+        rank.driver.altersNext = rank.group.rank() == 1;
+        const int32_t token = 7;
+        const StepRow step{row, {&token, 1}, LogitsWanted::Last};
+        for (unsigned i = 0; i < steps; ++i)
+          HADAL_RETURN_IF_ERROR(rank.session.step(
+              {&step, 1}, [](size_t, uint64_t, std::span<const float>) {
+                return Status();
+              }));
+        return {};
+      });
+      for (const Status &status : run.statuses) {
+        EXPECT_EQ(status.code(), checks ? 6006 : 0) << status.toString();
+        if (checks)
+          EXPECT_NE(status.message().find("ranks 0 and 1 of a tp group"),
+                    std::string::npos)
+              << status.toString();
+      }
+    }
 }
