@@ -30,9 +30,10 @@ public:
       : group(group), layout(layout), timeout(timeout) {}
 
   /// What a call must hold to hold every rank's |mine|; nothing if all are
-  /// finished. |tokensHash|: of the tokens that the rank brings.
+  /// finished. |hash|: of the tokens that the rank brings, and of what else must
+  /// be equal in a tp group.
   StatusOr<std::optional<StepDemand>>
-  agreeOnCall(const StepDemand &mine, bool finished, uint64_t tokensHash);
+  agreeOnCall(const StepDemand &mine, bool finished, uint64_t hash);
 
   /// The sum over ranks of |overflow|: rows that found no room in the last
   /// call.

@@ -36,8 +36,9 @@ struct SessionOptions {
   /// the others, in a collective and between calls.
   comm::StreamOptions collectives;
   /// Of several ranks: proves the result of every collective
-  /// (CheckedCommunicator.h), and before each call that the rank's placement
-  /// tables are those that were loaded. To look for faults: it takes time.
+  /// (CheckedCommunicator.h), before each call that the rank's placement tables
+  /// are those that were loaded, and after it that the ranks of a tp group have
+  /// equal logits. To look for faults: it takes time.
   bool checkCollectives = false;
 };
 
@@ -188,6 +189,7 @@ private:
   Status runEntry(const BodyEntry &entry);
   Status runPrepared(unsigned index);
   StatusOr<uint64_t> takeOverflow();
+  void hashLogits(std::span<const float> logits);
   /// H6006 if a placement table is not what was loaded.
   Status checkTables();
   Status saveExpertLoad();
@@ -235,6 +237,8 @@ private:
   /// The loads before the call that may have to be run again, one after the
   /// other.
   std::vector<uint8_t> savedLoad_;
+  /// Of all logits so far, if collectives are checked.
+  uint64_t logitsHash_ = 0;
   comm::Endpoint endpoint_; // refers to some of them and to the stream
   Status failure_; // ends every further call
   /// Uses the communicators and the buffers: destroyed first.

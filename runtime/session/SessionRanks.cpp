@@ -185,7 +185,7 @@ Status Session::finish() {
   HADAL_RETURN_IF_ERROR(failure_);
   while (true) {
     StatusOr<std::optional<StepDemand>> agreed =
-        lockStep_->agreeOnCall({}, /*finished=*/true, /*tokensHash=*/0);
+        lockStep_->agreeOnCall({}, /*finished=*/true, logitsHash_);
     if (!agreed.ok())
       return failure_ = agreed.status();
     if (!*agreed)

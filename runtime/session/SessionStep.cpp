@@ -132,14 +132,14 @@ Session::plan(std::span<const StepRow> rows, std::vector<Pending> &pending,
     const StepDemand filled = fill(choose(demand), pending, used);
     return smallest(filled);
   }
-  uint64_t tokensHash = 0;
+  uint64_t hash = logitsHash_;
   for (const Pending &p : pending)
-    tokensHash = 31 * tokensHash +
-                 xxh3(std::span(reinterpret_cast<const uint8_t *>(
-                                    rows[p.index].tokens.data() + p.done),
-                                p.take * sizeof(int32_t)));
+    hash = 31 * hash +
+           xxh3(std::span(reinterpret_cast<const uint8_t *>(
+                              rows[p.index].tokens.data() + p.done),
+                          p.take * sizeof(int32_t)));
   StatusOr<std::optional<StepDemand>> agreed =
-      lockStep_->agreeOnCall(demand, /*finished=*/false, tokensHash);
+      lockStep_->agreeOnCall(demand, /*finished=*/false, hash);
   if (!agreed.ok())
     return failure_ = agreed.status();
   // Some rank is not finished: this one.
@@ -226,6 +226,12 @@ Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
   return {};
 }
 
+void Session::hashLogits(std::span<const float> logits) {
+  logitsHash_ = 31 * logitsHash_ +
+                xxh3(std::span(reinterpret_cast<const uint8_t *>(logits.data()),
+                               logits.size_bytes()));
+}
+
 Status Session::runHead(const BodyEntry &body, std::span<const StepRow> rows,
                         std::span<const WantedLogits> wanted,
                         std::array<int32_t, 2> tokensAndRows,
@@ -244,8 +250,8 @@ Status Session::runHead(const BodyEntry &body, std::span<const StepRow> rows,
       logitRows_[i] = wanted[i].token;
     setSizes(body.tokens, tokensAndRows[0], tokensAndRows[1],
              static_cast<int32_t>(count));
-    HADAL_RETURN_IF_ERROR(writeInput(Input::logit_rows, logitRows_));
-    HADAL_RETURN_IF_ERROR(writeInput(Input::sizes, sizes_));
+    HADAL_RETURN_IF_ERROR(quit(writeInput(Input::logit_rows, logitRows_)));
+    HADAL_RETURN_IF_ERROR(quit(writeInput(Input::sizes, sizes_)));
     HADAL_RETURN_IF_ERROR(runPrepared(head.index));
     counters_.headCalls += 1;
 
@@ -256,6 +262,8 @@ Status Session::runHead(const BodyEntry &body, std::span<const StepRow> rows,
                                         count * vocab * sizeof(float)));
       values = hostLogits_.data();
     }
+    if (options_.checkCollectives)
+      hashLogits({values, count * vocab});
     for (size_t i = 0; i < count; ++i) {
       std::span<const float> row(values + i * vocab, vocab);
       if (!allFinite(row))

@@ -25,8 +25,9 @@ void RankFlags::add(CLI::App &app) {
       ->check(CLI::Range(0.001, 1e6))
       ->capture_default_str();
   app.add_flag("--check-collectives", checkCollectives,
-               "prove what every collective has moved or summed, and that "
-               "placement tables are what was loaded: slow, to look for faults");
+               "prove what every collective has moved or summed, that "
+               "placement tables are what was loaded and that the ranks of "
+               "a tp group have equal logits: slow, to look for faults");
   process.add(app);
 }
 
