@@ -23,6 +23,8 @@ Session::~Session() {
   if (!failure_.ok())
     for (const auto &communicator : communicators_)
       communicator->abort();
+  // A graph that holds collectives ends before their communicator.
+  entries_.clear();
 }
 
 Status Session::createEndpoint() {
@@ -38,6 +40,7 @@ Status Session::createEndpoint() {
       endpoint_.communicators.push_back(communicator.get());
       communicators_.push_back(std::move(communicator));
     }
+  endpoint_.timeout = options_.collectives.timeout;
   stream_ = comm::createQueueStream(options_.collectives);
   endpoint_.stream = stream_.get();
   return {};

@@ -77,7 +77,7 @@ Status ControlPlane::openDataPlane(Clock::time_point deadline) {
     Lock lock(mutex_);
     opening_ = true;
   }
-  auto plane = options_.openDataPlane(rank(), size());
+  auto plane = options_.openDataPlane(*this);
   {
     Lock lock(mutex_);
     opening_ = false;

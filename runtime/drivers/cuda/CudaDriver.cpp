@@ -122,7 +122,8 @@ StatusOr<std::unique_ptr<Driver>> createCudaDriver(const CudaOptions &options) {
   HADAL_ASSIGN_OR_RETURN(CudaLibrary library,
                          CudaLibrary::open(options.library));
   HADAL_ASSIGN_OR_RETURN(std::unique_ptr<CudaDevice> device,
-                         CudaDevice::open(std::move(library), options.ordinal));
+                         CudaDevice::open(std::move(library), options.ordinal,
+                                          options.nth));
   return std::unique_ptr<Driver>(
       std::make_unique<CudaDriver>(std::move(device)));
 }
