@@ -63,7 +63,8 @@ StatusOr<std::unique_ptr<Driver>> createDriver(const DeviceOptions &options,
                                                               : ""));
     return sim::createSimDriver(simOptions);
   }
-  return cuda::createCudaDriver({.ordinal = ordinal, .library = {}});
+  return cuda::createCudaDriver(
+      {.ordinal = ordinal, .nth = options.localRank, .library = {}});
 }
 
 } // namespace hadal

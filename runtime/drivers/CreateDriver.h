@@ -10,9 +10,12 @@
 namespace hadal {
 
 struct DeviceOptions {
-  /// "cpu", "cuda" (the first GPU that fits), "cuda:1", "sim"; empty: what runs
+  /// "cpu", "cuda" (a GPU that fits), "cuda:1", "sim"; empty: what runs
   /// the artifact's target, for sm_90a a GPU.
   std::string device;
+  /// Which of the GPUs that fit "cuda" means, counted round: a rank's number
+  /// among those of its machine.
+  unsigned localRank = 0;
   /// Of the cpu device; 0: as many as the process may run on.
   unsigned threads = 0;
   /// Of the simulator, as sim::parseSimOptions reads it; empty: what HADAL_SIM

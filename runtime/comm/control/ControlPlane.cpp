@@ -132,7 +132,7 @@ ControlPlane::create(std::string_view name, std::span<const unsigned> members) {
   if (!dataPlane_)
     return error(6005,
                  "communicator '{}': this run was started without a "
-                 "communication library; start it with --comm mpi",
+                 "communication library; start it with --comm mpi or nccl",
                  name);
   HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Communicator> communicator,
                          dataPlane_->create(name, members));

@@ -128,7 +128,9 @@ Status NcclCommunicator::await(const Operation &operation,
                                std::chrono::milliseconds timeout) {
   HADAL_RETURN_IF_ERROR(
       until(operation, reached, Clock::time_point::max()));
-  return until(operation, done, Clock::now() + timeout);
+  HADAL_RETURN_IF_ERROR(until(operation, done, Clock::now() + timeout));
+  // The stream also goes on behind what NCCL has given up.
+  return handle_->poll();
 }
 
 Status NcclCommunicator::registerMemory(Address address, uint64_t bytes) {

@@ -76,7 +76,6 @@ struct CommHandle {
   bool dead = false, finalized = false;
   uint64_t next = 0;                ///< operation
   const Operation *running = nullptr; ///< on a stream
-  uint64_t lastRun = 0;             ///< of a graph with an operation of it
   uint32_t splits = 0;
   /// What is in progress: called until it is true.
   std::function<bool()> pending;
@@ -113,14 +112,14 @@ struct Operation {
     return finish();
   }
 
-  bool run(uint64_t graphRun) {
+  bool run() {
     if (isOver())
       return finish();
     if (!hasArrived) {
       if (comm->running && comm->running != this)
         return refuse(
             fmt::format("rank {}: two operations of a communicator run at "
-                        "once (two graphs, or two streams)",
+                        "once, on two streams",
                         comm->rank));
       comm->running = this;
       for (unsigned r = 0; r < comm->ranks; ++r)
@@ -132,7 +131,6 @@ struct Operation {
     for (unsigned r = 0; r < comm->ranks; ++r)
       if (world().slot(r).arrived <= comm->next)
         return false;
-    comm->lastRun = graphRun;
     for (unsigned r = 0; r < comm->ranks; ++r)
       if (world().slot(r).captured != isCaptured)
         return refuse(fmt::format("operation {} is captured on some ranks "
@@ -381,8 +379,8 @@ Result endGroup() {
   comm->pending = [comm, operation, stream = calls.front().stream] {
     // Set before the stream can run it: that takes a call of this thread.
     operation->isCaptured = hooks().enqueue(
-        static_cast<cuda::Stream>(stream),
-        [operation](uint64_t run) { return operation->run(run); });
+        static_cast<cuda::Stream>(stream), comm,
+        [operation] { return operation->run(); });
     if (operation->isCaptured) {
       operation->token = comm->captured;
       std::lock_guard held(state.mutex);

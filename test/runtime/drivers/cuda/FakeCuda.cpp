@@ -37,11 +37,20 @@ struct FakeFunction {
 struct FakeNode {
   FakeWork work;
   size_t stream = 0, position = 0;
+  const void *owner = nullptr;
 };
 /// By stream; that which is launched into is the first.
 using FakeNodes = std::vector<std::vector<FakeNode>>;
 struct FakeGraph {
   std::shared_ptr<const FakeNodes> nodes;
+  std::set<const void *> owners() const {
+    std::set<const void *> result;
+    for (const std::vector<FakeNode> &list : *nodes)
+      for (const FakeNode &node : list)
+        if (node.owner)
+          result.insert(node.owner);
+    return result;
+  }
 };
 
 struct FakeStream;
@@ -66,7 +75,9 @@ std::set<FakeStream *> streams;
 std::map<unsigned long long, size_t> deviceAllocations;
 std::map<uintptr_t, size_t> hostAllocations;
 std::deque<FakeFunction> functions;
-uint64_t graphRuns = 0;
+/// By owner: the stream of the graph that runs work of it, and whether it is done.
+std::map<const void *, std::pair<FakeStream *, std::shared_ptr<bool>>>
+    graphOfOwner;
 thread_local int current = -1;
 thread_local int capturing = 0; ///< captures that this thread has begun
 std::recursive_mutex calls;
@@ -79,15 +90,16 @@ FakeStream &of(Stream stream) {
   return *reinterpret_cast<FakeStream *>(stream);
 }
 
-void put(FakeStream &stream, FakeWork work) {
+void put(FakeStream &stream, FakeWork work, const void *owner = nullptr) {
   stream.waitedLast = false;
   if (stream.capture)
-    stream.capture->nodes[stream.place].push_back({std::move(work)});
+    stream.capture->nodes[stream.place].push_back(
+        {std::move(work), 0, 0, owner});
   else
     stream.queue.push_back(std::move(work));
 }
 void enqueue(Stream stream, Operation operation) {
-  put(of(stream), [operation = std::move(operation)](uint64_t) {
+  put(of(stream), [operation = std::move(operation)]() {
     operation();
     return true;
   });
@@ -98,7 +110,7 @@ void progress() {
   for (bool moved = true; moved;) {
     moved = false;
     for (FakeStream *stream : streams)
-      while (!stream->queue.empty() && stream->queue.front()(0)) {
+      while (!stream->queue.empty() && stream->queue.front()()) {
         stream->queue.pop_front();
         moved = true;
       }
@@ -116,9 +128,10 @@ void runUntil(std::unique_lock<std::recursive_mutex> &held,
 }
 
 /// A run of a graph: its streams side by side.
-FakeWork runOf(std::shared_ptr<const FakeNodes> nodes) {
+FakeWork runOf(std::shared_ptr<const FakeNodes> nodes,
+               std::shared_ptr<bool> done) {
   auto at = std::make_shared<std::vector<size_t>>(nodes->size());
-  return [nodes, at, run = ++graphRuns](uint64_t) {
+  return [nodes, at, done]() {
     bool isDone = false;
     for (bool moved = true; moved;) {
       moved = false;
@@ -126,7 +139,7 @@ FakeWork runOf(std::shared_ptr<const FakeNodes> nodes) {
       for (size_t s = 0; s < nodes->size(); ++s) {
         const std::vector<FakeNode> &list = (*nodes)[s];
         auto comes = [&](const FakeNode &node) {
-          return node.work ? node.work(run)
+          return node.work ? node.work()
                            : (*at)[node.stream] >= node.position;
         };
         while ((*at)[s] < list.size() && comes(list[(*at)[s]])) {
@@ -136,7 +149,7 @@ FakeWork runOf(std::shared_ptr<const FakeNodes> nodes) {
         isDone &= (*at)[s] == list.size();
       }
     }
-    return isDone;
+    return *done = isDone;
   };
 }
 
@@ -220,11 +233,13 @@ extern "C" void fakeCudaReset() {
     stream->queue.clear();
     stream->capture.reset();
   }
+  graphOfOwner.clear();
   capturing = 0;
 }
-extern "C" bool fakeCudaEnqueue(Stream stream, const FakeWork &work) {
+extern "C" bool fakeCudaEnqueue(Stream stream, const void *owner,
+                                const FakeWork &work) {
   std::lock_guard held(calls);
-  put(of(stream), work);
+  put(of(stream), work, owner);
   return of(stream).capture != nullptr;
 }
 extern "C" int fakeCudaCurrentDevice() { return current; }
@@ -431,7 +446,7 @@ FAKE(cuStreamWaitEvent, Stream stream, Event event, unsigned flags) {
       capture->joined.push_back(0);
     }
   if (!capture) {
-    put(waiting, [e, number = e->recorded](uint64_t) {
+    put(waiting, [e, number = e->recorded]() {
       return e->completed >= number;
     });
     waiting.waitedLast = true;
@@ -624,8 +639,20 @@ FAKE(cuGraphInstantiateWithFlags, GraphExec *exec, Graph graph,
 FAKE(cuGraphLaunch, GraphExec exec, Stream stream) {
   NEED_CONTEXT;
   NOT_WHILE_CAPTURING;
+  const auto &graph = *reinterpret_cast<FakeGraph *>(exec);
+  auto done = std::make_shared<bool>(false);
+  for (const void *owner : graph.owners()) {
+    // On one stream they run one after the other.
+    auto &[its, ended] = graphOfOwner[owner];
+    if (its && its != &of(stream) && !*ended) {
+      ++state.graphsAtOnce;
+      return kInvalidValue;
+    }
+    its = &of(stream);
+    ended = done;
+  }
   ++state.graphLaunches;
-  put(of(stream), runOf(reinterpret_cast<FakeGraph *>(exec)->nodes));
+  put(of(stream), runOf(graph.nodes, done));
   return kSuccess;
 }
 FAKE(cuGraphExecDestroy, GraphExec exec) {

@@ -67,8 +67,7 @@ public:
 };
 
 /// What a stream runs when it comes to it: called again until it returns true.
-/// |run|: the run of a graph that it is in, 0 outside of any.
-using FakeWork = std::function<bool(uint64_t run)>;
+using FakeWork = std::function<bool()>;
 
 /// Objects that exist.
 struct FakeCounts {
@@ -97,6 +96,7 @@ struct FakeCuda {
   std::vector<FakeLaunch> launches;
   std::vector<std::string> images; // first 4 bytes of each module
   unsigned graphLaunches = 0, captures = 0, waits = 0;
+  unsigned graphsAtOnce = 0; // refused
   std::vector<int> optIns; // bytes of shared memory
   unsigned pageableCopies = 0;
   std::vector<size_t> deviceCopies; // bytes of each copy within the device
@@ -121,8 +121,8 @@ extern "C" void fakeCudaReset();
 // What a library of the same device uses.
 
 /// Puts |work| on |stream|, or into the graph that is captured from it: then
-/// true.
-extern "C" bool fakeCudaEnqueue(hadal::cuda::Stream stream,
+/// true. Graphs with work of one |owner| must not run at once.
+extern "C" bool fakeCudaEnqueue(hadal::cuda::Stream stream, const void *owner,
                                 const hadal::cuda::FakeWork &work);
 /// The ordinal of the device that is current in this thread; -1: none.
 extern "C" int fakeCudaCurrentDevice();
