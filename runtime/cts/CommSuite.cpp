@@ -620,6 +620,7 @@ TEST_P(CommSuite, AFailureEndsAllGroups) {
   if (ranks() < 2)
     GTEST_SKIP() << "nobody to tell";
   onAll([](Group &group, Communicator &all) {
+    ASSERT_TRUE(group.exchange({}, soon()).ok()); // all are here
     if (group.rank() == 1) {
       group.fail(error(5016, "interrupted by a test"));
       group.fail(error(5014, "twice is once"));

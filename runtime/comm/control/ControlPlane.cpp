@@ -134,9 +134,13 @@ ControlPlane::create(std::string_view name, std::span<const unsigned> members) {
                  "communicator '{}': this run was started without a "
                  "communication library; start it with --comm mpi or nccl",
                  name);
-  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Communicator> communicator,
-                         dataPlane_->create(name, members));
-  return createWatched(*this, std::move(communicator), members);
+  auto communicator = dataPlane_->create(name, members);
+  if (!communicator.ok()) {
+    // One whose members connect fails with the run.
+    Lock lock(mutex_);
+    return failed() ? failure_ : communicator.status();
+  }
+  return createWatched(*this, std::move(*communicator), members);
 }
 
 void ControlPlane::report(const Progress &progress) noexcept {

@@ -32,6 +32,7 @@ Status CudaCollectives::initialize() {
       device.check(device.api().memHostAlloc(&memory, sizeof(*reached), 0),
                    "page-locked memory for the progress of collectives"));
   reached = static_cast<uint32_t *>(memory);
+  restart(); // it is not zeroed
   return {};
 }
 

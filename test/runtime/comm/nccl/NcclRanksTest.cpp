@@ -303,8 +303,11 @@ TEST_F(NcclRanks, AnAbortInACaptureEndsTheRun) {
 
 TEST_F(NcclRanks, AnAbortEndsAGraphThatWaits) {
   onTwo([](Group &group, ToyRank &rank) {
-    for (int run = 0; run < 3; ++run)
+    for (uint64_t step = 0; step < 3; ++step) {
+      group.report({.step = step, .entry = "decode_1"});
       ASSERT_TRUE(rank.entry->run().ok());
+    }
+    group.report({.step = 3, .entry = "decode_1"});
     ASSERT_TRUE(group.exchange({}, soon()).ok());
     if (group.rank() == 1) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));

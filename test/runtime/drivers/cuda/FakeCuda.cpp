@@ -480,6 +480,7 @@ FAKE(cuStreamBeginCapture_v2, Stream stream, int mode) {
   capture->nodes.resize(1);
   capture->joined.resize(1);
   of(stream).place = 0;
+  of(stream).waitedLast = false;
   of(stream).capture = std::move(capture);
   ++capturing;
   ++state.captures;
