@@ -41,11 +41,11 @@ class Test:
                  "HADAL_LIBCUDA": self.arguments.libcuda,
                  "HADAL_LIBNCCL": self.arguments.libnccl, **environment})
 
-    def compile(self, name, *options):
+    def compile(self, name, rows, *options):
         done = self.tool("hadal-compile", MODEL, "-o", self.file(name),
-                         "--target=sm_90a", "--max-batch-size=4",
-                         "--max-seq-len=256", "--decode-buckets=4",
-                         "--prefill-buckets=16", *options)
+                         "--target=sm_90a", f"--max-batch-size={rows}",
+                         "--max-seq-len=256", f"--decode-buckets={rows}",
+                         "--prefill-buckets=16", "--dp=2", *options)
         if done.returncode:
             raise compare.ToolError(done.stderr)
 
@@ -121,8 +121,8 @@ class Test:
 
     def all(self):
         steps = self.arguments.steps
-        self.compile("two.hadal", "--dp=2")
-        self.compile("tight.hadal", "--dp=2", "--capacity=8")
+        self.compile("two.hadal", 4)
+        self.compile("tight.hadal", 12, "--capacity=8")
         row = self.report.row
         row("check-env", lambda: self.ends(
             self.run("two.hadal", "--device=cuda", "-p", "x", "--check-env"), 0,
@@ -135,7 +135,7 @@ class Test:
             "two.hadal", [steps, steps - 1, steps], 1, False))
         row("prefill", lambda: self.equal("two.hadal", [9, 16, 3], 16, False))
         row("run again", lambda: self.equal(
-            "tight.hadal", [max(3, steps // 4)] * 8, 1, True))
+            "tight.hadal", [4] * 23, 1, True))
         row("text", self.text)
         row("a lost rank", self.lost)
         self.refusals()

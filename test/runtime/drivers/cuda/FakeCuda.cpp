@@ -105,22 +105,25 @@ void enqueue(Stream stream, Operation operation) {
   });
 }
 
-/// Lets all streams run as far as they come.
+bool moved = false; ///< something was run since it was set
+
+/// Lets each stream run one thing, if it can. A caller that asks often sees
+/// every state on the way.
 void progress() {
-  for (bool moved = true; moved;) {
-    moved = false;
-    for (FakeStream *stream : streams)
-      while (!stream->queue.empty() && stream->queue.front()()) {
-        stream->queue.pop_front();
-        moved = true;
-      }
-  }
+  moved = false;
+  for (FakeStream *stream : streams)
+    if (!stream->queue.empty() && stream->queue.front()()) {
+      stream->queue.pop_front();
+      moved = true;
+    }
 }
 
 /// Lets streams run until |done|; others may call meanwhile.
 void runUntil(std::unique_lock<std::recursive_mutex> &held,
               const std::function<bool()> &done) {
   for (progress(); !done(); progress()) {
+    if (moved)
+      continue;
     held.unlock();
     std::this_thread::sleep_for(std::chrono::microseconds(20));
     held.lock();
@@ -131,23 +134,18 @@ void runUntil(std::unique_lock<std::recursive_mutex> &held,
 FakeWork runOf(std::shared_ptr<const FakeNodes> nodes,
                std::shared_ptr<bool> done) {
   auto at = std::make_shared<std::vector<size_t>>(nodes->size());
-  return [nodes, at, done]() {
-    bool isDone = false;
-    for (bool moved = true; moved;) {
-      moved = false;
-      isDone = true;
-      for (size_t s = 0; s < nodes->size(); ++s) {
-        const std::vector<FakeNode> &list = (*nodes)[s];
-        auto comes = [&](const FakeNode &node) {
-          return node.work ? node.work()
-                           : (*at)[node.stream] >= node.position;
-        };
-        while ((*at)[s] < list.size() && comes(list[(*at)[s]])) {
+  return [nodes, at, done] {
+    bool isDone = true;
+    for (size_t s = 0; s < nodes->size(); ++s) {
+      const std::vector<FakeNode> &list = (*nodes)[s];
+      if ((*at)[s] < list.size()) {
+        const FakeNode &node = list[(*at)[s]];
+        if (node.work ? node.work() : (*at)[node.stream] >= node.position) {
           ++(*at)[s];
           moved = true;
         }
-        isDone &= (*at)[s] == list.size();
       }
+      isDone &= (*at)[s] == list.size();
     }
     return *done = isDone;
   };
