@@ -146,7 +146,7 @@ def main():
     parser.add_argument("--bin", required=True)
     parser.add_argument("--libcuda", required=True)
     parser.add_argument("--libnccl", required=True)
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=12)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hadal-cuda-ranks-") as directory:
         test = Test(arguments, directory)

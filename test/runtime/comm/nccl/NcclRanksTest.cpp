@@ -439,6 +439,7 @@ TEST_F(NcclRanks, NothingIsCalledAfterAnAbort) {
     auto all = group.create("all", everyone(group));
     ASSERT_TRUE(all.ok());
     Raw raw(driver, 4);
+    ASSERT_TRUE(group.exchange({}, soon()).ok()); // all are here
     (*all)->abort();
     EXPECT_EQ(raw.enqueue(**all).code(), 6001);
     EXPECT_EQ((*all)->registerMemory(raw.send, 4096).code(), 6001);
