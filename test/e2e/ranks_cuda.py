@@ -98,6 +98,9 @@ class Test:
             self.run("two.hadal", "--device=cuda", *ids,
                      HADAL_LIBNCCL="/nonexistent.so"), 5, "H6005",
             "cannot open '/nonexistent.so'"))
+        row("collectives checked", lambda: self.ends(
+            self.run("two.hadal", "--device=cuda", "--check-collectives", *ids),
+            5, "H6005", "--check-collectives looks at what the host moves"))
         row("another number", lambda: self.ends(
             self.run("two.hadal", "--device=cuda", *ids, ranks=3), 2, "H6004"))
 

@@ -1,6 +1,8 @@
 // Ranks as processes: how a tool becomes one of them.
 #pragma once
 
+#include <optional>
+
 #include "runtime/comm/Group.h"
 #include "tools/common/Cli.h"
 
@@ -10,7 +12,7 @@ struct ProcessFlags {
   /// Empty: what the device of the ranks asks for, in resolve().
   std::string comm;
   std::string rendezvous, flightRecord;
-  double joinSeconds = 60;
+  std::optional<double> joinSeconds;
   bool checkEnv = false;
 
   void add(CLI::App &app);
@@ -24,12 +26,12 @@ struct ProcessFlags {
 };
 
 /// Runs |body| as the rank that a launcher has made of this process, with the
-/// group of all of them. Where none has, becomes what starts |ranks| processes of
-/// this very command: mpirun for mpi, this process for nccl, which needs none
-/// for a single rank. |timeout|: how long ranks wait for each other. With
+/// group of all of them. Where none has, becomes what starts |ranks| processes
+/// (none: one) of this very command: mpirun for mpi, this process for nccl, which
+/// needs none for a single rank. |timeout|: how long ranks wait for each other. With
 /// --check-env the ranks only meet and measure. H6001 to H6007, H5011.
 Status runAsProcess(
-    const ProcessFlags &flags, unsigned ranks,
+    const ProcessFlags &flags, std::optional<unsigned> ranks,
     std::chrono::milliseconds timeout, const LoadFlags &load,
     const std::function<Status(comm::Group *, const LoadFlags &)> &body);
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include <fmt/format.h>
+
 #include <unistd.h>
 
 #include "runtime/base/Float.h"
@@ -46,6 +47,23 @@ const CudaHooks &hooks() {
 }
 
 FakeNccl state;
+
+/// Files that ranks which never came left behind go with the process.
+class Files {
+public:
+  void add(const std::string &path) {
+    std::lock_guard held(mutex);
+    paths.push_back(path);
+  }
+  ~Files() {
+    for (const std::string &path : paths)
+      ::unlink(path.c_str());
+  }
+
+private:
+  std::mutex mutex;
+  std::vector<std::string> paths;
+} files;
 
 void violation(const std::string &text) {
   std::lock_guard held(state.mutex);
@@ -472,13 +490,18 @@ extern "C" const char *ncclGetLastError(Comm comm) {
   return text.c_str();
 }
 FAKE(ncclGetUniqueId, UniqueId *id) {
-  static std::atomic<unsigned> ids = 0;
   const char *directory = std::getenv("TMPDIR");
   std::memset(id, 0, sizeof(*id));
-  const auto end = fmt::format_to_n(
-      id->bytes, sizeof(id->bytes) - 1, "{}/hadal-fake-nccl-{}-{}",
-      directory ? directory : "/tmp", ::getpid(), ids++);
-  return end.size < sizeof(id->bytes) ? kSuccess : kInvalidArgument;
+  const auto end =
+      fmt::format_to_n(id->bytes, sizeof(id->bytes) - 1,
+                       "{}/hadal-fake-nccl-XXXXXX", directory ? directory : "/tmp");
+  const int file =
+      end.size < sizeof(id->bytes) ? ::mkstemp(id->bytes) : -1;
+  if (file < 0)
+    return kInvalidArgument;
+  ::close(file);
+  files.add(id->bytes);
+  return kSuccess;
 }
 FAKE(ncclCommInitRankConfig, Comm *comm, int ranks, UniqueId id, int rank,
      Config *config) {
@@ -527,6 +550,7 @@ FAKE(ncclCommSplit, Comm parent, int color, int key, Comm *comm,
       }
     const std::string path =
         fmt::format("{}.{}.{}", world.path, number, color);
+    files.add(path);
     const int device = world.slot(parent->rank).device;
     made->pending = [made, path, device] {
       if (!made->world) {
