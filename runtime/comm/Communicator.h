@@ -25,10 +25,12 @@ using Deadline = std::chrono::steady_clock::time_point;
 /// - reduceScatter: send [n][rows], receive [rows], the sum over ranks of block
 ///   rank();
 /// - allReduce: send [rows], receive [rows], the sum over ranks;
-/// - allToAll: send [n][rows], receive [n][rows]; block d goes to rank d, block s
+/// - allToAll: send [n][rows], receive [n][rows]; block d goes to rank d, block
+/// s
 ///   comes from rank s.
-/// Sums are formed in f32 in rank order and rounded once, so that every rank and
-/// every backend on the host gives equal bits (Capabilities::rankOrderSums).
+/// Sums are formed in f32 in rank order and rounded once, so that every rank
+/// and every backend on the host gives equal bits
+/// (Capabilities::rankOrderSums).
 enum class Kind : uint8_t { allGather, reduceScatter, allReduce, allToAll };
 
 std::string_view name(Kind kind);

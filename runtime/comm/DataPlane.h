@@ -14,8 +14,8 @@ public:
   /// "mpi (Open MPI v4.1.4)".
   virtual std::string description() const = 0;
   /// The communicator |name| of |members|, ranks of the group, ascending, this
-  /// rank among them. All ranks of the group call it in the same order, each for
-  /// the members it is one of. H6005, H6007.
+  /// rank among them. All ranks of the group call it in the same order, each
+  /// for the members it is one of. H6005, H6007.
   virtual StatusOr<std::unique_ptr<Communicator>>
   create(std::string_view name, std::span<const unsigned> members) = 0;
   /// The run has failed: nothing may wait for other ranks any more, at the end

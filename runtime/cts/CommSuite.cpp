@@ -124,9 +124,9 @@ public:
           operation.parts[p].rows * operation.parts[p].rowBytes;
       for (unsigned b = 0; b < receivedBlocks(operation.kind, n); ++b)
         if (!(isExact ? expected(p, b, block) ==
-                            std::vector<uint8_t>(
-                                received[p].data() + b * block,
-                                received[p].data() + (b + 1) * block)
+                            std::vector<uint8_t>(received[p].data() + b * block,
+                                                 received[p].data() +
+                                                     (b + 1) * block)
                       : isSum(p, received[p].data(), block)))
           return fmt::format("part {}: block {} differs", p, b);
     }

@@ -29,9 +29,8 @@ public:
   }
 
   Status prepare(const comm::Endpoint *endpoint) {
-    HADAL_ASSIGN_OR_RETURN(driver, factory.driverOf
-                                       ? factory.driverOf(number)
-                                       : factory.driver.create());
+    HADAL_ASSIGN_OR_RETURN(driver, factory.driverOf ? factory.driverOf(number)
+                                                    : factory.driver.create());
     HADAL_ASSIGN_OR_RETURN(Artifact opened, Artifact::open(path));
     artifact = std::make_unique<Artifact>(std::move(opened));
     HADAL_ASSIGN_OR_RETURN(executable, driver->load(*artifact));

@@ -26,6 +26,12 @@ struct DeviceOptions {
 /// "cpu, cuda, ...": what `device` may name, for help texts.
 extern const char *const kDeviceNames;
 
+/// The name of the device that |options| ask for, for |artifact| where they
+/// name none.
+std::string deviceFor(const DeviceOptions &options, const Artifact &artifact);
+/// Whether |device| is a GPU, as deviceFor() names it.
+bool isGpu(const std::string &device);
+
 /// The driver that |options| ask for. H5011 for an unknown name, H4007 if
 /// |artifact| was built for a target that the device does not run, else the
 /// errors of the driver's creation.

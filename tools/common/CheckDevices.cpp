@@ -13,10 +13,8 @@ LaunchList programOf(DeviceAddress send, DeviceAddress receive) {
   LaunchList list;
   Collective collective;
   collective.operation.label = "check-env";
-  collective.operation.parts.push_back({.send = send,
-                                        .receive = receive,
-                                        .rows = 1,
-                                        .rowBytes = kCheckBytes});
+  collective.operation.parts.push_back(
+      {.send = send, .receive = receive, .rows = 1, .rowBytes = kCheckBytes});
   list.collectives.push_back(std::move(collective));
   list.numEvents = 2;
   using Kind = RankCommand::Kind;
@@ -39,8 +37,8 @@ Status checkDevices(comm::Group &group, const std::string &library,
   HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver,
                          createDriver(load.device, artifact));
   HADAL_ASSIGN_OR_RETURN(
-      auto lines, describeRanks(group, library + "; " + driver->description(),
-                                timeout));
+      auto lines,
+      describeRanks(group, library + "; " + driver->description(), timeout));
   std::vector<unsigned> members(group.size());
   std::iota(members.begin(), members.end(), 0u);
   HADAL_ASSIGN_OR_RETURN(auto all, group.create("check-env", members));
@@ -68,8 +66,7 @@ Status checkDevices(comm::Group &group, const std::string &library,
     HADAL_RETURN_IF_ERROR(driver->write(send.address(), values.data(), bytes));
     HADAL_RETURN_IF_ERROR(
         driver->read(values.data(), send.address(), 1)); // it is there
-    HADAL_RETURN_IF_ERROR(
-        group.exchange({}, Clock::now() + timeout).status());
+    HADAL_RETURN_IF_ERROR(group.exchange({}, Clock::now() + timeout).status());
     const Clock::time_point begin = Clock::now();
     HADAL_RETURN_IF_ERROR(entry->run());
     if (round >= 0)

@@ -14,8 +14,8 @@ namespace hadal::cli {
 Status checkEnvironment(comm::Group &group, const std::string &library,
                         std::chrono::milliseconds timeout);
 
-/// The same of ranks with a GPU each: |load| says which, and the all_to_all is in
-/// a graph, as those of decode entries are.
+/// The same of ranks with a GPU each: |load| says which, and the all_to_all is
+/// in a graph, as those of decode entries are.
 Status checkDevices(comm::Group &group, const std::string &library,
                     std::chrono::milliseconds timeout, const LoadFlags &load);
 

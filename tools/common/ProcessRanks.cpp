@@ -70,12 +70,8 @@ Status ProcessFlags::resolve(unsigned ranks, const LoadFlags &load) {
   comm = "loopback";
   if (ranks == 1)
     return {};
-  bool onGpus = load.device.device.starts_with("cuda");
-  if (load.device.device.empty()) {
-    HADAL_ASSIGN_OR_RETURN(Artifact artifact, Artifact::open(load.artifact));
-    onGpus = artifact.target() != "cpu";
-  }
-  if (onGpus)
+  HADAL_ASSIGN_OR_RETURN(Artifact artifact, Artifact::open(load.artifact));
+  if (isGpu(deviceFor(load.device, artifact)))
     comm = "nccl";
   return {};
 }
@@ -114,9 +110,8 @@ Status runAsProcess(
                          optionsOf(flags, *rank, load.quiet));
   std::string library;
   options.openDataPlane = [&](comm::Group &group) {
-    auto plane = flags.comm == "mpi"
-                     ? comm::openMpi(group.rank(), group.size())
-                     : comm::openNccl(group);
+    auto plane = flags.comm == "mpi" ? comm::openMpi(group.rank(), group.size())
+                                     : comm::openNccl(group);
     if (plane.ok())
       library = (*plane)->description();
     return plane;
@@ -128,10 +123,10 @@ Status runAsProcess(
   if (!mine.device.threads)
     mine.device.threads = std::max(1u, usableCpus() / rank->localRanks);
   mine.device.localRank = rank->localRank;
-  Status status =
-      !flags.checkEnv        ? body(group.get(), mine)
-      : flags.comm == "nccl" ? checkDevices(*group, library, timeout, mine)
-                             : checkEnvironment(*group, library, timeout);
+  Status status = !flags.checkEnv ? body(group.get(), mine)
+                  : flags.comm == "nccl"
+                      ? checkDevices(*group, library, timeout, mine)
+                      : checkEnvironment(*group, library, timeout);
   if (!status.ok())
     group->fail(status);
   return status;

@@ -42,8 +42,8 @@ std::vector<std::string> mpirunCommand(unsigned ranks, const std::string &self,
                                        std::span<const std::string> arguments);
 
 /// Sets what the processes of a run have in common where the environment does
-/// not say it: a token of their own and, without |hasRendezvous|, a file of their
-/// own to meet through. H5014.
+/// not say it: a token of their own and, without |hasRendezvous|, a file of
+/// their own to meet through. H5014.
 Status prepareJob(bool hasRendezvous);
 
 /// The program of this process, and its command line.

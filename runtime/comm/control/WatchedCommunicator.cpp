@@ -70,8 +70,7 @@ public:
         },
         done, timeout);
     if (!status.ok())
-      status =
-          blame(status, entered && ControlPlane::Clock::now() >= deadline);
+      status = blame(status, entered && ControlPlane::Clock::now() >= deadline);
     if (entered)
       plane_.leave(status.ok());
     return status;

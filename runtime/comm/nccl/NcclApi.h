@@ -61,9 +61,9 @@ static_assert(sizeof(Config) == 48 && offsetof(Config, netName) == 32);
   HADAL_NCCL_FUNCTION(getLastError, "ncclGetLastError", const char *,          \
                       (Comm comm))                                             \
   HADAL_NCCL_FUNCTION(getUniqueId, "ncclGetUniqueId", Result, (UniqueId * id)) \
-  HADAL_NCCL_FUNCTION(commInitRankConfig, "ncclCommInitRankConfig", Result,    \
-                      (Comm * comm, int ranks, UniqueId id, int rank,          \
-                       Config *config))                                        \
+  HADAL_NCCL_FUNCTION(                                                         \
+      commInitRankConfig, "ncclCommInitRankConfig", Result,                    \
+      (Comm * comm, int ranks, UniqueId id, int rank, Config *config))         \
   HADAL_NCCL_FUNCTION(                                                         \
       commSplit, "ncclCommSplit", Result,                                      \
       (Comm comm, int color, int key, Comm *result, Config *config))           \
@@ -77,9 +77,9 @@ static_assert(sizeof(Config) == 48 && offsetof(Config, netName) == 32);
   HADAL_NCCL_FUNCTION(send, "ncclSend", Result,                                \
                       (const void *from, size_t count, int type, int peer,     \
                        Comm comm, Stream stream))                              \
-  HADAL_NCCL_FUNCTION(recv, "ncclRecv", Result,                                \
-                      (void *to, size_t count, int type, int peer, Comm comm,  \
-                       Stream stream))                                         \
+  HADAL_NCCL_FUNCTION(                                                         \
+      recv, "ncclRecv", Result,                                                \
+      (void *to, size_t count, int type, int peer, Comm comm, Stream stream))  \
   HADAL_NCCL_FUNCTION(allGather, "ncclAllGather", Result,                      \
                       (const void *from, void *to, size_t sendCount, int type, \
                        Comm comm, Stream stream))                              \

@@ -89,17 +89,17 @@ Status NcclCommunicator::enqueue(const Operation &operation,
   const Api &api = library_->api();
   // One group: its parts go in one kernel. It ends also when a part fails, or
   // the thread would stay in it.
-  return handle_->call(
-      describe(operation), Clock::now() + timeout_, [&](Comm &comm) {
-        Result result = api.groupStart();
-        if (result != kSuccess)
-          return result;
-        for (const Part &part : operation.parts)
-          if (result == kSuccess)
-            result = start(operation, part, comm, stream);
-        const Result ended = api.groupEnd();
-        return result == kSuccess ? ended : result;
-      });
+  return handle_->call(describe(operation), Clock::now() + timeout_,
+                       [&](Comm &comm) {
+                         Result result = api.groupStart();
+                         if (result != kSuccess)
+                           return result;
+                         for (const Part &part : operation.parts)
+                           if (result == kSuccess)
+                             result = start(operation, part, comm, stream);
+                         const Result ended = api.groupEnd();
+                         return result == kSuccess ? ended : result;
+                       });
 }
 
 Status NcclCommunicator::until(const Operation &operation,
@@ -126,8 +126,7 @@ Status NcclCommunicator::await(const Operation &operation,
                                const DeviceTest &reached,
                                const DeviceTest &done,
                                std::chrono::milliseconds timeout) {
-  HADAL_RETURN_IF_ERROR(
-      until(operation, reached, Clock::time_point::max()));
+  HADAL_RETURN_IF_ERROR(until(operation, reached, Clock::time_point::max()));
   HADAL_RETURN_IF_ERROR(until(operation, done, Clock::now() + timeout));
   // The stream also goes on behind what NCCL has given up.
   return handle_->poll();

@@ -1,4 +1,5 @@
-// A communicator of NCCL: all that it moves goes through a stream of the device.
+// A communicator of NCCL: all that it moves goes through a stream of the
+// device.
 #pragma once
 
 #include <vector>
@@ -11,8 +12,9 @@ namespace hadal::comm::nccl {
 /// device. Its sums are NCCL's own.
 class NcclCommunicator final : public Communicator {
 public:
-  /// |handle| is ready; this rank is member |self| of |size|. |timeout|: how long
-  /// NCCL may take to connect members when they first meet in an operation.
+  /// |handle| is ready; this rank is member |self| of |size|. |timeout|: how
+  /// long NCCL may take to connect members when they first meet in an
+  /// operation.
   NcclCommunicator(std::shared_ptr<const NcclLibrary> library,
                    std::shared_ptr<NcclHandle> handle, std::string name,
                    unsigned self, unsigned size,

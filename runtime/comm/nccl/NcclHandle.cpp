@@ -12,8 +12,8 @@ using Clock = std::chrono::steady_clock;
 
 /// How long the end waits for the other members.
 constexpr std::chrono::seconds kFinalizeLimit{5};
-/// How long an abort waits for a thread that is within NCCL: one that comes back
-/// later is what it is for.
+/// How long an abort waits for a thread that is within NCCL: one that comes
+/// back later is what it is for.
 constexpr std::chrono::milliseconds kCallLimit{100};
 
 } // namespace
@@ -28,9 +28,8 @@ NcclHandle::~NcclHandle() {
   if (!state_->comm || state_->aborted || state_->failed)
     return;
   const Api &api = state_->library->api();
-  Status ended =
-      call("ncclCommFinalize", Clock::now() + kFinalizeLimit,
-           [&](Comm &comm) { return api.commFinalize(comm); });
+  Status ended = call("ncclCommFinalize", Clock::now() + kFinalizeLimit,
+                      [&](Comm &comm) { return api.commFinalize(comm); });
   // Not said: the run has come to its end without it.
   if (ended.ok())
     (void)api.commDestroy(state_->comm);

@@ -28,8 +28,8 @@ public:
   /// NCCL has taken it in. H6001 after an abort or at |deadline|, H6007.
   Status call(std::string_view what, Deadline deadline,
               const std::function<Result(Comm &comm)> &call);
-  /// Makes |child| by ncclCommSplit; all members call it. |color|: equal for those
-  /// that |child| has, and |key| their order.
+  /// Makes |child| by ncclCommSplit; all members call it. |color|: equal for
+  /// those that |child| has, and |key| their order.
   Status split(NcclHandle &child, int color, int key, Deadline deadline);
   /// H6007 if the library has noticed a failure, H6001 after an abort.
   Status poll();

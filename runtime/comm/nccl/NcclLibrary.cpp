@@ -16,11 +16,10 @@ constexpr const char *kRemedy =
 
 std::string versionText(int version) {
   // Until 2.8 a version had two digits less.
-  return version < 10000
-             ? fmt::format("{}.{}.{}", version / 1000, version / 100 % 10,
-                           version % 100)
-             : fmt::format("{}.{}.{}", version / 10000, version / 100 % 100,
-                           version % 100);
+  return version < 10000 ? fmt::format("{}.{}.{}", version / 1000,
+                                       version / 100 % 10, version % 100)
+                         : fmt::format("{}.{}.{}", version / 10000,
+                                       version / 100 % 100, version % 100);
 }
 
 StatusOr<NcclLibrary> NcclLibrary::open(std::string path) {
@@ -52,11 +51,11 @@ StatusOr<NcclLibrary> NcclLibrary::open(std::string path) {
       library.api_.getVersion(&library.version_) != kSuccess)
     library.version_ = 0;
   if (missing || library.version_ < kMinimumVersion)
-    return error(
-        6005, "'{}' is NCCL {}{}; {}", library.path_,
-        library.version_ ? versionText(library.version_) : "unknown",
-        missing ? fmt::format(", which has no function {}", missing) : "",
-        kRemedy);
+    return error(6005, "'{}' is NCCL {}{}; {}", library.path_,
+                 library.version_ ? versionText(library.version_) : "unknown",
+                 missing ? fmt::format(", which has no function {}", missing)
+                         : "",
+                 kRemedy);
   return library;
 }
 

@@ -36,8 +36,8 @@ struct Proposal {
   bool read(std::span<const uint8_t> bytes) {
     uint32_t sizes[2];
     if (!take(bytes, sizes, sizeof(sizes)) ||
-        bytes.size() != (uint64_t{sizes[0]} + sizes[1]) * sizeof(uint32_t) +
-                            sizeof(id))
+        bytes.size() !=
+            (uint64_t{sizes[0]} + sizes[1]) * sizeof(uint32_t) + sizeof(id))
       return false;
     members.resize(sizes[0]);
     parents.resize(sizes[1]);
@@ -65,8 +65,8 @@ class NcclPlane final : public DataPlane {
 public:
   NcclPlane(std::shared_ptr<const NcclLibrary> library, Group &group,
             const NcclOptions &options)
-      : library_(std::move(library)), group_(group),
-        timeout_(options.timeout) {}
+      : library_(std::move(library)), group_(group), timeout_(options.timeout) {
+  }
 
   std::string description() const override { return library_->description(); }
 
@@ -95,8 +95,8 @@ public:
     } else {
       Config config;
       config.blocking = 0;
-      status = handle->call(
-          "ncclCommInitRankConfig", deadline, [&](Comm &comm) {
+      status =
+          handle->call("ncclCommInitRankConfig", deadline, [&](Comm &comm) {
             return library_->api().commInitRankConfig(
                 &comm, static_cast<int>(members.size()),
                 all[members.front()].id, static_cast<int>(self), &config);

@@ -21,8 +21,9 @@ Status CudaCollectives::initialize() {
   HADAL_ASSIGN_OR_RETURN(collectives, device.collectiveStream());
   while (events.size() < list.numEvents + 2) {
     Event event = nullptr;
-    HADAL_RETURN_IF_ERROR(device.check(
-        device.api().eventCreate(&event, kEventDisableTiming), "cuEventCreate"));
+    HADAL_RETURN_IF_ERROR(
+        device.check(device.api().eventCreate(&event, kEventDisableTiming),
+                     "cuEventCreate"));
     events.push_back(event);
   }
   if (reached)

@@ -4,9 +4,8 @@
 
 namespace hadal::cuda {
 
-StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::open(CudaLibrary library,
-                                                       int ordinal,
-                                                       unsigned nth) {
+StatusOr<std::unique_ptr<CudaDevice>>
+CudaDevice::open(CudaLibrary library, int ordinal, unsigned nth) {
   std::unique_ptr<CudaDevice> device(new CudaDevice(std::move(library)));
   HADAL_RETURN_IF_ERROR(device->initialize(ordinal, nth));
   return device;

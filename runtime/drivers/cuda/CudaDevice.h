@@ -21,9 +21,8 @@ public:
   /// compute capability 9.0.
   /// H5007: the driver is a stub or too old, there is no device, no such
   /// ordinal, or none of that capability (those found are named).
-  static StatusOr<std::unique_ptr<CudaDevice>> open(CudaLibrary library,
-                                                    int ordinal,
-                                                    unsigned nth = 0);
+  static StatusOr<std::unique_ptr<CudaDevice>>
+  open(CudaLibrary library, int ordinal, unsigned nth = 0);
   ~CudaDevice();
   CudaDevice(const CudaDevice &) = delete;
   CudaDevice &operator=(const CudaDevice &) = delete;

@@ -184,8 +184,8 @@ Status CudaExecutable::loadKernel(unsigned index) {
 }
 
 StatusOr<std::unique_ptr<PreparedEntry>>
-CudaExecutable::prepare(std::string name, const LaunchList &list,
-                        bool replayed, const comm::Endpoint *endpoint) {
+CudaExecutable::prepare(std::string name, const LaunchList &list, bool replayed,
+                        const comm::Endpoint *endpoint) {
   HADAL_RETURN_IF_ERROR(
       checkCommunicators(name, list, endpoint, /*hostOrdered=*/false));
   HADAL_RETURN_IF_ERROR(device.enter());

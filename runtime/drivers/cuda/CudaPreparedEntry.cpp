@@ -133,8 +133,7 @@ Status CudaPreparedEntry::runProfiled() {
   for (size_t i = 0; i < program.launches.size(); ++i) {
     float milliseconds = 0;
     HADAL_RETURN_IF_ERROR(device.check(
-        api.eventElapsedTime(&milliseconds, events[2 * i],
-                             events[2 * i + 1]),
+        api.eventElapsedTime(&milliseconds, events[2 * i], events[2 * i + 1]),
         "cuEventElapsedTime"));
     KernelTime &time = executable.times[program.launches[i].kernel];
     time.launches += 1;

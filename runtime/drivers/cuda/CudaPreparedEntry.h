@@ -39,9 +39,9 @@ private:
   bool replayed;
   LaunchList list;
   GpuProgram program;
-  CudaCollectives collectives; // of the list
+  CudaCollectives collectives;   // of the list
   std::vector<void *> arguments; // of one launch
-  bool connected = false; ///< its collectives have run once
+  bool connected = false;        ///< its collectives have run once
   GraphExec graph = nullptr;
   std::vector<Event> events; // before and behind each launch
 };

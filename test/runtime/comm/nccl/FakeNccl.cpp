@@ -92,7 +92,7 @@ struct CommHandle {
   unsigned rank = 0, ranks = 0;
   std::atomic<bool> aborted = false;
   bool dead = false, finalized = false;
-  uint64_t next = 0;                ///< operation
+  uint64_t next = 0;                  ///< operation
   const Operation *running = nullptr; ///< on a stream
   uint32_t splits = 0;
   /// What is in progress: called until it is true.
@@ -212,9 +212,8 @@ struct Operation {
       return matchSend(index);
     data.resize(receivedBytes(task));
     mask.resize(data.size());
-    std::string wrong = task.kind == FakeTask::receive
-                            ? takeFromPeer(index)
-                            : takeCollective(index);
+    std::string wrong = task.kind == FakeTask::receive ? takeFromPeer(index)
+                                                       : takeCollective(index);
     if (wrong.empty() && !data.empty())
       hooks().memory()->copyIn(
           reinterpret_cast<cuda::DevicePointer>(tasks[index].to), data.size(),
@@ -396,9 +395,9 @@ Result endGroup() {
   }
   comm->pending = [comm, operation, stream = calls.front().stream] {
     // Set before the stream can run it: that takes a call of this thread.
-    operation->isCaptured = hooks().enqueue(
-        static_cast<cuda::Stream>(stream), comm,
-        [operation] { return operation->run(); });
+    operation->isCaptured =
+        hooks().enqueue(static_cast<cuda::Stream>(stream), comm,
+                        [operation] { return operation->run(); });
     if (operation->isCaptured) {
       operation->token = comm->captured;
       std::lock_guard held(state.mutex);
@@ -461,8 +460,8 @@ Comm newComm(unsigned rank, unsigned ranks) {
 
 bool isGood(const Config *config) {
   return config && config->size == sizeof(Config) &&
-         config->magic == kConfigMagic &&
-         config->version == kMinimumVersion && config->blocking == 0;
+         config->magic == kConfigMagic && config->version == kMinimumVersion &&
+         config->blocking == 0;
 }
 
 } // namespace
@@ -492,11 +491,10 @@ extern "C" const char *ncclGetLastError(Comm comm) {
 FAKE(ncclGetUniqueId, UniqueId *id) {
   const char *directory = std::getenv("TMPDIR");
   std::memset(id, 0, sizeof(*id));
-  const auto end =
-      fmt::format_to_n(id->bytes, sizeof(id->bytes) - 1,
-                       "{}/hadal-fake-nccl-XXXXXX", directory ? directory : "/tmp");
-  const int file =
-      end.size < sizeof(id->bytes) ? ::mkstemp(id->bytes) : -1;
+  const auto end = fmt::format_to_n(id->bytes, sizeof(id->bytes) - 1,
+                                    "{}/hadal-fake-nccl-XXXXXX",
+                                    directory ? directory : "/tmp");
+  const int file = end.size < sizeof(id->bytes) ? ::mkstemp(id->bytes) : -1;
   if (file < 0)
     return kInvalidArgument;
   ::close(file);
@@ -548,8 +546,7 @@ FAKE(ncclCommSplit, Comm parent, int color, int key, Comm *comm,
         ++made->ranks;
         made->rank += world.slot(r).key < key;
       }
-    const std::string path =
-        fmt::format("{}.{}.{}", world.path, number, color);
+    const std::string path = fmt::format("{}.{}.{}", world.path, number, color);
     files.add(path);
     const int device = world.slot(parent->rank).device;
     made->pending = [made, path, device] {

@@ -19,8 +19,8 @@ struct FakeTask {
   enum Kind : uint32_t { send, receive, allGather, allToAll, sum, sumScatter };
   Kind kind = send;
   int type = 0, op = 0, peer = 0;
-  uint64_t count = 0; ///< elements
-  uint64_t bytes = 0; ///< that this rank sends
+  uint64_t count = 0;  ///< elements
+  uint64_t bytes = 0;  ///< that this rank sends
   uint64_t offset = 0; ///< of them in its area; the mask is behind the bytes
   bool operator==(const FakeTask &) const = default;
 };

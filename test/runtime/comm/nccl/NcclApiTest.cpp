@@ -1,5 +1,5 @@
-// The declarations of NcclApi.h against nccl.h, where a CUDA toolkit has it, and
-// which libraries are taken.
+// The declarations of NcclApi.h against nccl.h, where a CUDA toolkit has it,
+// and which libraries are taken.
 #include <array>
 #include <cstdlib>
 
@@ -60,7 +60,7 @@ sizesOf(Result (*)(Parameters...)) {
 TEST(NcclApi, FunctionsTakeWhatTheHeaderSays) {
 #define SAME(member, symbol)                                                   \
   static_assert(sizesOf(decltype(Api::member)()) ==                            \
-                sizesOf(decltype(&symbol)()))
+                sizesOf(decltype (&symbol)()))
   SAME(getVersion, ncclGetVersion);
   SAME(getErrorString, ncclGetErrorString);
   SAME(getLastError, ncclGetLastError);

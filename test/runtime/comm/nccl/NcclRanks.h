@@ -40,8 +40,8 @@ inline void asNcclRanks(
   asRanks(ranks, [&](unsigned rank) {
     comm::GroupOptions options = optionsOf(directory, rank, ranks);
     options.openDataPlane = [&](comm::Group &group) {
-      return comm::openNccl(group, {.library = library,
-                                    .timeout = std::chrono::seconds(20)});
+      return comm::openNccl(
+          group, {.library = library, .timeout = std::chrono::seconds(20)});
     };
     if (change)
       change(options);

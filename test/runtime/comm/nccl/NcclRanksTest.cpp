@@ -48,9 +48,9 @@ RankFactory overFakes(const char *name, unsigned ranks, const char *library) {
                      }},
           .ranks = ranks,
           .run =
-              [library](const RankFactory &factory,
-                        const std::function<void(unsigned, const Endpoint &)>
-                            &body) {
+              [library](
+                  const RankFactory &factory,
+                  const std::function<void(unsigned, const Endpoint &)> &body) {
                 asNcclRanks(
                     factory.ranks, library, [&](Group &group, Driver &) {
                       auto communicator = group.create("ep", everyone(group));
@@ -150,7 +150,9 @@ protected:
   toy::TempDir dir;
 };
 
-Deadline soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(20); }
+Deadline soon() {
+  return std::chrono::steady_clock::now() + std::chrono::seconds(20);
+}
 
 } // namespace
 
@@ -251,9 +253,9 @@ TEST_F(NcclRanks, MembersThatDoNotConnectAreGivenUp) {
     ASSERT_TRUE(cuda::deviceOf(**driver).enter().ok());
     auto group = joinGroup(std::move(options));
     ASSERT_TRUE(group.ok()) << group.status().toString();
-    expectError((*group)->create("ep", everyone(**group)).status(), 6001,
-                {"communicator 'ep'", "ncclCommInitRankConfig",
-                 "NCCL_SOCKET_IFNAME"});
+    expectError(
+        (*group)->create("ep", everyone(**group)).status(), 6001,
+        {"communicator 'ep'", "ncclCommInitRankConfig", "NCCL_SOCKET_IFNAME"});
     (void)(*group)->exchange({}, soon());
   });
 }
@@ -337,8 +339,7 @@ public:
         {.send = send, .receive = receive, .rows = rows, .rowBytes = 16});
   }
   Status enqueue(Communicator &communicator) {
-    return communicator.enqueue(operation,
-                                *device().collectiveStream());
+    return communicator.enqueue(operation, *device().collectiveStream());
   }
   Status await(Communicator &communicator) {
     return communicator.await(

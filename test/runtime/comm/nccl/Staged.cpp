@@ -11,10 +11,10 @@ Status StagedCommunicator::run(const Operation &operation, Deadline deadline) {
   HADAL_RETURN_IF_ERROR(checkOperation(name(), size(), operation));
   const cuda::CudaDevice &device = cuda::deviceOf(driver);
   HADAL_RETURN_IF_ERROR(device.enter());
-  const bool sendsAll = operation.kind == Kind::allToAll ||
-                        operation.kind == Kind::reduceScatter;
-  const bool takesAll = operation.kind == Kind::allToAll ||
-                        operation.kind == Kind::allGather;
+  const bool sendsAll =
+      operation.kind == Kind::allToAll || operation.kind == Kind::reduceScatter;
+  const bool takesAll =
+      operation.kind == Kind::allToAll || operation.kind == Kind::allGather;
   Operation onDevice = operation;
   std::vector<DeviceBuffer> buffers;
   auto bytesOf = [&](const Part &part, bool all) {
@@ -28,9 +28,8 @@ Status StagedCommunicator::run(const Operation &operation, Deadline deadline) {
         DeviceBuffer receive,
         DeviceBuffer::create(driver, bytesOf(part, takesAll)));
     if (sent)
-      HADAL_RETURN_IF_ERROR(
-          driver.write(send.address(),
-                       reinterpret_cast<const void *>(part.send), sent));
+      HADAL_RETURN_IF_ERROR(driver.write(
+          send.address(), reinterpret_cast<const void *>(part.send), sent));
     part.send = send.address();
     part.receive = receive.address();
     buffers.push_back(std::move(send));
@@ -56,9 +55,9 @@ Status StagedCommunicator::run(const Operation &operation, Deadline deadline) {
                                                             Clock::now())));
   for (size_t p = 0; p < operation.parts.size(); ++p)
     if (const uint64_t bytes = bytesOf(operation.parts[p], takesAll))
-      HADAL_RETURN_IF_ERROR(driver.read(
-          reinterpret_cast<void *>(operation.parts[p].receive),
-          onDevice.parts[p].receive, bytes));
+      HADAL_RETURN_IF_ERROR(
+          driver.read(reinterpret_cast<void *>(operation.parts[p].receive),
+                      onDevice.parts[p].receive, bytes));
   return {};
 }
 
@@ -67,8 +66,8 @@ StagedGroup::create(std::string_view name, std::span<const unsigned> members) {
   HADAL_RETURN_IF_ERROR(cuda::deviceOf(driver).enter());
   HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Communicator> communicator,
                          inner.create(name, members));
-  return std::unique_ptr<Communicator>(std::make_unique<StagedCommunicator>(
-      std::move(communicator), driver));
+  return std::unique_ptr<Communicator>(
+      std::make_unique<StagedCommunicator>(std::move(communicator), driver));
 }
 
 } // namespace hadal::test

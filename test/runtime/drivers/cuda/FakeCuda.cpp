@@ -75,7 +75,8 @@ std::set<FakeStream *> streams;
 std::map<unsigned long long, size_t> deviceAllocations;
 std::map<uintptr_t, size_t> hostAllocations;
 std::deque<FakeFunction> functions;
-/// By owner: the stream of the graph that runs work of it, and whether it is done.
+/// By owner: the stream of the graph that runs work of it, and whether it is
+/// done.
 std::map<const void *, std::pair<FakeStream *, std::shared_ptr<bool>>>
     graphOfOwner;
 thread_local int current = -1;
@@ -353,7 +354,8 @@ FAKE(cuMemcpyHtoDAsync_v2, DevicePointer to, const void *from, size_t bytes,
   enqueue(stream, [=] { memory().write(to, from, bytes); });
   return kSuccess;
 }
-FAKE(cuMemcpyDtoHAsync_v2, void *to, DevicePointer from, size_t bytes, Stream stream) {
+FAKE(cuMemcpyDtoHAsync_v2, void *to, DevicePointer from, size_t bytes,
+     Stream stream) {
   NEED_CONTEXT;
   if (!contains(deviceAllocations, from, bytes))
     return kInvalidValue;
@@ -444,9 +446,8 @@ FAKE(cuStreamWaitEvent, Stream stream, Event event, unsigned flags) {
       capture->joined.push_back(0);
     }
   if (!capture) {
-    put(waiting, [e, number = e->recorded]() {
-      return e->completed >= number;
-    });
+    put(waiting,
+        [e, number = e->recorded]() { return e->completed >= number; });
     waiting.waitedLast = true;
     return kSuccess;
   }
