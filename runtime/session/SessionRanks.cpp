@@ -54,7 +54,12 @@ Status Session::leave(Status status) {
 void Session::fail(const Status &status) { (void)leave(status); }
 
 Status Session::runPrepared(unsigned index) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begin =
+      options_.onRun ? Clock::now() : Clock::time_point();
   Status status = entries_[index]->run();
+  if (options_.onRun && status.ok())
+    options_.onRun({index, begin, Clock::now(), entries_[index]->timeline()});
   if (lockStep_ && !status.ok()) {
     // The others may wait in a collective of this call, which an agreement
     // would not reach.

@@ -1,0 +1,48 @@
+// --profile: what a tool does with a rank's times.
+#pragma once
+
+#include "tools/common/Cli.h"
+#include "tools/profile/Recorder.h"
+#include "tools/profile/Summary.h"
+#include "tools/profile/Trace.h"
+
+namespace hadal::profile {
+
+struct ProfileFlags {
+  bool enabled = false;
+  std::string file; ///< of the trace; empty: none
+  unsigned keep = 10;
+
+  void add(CLI::App &app);
+};
+
+/// One rank's times from before its session is created until all ranks'
+/// profiles are together. Of several ranks, all call each function.
+class Profiler {
+public:
+  /// |timeout|: how long ranks wait for each other.
+  Profiler(Model &model, const ProfileFlags &flags,
+           std::chrono::milliseconds timeout);
+
+  /// Times what sessions with |options| do from now on. H6001.
+  Status begin(SessionOptions &options);
+  /// Ends the timing and brings the ranks together; again after begin() only.
+  /// H6001, H6006.
+  StatusOr<RunProfile> finish();
+  /// Writes the trace that the flags ask for, and says on stderr, unless
+  /// |quiet|, what is in it. H5001.
+  Status writeTraceOf(const RunProfile &run, bool quiet) const;
+  /// Forgets what has been timed: a warm-up.
+  void clear() { recorder.clear(); }
+
+private:
+  StatusOr<std::vector<ClockOffset>> clocks() const;
+
+  Model &model;
+  const ProfileFlags &flags;
+  const std::chrono::milliseconds timeout;
+  Recorder recorder;
+  std::vector<ClockOffset> first;
+};
+
+} // namespace hadal::profile
