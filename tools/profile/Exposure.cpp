@@ -34,7 +34,7 @@ std::vector<double> overRuns(const EntryProfile &entry, F value) {
 /// and collective, then by rank.
 class Arrivals {
 public:
-  Arrivals(const RunProfile &run, size_t index) : run(run) {
+  Arrivals(const RunProfile &run, size_t index) {
     for (unsigned r = 0; r < run.ranks.size(); ++r)
       for (const Run &kept : run.ranks[r].entries[index].kept)
         for (const Span &span : kept.spans)
@@ -61,7 +61,6 @@ public:
   }
 
 private:
-  const RunProfile &run;
   std::map<std::pair<uint64_t, uint32_t>, std::map<unsigned, int64_t>> times;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 namespace hadal::profile {
 
@@ -21,8 +22,8 @@ std::vector<size_t> entriesThatRan(const RunProfile &run) {
     if (sums[i])
       indices.push_back(i);
   }
-  std::ranges::stable_sort(indices, std::greater(),
-                           [&](size_t i) { return sums[i]; });
+  std::ranges::sort(indices, {},
+                    [&](size_t i) { return std::pair(-sums[i], i); });
   return indices;
 }
 
@@ -53,7 +54,9 @@ std::vector<KernelTimes> kernelTimes(const RunProfile &run,
   std::vector<KernelTimes> all;
   for (auto &[key, times] : byKey)
     all.push_back(std::move(times));
-  std::ranges::stable_sort(all, std::greater(), &KernelTimes::seconds);
+  std::ranges::sort(all, {}, [](const KernelTimes &t) {
+    return std::tuple(-t.seconds, t.key, t.kernel);
+  });
   return all;
 }
 
@@ -113,6 +116,9 @@ std::string summaryText(const RunProfile &run, const KernelFacts &facts) {
       summary.seconds, ranks > 1 ? fmt::format(" of {} ranks", ranks) : "",
       100 * summary.kernels, 100 * summary.gaps, 100 * summary.exposed,
       100 * summary.between);
+  if (summary.seconds > 0 && summary.kernels <= 0)
+    text += "this device does not say when its commands ran: all of an entry "
+            "counts as gaps\n";
   std::vector<EntryTimes> times;
   text += fmt::format("{:24} {:>6} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}\n",
                       "entry", "runs", "median ms", "p95", "slowest", "kernels",
@@ -146,8 +152,8 @@ std::string summaryText(const RunProfile &run, const KernelFacts &facts) {
   }
 
   std::vector<KernelTimes> kernels = summary.byKernel;
-  std::ranges::stable_sort(kernels, std::greater(), [&](const KernelTimes &t) {
-    return excess(t, facts);
+  std::ranges::sort(kernels, {}, [&](const KernelTimes &t) {
+    return std::tuple(-excess(t, facts), t.key, t.kernel);
   });
   double all = 0;
   for (const KernelTimes &kernel : kernels)

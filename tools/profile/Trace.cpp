@@ -13,7 +13,7 @@ namespace {
 
 enum Track : unsigned { kLaunches = 0, kCollectives = 1 };
 
-std::string quoted(const std::string &text) {
+std::string jsonText(const std::string &text) {
   return nlohmann::json(text).dump(-1, ' ', true,
                                    nlohmann::json::error_handler_t::replace);
 }
@@ -39,14 +39,15 @@ public:
     for (auto &[key, places] : collectives) {
       if (places.size() < 2)
         continue;
-      std::ranges::stable_sort(places, {}, &Place::time);
+      std::ranges::sort(
+          places, {}, [](const Place &p) { return std::pair(p.time, p.rank); });
       ++flows;
       for (size_t i = 0; i < places.size(); ++i) {
         const char *phase = i == 0 ? "s" : i + 1 < places.size() ? "t" : "f";
         text += fmt::format(
             "{{\"name\":{},\"cat\":\"collective\",\"ph\":\"{}\",\"id\":{},"
             "\"ts\":{},\"pid\":{},\"tid\":{}{}}},\n",
-            quoted(places[i].label), phase, flows, time(places[i].time),
+            jsonText(places[i].label), phase, flows, time(places[i].time),
             places[i].rank, unsigned{kCollectives}, i ? ",\"bp\":\"e\"" : "");
       }
     }
@@ -73,11 +74,12 @@ private:
              const std::string &args) {
     const ClockMap &clock = run.clocks[r];
     const int64_t from = clock.toRank0(begin), to = clock.toRank0(end);
-    text += fmt::format("{{\"name\":{},\"cat\":\"{}\",\"ph\":\"X\",\"ts\":{},"
-                        "\"dur\":{}.{:03},\"pid\":{},\"tid\":{},\"args\":{{{}}}"
-                        "}},\n",
-                        quoted(name), category, time(from), (to - from) / 1000,
-                        (to - from) % 1000, r, unsigned{track}, args);
+    text +=
+        fmt::format("{{\"name\":{},\"cat\":\"{}\",\"ph\":\"X\",\"ts\":{},"
+                    "\"dur\":{}.{:03},\"pid\":{},\"tid\":{},\"args\":{{{}}}"
+                    "}},\n",
+                    jsonText(name), category, time(from), (to - from) / 1000,
+                    (to - from) % 1000, r, unsigned{track}, args);
   }
 
   static int32_t layerOf(const EntryNames &names, const Span &span) {
@@ -114,14 +116,15 @@ private:
       const LaunchName &name = names.launches[span.index];
       return event(
           r, kLaunches, name.key, "launch", span.begin, span.end,
-          fmt::format("\"launch\":{},\"layer\":{},\"kernel\":{}", span.index,
-                      name.layer,
-                      quoted(root.kernels()->Get(name.kernel)->name()->str())));
+          fmt::format(
+              "\"launch\":{},\"layer\":{},\"kernel\":{}", span.index,
+              name.layer,
+              jsonText(root.kernels()->Get(name.kernel)->name()->str())));
     }
     const CollectiveName &name = names.collectives[span.index];
     const std::string args = fmt::format(
         "\"communicator\":{},\"sequence\":{},\"layer\":{}",
-        quoted(root.communicators()->Get(name.communicator)->name()->str()),
+        jsonText(root.communicators()->Get(name.communicator)->name()->str()),
         name.sequence, name.layer);
     if (span.kind == CommandSpan::Kind::wait)
       return event(r, kLaunches, "wait for " + name.label, "wait", span.begin,
@@ -147,7 +150,7 @@ void addProcess(std::string &text, const RankProfile &rank) {
   };
   say("process_name", 0,
       fmt::format("\"name\":{}",
-                  quoted(fmt::format("rank {} ({})", rank.rank, rank.host))));
+                  jsonText(fmt::format("rank {} ({})", rank.rank, rank.host))));
   say("process_sort_index", 0, fmt::format("\"sort_index\":{}", rank.rank));
   say("thread_name", kLaunches, "\"name\":\"launches\"");
   say("thread_sort_index", kLaunches, "\"sort_index\":0");
@@ -179,7 +182,8 @@ std::string traceText(const RunProfile &run, uint64_t maxBytes,
   std::vector<Group> groups;
   for (auto &[key, group] : byRun)
     groups.push_back(std::move(group));
-  std::ranges::stable_sort(groups, {}, &Group::begin);
+  std::ranges::sort(groups, {},
+                    [](const Group &g) { return std::pair(g.begin, g.entry); });
   const int64_t origin = groups.empty() ? 0 : groups.front().begin;
 
   std::string head = "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"producer\":"
