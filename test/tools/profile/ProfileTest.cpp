@@ -256,7 +256,8 @@ TEST_F(Profile, ATraceNestsAndTiesCollectives) {
   EXPECT_EQ(facts.runs + facts.dropped, 3u);
   EXPECT_EQ(facts.runs, 1u);
   EXPECT_LE(less.size(), text.size() / 2);
-  for (const auto &event : eventsOf(less)["X"])
+  events = eventsOf(less);
+  for (const auto &event : events["X"])
     if (event["cat"] == "entry")
       EXPECT_EQ(event["args"]["run"], 2);
   // And none at all is a trace all the same.
