@@ -148,7 +148,7 @@ private:
     case ArgKind::parameter:
       return bindings.parameters[parameters[arg.index()]];
     case ArgKind::state:
-      return bindings.states[states[arg.index()]];
+      return bindings.states[states[arg.index()]] + arg.value();
     case ArgKind::input:
       return bindings.inputs[arg.index()] + arg.value();
     case ArgKind::output:
