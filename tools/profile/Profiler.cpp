@@ -35,6 +35,9 @@ StatusOr<std::vector<ClockOffset>> Profiler::clocks() const {
 }
 
 Status Profiler::begin(SessionOptions &options) {
+  if (!flags.file.empty() && model.layout().rank == 0) {
+    HADAL_ASSIGN_OR_RETURN(file, OutputFile::create(flags.file));
+  }
   HADAL_ASSIGN_OR_RETURN(first, clocks());
   recorder.clear();
   recorder.attach(model.executable(), options);
@@ -52,10 +55,12 @@ StatusOr<RunProfile> Profiler::finish() {
   return run;
 }
 
-Status Profiler::writeTraceOf(const RunProfile &run, bool quiet) const {
-  if (flags.file.empty())
+Status Profiler::writeTraceOf(const RunProfile &run, bool quiet) {
+  if (!file)
     return {};
-  HADAL_ASSIGN_OR_RETURN(TraceFacts facts, writeTrace(flags.file, run));
+  HADAL_ASSIGN_OR_RETURN(const TraceFacts facts,
+                         writeTrace(std::move(*file), run));
+  file.reset();
   if (!quiet)
     fmt::print(stderr,
                "'{}': {} runs of entries{}; open it in "

@@ -24,14 +24,15 @@ public:
   Profiler(Model &model, const ProfileFlags &flags,
            std::chrono::milliseconds timeout);
 
-  /// Times what sessions with |options| do from now on. H6001.
+  /// Times what sessions with |options| do from now on. H5015 where there can
+  /// be no such file as the flags ask for, H6001.
   Status begin(SessionOptions &options);
   /// Ends the timing and brings the ranks together; again after begin() only.
   /// H6001, H6006.
   StatusOr<RunProfile> finish();
-  /// Writes the trace that the flags ask for, and says on stderr, unless
-  /// |quiet|, what is in it. H5001.
-  Status writeTraceOf(const RunProfile &run, bool quiet) const;
+  /// On rank 0: writes the trace that the flags ask for, once after begin(),
+  /// and says on stderr, unless |quiet|, what is in it. H5015.
+  Status writeTraceOf(const RunProfile &run, bool quiet);
   /// Forgets what has been timed: a warm-up.
   void clear() { recorder.clear(); }
 
@@ -43,6 +44,7 @@ private:
   const std::chrono::milliseconds timeout;
   Recorder recorder;
   std::vector<ClockOffset> first;
+  std::optional<OutputFile> file; ///< of rank 0
 };
 
 } // namespace hadal::profile

@@ -5,8 +5,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "runtime/base/OutputFile.h"
-
 namespace hadal::profile {
 
 namespace {
@@ -219,10 +217,9 @@ std::string traceText(const RunProfile &run, uint64_t maxBytes,
   return text + "\n]}\n";
 }
 
-StatusOr<TraceFacts> writeTrace(const std::string &path, const RunProfile &run,
+StatusOr<TraceFacts> writeTrace(OutputFile file, const RunProfile &run,
                                 uint64_t maxBytes) {
   TraceFacts facts;
-  HADAL_ASSIGN_OR_RETURN(OutputFile file, OutputFile::create(path));
   HADAL_RETURN_IF_ERROR(file.write(traceText(run, maxBytes, facts)));
   HADAL_RETURN_IF_ERROR(file.commit());
   return facts;

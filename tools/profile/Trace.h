@@ -2,6 +2,7 @@
 // chrome://tracing open.
 #pragma once
 
+#include "runtime/base/OutputFile.h"
 #include "tools/profile/Exposure.h"
 
 namespace hadal::profile {
@@ -18,8 +19,8 @@ struct TraceFacts {
 std::string traceText(const RunProfile &run, uint64_t maxBytes,
                       TraceFacts &facts);
 
-/// Writes traceText() to |path|. H5001.
-StatusOr<TraceFacts> writeTrace(const std::string &path, const RunProfile &run,
+/// Writes traceText() to |file|, which is committed. H5015.
+StatusOr<TraceFacts> writeTrace(OutputFile file, const RunProfile &run,
                                 uint64_t maxBytes = uint64_t{50} << 20);
 
 } // namespace hadal::profile
