@@ -1,6 +1,7 @@
 #include "tools/profile/Recorder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ void Recorder::clear() {
   for (size_t i = 0; i < names_.size(); ++i)
     profile_.entries[i].launchNs.assign(names_[i].launches.size(), 0);
   profile_.begin = profile_.end = 0;
+  hasRuns = false;
 }
 
 void Recorder::add(const EntryRun &run) {
@@ -68,7 +70,7 @@ void Recorder::add(const EntryRun &run) {
     }
   }
   entry.runs.push_back(std::move(totals));
-  if (!profile_.begin)
+  if (!std::exchange(hasRuns, true))
     profile_.begin = kept.begin;
   profile_.end = kept.end;
 }

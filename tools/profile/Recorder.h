@@ -28,6 +28,7 @@ private:
   std::vector<EntryNames> names_;
   const unsigned keep;
   RankProfile profile_;
+  bool hasRuns = false;
 };
 
 } // namespace hadal::profile
