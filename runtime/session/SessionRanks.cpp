@@ -78,7 +78,13 @@ Status Session::quit(Status status) {
 void Session::fail(const Status &status) { (void)leave(status); }
 
 Status Session::runPrepared(unsigned index) {
-  return quit(entries_[index]->run());
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begin =
+      options_.onRun ? Clock::now() : Clock::time_point();
+  Status status = entries_[index]->run();
+  if (options_.onRun && status.ok())
+    options_.onRun({index, begin, Clock::now(), entries_[index]->timeline()});
+  return quit(status);
 }
 
 StatusOr<uint64_t> Session::takeOverflow() {

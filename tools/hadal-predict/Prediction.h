@@ -15,6 +15,8 @@ struct Options {
   uint64_t context = 0;
   /// Most over mean of the ranks' pairs; 0: what even routing gives.
   double imbalance = 0;
+  /// Of a rank's step; 0: as many as the entry holds.
+  double tokens = 0;
 };
 
 /// What the collectives of one label move, over a step.
@@ -65,5 +67,13 @@ StatusOr<Prediction> predict(const Artifact &artifact,
                              const cost::Cluster &cluster,
                              const cost::KernelCosts &costs,
                              const Options &options);
+
+/// The body of |entry| alone, without what two micro-batches would make of it
+/// and without rates of tokens. Errors as above.
+StatusOr<EntryPrediction> predictBody(const Artifact &artifact,
+                                      const cost::Cluster &cluster,
+                                      const cost::KernelCosts &costs,
+                                      const Options &options,
+                                      const schema::Entry &entry);
 
 } // namespace hadal::predict
