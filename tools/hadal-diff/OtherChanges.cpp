@@ -9,7 +9,7 @@ namespace hadal::diff {
 
 using namespace schema;
 
-void compareOptions(const Artifact &a, const Artifact &b, Changes &changes) {
+void compareOptions(const hadal::Artifact &a, const hadal::Artifact &b, Changes &changes) {
   Json mine = inspect::provenance(a), theirs = inspect::provenance(b);
   changes.compareFields("options", "compiler", mine, theirs,
                         {"options", "remarks"});
@@ -35,7 +35,7 @@ void compareOptions(const Artifact &a, const Artifact &b, Changes &changes) {
                          "functions", "entries"});
 }
 
-void compareMemory(const Artifact &a, const Artifact &b, Changes &changes) {
+void compareMemory(const hadal::Artifact &a, const hadal::Artifact &b, Changes &changes) {
   Json mine = inspect::memory(a), theirs = inspect::memory(b);
   changes.compareFields("memory", "bytes", mine, theirs, {"arenas"});
   auto arenas = [](const Json &memory) {
@@ -45,7 +45,7 @@ void compareMemory(const Artifact &a, const Artifact &b, Changes &changes) {
     return object;
   };
   changes.compareFields("memory", "arena of", arenas(mine), arenas(theirs));
-  auto states = [](const Artifact &artifact) {
+  auto states = [](const hadal::Artifact &artifact) {
     Json rows = Json::array();
     for (const State *state : *artifact.root().states())
       rows.push_back({{"name", state->name()->str()},
@@ -59,7 +59,7 @@ void compareMemory(const Artifact &a, const Artifact &b, Changes &changes) {
   changes.compareRows("memory", "state", states(a), states(b));
 }
 
-void compareWeights(const Artifact &a, const Artifact &b, Changes &changes) {
+void compareWeights(const hadal::Artifact &a, const hadal::Artifact &b, Changes &changes) {
   Json mine = inspect::weights(a), theirs = inspect::weights(b);
   changes.compareRows("weights", "parameter", mine["parameters"],
                       theirs["parameters"]);

@@ -109,7 +109,7 @@ private:
     if (mine.contains("kernel") && theirs.contains("kernel")) {
       const std::string kernel = mine["kernel"];
       auto it = kernelNames.find(kernel);
-      if (it == kernelNames.end() || it->second != theirs["kernel"])
+      if (it == kernelNames.end() || it->second != theirs["kernel"].get<std::string>())
         changes.compare("program", subject, "kernel", kernel,
                         theirs["kernel"]);
     }

@@ -57,10 +57,10 @@ void compareEntry(const Artifact &a, const predict::EntryPrediction &mine,
   auto change = [&](const std::string &kernel) {
     return std::abs(before[kernel].us - after[kernel].us);
   };
-  std::stable_sort(kernels.begin(), kernels.end(),
-                   [&](const std::string &x, const std::string &y) {
-                     return change(x) > change(y);
-                   });
+  std::sort(kernels.begin(), kernels.end(),
+            [&](const std::string &x, const std::string &y) {
+              return std::pair(-change(x), x) < std::pair(-change(y), y);
+            });
   if (kernels.size() > kMostKernels)
     kernels.resize(kMostKernels);
   for (const std::string &kernel : kernels)

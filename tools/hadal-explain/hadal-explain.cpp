@@ -30,7 +30,7 @@ std::string list(bool isJson) {
   return isJson ? json.dump(2) + "\n" : text;
 }
 
-StatusOr<std::string> explain(const std::string &text, bool isJson) {
+StatusOr<std::string> printPage(const std::string &text, bool isJson) {
   std::optional<ErrorCode> code = parseCode(text);
   if (!code)
     return error(5011, "'{}' is no error code; near it are {}; --list has all",
@@ -60,7 +60,7 @@ int main(int argc, char **argv) {
     const bool isJson = format == "json";
     if (all)
       return cli::writeStdout(list(isJson));
-    HADAL_ASSIGN_OR_RETURN(std::string text, explain(code, isJson));
+    HADAL_ASSIGN_OR_RETURN(std::string text, printPage(code, isJson));
     return cli::writeStdout(text);
   });
 }

@@ -14,7 +14,7 @@ static Json toColumns(const Json &rows) {
   return columns;
 }
 
-static Status addKernels(Report &report, const Artifact &artifact) {
+static Status addKernels(Report &report, const hadal::Artifact &artifact) {
   Json rows = inspect::kernels(artifact);
   for (unsigned k = 0; k < rows.size(); ++k) {
     const Kernel &kernel = *artifact.root().kernels()->Get(k);
@@ -34,7 +34,7 @@ static Status addKernels(Report &report, const Artifact &artifact) {
   return {};
 }
 
-Status addArtifact(Report &report, const Artifact &artifact) {
+Status addArtifact(Report &report, const hadal::Artifact &artifact) {
   report.data["artifact"] = inspect::overview(artifact);
   // The page goes to others: no path of this machine is in it.
   report.data["artifact"].erase("file");

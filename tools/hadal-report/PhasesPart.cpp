@@ -4,8 +4,7 @@
 #include <map>
 #include <regex>
 
-#include <xxhash.h>
-
+#include "runtime/base/Hash.h"
 #include "runtime/base/Json.h"
 #include "runtime/base/MappedFile.h"
 #include "tools/hadal-report/Inputs.h"
@@ -57,7 +56,7 @@ StatusOr<Json> addDump(Report &report, const fs::path &dump,
   HADAL_ASSIGN_OR_RETURN(hadal::Json index, readJsonFile(indexPath, kCode));
   const hadal::Json *hash = findMember(index, "text_xxh3");
   const std::string own =
-      fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
+      fmt::format("{:016x}", xxh3(text));
   if (!asString(hash) || *asString(hash) != own)
     return error(kCode,
                  "'{}' is not the index of '{}.mlir': it is of a text with "

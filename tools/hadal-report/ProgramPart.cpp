@@ -176,7 +176,7 @@ void addCosts(Json &rows, Json &entry, const Unroller &unrolled,
 
 /// What the artifact costs, or why nobody knows.
 StatusOr<std::optional<predict::Prediction>>
-predictArtifact(Report &report, const Artifact &artifact,
+predictArtifact(Report &report, const hadal::Artifact &artifact,
                 const std::optional<cost::Cluster> &given) {
   std::optional<cost::Cluster> cluster = given;
   if (!cluster && !artifact.root().mesh())
@@ -195,7 +195,7 @@ predictArtifact(Report &report, const Artifact &artifact,
 
 } // namespace
 
-Status addProgram(Report &report, const Artifact &artifact,
+Status addProgram(Report &report, const hadal::Artifact &artifact,
                   const std::optional<cost::Cluster> &cluster) {
   const schema::Artifact &root = artifact.root();
   Json program = inspect::program(artifact);

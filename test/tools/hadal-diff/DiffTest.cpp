@@ -12,10 +12,10 @@ using namespace hadal::schema;
 
 namespace {
 
-Artifact openToy(const toy::TempDir &dir, const std::string &name,
+hadal::Artifact openToy(const toy::TempDir &dir, const std::string &name,
                  const ArtifactT &model) {
   toy::writeFile(dir.file(name), toy::assemble(model));
-  StatusOr<Artifact> artifact = Artifact::open(dir.file(name));
+  StatusOr<hadal::Artifact> artifact = hadal::Artifact::open(dir.file(name));
   if (!artifact.ok())
     ADD_FAILURE() << artifact.status().toString();
   return std::move(*artifact);
@@ -31,8 +31,8 @@ Changes changesOf(const std::function<void(ArtifactT &)> &plant,
     both(after);
   }
   plant(after);
-  Artifact a = openToy(dir, "a.hadal", before);
-  Artifact b = openToy(dir, "b.hadal", after);
+  hadal::Artifact a = openToy(dir, "a.hadal", before);
+  hadal::Artifact b = openToy(dir, "b.hadal", after);
   Changes changes;
   compareOptions(a, b, changes);
   compareKernels(a, b, changes);
@@ -123,8 +123,8 @@ TEST(HadalDiff, CodeAloneUnderAnEqualSchedule) {
   other.push_back('\n');
   toy::writeFile(dir.file("a"), toy::assemble(before, {code}));
   toy::writeFile(dir.file("b"), toy::assemble(after, {other}));
-  StatusOr<Artifact> a = Artifact::open(dir.file("a")),
-                     b = Artifact::open(dir.file("b"));
+  StatusOr<hadal::Artifact> a = hadal::Artifact::open(dir.file("a")),
+                            b = hadal::Artifact::open(dir.file("b"));
   ASSERT_TRUE(a.ok() && b.ok());
   Changes changes;
   compareKernels(*a, *b, changes);
@@ -140,7 +140,7 @@ TEST(HadalDiff, TheOrderOfLaunches) {
               auto &commands = a.functions[0]->commands;
               std::swap(commands[1], commands[2]);
             }),
-            "program:\n  decode_1.layer, route: place 2 -> 1\n");
+            "program:\n  decode_1.layer, layer.attend: place 1 -> 2\n");
 }
 
 TEST(HadalDiff, LaunchesThatWereFused) {
@@ -190,12 +190,11 @@ TEST(HadalDiff, AnOptionAndARemark) {
 }
 
 TEST(HadalDiff, AParameter) {
-  EXPECT_EQ(textOf([](ArtifactT &a) {
-              a.parameters[2]->place = Placement::copy;
-            },
-            {}).find("weights:\n  parameter bias: place map -> copy\n") ==
-                std::string::npos,
-            false);
+  const std::string text = textOf(
+      [](ArtifactT &a) { a.parameters[2]->place = Placement::copy; });
+  EXPECT_NE(text.find("weights:\n  parameter bias: place map -> copy\n"),
+            text.npos)
+      << text;
 }
 
 TEST(HadalDiff, OnlySomeSections) {

@@ -31,7 +31,7 @@ async function fill(place, work) {
   place.dataset.made = made;
   try {
     const children = await work();
-    if (place.dataset.made === String(made)) place.replaceChildren(...[children].flat());
+    if (place.dataset.made === String(made)) place.replaceChildren(...[children].flat().filter(child => child));
   } catch (error) {
     console.info(error.stack);
     if (place.dataset.made === String(made))

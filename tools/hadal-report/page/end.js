@@ -1,2 +1,3 @@
-main();
+// The data comes after the script.
+document.addEventListener("DOMContentLoaded", main);
 })();

@@ -34,7 +34,7 @@ function render() {
   return render.done;
 }
 
-function showSelected() {
+async function showSelected() {
   const place = document.getElementById("selected");
   const operation = operations.get(selection.op);
   if (!operation) {
@@ -42,11 +42,14 @@ function showSelected() {
                                      : "Nothing is selected: click an operation to see it in every panel.";
     return;
   }
-  const kernels = new Set(operation.places.map(([f, c]) => store.data.functions[f].commands.kernel[c])
-    .filter(kernel => kernel !== null).map(kernel => store.data.kernels[kernel].name));
+  const rows = sumByOperation(store.data.functions, await store.launches());
+  const row = rows.find(one => one.key === selection.op);
+  const kernels = row ? row.kernels.map(kernel => store.data.kernels[kernel].name) : [];
+  const cost = row && row.us !== null ? `, ${formatUs(row.us)} ${store.data.cost.kind}` : "";
+  if (selection.op !== operation.key) return;
   place.replaceChildren(el("strong", {}, operation.key), ` in ${store.entry().name}: `,
     operation.members.length > 1 ? `made of ${operation.members.join(", ")}; ` : "",
-    [...kernels].slice(0, 4).join(", ") + (kernels.size > 4 ? ` and ${kernels.size - 4} more` : ""), " ",
+    row ? `${row.launches} launches${cost} of ${kernels.join(", ")} ` : "not launched in this bucket ",
     el("button", {type: "button", onclick: () => select({op: "", kernel: ""})}, "clear"));
 }
 

@@ -115,8 +115,9 @@ function readIndex(index) {
     members: index.ops.members[i].map(member => index.strings[member])}));
 }
 
-/// Functions of a dump: name, bucket, kind (of its operations), lines.
-function functionsOf(operations, lines) {
+/// Functions of a dump: name, bucket, kind, lines. |known|: the kinds of
+/// operations; parameters have names with dots too.
+function functionsOf(operations, lines, known) {
   const found = new Map();
   for (const operation of operations) {
     if (!found.has(operation.function))
@@ -131,7 +132,8 @@ function functionsOf(operations, lines) {
   }
   const result = [...found.values()];
   for (const fn of result) {
-    fn.kind = [...fn.kinds].sort((a, b) => b[1] - a[1])[0]?.[0] ?? fn.name;
+    const byCount = [...fn.kinds].sort((a, b) => b[1] - a[1]).map(([kind]) => kind);
+    fn.kind = byCount.find(kind => known.has(kind)) ?? byCount[0] ?? fn.name;
     // The line of its name is above its first operation, its end below the last.
     fn.first = Math.max(1, fn.operations[0].first - 1);
     while (fn.first > 1 && !lines[fn.first - 1].includes("@" + fn.name) &&

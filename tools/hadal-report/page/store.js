@@ -54,7 +54,8 @@ const store = {
   async phase(word) {
     const phase = this.phases().find(one => one.word === word);
     const [text, index] = await Promise.all([this.text(phase.text), this.json(phase.index)]);
-    const lines = text.split("\n"), operations = readIndex(index);
-    return {word, lines, operations, functions: functionsOf(operations, lines)};
+    const lines = text.split("\n"), rows = readIndex(index);
+    const kinds = new Set([...operations.values()].map(operation => operation.kind));
+    return {word, lines, functions: functionsOf(rows, lines, kinds)};
   },
 };
