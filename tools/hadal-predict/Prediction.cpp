@@ -167,30 +167,42 @@ private:
   /// One launch of |kernel|; |share|: of the chip, for its products.
   StatusOr<double> launchUs(uint32_t kernel, const kernels::StepBatch &batch,
                             EntryPrediction &entry, double share) const {
+    using Bound = LaunchCost::Bound;
     ++entry.launches;
     const std::string name =
         artifact.root().kernels()->Get(kernel)->name()->str();
     const std::optional<kernels::AnySpec> &spec = specs[kernel];
+    LaunchCost cost;
+    cost.kernel = kernel;
+    if (spec)
+      cost.work = kernels::workOf(*spec, batch);
+    const cost::Roofline &roofline = cluster.roofline;
     if (const cost::KernelCost *measured = costs.find(name)) {
       ++entry.measured;
       // Measurements are of even routing.
       const bool product =
           spec && std::holds_alternative<kernels::GemmSpec>(*spec);
-      return measured->us(batch.tokens) * (product ? share : 1) *
-             (spec && kernels::isOfExperts(*spec) ? entry.imbalance : 1);
-    }
-    const cost::Roofline &roofline = cluster.roofline;
-    if (roofline.memoryBytesPerUs <= 0)
+      cost.bound = Bound::measured;
+      cost.us = measured->us(batch.tokens) * (product ? share : 1) *
+                (spec && kernels::isOfExperts(*spec) ? entry.imbalance : 1);
+    } else if (roofline.memoryBytesPerUs <= 0) {
       return error(
           kCode,
           "kernel '{}' has no measurement, and '{}' no \"roofline\" to "
           "price it by; give --costs with all kernels",
           name, cluster.name);
-    const kernels::LaunchWork work = kernels::workOf(*spec, batch);
-    return std::max(
-        {work.bytes / roofline.memoryBytesPerUs,
-         work.flops / (work.fp8 ? roofline.fp8PerUs : roofline.bf16PerUs),
-         roofline.floorUs});
+    } else {
+      const double memory = cost.work.bytes / roofline.memoryBytesPerUs;
+      const double compute =
+          cost.work.flops /
+          (cost.work.fp8 ? roofline.fp8PerUs : roofline.bf16PerUs);
+      cost.us = std::max({memory, compute, roofline.floorUs});
+      cost.bound = cost.us == memory    ? Bound::memory
+                   : cost.us == compute ? Bound::compute
+                                        : Bound::floor;
+    }
+    entry.launchCosts.push_back(cost);
+    return cost.us;
   }
 
   StatusOr<cost::Collective> price(const hadal::Collective &collective,
@@ -430,6 +442,20 @@ private:
 };
 
 } // namespace
+
+const char *boundName(LaunchCost::Bound bound) {
+  switch (bound) {
+  case LaunchCost::Bound::memory:
+    return "memory";
+  case LaunchCost::Bound::compute:
+    return "compute";
+  case LaunchCost::Bound::floor:
+    return "floor";
+  case LaunchCost::Bound::measured:
+    return "measured";
+  }
+  return "?";
+}
 
 StatusOr<Prediction> predict(const Artifact &artifact,
                              const cost::Cluster &cluster,
