@@ -9,6 +9,7 @@
 #include "passes/Dsv3ToExec/Passes.h"
 #include "passes/Fuse/Passes.h"
 #include "passes/Memory/Passes.h"
+#include "passes/Overlap/Passes.h"
 #include "passes/Quantize/Passes.h"
 #include "passes/Shard/Passes.h"
 
@@ -44,6 +45,18 @@ static StringRef wordOf(AttentionChoice choice) {
     return "absorbed";
   case AttentionChoice::Expanded:
     return "expanded";
+  }
+  llvm_unreachable("all choices are named");
+}
+
+static StringRef wordOf(OverlapChoice choice) {
+  switch (choice) {
+  case OverlapChoice::Auto:
+    return "auto";
+  case OverlapChoice::On:
+    return "on";
+  case OverlapChoice::Off:
+    return "off";
   }
   llvm_unreachable("all choices are named");
 }
@@ -95,6 +108,11 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     return;
   case Phase::Overlap:
     pm.nest<func::FuncOp>().addPass(createExpandExchange());
+    if (options.overlap != OverlapChoice::Off) {
+      SplitMicroBatchesOptions split;
+      split.capacity = options.capacity;
+      pm.addPass(createSplitMicroBatches(split));
+    }
     pm.addPass(createVerifyDsv3({.stage = "sharded"}));
     return;
   case Phase::Lower:
@@ -105,6 +123,7 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     return;
   case Phase::Plan:
     pm.addPass(createApplySchedules(target.schedules));
+    pm.addPass(createWeaveMicroBatches());
     pm.addPass(createPlanBuffers());
     pm.addPass(createVerifyExec());
     return;
