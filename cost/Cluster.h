@@ -34,5 +34,7 @@ struct Cluster {
 /// Reads a file of the form that docs/ranks.md describes. H5023 names the
 /// member at fault.
 StatusOr<Cluster> readCluster(const std::string &path);
+/// The same of the text of such a file; |name| is what messages call it.
+StatusOr<Cluster> parseCluster(std::string_view text, const std::string &name);
 
 } // namespace hadal::cost

@@ -557,7 +557,7 @@ private:
           b, made.getStepBefore(), made.getStepAfter(), made.getExposedBefore(),
           made.getExposedAfter(),
           static_cast<schema::OverlapDecision>(made.getDecision()),
-          string(made.getReason()));
+          string(made.getReason().getValue()));
     return schema::CreateEntry(
         b, name, static_cast<schema::EntryKind>(entry.getKind()),
         entry.getTokens().value_or(0), entry.getRows().value_or(0),

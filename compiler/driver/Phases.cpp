@@ -120,6 +120,12 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     target.lower.schedules.assign(options.schedules.begin(),
                                   options.schedules.end());
     pm.addPass(createLowerDsv3ToExec(target.lower));
+    if (options.overlap != OverlapChoice::Off) {
+      DecideOverlapOptions decide;
+      decide.overlap = wordOf(options.overlap).str();
+      decide.cluster = options.cluster;
+      pm.addPass(createDecideOverlap(decide));
+    }
     return;
   case Phase::Plan:
     pm.addPass(createApplySchedules(target.schedules));
@@ -176,6 +182,11 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
     number("redundant_experts", options.redundantExperts);
     attributes.push_back(
         b.getNamedAttr("capacity", b.getStringAttr(options.capacity)));
+    attributes.push_back(
+        b.getNamedAttr("overlap", b.getStringAttr(wordOf(options.overlap))));
+    if (!options.cluster.empty())
+      attributes.push_back(
+          b.getNamedAttr("cluster", b.getStringAttr(options.cluster)));
     if (!options.scheduleAs.empty())
       attributes.push_back(
           b.getNamedAttr("schedule_as", b.getStringAttr(options.scheduleAs)));
@@ -236,6 +247,15 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
     number("ranks_per_node", options.ranksPerNode);
     number("redundant_experts", options.redundantExperts);
     options.capacity = text("capacity").str();
+    // Absent: older files, which know of one micro-batch.
+    StringRef overlap = "off";
+    if (auto word = dictionary.getAs<StringAttr>("overlap"))
+      overlap = word;
+    options.overlap = overlap == "auto" ? OverlapChoice::Auto
+                      : overlap == "on" ? OverlapChoice::On
+                                        : OverlapChoice::Off;
+    if (auto cluster = dictionary.getAs<StringAttr>("cluster"))
+      options.cluster = cluster.str();
     if (auto scheduleAs = dictionary.getAs<StringAttr>("schedule_as"))
       options.scheduleAs = scheduleAs.str();
   }

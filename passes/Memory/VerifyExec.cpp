@@ -150,7 +150,7 @@ private:
     for (auto buffer : block.getOps<exec::BufferOp>()) {
       if (buffer.getCarried().empty())
         continue;
-      auto [it, isNew] = carried.try_emplace(buffer.getCarried(), buffer);
+      auto [it, isNew] = carried.try_emplace(buffer.getCarried(), buffer.getRef());
       auto first = it->second.getDefiningOp<exec::BufferOp>();
       if (buffer.getBytes() != first.getBytes() ||
           buffer.getOffset() != first.getOffset() ||
@@ -398,11 +398,12 @@ private:
              << slot.name << "' is constant and takes a parameter, found "
              << describe(access.root);
     auto buffer = dyn_cast<exec::BufferOp>(op);
-    int64_t bytes = getSlotBytes(kernel, slots, launch, index);
-    if (auto at = launch.getRef(index).getDefiningOp<exec::AtOp>())
-      return checkInState(launch, at, cast<exec::GetStateOp>(op), bytes);
-    if (!buffer)
+    auto at = launch.getRef(index).getDefiningOp<exec::AtOp>();
+    if (!buffer && !at)
       return success();
+    int64_t bytes = getSlotBytes(kernel, slots, launch, index);
+    if (at)
+      return checkInState(launch, at, cast<exec::GetStateOp>(op), bytes);
     if (bytes == 0)
       return launch.emitOpError("slot '")
              << slot.name << "' is a pointer table and cannot be "
