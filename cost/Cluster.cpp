@@ -241,6 +241,20 @@ StatusOr<Cluster> readCluster(const std::string &path) {
   return toCluster(root, path);
 }
 
+StatusOr<std::string> readClusterText(const std::string &path) {
+  HADAL_ASSIGN_OR_RETURN(Json root, readJsonFile(path, kCode));
+  HADAL_RETURN_IF_ERROR(toCluster(root, path).status());
+  return shortClusterText(root.dump());
+}
+
+std::string shortClusterText(std::string_view text) {
+  StatusOr<Json> root = parseJson(text, kCode, "a cluster");
+  if (!root.ok())
+    return std::string(text);
+  root->erase("source");
+  return root->dump();
+}
+
 StatusOr<Cluster> parseCluster(std::string_view text,
                                const std::string &name) {
   HADAL_ASSIGN_OR_RETURN(Json root, parseJson(text, kCode, "'" + name + "'"));

@@ -50,6 +50,11 @@ llvm::Error resolveLayout(const ModelConfig &config, CompileOptions &options) {
     return makeError(2006,
                      "--ep {0} does not divide the {1} ranks of --dp {1}",
                      options.ep, ranks);
+  if (options.overlap == OverlapChoice::On && options.ep == 1)
+    return makeError(2006,
+                     "--overlap on: there is nothing to overlap with, the ranks "
+                     "exchange no rows; it takes a model with experts and --dp "
+                     "and --ep above 1");
   return hasExperts ? checkExperts(config, options) : llvm::Error::success();
 }
 

@@ -108,7 +108,9 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     return;
   case Phase::Overlap:
     pm.nest<func::FuncOp>().addPass(createExpandExchange());
-    if (options.overlap != OverlapChoice::Off) {
+    // Without a cluster nothing would be kept unasked.
+    if (options.overlap == OverlapChoice::On ||
+        (options.overlap == OverlapChoice::Auto && !options.cluster.empty())) {
       SplitMicroBatchesOptions split;
       split.capacity = options.capacity;
       pm.addPass(createSplitMicroBatches(split));

@@ -41,8 +41,10 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
       }
     std::optional<cost::Cluster> links;
     for (auto &[key, bucket] : buckets) {
-      if (bucket.halved.empty())
+      if (bucket.halved.empty()) {
+        sayWithout(bucket);
         continue;
+      }
       if (!cluster.empty() && !links) {
         StatusOr<cost::Cluster> parsed =
             cost::parseCluster(cluster, "the cluster of exec.options");
@@ -60,6 +62,17 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
     emitCodedError(getOperation(), ErrorCode::of(status.code()))
         << status.message();
     signalPassFailure();
+  }
+
+  /// Of a bucket that was not halved: because nothing is known of links.
+  void sayWithout(Bucket &bucket) {
+    if (!cluster.empty() || overlap == "on" || !bucket.plain.front().getRung())
+      return;
+    const std::string why = "nothing says what links cost (--cluster)";
+    record(bucket.plain.front(), "one micro-batch: " + why);
+    for (exec::EntryOp entry : bucket.plain)
+      entry.setOverlapAttr(
+          attributeOf(exec::OverlapDecision::Refused, {}, why));
   }
 
   /// The one that most steps run on.
@@ -176,8 +189,11 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
     if (auto old =
             getOperation()->getAttrOfType<ArrayAttr>(exec::kRemarksAttr))
       llvm::append_range(all, old);
+    Attribute remark = StringAttr::get(&getContext(), text);
+    if (llvm::is_contained(all, remark))
+      return;
     emitRemark(op->getLoc(), text);
-    all.push_back(StringAttr::get(&getContext(), text));
+    all.push_back(remark);
     getOperation()->setAttr(exec::kRemarksAttr,
                             ArrayAttr::get(&getContext(), all));
   }
