@@ -228,6 +228,7 @@ private:
   Status runBody(const BodyEntry &entry, std::span<const StepRow> rows,
                  const Parts &parts, std::vector<WantedLogits> &wanted,
                  int32_t &tokens);
+  Status writeBodyInputs();
   Status runHead(const BodyEntry &body, std::span<const StepRow> rows,
                  std::span<const WantedLogits> wanted,
                  std::array<int32_t, 2> tokensAndRows, const LogitsSink &sink);

@@ -5,6 +5,7 @@
 #include "compiler/codegen/nvptx/DescribeKernels.h"
 #include "compiler/codegen/nvptx/Passes.h"
 #include "compiler/codegen/nvptx/attention/KernelLowering.h"
+#include "cost/Cluster.h"
 #include "frontend/Error.h"
 #include "mlir/Pass/PassManager.h"
 #include "schedule/Chip.h"
