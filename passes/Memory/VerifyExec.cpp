@@ -129,6 +129,11 @@ public:
       return entry.emitError("entry '")
              << entry.getSymName()
              << "' has no arena; run hadal-plan-buffers first";
+    if (entry.getInterleaving())
+      return entry.emitError("entry '")
+             << entry.getSymName()
+             << "' is that of one of its micro-batches; run "
+                "hadal-weave-micro-batches first";
     return runBlock(entry.getBodyBlock(), Bindings());
   }
 

@@ -1,6 +1,7 @@
 // A layer's commands as the stages that two micro-batches interleave.
 #pragma once
 #include "dialects/Exec/IR/Exec.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace hadal {
 

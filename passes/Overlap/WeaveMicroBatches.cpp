@@ -38,6 +38,8 @@ public:
     }
     if (!isWoven)
       return entry.emitOpError("of micro-batches has no layer with collectives");
+    for (exec::FuncOp layer : replaced)
+      symbols.erase(layer);
     entry.removeInterleavingAttr();
     return success();
   }
@@ -121,8 +123,6 @@ private:
              << layer.getSymName() << "' again; its layers must be one run";
     doubled.insert(layer);
     woven.stages = std::move(*stages);
-    if (!entry.getInterleaving())
-      return entry.emitOpError("of micro-batches has no interleaving");
     auto interleaving =
         parseInterleaving(*entry.getInterleaving(), woven.stages, why);
     if (!interleaving)
@@ -136,7 +136,7 @@ private:
   }
 
   /// Makes prologue, bodies and epilogue of |call|.
-  void replace(Operation *call, const WovenLayer &woven,
+  void replace(Operation *call, WovenLayer &woven,
                ArrayRef<SmallVector<Value>> operands) {
     OpBuilder b(call);
     const std::string name = woven.layer.getSymName().str();
@@ -158,7 +158,7 @@ private:
       }
     };
     const int64_t layers = operands.size();
-    auto run = [&](const WovenFunction &made, int64_t begin, int64_t end) {
+    auto run = [&](WovenFunction made, int64_t begin, int64_t end) {
       SmallVector<Value> parameters, states;
       for (int64_t i = begin; i < end; ++i) {
         pick(made.parameters, i, parameters);
@@ -176,7 +176,7 @@ private:
       run(make("_body", true, true), 0, layers - 1);
     run(make("_epilogue", true, false), layers - 1, layers);
     call->erase();
-    symbols.erase(woven.layer);
+    replaced.push_back(woven.layer);
   }
 
   /// Runs what |function| runs for the other micro-batch too, behind it.
@@ -216,6 +216,7 @@ private:
   SymbolTable &symbols;
   const MicroBatchOffsets &offsets;
   llvm::SmallPtrSet<Operation *, 4> doubled;
+  SmallVector<exec::FuncOp> replaced;
   llvm::SmallDenseSet<Value> hiddenArguments;
   DenseMap<Value, Value> secondBuffers;
   llvm::StringSet<> carriedNames;
