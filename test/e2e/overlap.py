@@ -47,11 +47,13 @@ class Overlap(Ranks):
                 "--max-seq-len=256", f"--decode-buckets={rows}",
                 f"--prefill-buckets={PREFILL * rows // ROWS}", *TYPES[types],
                 f"--dp={ranks}", "--schedule-as=ep=1",
+                # Chosen for the whole bucket, it may not be the half's choice.
+                "--attention=" + ("expanded" if ranks == 2 else "absorbed"),
                 f"--capacity={capacity}", f"--overlap={overlap}", *extra)
             self.artifacts[key] = (path, said)
         return self.artifacts[key]
 
-    def prompts(self, name, count, shorten=lambda i: 3 * (i % 3)):
+    def prompts(self, name, count, shorten):
         vocabulary = self.random(name)
         return [make_configs.prompt_ids(vocabulary, LENGTH - shorten(i), i)
                 for i in range(count)]
@@ -82,7 +84,10 @@ class Overlap(Ranks):
         return of("ran as two micro-batches"), of("were run again")
 
     def whole(self, name, types, ranks, capacity, chunk, policy, artifact=None):
-        rows = self.prompts(name, ROWS * ranks)
+        # Of each rank the first half and the last end alike, so that the steps
+        # of both are those that each has alone.
+        rows = self.prompts(name, ROWS * ranks,
+                            lambda i: (0, 3, 6, 0)[i // ranks % 4])
         path = artifact or self.compile(name, types, ranks, capacity, ROWS,
                                         "on")[0]
         logits, loads, said = self.run(path, name, rows, ranks, chunk,
@@ -148,7 +153,7 @@ class Overlap(Ranks):
                   f"--max-batch-size={ROWS}", "--max-seq-len=256",
                   f"--decode-buckets={ROWS}", f"--prefill-buckets={PREFILL}",
                   *TYPES[types], f"--dp={ranks}", "--schedule-as=ep=1",
-                  "--overlap=on")
+                  "--attention=expanded", "--overlap=on")
         with open(lower) as file:
             text = file.read()
         stages = ["project", "attend", "shared", "after_dispatch",

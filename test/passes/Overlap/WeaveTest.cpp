@@ -5,6 +5,7 @@
 #include <random>
 
 #include "compiler/driver/Register.h"
+#include "dialects/Exec/IR/Exec.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
@@ -102,7 +103,11 @@ std::string interleaving(std::array<unsigned, 2> first,
 }
 
 class Program {
+  MLIRContext context;
+
 public:
+  OwningOpRef<ModuleOp> module;
+
   explicit Program(const std::string &words) {
     DialectRegistry registry;
     registerAll(registry);
@@ -140,7 +145,7 @@ public:
     auto entry = *module->getOps<exec::EntryOp>().begin();
     for (Operation &op : entry.getBodyBlock()) {
       if (auto launch = dyn_cast<exec::LaunchOp>(op)) {
-        add(launch, {}, all);
+        add(launch, DenseMap<Value, std::string>(), all);
         continue;
       }
       auto callee = op.getAttrOfType<FlatSymbolRefAttr>("callee");
@@ -164,11 +169,7 @@ public:
     return all;
   }
 
-  OwningOpRef<ModuleOp> module;
-
 private:
-  MLIRContext context;
-
   /// Launches have the sizes of their micro-batch; of a collective the buffers
   /// are carried or local, so that its label is enough.
   static void add(Operation *op, const DenseMap<Value, std::string> &names,
