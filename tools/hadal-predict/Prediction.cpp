@@ -109,17 +109,18 @@ private:
     return {};
   }
 
-  /// What a full step of |entry| holds.
+  /// What a full step of |entry| holds, of each of its micro-batches.
   kernels::StepBatch batchOf(const schema::Entry &entry) const {
     const schema::Model &model = artifact.model();
     kernels::StepBatch batch;
     const bool decode = entry.kind() == schema::EntryKind::decode;
-    batch.tokens = entry.tokens();
-    batch.slice = (entry.tokens() + result.tp - 1) / result.tp;
-    batch.logitRows = entry.rows();
+    const uint32_t tokens = entry.tokens() / entry.micro_batches();
+    const uint32_t rows = entry.rows() / entry.micro_batches();
+    batch.tokens = tokens;
+    batch.slice = (tokens + result.tp - 1) / result.tp;
+    batch.logitRows = rows;
     const double queries = std::max(entry.max_queries_per_row(), 1u);
-    batch.sequences =
-        decode ? entry.rows() : std::max(1.0, batch.tokens / queries);
+    batch.sequences = decode ? rows : std::max(1.0, batch.tokens / queries);
     const double inCache = options.context
                                ? static_cast<double>(options.context)
                                : static_cast<double>(model.max_seq_len()) / 2;
@@ -320,7 +321,7 @@ private:
   const schema::Entry *halfOf(const schema::Entry &whole) const {
     const schema::Entry *best = nullptr;
     for (const schema::Entry *entry : *artifact.root().entries())
-      if (entry->kind() == whole.kind() &&
+      if (entry->kind() == whole.kind() && entry->micro_batches() == 1 &&
           entry->tokens() * 2 == whole.tokens() &&
           (!best || entry->rung() == whole.rung()))
         best = entry;
@@ -332,6 +333,8 @@ private:
   Status decideOverlap(const schema::Entry &whole,
                        const std::vector<PricedCommand> &priced,
                        EntryPrediction &entry) {
+    if (whole.micro_batches() > 1)
+      return {};
     const schema::Entry *half = halfOf(whole);
     std::optional<cost::Chain> wholeChain = findLayerChain(priced);
     if (!half || !wholeChain || wholeChain->size() > kMostStages)
@@ -372,8 +375,11 @@ private:
     entry.worst = schemaEntry.rung() == schema::Rung::worst;
     kernels::StepBatch batch = batchOf(schemaEntry);
     entry.imbalance = imbalanceOf(batch);
+    // Beside each micro-batch the other one communicates.
+    const double share =
+        schemaEntry.micro_batches() > 1 ? multiprocessorShare() : 1;
     HADAL_ASSIGN_OR_RETURN(std::vector<PricedCommand> commands,
-                           commandsOf(schemaEntry, batch, entry));
+                           commandsOf(schemaEntry, batch, entry, share));
     HADAL_ASSIGN_OR_RETURN(entry.body, simulate(commands));
     HADAL_RETURN_IF_ERROR(decideOverlap(schemaEntry, commands, entry));
     for (const auto &[label, us] : entry.body.exposedByLabel)

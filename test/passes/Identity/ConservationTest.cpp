@@ -249,7 +249,8 @@ TEST_F(ConservationTest, PartsOfAFunctionOfTheProgramStandForIt) {
     return func;
   };
   auto split = [&](StringRef left) {
-    module = ModuleOp::create(UnknownLoc::get(&context));
+    module = parseSourceString<ModuleOp>(
+        "tile.kernel @k(%sz: !tile.sizes) domain(%m = 8 by 8) {\n}", &context);
     exec::FuncOp whole =
         make(*module, "layer", {"moe_layer.first", "moe_layer.second"});
     return run<ModuleOp>([&](ModuleOp module) {
