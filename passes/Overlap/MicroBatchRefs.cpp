@@ -1,6 +1,7 @@
 #include "passes/Overlap/MicroBatchRefs.h"
 
 #include "dialects/Diagnostics.h"
+#include "passes/Identity/Names.h"
 #include "passes/Overlap/Interleaving.h"
 
 using namespace mlir;
@@ -45,7 +46,9 @@ Value RefBuilder::hidden(Value hidden, unsigned batch) {
     OpBuilder::InsertionGuard guard(b);
     if (Operation *op = hidden.getDefiningOp())
       b.setInsertionPointAfter(op);
-    ref = exec::AtOp::create(b, hidden.getLoc(), offsets.hidden * batch, hidden);
+    // Not the argument's, which a file of IR does not keep.
+    ref = exec::AtOp::create(b, getSymbolLoc(b.getContext(), kHiddenState),
+                             offsets.hidden * batch, hidden);
   }
   return ref;
 }

@@ -114,6 +114,8 @@ private:
     std::string why;
     std::optional<LayerStages> stages = findLayerStages(layer, why);
     if (!stages) {
+      // One after the other, its collectives too: no order of stages says more.
+      isWoven |= !layer.getOps<exec::CollectiveOp>().empty();
       if (doubled.insert(layer).second)
         return doubleFunction(layer, woven.isHidden);
       return success();
