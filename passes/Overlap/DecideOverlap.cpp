@@ -55,7 +55,8 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
       if (failed(decide(bucket, links ? &*links : nullptr)))
         return signalPassFailure();
     }
-    eraseUnused();
+    if (isDropped)
+      eraseUnused();
   }
 
   void fail(const Status &status) {
@@ -176,7 +177,8 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
         entry.setOverlapAttr(attribute);
   }
 
-  static void drop(Bucket &bucket, exec::OverlapAttr attribute) {
+  void drop(Bucket &bucket, exec::OverlapAttr attribute) {
+    isDropped = true;
     for (exec::EntryOp entry : bucket.plain)
       entry.setOverlapAttr(attribute);
     for (exec::EntryOp entry : bucket.halved)
@@ -219,6 +221,8 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
                   getOperation().lookupSymbol<exec::FuncOp>(symbol.getValue()))
             addUses(func.getBodyBlock(), used);
   }
+
+  bool isDropped = false;
 };
 
 } // namespace
