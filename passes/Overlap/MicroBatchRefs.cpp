@@ -28,8 +28,7 @@ std::optional<MicroBatchOffsets> MicroBatchOffsets::of(exec::EntryOp entry) {
   MicroBatchOffsets result;
   result.shape.tokens = *entry.getTokens() / kMicroBatches;
   result.shape.rows = *entry.getRows() / kMicroBatches;
-  result.shape.pagesPerRow =
-      llvm::divideCeil(number("max_seq_len"), pageSize);
+  result.shape.pagesPerRow = llvm::divideCeil(number("max_seq_len"), pageSize);
   result.shape.experts = mesh.getSlots();
   int64_t rowBytes = width * (activations.getValue() == "f32" ? 4 : 2);
   if (exec::hasRowPitch(module))

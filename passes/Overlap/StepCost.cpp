@@ -14,9 +14,8 @@ StepCost::StepCost(const StepShape &shape, const cost::Cluster &cluster,
   full.slice = std::ceil(shape.tokens / shape.tp);
   full.logitRows = shape.rows;
   full.sequences =
-      shape.decode
-          ? std::min(shape.rows, shape.tokens)
-          : std::max(1.0, shape.tokens / std::max(shape.queries, 1.0));
+      shape.decode ? std::min(shape.rows, shape.tokens)
+                   : std::max(1.0, shape.tokens / std::max(shape.queries, 1.0));
   full.context = shape.decode ? shape.context : shape.tokens / full.sequences;
   full.sentRows = full.slice * cost::distinctRanks(shape.ep, shape.topk);
   most = shape.imbalance > 0 ? shape.imbalance

@@ -10,7 +10,8 @@
 
 namespace hadal::predict {
 
-/// An entry, as far as its costs depend on it. Of two micro-batches: one of them.
+/// An entry, as far as its costs depend on it. Of two micro-batches: one of
+/// them.
 struct StepShape {
   bool decode = false;
   double tokens = 0, rows = 0, queries = 1;
