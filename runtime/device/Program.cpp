@@ -107,14 +107,16 @@ private:
     if (layers.size() == 1)
       operation.label += fmt::format(", layer {}", layers[0]);
     else if (layers.size() == 2)
-      operation.label += fmt::format(", layers {} and {}", layers[0], layers[1]);
+      operation.label +=
+          fmt::format(", layers {} and {}", layers[0], layers[1]);
     add(RankCommand::Kind::start, command.stream(),
         static_cast<uint32_t>(list.collectives.size()));
     list.collectives.push_back(std::move(result));
   }
 
   /// The layers whose caches |states| have: one, or of two micro-batches two.
-  std::vector<std::string_view> layersOf(std::span<const uint32_t> states) const {
+  std::vector<std::string_view>
+  layersOf(std::span<const uint32_t> states) const {
     constexpr std::string_view kCache = "kv.";
     std::vector<std::string_view> layers;
     for (uint32_t state : states)

@@ -151,8 +151,7 @@ private:
         step.launch(artifact.root().kernels()->Get(kernel)->name()->str(),
                     specs[kernel] ? &*specs[kernel] : nullptr));
     entry.measured += priced.bound == LaunchBound::measured;
-    entry.launchCosts.push_back(
-        {kernel, priced.us, priced.bound, priced.work});
+    entry.launchCosts.push_back({kernel, priced.us, priced.bound, priced.work});
     return priced.us;
   }
 

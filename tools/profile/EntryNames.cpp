@@ -9,8 +9,8 @@ namespace hadal::profile {
 
 namespace {
 
-/// "dispatch, layer 17" as "dispatch" and 17; of "dispatch, layers 17 and 18" no
-/// number.
+/// "dispatch, layer 17" as "dispatch" and 17; of "dispatch, layers 17 and 18"
+/// no number.
 void setLabel(const std::string &text, CollectiveName &name) {
   constexpr std::string_view kLayer = ", layer ";
   name.label = text.substr(0, text.find(", layer"));

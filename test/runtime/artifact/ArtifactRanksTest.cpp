@@ -87,7 +87,8 @@ const std::vector<Case> &cases() {
        "its mesh of tp 1, dp 0, ep 2, 8 ranks a node is not possible"},
       {"MeshHuge", [](auto &a) { a.mesh->tp = a.mesh->dp = ~0u; },
        "is not possible"},
-      {"MeshEp", [](auto &a) { a.mesh->ep = 3; }, "ep 3, 8 ranks a node is not"},
+      {"MeshEp", [](auto &a) { a.mesh->ep = 3; },
+       "ep 3, 8 ranks a node is not"},
       {"Slots", [](auto &a) { a.mesh->slots = 1; },
        "its mesh has 1 slots on each of 2 ranks for 4 experts"},
       {"SlotsOfNothing", [](auto &a) { a.mesh->slots = 0; },
@@ -107,8 +108,7 @@ const std::vector<Case> &cases() {
              std::make_unique<CommunicatorT>(*a.communicators[0]));
        },
        "communicator 1 is 'ep', expected names, each once"},
-      {"CommunicatorAxis",
-       [](auto &a) { a.communicators[0]->axis = Axis(7); },
+      {"CommunicatorAxis", [](auto &a) { a.communicators[0]->axis = Axis(7); },
        "communicator 'ep' has 2 ranks on axis 7"},
       {"CommunicatorSize", [](auto &a) { a.communicators[0]->size = 3; },
        "communicator 'ep' has 3 ranks on axis 2, the mesh says otherwise"},
@@ -222,8 +222,7 @@ const std::vector<Case> &cases() {
          *layer(a, kDispatch).counts = toy::arg(ArgKind::state, 1);
        },
        "counts that are not in the arena"},
-      {"CountsRange",
-       [](auto &a) { layer(a, kDispatch).counts->value = 384; },
+      {"CountsRange", [](auto &a) { layer(a, kDispatch).counts->value = 384; },
        "uses byte 391 of an arena of 384 bytes"},
       {"OpOfCollective", [](auto &a) { layer(a, kDispatch).op = 3; },
        "op name 3 of 3"},
@@ -264,9 +263,7 @@ const std::vector<Case> &cases() {
        [](auto &a) { insert(a, kWait1, eventOf(CommandKind::wait, 1, 0)); },
        "command 8: event 1 is waited for a second time"},
       {"EventUnused",
-       [](auto &a) {
-         a.functions[toy::rankLayerFunction(a)]->num_events = 3;
-       },
+       [](auto &a) { a.functions[toy::rankLayerFunction(a)]->num_events = 3; },
        "event 2 is never recorded"},
       {"ManyEvents",
        [](auto &a) {
@@ -311,8 +308,7 @@ const std::vector<Case> &cases() {
          a.entries[4]->capacity_rows = a.entries[4]->capacity_pairs = 1;
        },
        "entry 'head_1' has a capacity of 1 rows"},
-      {"RungAlone",
-       [](auto &a) { a.entries[0]->rung = Rung::expected; },
+      {"RungAlone", [](auto &a) { a.entries[0]->rung = Rung::expected; },
        "entry 'decode_1' has no twin for what exceeds its capacity"},
       {"Digest", [](auto &a) { a.entries[0]->collective_digest += 1; },
        "entry 'decode_1' has the collective digest"},
