@@ -16,9 +16,8 @@ static llvm::Error checkExperts(const ModelConfig &config,
     return makeError(2006,
                      "--redundant-experts {0} gives each of {1} ranks {2} "
                      "slots for {3} experts; use at most {4}",
-                     options.redundantExperts, ep,
-                     llvm::divideCeil(slots, ep), experts,
-                     experts * (ep - 1));
+                     options.redundantExperts, ep, llvm::divideCeil(slots, ep),
+                     experts, experts * (ep - 1));
   if (slots % ep) {
     int64_t legal = llvm::alignTo(slots, ep);
     return makeError(
@@ -72,9 +71,9 @@ static llvm::Error checkTensors(const ModelConfig &config,
   if (config.heads % tp) {
     std::string list;
     for (size_t i = 0; i < legal.size(); ++i)
-      list += (i == 0                  ? ""
+      list += (i == 0                 ? ""
                : i + 1 < legal.size() ? ", "
-                                       : " or ") +
+                                      : " or ") +
               std::to_string(legal[i]);
     return makeError(2006, "--tp {0} does not divide {1} heads; use {2}", tp,
                      config.heads, list.empty() ? "1" : list);
@@ -120,12 +119,11 @@ llvm::Error resolveLayout(const ModelConfig &config, CompileOptions &options,
   if (options.ep == 0)
     options.ep = hasExperts ? ranks : 1;
   if (ranks % options.ep)
-    return makeError(2006, "--ep {0} does not divide the {1} ranks of {2}--dp {3}",
-                     options.ep, ranks,
-                     options.tp > 1
-                         ? llvm::formatv("--tp {0} ", options.tp).str()
-                         : "",
-                     options.dp);
+    return makeError(
+        2006, "--ep {0} does not divide the {1} ranks of {2}--dp {3}",
+        options.ep, ranks,
+        options.tp > 1 ? llvm::formatv("--tp {0} ", options.tp).str() : "",
+        options.dp);
   if (options.ep > 1 && options.ep % options.tp)
     return makeError(2006, "--ep {0} splits a tp group of {1}", options.ep,
                      options.tp);
@@ -138,9 +136,8 @@ llvm::Error resolveLayout(const ModelConfig &config, CompileOptions &options,
 
 dsv3::MeshAttr meshOf(mlir::MLIRContext *context, const ModelConfig &config,
                       const CompileOptions &options) {
-  bool hasExperts = config.numMoeLayers() > 0;
-  int64_t slots =
-      hasExperts ? (config.experts + options.redundantExperts) / options.ep : 0;
+  // Of a model whose layers are all dense, those that its configuration names.
+  int64_t slots = (config.experts + options.redundantExperts) / options.ep;
   return dsv3::MeshAttr::get(context, options.tp, options.dp, options.ep,
                              options.ranksPerNode, slots);
 }

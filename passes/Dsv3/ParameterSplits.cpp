@@ -11,8 +11,8 @@ hadal::ParameterSplits::ParameterSplits(ModuleOp module) {
     if (auto call = dyn_cast<func::CallOp>(op))
       calls.push_back(call);
     auto get = dyn_cast<GetParameterOp>(op);
-    auto parameter = get ? symbols.lookup<ParameterOp>(get.getParameter())
-                         : ParameterOp();
+    auto parameter =
+        get ? symbols.lookup<ParameterOp>(get.getParameter()) : ParameterOp();
     if (parameter && parameter.getSplit())
       splits[get.getValue()] = *parameter.getSplit();
   });

@@ -1,5 +1,6 @@
-// What VerifyDsv3 says of stage=sharded about tensor parallelism: the columns of
-// a rank, and sums over ranks, are known for what they are until they are whole.
+// What VerifyDsv3 says of stage=sharded about tensor parallelism: the columns
+// of a rank, and sums over ranks, are known for what they are until they are
+// whole.
 #include "dialects/Diagnostics.h"
 #include "passes/Dsv3/ParameterSplits.h"
 #include "passes/Dsv3/Passes.h"
@@ -184,9 +185,8 @@ private:
             return failure();
           return checkWhole(o);
         })
-        .Case<ReduceScatterOp, AllReduceOp>([&](auto o) {
-          return checkReduction(o, o->getOperands());
-        })
+        .Case<ReduceScatterOp, AllReduceOp>(
+            [&](auto o) { return checkReduction(o, o->getOperands()); })
         .Case([&](AllGatherOp o) { return checkGather(o, o.getParts()); })
         .Case([&](StartOp o) { return checkStart(o); })
         .Default([&](Operation *other) { return checkWhole(other); });

@@ -216,7 +216,9 @@ private:
         return func.emitError("function '")
                << func.getSymName() << "' has no bucket";
       if (bucket.getKind() != dsv3::BucketKind::Head)
-        context.hiddenRows = std::max(context.hiddenRows, bucket.getTokens());
+        context.hiddenRows =
+            std::max(context.hiddenRows,
+                     bucket.getTokens() * dsv3::getMicroBatches(func));
     }
     if (context.hiddenRows == 0)
       return context.module.emitError("no bucket of decode or prefill");
@@ -380,15 +382,19 @@ private:
                                  bucket.getRung() == dsv3::Rung::Expected
                                      ? exec::Rung::Expected
                                      : exec::Rung::Worst);
+    // The body is that of one micro-batch until it is woven.
+    const int64_t microBatches = dsv3::getMicroBatches(func);
     auto entry = exec::EntryOp::create(
         b, func.getLoc(), dsv3::getEntryName(func), kind,
-        number(bucket.getTokens(), !isHead), number(bucket.getRows(), !isHead),
+        number(bucket.getTokens() * microBatches, !isHead),
+        number(bucket.getRows() * microBatches, !isHead),
         number(bucket.getQueries(), !isHead),
         isHead ? StringAttr()
                : func->getAttrOfType<StringAttr>(dsv3::kAttentionAttr),
         number(bucket.getLogits(), isHead), /*arena=*/IntegerAttr(), rung,
         number(bucket.getCapacity(), exchanges),
-        number(bucket.getPairs(), exchanges));
+        number(bucket.getPairs(), exchanges), microBatches,
+        /*overlap=*/exec::OverlapAttr(), /*interleaving=*/ArrayAttr());
     Block *body = &entry.getBody().emplaceBlock();
     FunctionLowering lowering(context, func, bucket, body);
     OpBuilder inside = OpBuilder::atBlockEnd(body);

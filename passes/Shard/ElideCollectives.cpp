@@ -30,12 +30,19 @@ struct ElideCollectivesPass
   void runOnOperation() override {
     ParameterSplits splits(getOperation());
     for (auto func : getOperation().getOps<func::FuncOp>()) {
-      while (takeOwnSlice(func) || scatterSum(func) ||
-             sinkGather(func, splits))
+      while (takeOwnSlice(func) || scatterSum(func) || sinkGather(func, splits))
         ;
       while (mergeGathers(func))
         ;
     }
+  }
+
+  /// What gives |value| stands for |erased| too.
+  static void standFor(Value value, Operation *erased) {
+    if (Operation *op = value.getDefiningOp())
+      absorbLoc(op, "elide-collectives", erased);
+    else
+      recordDropped(erased, "each rank reads its own slice");
   }
 
   /// take_slice of an all_gather is what was gathered.
@@ -45,10 +52,14 @@ struct ElideCollectivesPass
       if (!gather)
         continue;
       unsigned number = cast<OpResult>(take.getInput()).getResultNumber();
-      take.getResult().replaceAllUsesWith(gather.getParts()[number]);
+      Value part = gather.getParts()[number];
+      take.getResult().replaceAllUsesWith(part);
+      standFor(part, take);
       take.erase();
-      if (gather->use_empty())
+      if (gather->use_empty()) {
+        standFor(part, gather);
         gather.erase();
+      }
       return true;
     }
     return false;
@@ -61,14 +72,15 @@ struct ElideCollectivesPass
       for (Operation *user : reduce.getResult().getUsers())
         if (auto take = dyn_cast<TakeSliceOp>(user))
           takes.push_back(take);
-      if (takes.empty() || !llvm::hasNItems(reduce.getResult().getUsers(),
-                                            takes.size()))
+      if (takes.empty() ||
+          !llvm::hasNItems(reduce.getResult().getUsers(), takes.size()))
         continue;
       OpBuilder b(reduce);
       Value scattered = ReduceScatterOp::create(
           b, reduce.getLoc(), takes.front().getResult().getType(),
           reduce.getInput(), reduce.getAxis());
       for (TakeSliceOp take : takes) {
+        standFor(scattered, take);
         take.getResult().replaceAllUsesWith(scattered);
         take.erase();
       }
@@ -122,10 +134,11 @@ struct ElideCollectivesPass
         result.setType(withRows(whole, Extent::Slice));
         OpBuilder b(user->getContext());
         b.setInsertionPointAfter(user);
-        auto below = AllGatherOp::create(
-            b, splitLoc(user, "gather"), TypeRange{whole}, ValueRange{result},
-            gather.getAxis());
+        auto below =
+            AllGatherOp::create(b, splitLoc(user, "gather"), TypeRange{whole},
+                                ValueRange{result}, gather.getAxis());
         result.replaceAllUsesExcept(below.getResult(0), below);
+        absorbLoc(below, "elide-collectives", gather);
       }
       gather.erase();
       return true;
@@ -147,10 +160,9 @@ struct ElideCollectivesPass
   /// between reads the first, else the first's if what the second gathers is
   /// there.
   static bool merge(AllGatherOp first, AllGatherOp second) {
-    bool isReadBetween =
-        llvm::any_of(first->getUsers(), [&](Operation *user) {
-          return user == second || user->isBeforeInBlock(second);
-        });
+    bool isReadBetween = llvm::any_of(first->getUsers(), [&](Operation *user) {
+      return user == second || user->isBeforeInBlock(second);
+    });
     bool isThereBefore = llvm::all_of(second.getParts(), [&](Value part) {
       Operation *op = part.getDefiningOp();
       return !op || op->isBeforeInBlock(first);
@@ -158,14 +170,12 @@ struct ElideCollectivesPass
     if (isReadBetween && !isThereBefore)
       return false;
     OpBuilder b(isReadBetween ? first : second);
-    auto parts = llvm::to_vector(
-        llvm::concat<Value>(llvm::to_vector(first.getParts()),
-                            llvm::to_vector(second.getParts())));
+    auto parts = llvm::to_vector(llvm::concat<Value>(
+        llvm::to_vector(first.getParts()), llvm::to_vector(second.getParts())));
     SmallVector<Type> types(first.getResultTypes());
     llvm::append_range(types, second.getResultTypes());
     auto merged = AllGatherOp::create(
-        b,
-        fuseLoc(getLocalName(first), "elide-collectives", {first, second}),
+        b, fuseLoc(getLocalName(first), "elide-collectives", {first, second}),
         types, parts, first.getAxis());
     unsigned n = first.getNumResults();
     first->replaceAllUsesWith(merged.getResults().take_front(n));

@@ -66,11 +66,11 @@ struct ExpandExchangePass
                           : CopyRowsOp::create(b, splitLoc(op, "send"),
                                                part.getType(), part)
                                 .getResult());
-    auto pending = PendingType::get(b.getContext(),
-                                    llvm::to_vector(op->getResultTypes()));
-    Value start = StartOp::create(b, op->getLoc(), pending, what.first,
-                                  what.second, parts, Value(), DenseI64ArrayAttr(),
-                                  b.getStringAttr(getLocalName(op)));
+    auto pending =
+        PendingType::get(b.getContext(), llvm::to_vector(op->getResultTypes()));
+    Value start = StartOp::create(
+        b, op->getLoc(), pending, what.first, what.second, parts, Value(),
+        DenseI64ArrayAttr(), b.getStringAttr(getLocalName(op)));
     auto await =
         AwaitOp::create(b, splitLoc(op, "await"), op->getResultTypes(), start);
     for (auto [result, received] :

@@ -52,13 +52,13 @@ private:
     Block &body = func.front();
     Value table =
         body.addArgument(tableType, getSymbolLoc(context(), "placement"));
-    Value overflow = body.addArgument(overflowType(),
-                                      getSymbolLoc(context(), "overflow"));
+    Value overflow =
+        body.addArgument(overflowType(), getSymbolLoc(context(), "overflow"));
     SmallVector<unsigned> stacks;
     if (failed(exchange(permute, table, overflow, stacks)))
       return failure();
-    func.setFunctionType(FunctionType::get(
-        context(), body.getArgumentTypes(), func.getResultTypes()));
+    func.setFunctionType(FunctionType::get(context(), body.getArgumentTypes(),
+                                           func.getResultTypes()));
     for (func::CallOp call : calls)
       if (failed(shardCall(call, load.getArgNumber(), stacks)))
         return failure();
@@ -155,8 +155,8 @@ private:
              << "LAYER'";
     for (unsigned stack : stacks) {
       auto get = call.getOperand(stack).getDefiningOp<GetParameterOp>();
-      auto parameter = get ? symbols.lookup<ParameterOp>(get.getParameter())
-                           : ParameterOp();
+      auto parameter =
+          get ? symbols.lookup<ParameterOp>(get.getParameter()) : ParameterOp();
       if (!parameter)
         return emitCodedOpError(call, 2001)
                << "has experts that are no parameter";
@@ -169,18 +169,17 @@ private:
     if (!symbols.lookup(table)) {
       OpBuilder after(declared->getContext());
       after.setInsertionPointAfter(declared);
-      symbols.insert(
-          PlacementTableOp::create(after, getSymbolLoc(context(), table),
-                                   table, getTableType(), layer));
+      symbols.insert(PlacementTableOp::create(
+          after, getSymbolLoc(context(), table), table, getTableType(), layer));
     }
     if (!symbols.lookup(kOverflowState)) {
       OpBuilder before(declared);
-      symbols.insert(
-          StateOp::create(before, getSymbolLoc(context(), kOverflowState),
-                          kOverflowState, overflowType()));
+      symbols.insert(StateOp::create(before,
+                                     getSymbolLoc(context(), kOverflowState),
+                                     kOverflowState, overflowType()));
     }
-    Value placement = GetParameterOp::create(
-        b, getSymbolLoc(context(), table), getTableType(), table);
+    Value placement = GetParameterOp::create(b, getSymbolLoc(context(), table),
+                                             getTableType(), table);
     Value overflow =
         GetStateOp::create(b, getSymbolLoc(context(), kOverflowState),
                            overflowType(), kOverflowState);

@@ -8,19 +8,19 @@
 //   heads     all tokens, the columns of the rank's heads
 //   partial   all tokens, a sum over the ranks that is still to be formed
 //
-// | operation | needs | gives |
-// | --- | --- | --- |
-// | embed, add, silu_mul, gate_topk, moe_* | slice | slice |
-// | rms_norm, slice, linear | the rows that all its users need, else slice | those |
-// | q_b (or q), its rope | tokens | heads |
-// | append_latent, rope of the key, gather_rows | tokens | tokens |
-// | mla | tokens, heads | heads |
-// | o_proj | heads | partial |
-// | a layer, the last one's result | slice | slice, tokens of the step |
+//   embed, add, silu_mul, gate_topk, moe_*   slice -> slice
+//   rms_norm, slice, linear                  what all users need, else slice
+//   q_b (or q) and its rope                  tokens -> heads
+//   append_latent, rope of the key           tokens
+//   gather_rows                              tokens -> logits
+//   mla                                      heads -> heads
+//   o_proj                                   heads -> partial
+//   a layer's result                         slice
+//   the last layer's result                  tokens, the hidden state
 //
-// Where what is needed and what is there differ, a conversion stands in between:
-// slice -> tokens all_gather, tokens -> slice take_slice, partial -> tokens
-// all_reduce. ElideCollectives makes few and small ones of them.
+// Where what is needed and what is there differ, a conversion stands in
+// between: slice -> tokens all_gather, tokens -> slice take_slice, partial ->
+// tokens all_reduce. ElideCollectives makes few and small ones of them.
 #include "dialects/Diagnostics.h"
 #include "passes/Identity/Names.h"
 #include "passes/Shard/Sharding.h"
@@ -89,9 +89,8 @@ private:
   LogicalResult splitHeads(func::FuncOp func, MlaOp mla) {
     int64_t heads = mla.getHeads();
     if (heads % tp)
-      return emitCodedOpError(mla, 2006)
-             << "has " << heads << " heads, which " << tp
-             << " ranks do not divide";
+      return emitCodedOpError(mla, 2006) << "has " << heads << " heads, which "
+                                         << tp << " ranks do not divide";
     auto rope = mla.getQuery().getDefiningOp<RopeOp>();
     auto query = rope ? rope.getInput().getDefiningOp<LinearOp>() : LinearOp();
     if (!query || !rope.getResult().hasOneUse() ||
@@ -112,8 +111,7 @@ private:
         failed(splitWeight(func, output.getWeight(), SplitDim::Cols,
                            mla.getValue())))
       return failure();
-    for (Value value :
-         {query.getResult(), rope.getResult(), mla.getResult()})
+    for (Value value : {query.getResult(), rope.getResult(), mla.getResult()})
       value.setType(withColumns(typeOf(value), columnsOf(value) / tp));
     rope.setHeads(heads / tp);
     mla.setHeads(heads / tp);
@@ -140,7 +138,8 @@ private:
     auto whole = cast<RankedTensorType>(logits.getResult().getType());
     if (failed(splitWeight(func, logits.getWeight(), SplitDim::Rows, 1)))
       return failure();
-    RankedTensorType part = withColumns(whole, columnsOf(logits.getResult()) / tp);
+    RankedTensorType part =
+        withColumns(whole, columnsOf(logits.getResult()) / tp);
     logits.getResult().setType(part);
     OpBuilder b(ret);
     Value gathered =
@@ -148,8 +147,8 @@ private:
                             TypeRange{withRows(part, Extent::Gathered)},
                             ValueRange{logits.getResult()}, Axis::TP)
             .getResult(0);
-    Value joined = JoinColumnsOp::create(b, splitLoc(logits, "join"), whole,
-                                         gathered);
+    Value joined =
+        JoinColumnsOp::create(b, splitLoc(logits, "join"), whole, gathered);
     ret->setOperand(0, joined);
     return success();
   }
@@ -167,11 +166,14 @@ private:
         given.push_back(call.getOperand(argument.getArgNumber()));
     else
       given.push_back(weight);
+    if (given.empty())
+      return emitCodedError(weight.getLoc(), 2001)
+             << "a weight that ranks share is given by no call";
     auto split = SplitAttr::get(module.getContext(), dim, Axis::TP, unit);
     for (Value value : given) {
       auto get = value.getDefiningOp<GetParameterOp>();
-      auto parameter = get ? symbols.lookup<ParameterOp>(get.getParameter())
-                           : ParameterOp();
+      auto parameter =
+          get ? symbols.lookup<ParameterOp>(get.getParameter()) : ParameterOp();
       if (!parameter)
         return emitCodedError(value.getLoc(), 2001)
                << "a weight that ranks share is no parameter";
@@ -207,8 +209,7 @@ private:
     extent /= tp;
     if (isFP8(type) && extent % kBlock)
       return emitCodedOpError(parameter, 2006)
-             << "has " << extent << " " << what
-             << " a rank, which cut a 128-"
+             << "has " << extent << " " << what << " a rank, which cut a 128-"
              << (isRows ? "row" : "column") << " scale block";
     parameter.setType(RankedTensorType::get(shape, type.getElementType(),
                                             type.getEncoding()));
@@ -220,9 +221,9 @@ private:
       return success();
     auto scale = symbols.lookup<ParameterOp>(*parameter.getScale());
     RankedTensorType scales = scale.getTensorType();
-    scale.setType(RankedTensorType::get(
-        getScaleShape(parameter.getTensorType()), scales.getElementType(),
-        scales.getEncoding()));
+    scale.setType(
+        RankedTensorType::get(getScaleShape(parameter.getTensorType()),
+                              scales.getElementType(), scales.getEncoding()));
     scale.setSplitAttr(
         SplitAttr::get(module.getContext(), split.getDim(), Axis::TP, 1));
     return success();
@@ -250,9 +251,9 @@ private:
           argument.setType(withRows(typeOf(argument), Extent::Slice));
     converted.clear();
     for (Operation &op : llvm::make_early_inc_range(body)) {
-      Extent wanted = onTokens.contains(&op)      ? Extent::Tokens
+      Extent wanted = onTokens.contains(&op)    ? Extent::Tokens
                       : isa<func::ReturnOp>(op) ? returned
-                                                  : Extent::Slice;
+                                                : Extent::Slice;
       for (OpOperand &operand : op.getOpOperands())
         convert(operand, wanted);
       if (wanted == Extent::Slice)
@@ -261,9 +262,8 @@ private:
             result.setType(withRows(typeOf(result), Extent::Slice));
     }
     auto ret = cast<func::ReturnOp>(body.getTerminator());
-    func.setFunctionType(FunctionType::get(module.getContext(),
-                                           body.getArgumentTypes(),
-                                           ret.getOperandTypes()));
+    func.setFunctionType(FunctionType::get(
+        module.getContext(), body.getArgumentTypes(), ret.getOperandTypes()));
   }
 
   /// The operations of |body| on all tokens: those that need them, and those
@@ -290,9 +290,8 @@ private:
     OpBuilder b(user);
     if (partial.contains(value))
       value = once(value, "reduce", [&]() -> Value {
-        return AllReduceOp::create(
-            b, splitLoc(value.getDefiningOp(), "reduce"), value.getType(),
-            value, Axis::TP);
+        return AllReduceOp::create(b, splitLoc(value.getDefiningOp(), "reduce"),
+                                   value.getType(), value, Axis::TP);
       });
     if (wanted == Extent::Slice && hasRows(value.getType(), Extent::Tokens))
       value = once(value, "slice", [&]() -> Value {
@@ -306,8 +305,7 @@ private:
         if (isa<func::ReturnOp>(user))
           loc = fuseLoc("hidden", "shard-layers", value.getDefiningOp());
         return AllGatherOp::create(
-                   b, loc,
-                   TypeRange{withRows(typeOf(value), Extent::Tokens)},
+                   b, loc, TypeRange{withRows(typeOf(value), Extent::Tokens)},
                    ValueRange{value}, Axis::TP)
             .getResult(0);
       });

@@ -4,7 +4,8 @@
 
 namespace hadal::shard {
 
-/// Leaves each rank its slots of the experts and exchanges rows with the others.
+/// Leaves each rank its slots of the experts and exchanges rows with the
+/// others.
 mlir::LogicalResult shardExperts(mlir::ModuleOp module, dsv3::MeshAttr mesh);
 
 struct TensorOptions {

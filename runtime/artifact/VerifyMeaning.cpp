@@ -31,29 +31,20 @@ uint64_t localExperts(const Artifact &artifact) {
                          : artifact.model()->num_experts();
 }
 
+InputShape inputShape(const Artifact &artifact, const Entry &entry) {
+  const bool head = entry.kind() == EntryKind::head;
+  return {.tokens = head ? 0 : entry.tokens() / entry.micro_batches(),
+          .rows = head ? 0 : entry.rows() / entry.micro_batches(),
+          .logitRows = head ? entry.logit_rows() : 0,
+          .pagesPerRow = pagesPerRow(*artifact.model()),
+          .experts = localExperts(artifact)};
+}
+
 uint64_t inputBytes(const Artifact &artifact, const Entry &entry,
                     Input input) {
-  const Model &model = *artifact.model();
-  const uint64_t tokens = entry.tokens(), rows = entry.rows();
-  const bool head = entry.kind() == EntryKind::head;
-  switch (input) {
-  case Input::tokens:
-  case Input::positions:
-    return head ? 0 : tokens * 4;
-  case Input::q_start:
-    return head ? 0 : (rows + 1) * 4;
-  case Input::kv_len:
-    return head ? 0 : rows * 4;
-  case Input::page_table:
-    return head ? 0 : rows * pagesPerRow(model) * 4;
-  case Input::slot:
-    return head ? 0 : tokens * 8;
-  case Input::logit_rows:
-    return head ? uint64_t(entry.logit_rows()) * 4 : 0;
-  case Input::sizes:
-    return (kSizesHead + localExperts(artifact) + 1) * 4;
-  }
-  return 0;
+  const uint64_t block = inputBlockBytes(static_cast<unsigned>(input),
+                                         inputShape(artifact, entry));
+  return block + (entry.micro_batches() - 1) * inputStride(block);
 }
 
 uint64_t outputBytes(const Model &model, const Entry &entry, Output output) {
@@ -79,6 +70,8 @@ struct Needs {
   uint64_t arena = 0;
   std::array<uint64_t, kNumInputs> inputs = {};
   std::array<uint64_t, kNumOutputs> outputs = {};
+  /// Of the function's state slots: one past the largest offset, 0: none.
+  std::vector<uint64_t> states;
   /// Launches and calls, collectives and events, and how deep calls nest.
   uint64_t launches = 0, rankCommands = 0, depth = 0;
 
@@ -449,8 +442,7 @@ private:
     };
     auto noValue = [&]() -> Status {
       if (arg.value())
-        return fail("{}, argument {}: a parameter or state takes no offset, "
-                    "found {}",
+        return fail("{}, argument {}: a parameter takes no offset, found {}",
                     where, index, arg.value());
       return {};
     };
@@ -466,8 +458,10 @@ private:
       HADAL_RETURN_IF_ERROR(noValue());
       return atMost(f.num_parameters(), "parameter slot");
     case ArgKind::state:
-      HADAL_RETURN_IF_ERROR(noValue());
-      return atMost(f.num_states(), "state slot");
+      HADAL_RETURN_IF_ERROR(atMost(f.num_states(), "state slot"));
+      if (arg.value())
+        need(needs.states[arg.index()]);
+      return {};
     case ArgKind::input:
       HADAL_RETURN_IF_ERROR(atMost(kNumInputs, "input"));
       need(needs.inputs[arg.index()]);
@@ -554,6 +548,10 @@ private:
                                 f.num_states(), "state"));
     const Needs &inner = needsOf[c.callee()];
     needs.merge(inner);
+    for (unsigned i = 0; i < c.states()->size(); ++i) {
+      uint64_t &slot = needs.states[c.states()->Get(i)];
+      slot = std::max(slot, inner.states[i % callee.num_states()]);
+    }
     // Both factors are below 2^32.
     needs.launches += count * (inner.launches + 1);
     needs.rankCommands += count * inner.rankCommands;
@@ -572,6 +570,7 @@ private:
         return fail("function '{}' has {} argument names for {} slots",
                     f.name()->string_view(), f.arg_names()->size(), slots);
       Needs needs;
+      needs.states.resize(f.num_states());
       if (f.num_events() > kMaxRankCommands)
         return fail("function '{}' has {} events", f.name()->string_view(),
                     f.num_events());
@@ -612,6 +611,25 @@ private:
     return {};
   }
 
+  Status microBatches(const Entry &e) {
+    std::string_view n = e.name()->string_view();
+    const uint32_t m = e.micro_batches();
+    if (m != 1 &&
+        (m != 2 || e.kind() == EntryKind::head || !a.mesh() ||
+         e.tokens() % m || e.rows() % m))
+      return fail("entry '{}' of {} tokens and {} rows has {} micro-batches", n,
+                  e.tokens(), e.rows(), m);
+    if (const Overlap *o = e.overlap())
+      if (!known(o->decision()) || !o->reason()->size() ||
+          e.kind() == EntryKind::head ||
+          o->exposed_before_ns() > o->step_before_ns() ||
+          o->exposed_after_ns() > o->step_after_ns() ||
+          (m > 1 && o->decision() == OverlapDecision::refused))
+        return fail("entry '{}' has an impossible decision about micro-batches",
+                    n);
+    return {};
+  }
+
   Status bucket(const Entry &e) {
     std::string_view n = e.name()->string_view();
     if (!known(e.kind()))
@@ -642,6 +660,7 @@ private:
   Status entry(const Entry &e) {
     std::string_view n = e.name()->string_view();
     HADAL_RETURN_IF_ERROR(bucket(e));
+    HADAL_RETURN_IF_ERROR(microBatches(e));
     if (e.function() >= a.functions()->size())
       return fail("entry '{}' names function {} of {}", n, e.function(),
                   a.functions()->size());
@@ -658,6 +677,14 @@ private:
     if (needs.arena > e.arena_bytes())
       return fail("entry '{}' uses byte {} of an arena of {} bytes", n,
                   needs.arena - 1, e.arena_bytes());
+    for (unsigned i = 0; i < needs.states.size(); ++i) {
+      const State &state = *a.states()->Get(i);
+      if (needs.states[i] && (state.kind() != StateKind::buffer ||
+                              needs.states[i] > state.bytes()))
+        return fail("entry '{}' uses byte {} of state '{}', which has no such "
+                    "offset",
+                    n, needs.states[i] - 1, state.name()->string_view());
+    }
     for (unsigned i = 0; i < kNumInputs; ++i) {
       Input input = static_cast<Input>(i);
       uint64_t bytes = inputBytes(a, e, input);

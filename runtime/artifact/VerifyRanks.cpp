@@ -322,6 +322,7 @@ std::string checkRung(const schema::Artifact &artifact, const Entry &e) {
     return "";
   for (const Entry *other : *artifact.entries())
     if (other->rung() == Rung::worst && other->kind() == e.kind() &&
+        other->micro_batches() == e.micro_batches() &&
         other->tokens() == e.tokens() && other->rows() == e.rows() &&
         other->max_queries_per_row() == e.max_queries_per_row())
       return "";

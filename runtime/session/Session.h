@@ -17,6 +17,14 @@
 
 namespace hadal {
 
+/// One run of an entry, while the executable profiles.
+struct EntryRun {
+  unsigned entry; ///< index in the artifact
+  std::chrono::steady_clock::time_point begin, end;
+  /// Empty where the device cannot tell; valid during the call.
+  std::span<const CommandSpan> timeline;
+};
+
 struct SessionOptions {
   /// Rows that live at once; 0: the artifact's max_batch_size, which is the
   /// upper limit.
@@ -32,6 +40,8 @@ struct SessionOptions {
   const std::atomic<bool> *interrupt = nullptr;
   /// Told after each call of a step how many of its tokens are done.
   std::function<void(uint64_t done, uint64_t total)> progress;
+  /// Told of each run of an entry that succeeded, before its results are used.
+  std::function<void(const EntryRun &)> onRun;
   /// Of several ranks: how collectives take place, and how long a rank waits for
   /// the others, in a collective and between calls.
   comm::StreamOptions collectives;

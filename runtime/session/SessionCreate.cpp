@@ -136,6 +136,10 @@ Status Session::prepareEntries() {
   HADAL_ASSIGN_OR_RETURN(arena_, DeviceBuffer::create(driver, arenaBytes,
                                                 "activations"));
   bindings.arena = arena_.address();
+  for (const auto &communicator : communicators_)
+    if (!communicator->capabilities().hostOrdered)
+      HADAL_RETURN_IF_ERROR(communicator->registerMemory(
+          arena_.address(), root.exchange_bytes()));
   for (unsigned i = 0; i < entries.size(); ++i) {
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> entry,
                            model_.executable().prepare(

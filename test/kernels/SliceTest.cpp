@@ -18,8 +18,8 @@ std::vector<int32_t> slicedSizes(int32_t begin, int32_t logitRows = 0) {
   return sizes;
 }
 
-/// The kernel of |spec| writes the rows of the slice, as it does those of a step
-/// of as many tokens, and no other. |run| runs one with sizes and output.
+/// The kernel of |spec| writes the rows of the slice, as it does those of a
+/// step of as many tokens, and no other. |run| runs one with sizes and output.
 template <typename Spec, typename Run>
 void expectSliced(Spec spec, const Buffer &fresh, Run run) {
   SCOPED_TRACE(printSpec(spec));
@@ -54,8 +54,8 @@ TEST(Slice, BoundsRowsWhereTokensDo) {
   }
   Buffer act(Format::bf16, kCapacity, 256);
   using Sizes = std::vector<int32_t>;
-  auto rows = [](Slots &slots, std::initializer_list<Buffer *> buffers)
-      -> Slots & {
+  auto rows = [](Slots &slots,
+                 std::initializer_list<Buffer *> buffers) -> Slots & {
     for (Buffer *buffer : buffers)
       slots.view(*buffer, {buffer->rows()});
     return slots;
@@ -109,13 +109,12 @@ TEST(Slice, BoundsRowsWhereTokensDo) {
                  EXPECT_TRUE(given.untouched(kSlice));
                });
   MoeCombineSpec combine{{}, 256, 2, false};
-  expectSliced(combine, act,
-               [&](const Executable &k, Sizes &sizes, Buffer &out) {
-                 Slots slots;
-                 k.run(rows(slots, {&routed, &place, &weights, &x, &out})
-                           .sizes(sizes),
-                       kCapacity);
-               });
+  expectSliced(
+      combine, act, [&](const Executable &k, Sizes &sizes, Buffer &out) {
+        Slots slots;
+        k.run(rows(slots, {&routed, &place, &weights, &x, &out}).sizes(sizes),
+              kCapacity);
+      });
   expectSliced(SiluMulSpec{{}, 256}, act,
                [&](const Executable &k, Sizes &sizes, Buffer &out) {
                  Slots slots;

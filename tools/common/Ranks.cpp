@@ -47,12 +47,15 @@ StatusOr<comm::StreamOptions> RankFlags::streamOptions() const {
 Status
 runRanks(const RankFlags &flags, const LoadFlags &load,
          const std::function<Status(comm::Group *, const LoadFlags &)> &body) {
-  if (flags.process.areProcesses()) {
+  ProcessFlags process = flags.process;
+  HADAL_RETURN_IF_ERROR(process.resolve(flags.ranks.value_or(1), load));
+  HADAL_RETURN_IF_ERROR(process.check());
+  if (process.areProcesses()) {
     if (!flags.delay.empty())
       return error(5011, "--comm-delay is for ranks that are threads; leave "
                          "out --comm");
     HADAL_ASSIGN_OR_RETURN(comm::StreamOptions stream, flags.streamOptions());
-    return runAsProcess(flags.process, flags.ranks, stream.timeout, load, body);
+    return runAsProcess(process, flags.ranks, stream.timeout, load, body);
   }
   const unsigned ranks = flags.ranks.value_or(1);
   if (ranks == 1)

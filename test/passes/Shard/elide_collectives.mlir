@@ -13,7 +13,17 @@ func.func @scatter_sum(%x: tensor<?x256xbf16, #tokens>) -> tensor<?x256xbf16, #s
   return %s : tensor<?x256xbf16, #slice>
 }
 
-// Not where all rows are read too.
+// Of an argument too, which nothing stands for.
+// CHECK-LABEL: func.func @own_argument
+// CHECK-SAME: dsv3.dropped
+// CHECK-NEXT: return %arg0
+func.func @own_argument(%x: tensor<?x256xbf16, #slice>) -> tensor<?x256xbf16, #slice> {
+  %g = dsv3.all_gather %x over tp : (tensor<?x256xbf16, #slice>) -> tensor<?x256xbf16, #tokens>
+  %s = dsv3.take_slice %g : (tensor<?x256xbf16, #tokens>) -> tensor<?x256xbf16, #slice>
+  return %s : tensor<?x256xbf16, #slice>
+}
+
+// A sum is not where all rows are read too.
 // CHECK-LABEL: func.func @sum_for_all
 // CHECK-NEXT: dsv3.all_reduce
 // CHECK-NEXT: dsv3.take_slice
@@ -26,8 +36,10 @@ func.func @sum_for_all(%x: tensor<?x256xbf16, #tokens>) -> (tensor<?x256xbf16, #
 
 // The own slice of what was gathered is there already.
 // CHECK-LABEL: func.func @own_slice
-// CHECK-NEXT: return %arg0
-func.func @own_slice(%x: tensor<?x256xbf16, #slice>) -> tensor<?x256xbf16, #slice> {
+// CHECK-NEXT: %[[X:.*]] = dsv3.add
+// CHECK-NEXT: return %[[X]]
+func.func @own_slice(%a: tensor<?x256xbf16, #slice>) -> tensor<?x256xbf16, #slice> {
+  %x = dsv3.add %a, %a : tensor<?x256xbf16, #slice>
   %g = dsv3.all_gather %x over tp : (tensor<?x256xbf16, #slice>) -> tensor<?x256xbf16, #tokens>
   %s = dsv3.take_slice %g : (tensor<?x256xbf16, #tokens>) -> tensor<?x256xbf16, #slice>
   return %s : tensor<?x256xbf16, #slice>

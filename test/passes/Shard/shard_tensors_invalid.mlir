@@ -7,7 +7,7 @@ module attributes {dsv3.mesh = #dsv3.mesh<tp 3, dp 1, ep 1, node 8, slots 0>} {
 dsv3.parameter @q : tensor<256x256xbf16> from ["q"] accepts [bf16] place map
 dsv3.parameter @kv : tensor<256x128xbf16> from ["kv"] accepts [bf16] place map
 dsv3.parameter @o : tensor<256x128xbf16> from ["o"] accepts [bf16] place map
-func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch, %given: tensor<256x128xbf16>) -> !x {
+func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch) -> !x {
   %qw = dsv3.get_parameter @q : tensor<256x256xbf16>
   %k = dsv3.get_parameter @kv : tensor<256x128xbf16>
   %o = dsv3.get_parameter @o : tensor<256x128xbf16>
@@ -28,7 +28,7 @@ module attributes {dsv3.mesh = #dsv3.mesh<tp 2, dp 1, ep 1, node 8, slots 0>} {
 dsv3.parameter @q : tensor<256x256xbf16> from ["q"] accepts [bf16] place map
 dsv3.parameter @kv : tensor<256x128xbf16> from ["kv"] accepts [bf16] place map
 dsv3.parameter @o : tensor<256x128xbf16> from ["o"] accepts [bf16] place map
-func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch, %given: tensor<256x128xbf16>) -> !x {
+func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch) -> !x {
   %qw = dsv3.get_parameter @q : tensor<256x256xbf16>
   %k = dsv3.get_parameter @kv : tensor<256x128xbf16>
   %o = dsv3.get_parameter @o : tensor<256x128xbf16>
@@ -49,7 +49,7 @@ module attributes {dsv3.mesh = #dsv3.mesh<tp 2, dp 1, ep 1, node 8, slots 0>} {
 dsv3.parameter @q : tensor<256x256xbf16> from ["q"] accepts [bf16] place map
 dsv3.parameter @kv : tensor<256x128xbf16> from ["kv"] accepts [bf16] place map
 dsv3.parameter @o : tensor<256x128xbf16> from ["o"] accepts [bf16] place map
-func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch, %given: tensor<256x128xbf16>) -> !x {
+func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch) -> !x {
   %qw = dsv3.get_parameter @q : tensor<256x256xbf16>
   %k = dsv3.get_parameter @kv : tensor<256x128xbf16>
   %o = dsv3.get_parameter @o : tensor<256x128xbf16>
@@ -68,19 +68,31 @@ func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<
 // A rank loads its part.
 !x = tensor<?x256xbf16, #dsv3.layout<[tokens]>>
 module attributes {dsv3.mesh = #dsv3.mesh<tp 2, dp 1, ep 1, node 8, slots 0>} {
-dsv3.parameter @q : tensor<256x256xbf16> from ["q"] accepts [bf16] place map
-dsv3.parameter @kv : tensor<256x128xbf16> from ["kv"] accepts [bf16] place map
-dsv3.parameter @o : tensor<256x128xbf16> from ["o"] accepts [bf16] place map
-func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch,
-  // expected-error@+1 {{H2001: a weight that ranks share is no parameter}}
-  %given: tensor<256x128xbf16>) -> !x {
-  %qw = dsv3.get_parameter @q : tensor<256x256xbf16>
-  %k = dsv3.get_parameter @kv : tensor<256x128xbf16>
-  %o = dsv3.get_parameter @o : tensor<256x128xbf16>
-  %p = dsv3.linear %x, %qw : (!x, tensor<256x256xbf16>) -> !x
+// expected-error@+1 {{H2001: a weight that ranks share is given by no call}}
+func.func @f(%x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch, %q: tensor<256x256xbf16>, %kv: tensor<256x128xbf16>, %o: tensor<256x128xbf16>) -> !x {
+  %p = dsv3.linear %x, %q : (!x, tensor<256x256xbf16>) -> !x
   %r = dsv3.rope %p, %t, %b heads 2 rope 64 : (!x, tensor<64x32x2xf32>, !dsv3.batch) -> !x
-  %m = dsv3.mla %r, %given over %c, %b heads 2 nope 64 value 64 scale 0.1 : (!x, tensor<256x128xbf16>, !dsv3.cache<128 + 64 x bf16>, !dsv3.batch) -> tensor<?x128xbf16, #dsv3.layout<[tokens]>>
+  %m = dsv3.mla %r, %kv over %c, %b heads 2 nope 64 value 64 scale 0.1 : (!x, tensor<256x128xbf16>, !dsv3.cache<128 + 64 x bf16>, !dsv3.batch) -> tensor<?x128xbf16, #dsv3.layout<[tokens]>>
   %y = dsv3.linear %m, %o : (tensor<?x128xbf16, #dsv3.layout<[tokens]>>, tensor<256x128xbf16>) -> !x
+  return %y : !x
+}
+}
+
+// -----
+
+// And what it loads is declared.
+!x = tensor<?x256xbf16, #dsv3.layout<[tokens]>>
+module attributes {dsv3.mesh = #dsv3.mesh<tp 2, dp 1, ep 1, node 8, slots 0>} {
+func.func private @layer(%x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch, %q: tensor<256x256xbf16>, %kv: tensor<256x128xbf16>, %o: tensor<256x128xbf16>) -> !x {
+  %p = dsv3.linear %x, %q : (!x, tensor<256x256xbf16>) -> !x
+  %r = dsv3.rope %p, %t, %b heads 2 rope 64 : (!x, tensor<64x32x2xf32>, !dsv3.batch) -> !x
+  %m = dsv3.mla %r, %kv over %c, %b heads 2 nope 64 value 64 scale 0.1 : (!x, tensor<256x128xbf16>, !dsv3.cache<128 + 64 x bf16>, !dsv3.batch) -> tensor<?x128xbf16, #dsv3.layout<[tokens]>>
+  %y = dsv3.linear %m, %o : (tensor<?x128xbf16, #dsv3.layout<[tokens]>>, tensor<256x128xbf16>) -> !x
+  return %y : !x
+}
+// expected-error@+1 {{H2001: a weight that ranks share is no parameter}}
+func.func @f(%x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch, %q: tensor<256x256xbf16>, %kv: tensor<256x128xbf16>, %o: tensor<256x128xbf16>) -> !x {
+  %y = call @layer(%x, %t, %c, %b, %q, %kv, %o) : (!x, tensor<64x32x2xf32>, !dsv3.cache<128 + 64 x bf16>, !dsv3.batch, tensor<256x256xbf16>, tensor<256x128xbf16>, tensor<256x128xbf16>) -> !x
   return %y : !x
 }
 }
@@ -95,7 +107,7 @@ dsv3.parameter @kv : tensor<256x128xbf16> from ["kv"] accepts [bf16] place map
 dsv3.parameter @s : tensor<2x1xf32> from ["s"] accepts [f32] place copy
 // expected-error@+1 {{H2006: 'dsv3.parameter' op has 64 columns a rank, which cut a 128-column scale block}}
 dsv3.parameter @o : tensor<256x128xf8E4M3FN, #dsv3.layout<scale = <128x128, f32, k>>> from ["o"] accepts [f8E4M3FN] place map scale @s
-func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch, %given: tensor<256x128xbf16>) -> !x {
+func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch) -> !x {
   %qw = dsv3.get_parameter @q : tensor<256x256xbf16>
   %k = dsv3.get_parameter @kv : tensor<256x128xbf16>
   %o = dsv3.get_parameter @o : tensor<256x128xf8E4M3FN, #dsv3.layout<scale = <128x128, f32, k>>>
@@ -116,7 +128,7 @@ dsv3.parameter @q : tensor<256x256xbf16> from ["q"] accepts [bf16] place map
 // expected-error@+1 {{H2001: 'dsv3.parameter' op is shared by ranks and is no matrix of one tensor}}
 dsv3.parameter @kv : tensor<256x128xbf16, #dsv3.layout<segments>> from ["kv"] rows [256] accepts [bf16] place map
 dsv3.parameter @o : tensor<256x128xbf16> from ["o"] accepts [bf16] place map
-func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch, %given: tensor<256x128xbf16>) -> !x {
+func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch) -> !x {
   %qw = dsv3.get_parameter @q : tensor<256x256xbf16>
   %k = dsv3.get_parameter @kv : tensor<256x128xbf16, #dsv3.layout<segments>>
   %o = dsv3.get_parameter @o : tensor<256x128xbf16>
