@@ -37,9 +37,11 @@ TYPES = {"f32": ["--activations=f32"], "bf16": ["--activations=bf16"],
 LAYOUTS = {"tp2": (2, 1, []), "tp4": (4, 1, []), "tp2xep2": (2, 1, ["--ep=2"]),
            "tp2xdp2": (2, 2, []), "tp2xdp2xep2": (2, 2, ["--ep=2"]),
            "tp2xdp4": (2, 4, []), "tp4xdp2": (4, 2, []),
-           "tp2xep1": (2, 1, ["--ep=1"])}
+           "tp2xep1": (2, 1, ["--ep=1"]),
+           "tp4xdp2 vocab": (4, 2, ["--vocab=tp"])}
 QUICK = [("v3-tp", "f32", "tp2"), ("v3-tp", "f32", "tp4"),
          ("v3-tp", "bf16", "tp2xdp2"), ("v3-tp-fp8", "w8a8", "tp2xdp4"),
+         ("v3-tp-fp8", "w8a16", "tp4xdp2 vocab"),
          ("v3-tp-layer-fp8", "f32", "tp4")]
 LONG = [(model + suffix, types, layout)
         for model in ("v3-tp", "v3-tp-layer")
@@ -179,11 +181,12 @@ class Tp:
                 f"{text}, loads {'equal' if same else 'of other experts'}"
                 f"{'' if counts else ', not of all tokens'}")
 
-    def check_bits(self, name, types, layout, capacity, extra):
-        """Whatever must not matter, to the bit."""
+    def check_bits(self, name, types, layout, capacity, extra, base=None):
+        """Whatever must not matter, to the bit; base: another layout."""
         rows = self.rows(name)
-        plain, loads, _ = self.run(self.artifact(name, types, layout), name,
-                                   rows, layout)
+        plain, loads, _ = self.run(
+            self.artifact(name, types, base or layout), name, rows,
+            base or layout)
         other, counted, said = self.run(
             self.artifact(name, types, layout, capacity), name, rows, layout,
             PROMPTS * LENGTH, *extra)
@@ -229,6 +232,10 @@ class Tp:
         if LAYOUTS[layout][1] > 1:
             self.report.row(f"{label} capacity 8", lambda: self.check_bits(
                 name, types, layout, 8, []))
+        if layout.endswith(" vocab"):
+            self.report.row(f"{label} as with the whole vocabulary",
+                            lambda: self.check_bits(name, types, layout, "auto",
+                                                    [], layout.removesuffix(" vocab")))
         if quick and layout == "tp2xdp2" and shutil.which("mpirun"):
             self.report.row(f"{label} processes", lambda: self.check_bits(
                 name, types, layout, "auto", ["--comm=mpi"]))
