@@ -201,12 +201,15 @@ Status Session::finish() {
   HADAL_RETURN_IF_ERROR(failure_);
   while (true) {
     StatusOr<std::optional<StepDemand>> agreed =
-        lockStep_->agreeOnCall({}, /*finished=*/true, logitsHash_);
+        lockStep_->agreeOnCall({.halves = options_.microBatches},
+                               /*finished=*/true, logitsHash_);
     if (!agreed.ok())
       return failure_ = agreed.status();
     if (!*agreed)
       return {};
-    HADAL_RETURN_IF_ERROR(leave(runBody(choose(**agreed), {}, {}, wanted_)));
+    int32_t tokens = 0;
+    HADAL_RETURN_IF_ERROR(leave(runBody(halve(choose(**agreed), **agreed), {},
+                                        {}, wanted_, tokens)));
     counters_.idleCalls += 1;
   }
 }

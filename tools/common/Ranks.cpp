@@ -17,6 +17,12 @@ void RankFlags::add(CLI::App &app) {
                  "when collectives take place: async, eager (when they start), "
                  "lazy (when they are awaited), random or random,SEED")
       ->capture_default_str();
+  app.add_option("--overlap", overlap,
+                 "two micro-batches, one computing while the other "
+                 "communicates: auto (where the artifact has an entry for them "
+                 "and every rank can halve its rows), off")
+      ->check(CLI::IsMember({"auto", "off"}))
+      ->capture_default_str();
   app.add_option("--comm-delay", delay,
                  "how long each takes at least: MICROSECONDS or "
                  "MICROSECONDS,GB/s");

@@ -217,6 +217,16 @@ Json bucketJson(const hadal::Artifact &artifact, const Entry &e) {
     json["capacity_rows"] = e.capacity_rows();
     json["capacity_pairs"] = e.capacity_pairs();
     json["collective_digest"] = fmt::format("{:016x}", e.collective_digest());
+    json["micro_batches"] = e.micro_batches();
+  }
+  if (const Overlap *overlap = e.overlap()) {
+    Json &two = json["overlap"];
+    two["decision"] = EnumNameOverlapDecision(overlap->decision());
+    two["reason"] = overlap->reason()->str();
+    two["step_before_ns"] = overlap->step_before_ns();
+    two["step_after_ns"] = overlap->step_after_ns();
+    two["exposed_before_ns"] = overlap->exposed_before_ns();
+    two["exposed_after_ns"] = overlap->exposed_after_ns();
   }
   return json;
 }

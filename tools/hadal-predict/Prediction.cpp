@@ -123,16 +123,19 @@ private:
     return {};
   }
 
-  /// What a full step of |entry| holds.
+  /// What a full step of |entry| holds, of each of its micro-batches.
   kernels::StepBatch batchOf(const schema::Entry &entry) const {
     const schema::Model &model = artifact.model();
     kernels::StepBatch batch;
     const bool decode = entry.kind() == schema::EntryKind::decode;
-    batch.tokens = options.tokens > 0 ? options.tokens : entry.tokens();
+    const uint32_t halves = entry.micro_batches();
+    const uint32_t rows = entry.rows() / halves;
+    batch.tokens =
+        (options.tokens > 0 ? options.tokens : entry.tokens()) / halves;
     batch.slice = std::ceil(batch.tokens / result.tp);
-    batch.logitRows = entry.rows();
+    batch.logitRows = rows;
     const double queries = std::max(entry.max_queries_per_row(), 1u);
-    batch.sequences = decode ? std::min<double>(entry.rows(), batch.tokens)
+    batch.sequences = decode ? std::min<double>(rows, batch.tokens)
                              : std::max(1.0, batch.tokens / queries);
     const double inCache = options.context
                                ? static_cast<double>(options.context)
@@ -346,7 +349,7 @@ private:
   const schema::Entry *halfOf(const schema::Entry &whole) const {
     const schema::Entry *best = nullptr;
     for (const schema::Entry *entry : *artifact.root().entries())
-      if (entry->kind() == whole.kind() &&
+      if (entry->kind() == whole.kind() && entry->micro_batches() == 1 &&
           entry->tokens() * 2 == whole.tokens() &&
           (!best || entry->rung() == whole.rung()))
         best = entry;
@@ -358,6 +361,8 @@ private:
   Status decideOverlap(const schema::Entry &whole,
                        const std::vector<PricedCommand> &priced,
                        EntryPrediction &entry) {
+    if (whole.micro_batches() > 1)
+      return {};
     const schema::Entry *half = halfOf(whole);
     std::optional<cost::Chain> wholeChain = findLayerChain(priced);
     if (!half || !wholeChain || wholeChain->size() > kMostStages)
@@ -399,8 +404,11 @@ private:
     entry.worst = schemaEntry.rung() == schema::Rung::worst;
     const kernels::StepBatch batch = batchOf(schemaEntry);
     entry.imbalance = imbalanceOf(batch);
+    // Beside each micro-batch the other one communicates.
+    const double share =
+        schemaEntry.micro_batches() > 1 ? multiprocessorShare() : 1;
     HADAL_ASSIGN_OR_RETURN(std::vector<PricedCommand> commands,
-                           commandsOf(schemaEntry, batch, entry));
+                           commandsOf(schemaEntry, batch, entry, share));
     HADAL_ASSIGN_OR_RETURN(entry.body, simulate(commands));
     for (const auto &[label, us] : entry.body.exposedByLabel)
       entry.exchanges[label].exposedUs = us;

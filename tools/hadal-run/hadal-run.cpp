@@ -65,6 +65,7 @@ private:
     SessionOptions options;
     HADAL_ASSIGN_OR_RETURN(options.collectives, flags.ranks.streamOptions());
     options.checkCollectives = flags.ranks.checkCollectives;
+    options.microBatches = flags.ranks.overlap != "off";
     options.prefillChunk = flags.prefillChunk;
     options.interrupt = &interruptFlag();
     options.progress = [this](uint64_t done, uint64_t total) {
@@ -372,6 +373,9 @@ private:
       notice("{} of {} steps were run again: the experts of a rank got more "
              "rows than expected; a larger --capacity avoids that",
              c.replayedCalls, c.expectedCalls);
+    if (isPrinting() && c.halvedCalls && !flags.load.quiet)
+      notice("{} of {} steps ran as two micro-batches", c.halvedCalls,
+             c.bodyCalls);
     return {};
   }
 
