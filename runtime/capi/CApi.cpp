@@ -152,12 +152,13 @@ StatusOr<capi::RankOptions> rankOptions(const hadal_rank_options &given) {
 Status loadModel(const char *artifact, const char *weights,
                  const hadal_model_options &options,
                  const std::string &placement, unsigned localRanks,
-                 hadal_model &result) {
+                 unsigned localRank, hadal_model &result) {
   DeviceOptions deviceOptions;
   deviceOptions.device = options.device ? options.device : "";
   deviceOptions.threads = options.threads;
   if (!deviceOptions.threads && localRanks > 1)
     deviceOptions.threads = std::max(1u, usableCpus() / localRanks);
+  deviceOptions.localRank = localRank;
   HADAL_ASSIGN_OR_RETURN(Artifact opened, Artifact::open(artifact));
   HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver,
                          createDriver(deviceOptions, opened));
@@ -197,9 +198,9 @@ int hadal_model_load(const char *artifact, const char *weights,
     HADAL_CHECK_ARGUMENT(model);
     *model = nullptr;
     auto loaded = std::make_unique<hadal_model>();
-    HADAL_RETURN_IF_ERROR(
-        loadModel(artifact, weights, options ? *options : hadal_model_options{},
-                  /*placement=*/"", /*localRanks=*/1, *loaded));
+    HADAL_RETURN_IF_ERROR(loadModel(
+        artifact, weights, options ? *options : hadal_model_options{},
+        /*placement=*/"", /*localRanks=*/1, /*localRank=*/0, *loaded));
     *model = loaded.release();
     return {};
   });
@@ -220,9 +221,9 @@ int hadal_model_load_rank(const char *artifact, const char *weights,
     auto loaded = std::make_unique<hadal_model>();
     loaded->group = std::move(joined.group);
     loaded->stream = joined.stream;
-    Status status =
-        loadModel(artifact, weights, options ? *options : hadal_model_options{},
-                  ranks.placement, joined.localRanks, *loaded);
+    Status status = loadModel(
+        artifact, weights, options ? *options : hadal_model_options{},
+        ranks.placement, joined.localRanks, joined.localRank, *loaded);
     if (!status.ok()) {
       loaded->group->fail(status);
       return status;

@@ -8,6 +8,7 @@
 #include "runtime/comm/control/Launch.h"
 #include "runtime/comm/loopback/Loopback.h"
 #include "runtime/comm/mpi/Mpi.h"
+#include "runtime/comm/nccl/Nccl.h"
 
 namespace hadal::capi {
 
@@ -72,7 +73,7 @@ StatusOr<Joined> joinThreads(const RankOptions &options) {
   static OpenWorlds worlds;
   if (!options.token.empty() || !options.flightRecord.empty())
     return error(5011, "token and flight_record are of ranks that are "
-                       "processes; give comm \"mpi\"");
+                       "processes; give comm \"mpi\" or \"nccl\"");
   if (options.ranks == 0 || options.ranks > 1024 ||
       options.rank >= options.ranks)
     return error(5011,
@@ -90,14 +91,16 @@ StatusOr<Joined> joinProcesses(const RankOptions &options) {
   if (!options.delay.empty())
     return error(5011, "comm_delay is of ranks that are threads; leave it out, "
                        "or give comm \"loopback\"");
-  comm::LaunchedRank rank{options.rank, options.ranks, 1, "the program"};
+  comm::LaunchedRank rank{options.rank, options.ranks, 1, 0, "the program"};
   if (!options.ranks) {
     HADAL_ASSIGN_OR_RETURN(std::optional<comm::LaunchedRank> launched,
                            comm::launchedRank(::getenv));
     if (!launched)
-      return error(5011, "comm \"mpi\" without ranks, and no launcher has "
-                         "made this process a rank; start it with mpirun or "
-                         "srun, or say rank and ranks");
+      return error(5011,
+                   "comm \"{}\" without ranks, and no launcher has "
+                   "made this process a rank; start it with mpirun or "
+                   "srun, or say rank and ranks",
+                   options.comm);
     rank = *launched;
   }
   if (rank.rank >= rank.ranks)
@@ -116,9 +119,13 @@ StatusOr<Joined> joinProcesses(const RankOptions &options) {
   group.joinTimeout = options.joinTimeout;
   group.leaveTimeout = options.commTimeout;
   group.flightRecord = options.flightRecord;
-  group.openDataPlane = comm::openMpi;
+  group.openDataPlane = [&](comm::Group &all) {
+    return options.comm == "mpi" ? comm::openMpi(all.rank(), all.size())
+                                 : comm::openNccl(all);
+  };
   Joined joined;
   joined.localRanks = rank.localRanks;
+  joined.localRank = rank.localRank;
   HADAL_ASSIGN_OR_RETURN(joined.group, comm::joinGroup(std::move(group)));
   return joined;
 }
@@ -132,9 +139,9 @@ StatusOr<Joined> joinRun(const RankOptions &options) {
   stream.timeout = options.commTimeout;
   StatusOr<Joined> joined =
       options.comm.empty() || options.comm == "loopback" ? joinThreads(options)
-      : options.comm == "mpi"
+      : options.comm == "mpi" || options.comm == "nccl"
           ? joinProcesses(options)
-          : error(5011, "comm '{}'; expected \"loopback\" or \"mpi\"",
+          : error(5011, "comm '{}'; expected \"loopback\", \"mpi\" or \"nccl\"",
                   options.comm);
   if (joined.ok())
     joined->stream = stream;

@@ -20,6 +20,8 @@ struct Joined {
   std::unique_ptr<comm::Group> group;
   /// Ranks that share this machine's cores.
   unsigned localRanks = 1;
+  /// Of processes: which of them this one is.
+  unsigned localRank = 0;
   comm::StreamOptions stream;
 };
 

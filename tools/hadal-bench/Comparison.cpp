@@ -43,6 +43,10 @@ StatusOr<Comparison> compare(const profile::RunProfile &run, size_t index,
   comparison.entry = run.names[index].name;
   comparison.measured = profile::entryTimes(run, index);
   links.machine.launchGapUs = comparison.measured.gapUs;
+  // What kernels took beside collectives has what these hold of the chip in it.
+  links.machine.contention = 1;
+  for (auto &[label, link] : links.links)
+    link.multiprocessors = 0;
   predict::Options options;
   options.tokens = tokens;
   // What the ranks' kernels took has their imbalance in it.

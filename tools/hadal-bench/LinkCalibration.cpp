@@ -13,11 +13,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kWarmUps = 2, kRounds = 9;
 
-/// "dispatch" of "dispatch, layer 17".
-std::string labelOf(const comm::Operation &operation) {
-  return operation.label.substr(0, operation.label.find(", layer "));
-}
-
 /// What a rank of |ranks| sends in |operation|, its own block of an all_to_all
 /// included, as the prediction counts it.
 double bytesSent(const comm::Operation &operation, unsigned ranks) {
@@ -119,6 +114,7 @@ StatusOr<cost::Link> measureLink(comm::Communicator &communicator,
 
 StatusOr<cost::Cluster> measureLinks(const Model &model,
                                      const schema::Entry &entry,
+                                     const profile::EntryNames &names,
                                      const comm::StreamOptions &options) {
   cost::Cluster cluster;
   cluster.name = "this run";
@@ -135,8 +131,9 @@ StatusOr<cost::Cluster> measureLinks(const Model &model,
   const std::unique_ptr<comm::CommStream> stream =
       comm::createQueueStream(options);
   uint64_t sequence = 0;
-  for (const Collective &collective : list.collectives) {
-    const std::string label = labelOf(collective.operation);
+  for (size_t i = 0; i < list.collectives.size(); ++i) {
+    const Collective &collective = list.collectives[i];
+    const std::string &label = names.collectives[i].label;
     if (cluster.links.contains(label))
       continue;
     const schema::Communicator &c =

@@ -153,7 +153,8 @@ private:
         continue;
       const schema::Entry &entry =
           *model->artifact().root().entries()->Get(static_cast<unsigned>(i));
-      HADAL_ASSIGN_OR_RETURN(cost::Cluster links, linksOf(entry));
+      HADAL_ASSIGN_OR_RETURN(cost::Cluster links,
+                             linksOf(entry, times.names[i]));
       if (!speaks())
         continue;
       const uint64_t tokens =
@@ -174,8 +175,9 @@ private:
     return {};
   }
 
-  StatusOr<cost::Cluster> linksOf(const schema::Entry &entry) const {
-    return flags.cluster.empty() ? measureLinks(*model, entry, stream)
+  StatusOr<cost::Cluster> linksOf(const schema::Entry &entry,
+                                  const profile::EntryNames &names) const {
+    return flags.cluster.empty() ? measureLinks(*model, entry, names, stream)
                                  : cost::readCluster(flags.cluster);
   }
 

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
+
+#include "tools/hadal-bench/Statistics.h"
 
 namespace hadal::profile {
+
+using bench::median;
 
 namespace {
 
@@ -117,15 +120,6 @@ void addRank(const EntryProfile &entry, EntryTimes &times) {
 }
 
 } // namespace
-
-double median(std::vector<double> values) {
-  if (values.empty())
-    return 0;
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 ? values[middle]
-                           : (values[middle - 1] + values[middle]) / 2;
-}
 
 std::vector<unsigned> RunProfile::members(uint32_t communicator,
                                           unsigned rank) const {

@@ -54,7 +54,4 @@ EntryTimes entryTimes(const RunProfile &run, size_t index);
 /// the mean over the ranks that have any; 0 where none has.
 std::vector<double> launchUs(const RunProfile &run, size_t index);
 
-/// The median; 0 without values.
-double median(std::vector<double> values);
-
 } // namespace hadal::profile

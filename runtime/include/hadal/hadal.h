@@ -107,7 +107,10 @@ typedef struct {
                            and HADAL_RANKS say */
   const char *comm;   /* NULL or "loopback": ranks are threads of this process,
                          each of which loads its model; "mpi": processes, one
-                         rank each, which mpirun or srun has started */
+                         rank each, which mpirun or srun has started; "nccl":
+                         the same, each with a GPU: its number on the machine
+                         among those that a launcher says, else the device of
+                         hadal_model_options */
   const char *rendezvous; /* of threads: any text that the ranks of a run share,
                              and no other run at the same time; NULL: "". Of
                              processes: host:port of rank 0, or file:PATH; NULL:
