@@ -255,8 +255,7 @@ std::string shortClusterText(std::string_view text) {
   return root->dump();
 }
 
-StatusOr<Cluster> parseCluster(std::string_view text,
-                               const std::string &name) {
+StatusOr<Cluster> parseCluster(std::string_view text, const std::string &name) {
   HADAL_ASSIGN_OR_RETURN(Json root, parseJson(text, kCode, "'" + name + "'"));
   return toCluster(root, name);
 }

@@ -170,10 +170,10 @@ StatusOr<OverlapDecision> decideOverlap(const std::string &name,
     why = "refused as asked for";
   else
     why = decision.kept ? "kept" : "refused: ";
-  decision.reason =
-      !pays ? fmt::format("the time does not fall by {:.0f} %", kLeastGain * 100)
-      : !fits ? std::string("their memory does not fit")
-              : std::string("it pays");
+  decision.reason = !pays   ? fmt::format("the time does not fall by {:.0f} %",
+                                          kLeastGain * 100)
+                    : !fits ? std::string("their memory does not fit")
+                            : std::string("it pays");
   if (decision.forced || (mode == OverlapMode::automatic && !decision.kept))
     why += decision.reason;
   decision.text = fmt::format(

@@ -193,7 +193,7 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
         "reduce", b.getStringAttr(options.f32Reductions ? "f32" : "bf16")));
     attributes.push_back(
         b.getNamedAttr("overlap", b.getStringAttr(wordOf(options.overlap))));
-    if (!options.cluster.empty())
+    if (!options.cluster.empty() && options.overlap != OverlapChoice::Off)
       attributes.push_back(
           b.getNamedAttr("cluster", b.getStringAttr(options.cluster)));
     if (!options.scheduleAs.empty())

@@ -112,8 +112,8 @@ struct InstantiateBucketsPass
       if (failed(add(BucketAttr::get(ctx, BucketKind::Decode, n, n, 1, 0))))
         return failure();
     for (int64_t n : prefillSizes)
-      if (failed(add(
-              BucketAttr::get(ctx, BucketKind::Prefill, n, maxBatchSize, n, 0))))
+      if (failed(add(BucketAttr::get(ctx, BucketKind::Prefill, n, maxBatchSize,
+                                     n, 0))))
         return failure();
     for (int64_t n : headSizes)
       heads.push_back(BucketAttr::get(ctx, BucketKind::Head, 0, 0, 0, n));
@@ -135,11 +135,10 @@ struct InstantiateBucketsPass
     }
     sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
     if (!rounded.empty())
-      recordChoice(getOperation(),
-                   (kind + " buckets in tokens: " + rounded +
-                    ", multiples of the " + Twine(tp) +
-                    " ranks that share them")
-                       .str());
+      recordChoice(getOperation(), (kind + " buckets in tokens: " + rounded +
+                                    ", multiples of the " + Twine(tp) +
+                                    " ranks that share them")
+                                       .str());
   }
 
   /// Clones |functions| for |bucket|; calls among them go to the clones.

@@ -34,8 +34,7 @@ FailureOr<SmallVector<BucketAttr>> addRungs(ModuleOp module, BucketAttr bucket,
         module.getContext(), bucket.getKind(), bucket.getTokens(),
         bucket.getRows(), bucket.getQueries(), 0, size.rows, size.pairs, rung));
   };
-  int64_t slice =
-      llvm::divideCeil(bucket.getTokens(), getMesh(module).getTp());
+  int64_t slice = llvm::divideCeil(bucket.getTokens(), getMesh(module).getTp());
   int64_t given = 0;
   if (capacity != "auto" && capacity != "worst" &&
       (capacity.getAsInteger(10, given) || given < 1))

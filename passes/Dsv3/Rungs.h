@@ -1,4 +1,5 @@
-// The entries of a bucket whose ranks share experts, by what they have room for.
+// The entries of a bucket whose ranks share experts, by what they have room
+// for.
 #pragma once
 #include "dialects/Dsv3/IR/Dsv3.h"
 #include "passes/Dsv3/Capacity.h"

@@ -137,7 +137,8 @@ private:
     llvm::StringMap<const Function *> bySymbol;
     for (const Function &func : old)
       bySymbol[func.symbol] = &func;
-    // A function of the program that is gone may have become several, each with a part of it.
+    // A function of the program that is gone may have become several, each with
+    // a part of it.
     llvm::StringMap<NameSet> parts;
     llvm::StringSet<> there;
     for (const Function &func : now)
@@ -170,8 +171,8 @@ private:
     }
   }
 
-  /// The function of |parts| that the new |func| has the name and a kind of, and
-  /// more of a name behind it: "layer" of "layer_prologue".
+  /// The function of |parts| that the new |func| has the name and a kind of,
+  /// and more of a name behind it: "layer" of "layer_prologue".
   static llvm::StringMap<NameSet>::iterator
   findWhole(const Function &func,
             const llvm::StringMap<const Function *> &bySymbol,
@@ -182,8 +183,7 @@ private:
     for (auto it = parts.begin(); it != parts.end(); ++it) {
       StringRef rest = func.symbol;
       if (rest.consume_front(it->first()) && rest.starts_with("_") &&
-          (best == parts.end() ||
-           it->first().size() > best->first().size()) &&
+          (best == parts.end() || it->first().size() > best->first().size()) &&
           llvm::any_of(bySymbol.lookup(it->first())->kinds,
                        [&](const std::string &kind) {
                          return func.kinds.contains(kind);

@@ -155,7 +155,8 @@ private:
     for (auto buffer : block.getOps<exec::BufferOp>()) {
       if (buffer.getCarried().empty())
         continue;
-      auto [it, isNew] = carried.try_emplace(buffer.getCarried(), buffer.getRef());
+      auto [it, isNew] =
+          carried.try_emplace(buffer.getCarried(), buffer.getRef());
       auto first = it->second.getDefiningOp<exec::BufferOp>();
       if (buffer.getBytes() != first.getBytes() ||
           buffer.getOffset() != first.getOffset() ||

@@ -17,8 +17,8 @@ namespace {
 /// The orders of two chains grow with the factorials of their length.
 constexpr size_t kMostStages = 6;
 
-/// The entries of one bucket: with one micro-batch and with two, each of one rung
-/// or two.
+/// The entries of one bucket: with one micro-batch and with two, each of one
+/// rung or two.
 struct Bucket {
   SmallVector<exec::EntryOp> plain, halved;
 };
@@ -55,7 +55,8 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
       if (failed(decide(bucket, links ? &*links : nullptr)))
         return signalPassFailure();
     }
-    eraseUnused();
+    if (isDropped)
+      eraseUnused();
   }
 
   void fail(const Status &status) {
@@ -96,18 +97,19 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
       return refuse(bucket, name, why);
     if (!cluster) {
       if (overlap != "on")
-        return refuse(bucket, name,
-                      "nothing says what links cost (--cluster)");
+        return refuse(bucket, name, "nothing says what links cost (--cluster)");
       keep(bucket, defaultInterleaving(&getContext(), halfStages),
            attributeOf(exec::OverlapDecision::Forced, {},
                        "asked for; nothing says what links cost"));
-      record(half, name + ": two micro-batches: kept as asked for; nothing says "
-                          "what links cost (--cluster)");
+      record(half, name +
+                       ": two micro-batches: kept as asked for; nothing says "
+                       "what links cost (--cluster)");
       return success();
     }
     if (halfStages.size() > kMostStages)
-      return refuse(bucket, name, "a layer has more than " +
-                                      std::to_string(kMostStages) + " stages");
+      return refuse(bucket, name,
+                    "a layer has more than " + std::to_string(kMostStages) +
+                        " stages");
     StatusOr<cost::Chain> wholeChain =
         priceLayer(whole, wholeStages, *cluster, /*beside=*/false);
     if (!wholeChain.ok())
@@ -118,8 +120,7 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
       return fail(halfChain.status()), failure();
     StatusOr<cost::OverlapDecision> made = cost::decideOverlap(
         name, *wholeChain, *halfChain, cluster->machine, /*fits=*/true,
-        overlap == "on" ? cost::OverlapMode::on
-                        : cost::OverlapMode::automatic);
+        overlap == "on" ? cost::OverlapMode::on : cost::OverlapMode::automatic);
     if (!made.ok())
       return fail(made.status()), failure();
     const exec::OverlapDecision decision =
@@ -176,7 +177,8 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
         entry.setOverlapAttr(attribute);
   }
 
-  static void drop(Bucket &bucket, exec::OverlapAttr attribute) {
+  void drop(Bucket &bucket, exec::OverlapAttr attribute) {
+    isDropped = true;
     for (exec::EntryOp entry : bucket.plain)
       entry.setOverlapAttr(attribute);
     for (exec::EntryOp entry : bucket.halved)
@@ -186,8 +188,7 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
   /// A choice, for the user and the provenance.
   void record(Operation *op, const std::string &text) {
     SmallVector<Attribute> all;
-    if (auto old =
-            getOperation()->getAttrOfType<ArrayAttr>(exec::kRemarksAttr))
+    if (auto old = getOperation()->getAttrOfType<ArrayAttr>(exec::kRemarksAttr))
       llvm::append_range(all, old);
     Attribute remark = StringAttr::get(&getContext(), text);
     if (llvm::is_contained(all, remark))
@@ -219,6 +220,8 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
                   getOperation().lookupSymbol<exec::FuncOp>(symbol.getValue()))
             addUses(func.getBodyBlock(), used);
   }
+
+  bool isDropped = false;
 };
 
 } // namespace

@@ -16,7 +16,8 @@ std::optional<Interleaving> parseInterleaving(ArrayAttr words,
         stages, [name = name](const LayerStage &s) { return s.name == name; });
     if (stage == stages.end() || number.getAsInteger(10, batch) ||
         batch >= kMicroBatches) {
-      why = ("'" + word + "' is no stage of a micro-batch; the stages are").str();
+      why =
+          ("'" + word + "' is no stage of a micro-batch; the stages are").str();
       for (const LayerStage &s : stages)
         why += " " + s.name;
       return std::nullopt;
@@ -56,8 +57,8 @@ ArrayAttr defaultInterleaving(MLIRContext *context,
     for (auto [batch, stage] :
          {std::pair<unsigned, unsigned>{0, (cut + 1 + i) % stages.size()},
           {1, i}})
-      words.push_back(StringAttr::get(
-          context, stages[stage].name + "." + std::to_string(batch)));
+      words.push_back(StringAttr::get(context, stages[stage].name + "." +
+                                                   std::to_string(batch)));
   return ArrayAttr::get(context, words);
 }
 

@@ -107,11 +107,10 @@ StatusOr<cost::Chain> priceLayer(exec::EntryOp entry,
         if (FailureOr<kernels::AnySpec> read = kernels::readSpec(kernel);
             succeeded(read))
           spec = *read;
-      bool measured;
-      HADAL_ASSIGN_OR_RETURN(double us,
-                             step.launchUs(launch.getKernel().str(),
-                                           spec ? &*spec : nullptr, measured));
-      priced.us += us;
+      HADAL_ASSIGN_OR_RETURN(
+          predict::PricedLaunch one,
+          step.launch(launch.getKernel().str(), spec ? &*spec : nullptr));
+      priced.us += one.us;
     }
     if (exec::CollectiveOp starts = stage.starts) {
       HADAL_ASSIGN_OR_RETURN(

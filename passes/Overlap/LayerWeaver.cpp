@@ -28,9 +28,8 @@ void WovenLayer::findCarried(llvm::StringSet<> &taken) {
     for (auto &[op, sides] : uses) {
       if (!sides[0] || !sides[1])
         continue;
-      std::string name = (cast<exec::BufferOp>(op).getLabel() + "." +
-                          Twine(batch))
-                             .str();
+      std::string name =
+          (cast<exec::BufferOp>(op).getLabel() + "." + Twine(batch)).str();
       for (unsigned n = 2; !taken.insert(name).second; ++n)
         name = (cast<exec::BufferOp>(op).getLabel() + "." + Twine(batch) + "#" +
                 Twine(n))
@@ -82,8 +81,9 @@ private:
     };
     add(0, parameters);
     add(parameters, all);
-    auto result = exec::FuncOp::create(outside, layer.getLoc(), name,
-                                       2 * parameters, outside.getArrayAttr({}));
+    auto result =
+        exec::FuncOp::create(outside, layer.getLoc(), name, 2 * parameters,
+                             outside.getArrayAttr({}));
     Block *block = &result.getBody().emplaceBlock();
     for (auto [number, side] : arguments)
       argumentAt[{number, side}] =
@@ -142,13 +142,14 @@ private:
       return output;
     }
     auto carried = woven.carried.find({buffer, batch});
-    // A carried one is the same for the layer that leaves and the one that comes.
+    // A carried one is the same for the layer that leaves and the one that
+    // comes.
     if (carried != woven.carried.end())
       side = Relative::current;
     Value &mine = buffers[{buffer, batch, side}];
     if (!mine)
-      mine = refs.buffer(
-          buffer, carried == woven.carried.end() ? "" : carried->second);
+      mine = refs.buffer(buffer,
+                         carried == woven.carried.end() ? "" : carried->second);
     return mine;
   }
 
@@ -190,7 +191,8 @@ private:
   RefBuilder refs;
   std::map<std::tuple<Operation *, unsigned, Relative>, Value> buffers;
   DenseMap<Value, Value> outputs;
-  /// Of each micro-batch: the event of each collective that nothing awaited yet.
+  /// Of each micro-batch: the event of each collective that nothing awaited
+  /// yet.
   std::array<std::map<std::string, int64_t>, kMicroBatches> inFlight;
   int64_t numEvents = 0;
 };

@@ -11,7 +11,8 @@ struct WovenLayer {
   exec::FuncOp layer; ///< of one micro-batch
   LayerStages stages;
   Interleaving interleaving;
-  /// By argument: it is the state of hidden rows; every iteration gets the same.
+  /// By argument: it is the state of hidden rows; every iteration gets the
+  /// same.
   llvm::SmallVector<bool> isHidden, isShared;
   /// By buffer and micro-batch: the name under which it is carried from the
   /// stages of a layer that come with the layer before to the others.
@@ -26,12 +27,12 @@ struct WovenLayer {
   void findCarried(llvm::StringSet<> &taken);
 };
 
-/// Which of two consecutive layers a command belongs to: the body of layer i ends
-/// with the first stages of layer i + 1.
+/// Which of two consecutive layers a command belongs to: the body of layer i
+/// ends with the first stages of layer i + 1.
 enum class Relative : unsigned { current, next };
 
-/// A function that runs stages of two consecutive layers, and what a caller gives
-/// it.
+/// A function that runs stages of two consecutive layers, and what a caller
+/// gives it.
 struct WovenFunction {
   exec::FuncOp function;
   struct Argument {

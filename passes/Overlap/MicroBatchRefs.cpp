@@ -1,6 +1,7 @@
 #include "passes/Overlap/MicroBatchRefs.h"
 
 #include "dialects/Diagnostics.h"
+#include "passes/Identity/Names.h"
 #include "passes/Overlap/Interleaving.h"
 
 using namespace mlir;
@@ -27,8 +28,7 @@ std::optional<MicroBatchOffsets> MicroBatchOffsets::of(exec::EntryOp entry) {
   MicroBatchOffsets result;
   result.shape.tokens = *entry.getTokens() / kMicroBatches;
   result.shape.rows = *entry.getRows() / kMicroBatches;
-  result.shape.pagesPerRow =
-      llvm::divideCeil(number("max_seq_len"), pageSize);
+  result.shape.pagesPerRow = llvm::divideCeil(number("max_seq_len"), pageSize);
   result.shape.experts = mesh.getSlots();
   int64_t rowBytes = width * (activations.getValue() == "f32" ? 4 : 2);
   if (exec::hasRowPitch(module))
@@ -45,7 +45,9 @@ Value RefBuilder::hidden(Value hidden, unsigned batch) {
     OpBuilder::InsertionGuard guard(b);
     if (Operation *op = hidden.getDefiningOp())
       b.setInsertionPointAfter(op);
-    ref = exec::AtOp::create(b, hidden.getLoc(), offsets.hidden * batch, hidden);
+    // Not the argument's, which a file of IR does not keep.
+    ref = exec::AtOp::create(b, getSymbolLoc(b.getContext(), kHiddenState),
+                             offsets.hidden * batch, hidden);
   }
   return ref;
 }

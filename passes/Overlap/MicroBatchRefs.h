@@ -1,5 +1,5 @@
-// What the commands of a micro-batch refer to: its own part of inputs and hidden
-// rows, its own buffers, everything else as it is.
+// What the commands of a micro-batch refer to: its own part of inputs and
+// hidden rows, its own buffers, everything else as it is.
 #pragma once
 #include "dialects/Exec/IR/Exec.h"
 #include "runtime/schemas/InputLayout.h"
@@ -34,7 +34,8 @@ public:
   mlir::Value hidden(mlir::Value hidden, unsigned batch);
   /// The part of the input |name| that is micro-batch |batch|'s.
   mlir::Value input(exec::InputOp name, unsigned batch);
-  /// A buffer like |buffer|; |carried|: "" or the name that it is carried under.
+  /// A buffer like |buffer|; |carried|: "" or the name that it is carried
+  /// under.
   mlir::Value buffer(exec::BufferOp buffer, llvm::StringRef carried = "");
 
 private:

@@ -57,7 +57,8 @@ def WeaveMicroBatches : Pass<"hadal-weave-micro-batches", "::mlir::ModuleOp"> {
   let description = [{
     In: an entry of `micro_batches 2` with the `interleaving` of its stages, whose
     body and functions are those of one micro-batch. Out: no interleaving, but
-    commands for both: what has no collectives runs for one and then for the other;
+    commands for both: what has no collectives, or is no chain of stages (two
+    exchanges in a layer), runs for one and then for the other;
     a run of equal layers with collectives becomes a prologue, the repeat of a
     rotated body, and an epilogue. The body takes each micro-batch from the stage
     at which `interleaving` begins it to the same stage of the next layer, its stages

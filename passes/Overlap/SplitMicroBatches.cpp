@@ -77,10 +77,10 @@ struct SplitMicroBatchesPass
       return success();
     }
     int64_t tokens = whole.getTokens() / kMicroBatches;
-    auto half = BucketAttr::get(
-        &getContext(), whole.getKind(), tokens,
-        llvm::divideCeil(whole.getRows(), kMicroBatches),
-        std::min(whole.getQueries(), tokens), /*logits=*/0);
+    auto half =
+        BucketAttr::get(&getContext(), whole.getKind(), tokens,
+                        llvm::divideCeil(whole.getRows(), kMicroBatches),
+                        std::min(whole.getQueries(), tokens), /*logits=*/0);
     auto rungs = addRungs(getOperation(), half, shape, capacity);
     if (failed(rungs))
       return failure();
@@ -91,7 +91,8 @@ struct SplitMicroBatchesPass
     return success();
   }
 
-  /// Clones |functions| of |whole| for |half|; calls among them go to the clones.
+  /// Clones |functions| of |whole| for |half|; calls among them go to the
+  /// clones.
   void instantiate(ArrayRef<func::FuncOp> functions, BucketAttr whole,
                    BucketAttr half, bool twoRungs) {
     OpBuilder b = OpBuilder::atBlockEnd(getOperation().getBody());

@@ -1,6 +1,7 @@
 #include "passes/Overlap/StepCost.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace hadal::predict {
 
@@ -10,12 +11,11 @@ StepCost::StepCost(const StepShape &shape, const cost::Cluster &cluster,
                    const cost::KernelCosts &costs, bool beside)
     : shape(shape), cluster(cluster), costs(costs) {
   full.tokens = shape.tokens;
-  full.slice = (shape.tokens + shape.tp - 1) / shape.tp;
+  full.slice = std::ceil(shape.tokens / shape.tp);
   full.logitRows = shape.rows;
   full.sequences =
-      shape.decode
-          ? shape.rows
-          : std::max(1.0, shape.tokens / std::max(shape.queries, 1.0));
+      shape.decode ? std::min(shape.rows, shape.tokens)
+                   : std::max(1.0, shape.tokens / std::max(shape.queries, 1.0));
   full.context = shape.decode ? shape.context : shape.tokens / full.sequences;
   full.sentRows = full.slice * cost::distinctRanks(shape.ep, shape.topk);
   most = shape.imbalance > 0 ? shape.imbalance
@@ -33,17 +33,19 @@ StepCost::StepCost(const StepShape &shape, const cost::Cluster &cluster,
   share = all / (all - held);
 }
 
-StatusOr<double> StepCost::launchUs(const std::string &name,
-                                    const kernels::AnySpec *spec,
-                                    bool &measured) const {
-  const cost::KernelCost *found = costs.find(name);
-  measured = found != nullptr;
-  if (found) {
+StatusOr<PricedLaunch> StepCost::launch(const std::string &name,
+                                        const kernels::AnySpec *spec) const {
+  PricedLaunch priced;
+  if (spec)
+    priced.work = kernels::workOf(*spec, full);
+  if (const cost::KernelCost *measured = costs.find(name)) {
     // Measurements are of even routing.
     const bool product =
         spec && std::holds_alternative<kernels::GemmSpec>(*spec);
-    return found->us(full.tokens) * (product ? share : 1) *
-           (spec && kernels::isOfExperts(*spec) ? most : 1);
+    priced.bound = LaunchBound::measured;
+    priced.us = measured->us(full.tokens) * (product ? share : 1) *
+                (spec && kernels::isOfExperts(*spec) ? most : 1);
+    return priced;
   }
   const cost::Roofline &roofline = cluster.roofline;
   if (roofline.memoryBytesPerUs <= 0 || !spec)
@@ -51,11 +53,15 @@ StatusOr<double> StepCost::launchUs(const std::string &name,
                  "kernel '{}' has no measurement, and '{}' no \"roofline\" to "
                  "price it by; give --costs with all kernels",
                  name, cluster.name);
-  const kernels::LaunchWork work = kernels::workOf(*spec, full);
-  return std::max(
-      {work.bytes / roofline.memoryBytesPerUs,
-       work.flops / (work.fp8 ? roofline.fp8PerUs : roofline.bf16PerUs),
-       roofline.floorUs});
+  const double memory = priced.work.bytes / roofline.memoryBytesPerUs;
+  const double compute =
+      priced.work.flops /
+      (priced.work.fp8 ? roofline.fp8PerUs : roofline.bf16PerUs);
+  priced.us = std::max({memory, compute, roofline.floorUs});
+  priced.bound = priced.us == memory    ? LaunchBound::memory
+                 : priced.us == compute ? LaunchBound::compute
+                                        : LaunchBound::floor;
+  return priced;
 }
 
 /// Parts of one row a rank carry counts, whatever the rows are.

@@ -10,7 +10,8 @@
 
 namespace hadal::predict {
 
-/// An entry, as far as its costs depend on it. Of two micro-batches: one of them.
+/// An entry, as far as its costs depend on it. Of two micro-batches: one of
+/// them.
 struct StepShape {
   bool decode = false;
   double tokens = 0, rows = 0, queries = 1;
@@ -48,6 +49,14 @@ struct PricedExchange {
   cost::Collective cost;
 };
 
+/// What a launch takes, and what that is the time of.
+enum class LaunchBound { memory, compute, floor, measured };
+struct PricedLaunch {
+  double us = 0;
+  LaunchBound bound = LaunchBound::floor;
+  kernels::LaunchWork work; ///< none of a kernel without a spec
+};
+
 /// Prices one step.
 class StepCost {
 public:
@@ -58,13 +67,13 @@ public:
 
   const kernels::StepBatch &batch() const { return full; }
   double imbalance() const { return most; }
+  /// Of a head's step.
+  void setLogitRows(double rows) { full.logitRows = rows; }
 
   /// A launch of the kernel |name|; |spec| may be null where it was measured.
-  /// |measured| says whether it was. H5023 where there is neither a measurement
-  /// nor a roofline.
-  StatusOr<double> launchUs(const std::string &name,
-                            const kernels::AnySpec *spec,
-                            bool &measured) const;
+  /// H5023 where there is neither a measurement nor a roofline.
+  StatusOr<PricedLaunch> launch(const std::string &name,
+                                const kernels::AnySpec *spec) const;
   /// H5023 if the cluster has no link for it.
   StatusOr<PricedExchange> price(const ExchangeWork &exchange) const;
 

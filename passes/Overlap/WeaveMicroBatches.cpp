@@ -37,7 +37,8 @@ public:
         return failure();
     }
     if (!isWoven)
-      return entry.emitOpError("of micro-batches has no layer with collectives");
+      return entry.emitOpError(
+          "of micro-batches has no layer with collectives");
     for (exec::FuncOp layer : replaced)
       symbols.erase(layer);
     entry.removeInterleavingAttr();
@@ -114,6 +115,8 @@ private:
     std::string why;
     std::optional<LayerStages> stages = findLayerStages(layer, why);
     if (!stages) {
+      // One after the other, its collectives too: no order of stages says more.
+      isWoven |= !layer.getOps<exec::CollectiveOp>().empty();
       if (doubled.insert(layer).second)
         return doubleFunction(layer, woven.isHidden);
       return success();
@@ -141,19 +144,18 @@ private:
     OpBuilder b(call);
     const std::string name = woven.layer.getSymName().str();
     auto make = [&](StringRef suffix, bool hasCurrent, bool hasNext) {
-      WovenFunction made = weaveLayer(woven, name + suffix.str(), hasCurrent,
-                                      hasNext, offsets);
+      WovenFunction made =
+          weaveLayer(woven, name + suffix.str(), hasCurrent, hasNext, offsets);
       symbols.insert(made.function);
       return made;
     };
-    auto pick = [&](ArrayRef<WovenFunction::Argument> arguments, int64_t current,
-                    SmallVectorImpl<Value> &out) {
+    auto pick = [&](ArrayRef<WovenFunction::Argument> arguments,
+                    int64_t current, SmallVectorImpl<Value> &out) {
       for (const WovenFunction::Argument &argument : arguments) {
         // A shared one may stand where there is no current layer.
-        int64_t layer =
-            woven.isShared[argument.number]
-                ? 0
-                : current + static_cast<int64_t>(argument.layer);
+        int64_t layer = woven.isShared[argument.number]
+                            ? 0
+                            : current + static_cast<int64_t>(argument.layer);
         out.push_back(operands[layer][argument.number]);
       }
     };
@@ -227,8 +229,7 @@ struct WeaveMicroBatchesPass
     : hadal::impl::WeaveMicroBatchesBase<WeaveMicroBatchesPass> {
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
-    for (auto entry :
-         llvm::to_vector(getOperation().getOps<exec::EntryOp>())) {
+    for (auto entry : llvm::to_vector(getOperation().getOps<exec::EntryOp>())) {
       if (!entry.getInterleaving())
         continue;
       std::optional<MicroBatchOffsets> offsets = MicroBatchOffsets::of(entry);

@@ -614,9 +614,8 @@ private:
   Status microBatches(const Entry &e) {
     std::string_view n = e.name()->string_view();
     const uint32_t m = e.micro_batches();
-    if (m != 1 &&
-        (m != 2 || e.kind() == EntryKind::head || !a.mesh() ||
-         e.tokens() % m || e.rows() % m))
+    if (m != 1 && (m != 2 || e.kind() == EntryKind::head || !a.mesh() ||
+                   e.tokens() % m || e.rows() % m))
       return fail("entry '{}' of {} tokens and {} rows has {} micro-batches", n,
                   e.tokens(), e.rows(), m);
     if (const Overlap *o = e.overlap())

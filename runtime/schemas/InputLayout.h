@@ -1,6 +1,6 @@
 // How the inputs of an entry lie in memory: what the host writes, and where the
-// program reads it. Free of libraries, because the compiler and the runtime share
-// it. docs/artifact.md describes the inputs.
+// program reads it. Free of libraries, because the compiler and the runtime
+// share it. docs/artifact.md describes the inputs.
 #pragma once
 
 #include <cstdint>

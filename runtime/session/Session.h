@@ -84,7 +84,9 @@ struct SessionCounters {
 /// until they step as well or finish(). A call takes the smallest entry that
 /// holds what each of them asks; a rank without rows of its own runs it on
 /// nothing. A call that overflows the expected capacity is run again on the
-/// entry that holds everything, before anything of it is used. The error of one
+/// entry that holds everything, before anything of it is used. Where the artifact
+/// has an entry of two micro-batches and every rank has rows for both or none, the
+/// call is that. The error of one
 /// rank ends the steps of all with its code, and the session with them.
 class Session {
 public:

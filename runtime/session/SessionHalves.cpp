@@ -1,4 +1,5 @@
-// Two micro-batches: which rows each gets, and when all ranks have some for both.
+// Two micro-batches: which rows each gets, and when all ranks have some for
+// both.
 #include <algorithm>
 
 #include "runtime/session/Session.h"
@@ -15,8 +16,8 @@ void Session::describeHalves(std::span<const Pending> pending,
   for (size_t cut = 1; cut < pending.size(); ++cut) {
     first += pending[cut - 1].take;
     const uint64_t most = std::max(first, demand.tokens - first);
-    const auto rows = static_cast<uint32_t>(
-        std::max(cut, pending.size() - cut));
+    const auto rows =
+        static_cast<uint32_t>(std::max(cut, pending.size() - cut));
     if (most > demand.halfTokens ||
         (most == demand.halfTokens && rows >= demand.halfRows && cut > 1))
       continue;

@@ -137,10 +137,9 @@ Session::plan(std::span<const StepRow> rows, std::vector<Pending> &pending,
   }
   uint64_t hash = logitsHash_;
   for (const Pending &p : pending)
-    hash = 31 * hash +
-           xxh3(std::span(reinterpret_cast<const uint8_t *>(
-                              rows[p.index].tokens.data() + p.done),
-                          p.take * sizeof(int32_t)));
+    hash = 31 * hash + xxh3(std::span(reinterpret_cast<const uint8_t *>(
+                                          rows[p.index].tokens.data() + p.done),
+                                      p.take * sizeof(int32_t)));
   StatusOr<std::optional<StepDemand>> agreed =
       lockStep_->agreeOnCall(demand, /*finished=*/false, hash);
   if (!agreed.ok())
@@ -211,8 +210,8 @@ int32_t Session::stage(const BodyEntry &entry, uint32_t part,
   int64_t *slots = begin(slots_, Input::slot, capacity, -1);
   int32_t *qStart = begin(qStart_, Input::q_start, capacityRows + 1, 0);
   int32_t *kvLen = begin(kvLen_, Input::kv_len, capacityRows, 0);
-  int32_t *pageTable = begin(pageTable_, Input::page_table,
-                             capacityRows * pagesPerRow_, 0);
+  int32_t *pageTable =
+      begin(pageTable_, Input::page_table, capacityRows * pagesPerRow_, 0);
 
   int32_t t = 0;
   for (size_t r = 0; r < pending.size(); ++r) {
@@ -332,14 +331,12 @@ Status Session::runStep(std::span<const StepRow> rows,
       return error(5016, "interrupted after {} of {} tokens of a step", done,
                    total);
     Parts parts;
-    HADAL_ASSIGN_OR_RETURN(const BodyEntry *entry,
-                           plan(rows, pending_, parts));
+    HADAL_ASSIGN_OR_RETURN(const BodyEntry *entry, plan(rows, pending_, parts));
     int32_t tokens = 0;
     HADAL_RETURN_IF_ERROR(runBody(*entry, rows, parts, wanted_, tokens));
     const size_t used = parts[0].size() + parts[1].size();
-    HADAL_RETURN_IF_ERROR(
-        runHead(*entry, rows, wanted_, {tokens, static_cast<int32_t>(used)},
-                sink));
+    HADAL_RETURN_IF_ERROR(runHead(*entry, rows, wanted_,
+                                  {tokens, static_cast<int32_t>(used)}, sink));
     done += static_cast<uint64_t>(tokens);
     if (options_.progress)
       options_.progress(done, total);

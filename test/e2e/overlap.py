@@ -7,8 +7,8 @@ sequences each, so that a step of 8 rows runs as two micro-batches of 4. All
 logits must be equal in every bit, and the loads in every count, to those of an
 artifact with buckets of 4 rows in which the two halves run one after the other; under all
 policies of loopback's, with steps that are run again, with ranks that idle or
-cannot halve what they have. Then an order of another program text: an
-interleaving that was edited. One line a row, then `N passed, N failed`. Needs
+cannot halve what they have. Then an interleaving that was edited, and sm_90a's
+kernels on the simulator. One line a row, then `N passed, N failed`. Needs
 python3 and numpy.
 """
 
@@ -143,6 +143,34 @@ class Overlap(Ranks):
         self.report.row("a step that no bucket holds", lambda: plain(
             ROWS * 2, lambda i: -24, 256, "some"))
 
+    def on_sim(self, policy):
+        """models/tiny for sm_90a: three steps of 4 rows a rank."""
+        name, ranks, each = "tiny", 2, 4
+        rows = self.prompts(name, each * ranks, lambda i: LENGTH - 3)
+
+        def artifact(rows, overlap):
+            path = os.path.join(self.work, f"sim-{rows}.hadal")
+            if not os.path.exists(path):
+                self.call("hadal-compile", self.model(name), "-o", path,
+                          "--target=sm_90a", "--ptxas=none",
+                          "--max-seq-len=64", f"--max-batch-size={rows}",
+                          f"--decode-buckets={rows}", "--prefill-buckets=8",
+                          f"--dp={ranks}", "--schedule-as=ep=1",
+                          f"--overlap={overlap}")
+            return path
+        sim = ["--device=sim", f"--comm-policy={policy}"]
+        logits, loads, said = self.run(artifact(each, "on"), name, rows, ranks,
+                                       1, *sim)
+        parts = [self.run(artifact(each // 2, "off"), name, part, ranks, 1, *sim)
+                 for part in (rows[:each], rows[each:])]
+        counted = {layer: np.add(counts, parts[1][1]["layers"][layer]).tolist()
+                   for layer, counts in parts[0][1]["layers"].items()}
+        ok, text = self.equal(logits, loads,
+                              np.concatenate([part[0] for part in parts]),
+                              counted)
+        (halved, all_), _ = self.counts(said)
+        return ok and halved == all_ > 0, f"{text}, {halved} of {all_} halved"
+
     def edited(self):
         """An order that a reader wrote is the one that runs."""
         name, types, ranks = "v3", "f32", 2
@@ -188,6 +216,9 @@ def main():
             overlap.case(*case)
         overlap.others()
         report.row("an edited order", overlap.edited)
+        for policy in ("eager", "lazy"):
+            report.row(f"on the simulator, {policy}",
+                       lambda p=policy: overlap.on_sim(p))
     finally:
         if not args.keep and not args.work:
             shutil.rmtree(work)

@@ -6,7 +6,7 @@
 #include "cost/Cluster.h"
 #include "cost/KernelCosts.h"
 #include "cost/Overlap.h"
-#include "kernels/KernelWork.h"
+#include "passes/Overlap/StepCost.h"
 #include "runtime/artifact/Artifact.h"
 
 namespace hadal::predict {
@@ -31,7 +31,7 @@ struct Exchange {
 
 /// What a launch was priced with.
 struct LaunchCost {
-  enum class Bound { memory, compute, floor, measured };
+  using Bound = LaunchBound;
   uint32_t kernel = 0; ///< of the artifact
   double us = 0;
   Bound bound = Bound::floor; ///< what |us| is the time of

@@ -9,12 +9,12 @@ namespace hadal::profile {
 
 namespace {
 
-/// "dispatch, layer 17" as "dispatch" and 17.
+/// "dispatch, layer 17" as "dispatch" and 17; of "dispatch, layers 17 and 18"
+/// no number.
 void setLabel(const std::string &text, CollectiveName &name) {
   constexpr std::string_view kLayer = ", layer ";
-  const size_t at = text.find(kLayer);
-  name.label = text.substr(0, at);
-  if (at != std::string::npos)
+  name.label = text.substr(0, text.find(", layer"));
+  if (const size_t at = text.find(kLayer); at != std::string::npos)
     std::from_chars(text.data() + at + kLayer.size(), text.data() + text.size(),
                     name.layer);
 }

@@ -563,8 +563,8 @@ LogicalResult EntryOp::verify() {
              << " pairs, expected a pair for each row";
   }
   if (getMicroBatches() != 1 && getMicroBatches() != 2)
-    return emitOpError("has ") << getMicroBatches()
-                               << " micro-batches, expected 1 or 2";
+    return emitOpError("has ")
+           << getMicroBatches() << " micro-batches, expected 1 or 2";
   if (getMicroBatches() == 2 &&
       (isHead || !getRung() || *getTokens() % 2 || *getRows() % 2))
     return emitOpError("of two micro-batches has an even number of tokens and "

@@ -1,6 +1,6 @@
 // Two micro-batches, woven at every place and in many orders: each runs what it
-// would run alone, in its order, and hadal-verify-exec accepts the program as it
-// is and none of its mutants.
+// would run alone, in its order, and hadal-verify-exec accepts the program as
+// it is and none of its mutants.
 #include <algorithm>
 #include <random>
 
@@ -189,10 +189,9 @@ private:
 std::vector<std::string> alone() {
   std::vector<std::string> all = {"entry.embed", "dense.up w0", "dense.down"};
   for (const char *w : {"w0", "w1", "w2"})
-    for (const char *op :
-         {"layer.query ", "layer.norm", "layer.count", "layer.route",
-          "layer.pack ", "layer.shared", "layer.experts", "layer.combine",
-          "layer.add"})
+    for (const char *op : {"layer.query ", "layer.norm", "layer.count",
+                           "layer.route", "layer.pack ", "layer.shared",
+                           "layer.experts", "layer.combine", "layer.add"})
       all.push_back(std::string(op).back() == ' ' ? op + std::string(w) : op);
   return all;
 }
@@ -362,11 +361,54 @@ TEST(Weave, WhatIsCarriedMayNotBeUsedMeanwhile) {
   }
 }
 
+TEST(Weave, WhatIsNotWovenIsRefused) {
+  Program program(kUsual);
+  EXPECT_NE(program.run(createPlanBuffers(), createVerifyExec())
+                .find("'decode_4_x2' is that of one of its micro-batches; run "
+                      "hadal-weave-micro-batches first"),
+            std::string::npos);
+}
+
+TEST(Decide, TwoMicroBatchesNeedAPlainTwin) {
+  Program program("[]");
+  EXPECT_NE(program.run(createDecideOverlap({.overlap = "on"}))
+                .find("of two micro-batches has no twin of one"),
+            std::string::npos);
+}
+
+TEST(Decide, TooManyStagesAreNotSearched) {
+  Program program("[]");
+  auto half = *program.module->getOps<exec::EntryOp>().begin();
+  OpBuilder b(half);
+  auto plain = cast<exec::EntryOp>(b.clone(*half));
+  plain.setSymName("decode_4");
+  plain.setMicroBatches(1);
+  plain.removeInterleavingAttr();
+  auto layer = program.module->lookupSymbol<exec::FuncOp>("layer");
+  auto dispatch = *layer.getOps<exec::CollectiveOp>().begin();
+  b.setInsertionPointToEnd(&layer.getBodyBlock());
+  for (int i = 0; i < 4; ++i) {
+    auto copy = cast<exec::CollectiveOp>(b.clone(*dispatch));
+    copy.setLabel("more" + std::to_string(i));
+    exec::RecordOp::create(b, layer.getLoc(), 10 + i, exec::kCollectiveStream);
+    exec::WaitOp::create(b, layer.getLoc(), 10 + i, exec::kLaunchStream);
+  }
+  DecideOverlapOptions options;
+  options.cluster = R"({"links": {"ep": {"alpha_us": 9, "gb_per_s": 50}}})";
+  EXPECT_EQ(program.run(createDecideOverlap(options)), "");
+  auto entries = llvm::to_vector(program.module->getOps<exec::EntryOp>());
+  ASSERT_EQ(entries.size(), 1u);
+  ASSERT_TRUE(entries[0].getOverlap());
+  EXPECT_EQ(entries[0].getOverlap()->getReason(),
+            "a layer has more than 6 stages");
+}
+
 TEST(Weave, RefusesAnInterleavingThatIsNone) {
   const std::pair<const char *, const char *> wrong[] = {
       {"[\"shared.0\"]", "micro-batch 0 has 1 stages, the layer 4"},
-      {"[\"experts.0\"]", "'experts.0' is no stage of a micro-batch; the stages "
-                          "are project shared after_dispatch after_return"},
+      {"[\"experts.0\"]",
+       "'experts.0' is no stage of a micro-batch; the stages "
+       "are project shared after_dispatch after_return"},
       {"[\"shared.2\"]", "'shared.2' is no stage of a micro-batch"},
       {"[\"project.0\", \"project.1\", \"after_dispatch.0\", \"shared.1\", "
        "\"shared.0\", \"after_dispatch.1\", \"after_return.0\", "

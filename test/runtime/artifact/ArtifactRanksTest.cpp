@@ -87,7 +87,8 @@ const std::vector<Case> &cases() {
        "its mesh of tp 1, dp 0, ep 2, 8 ranks a node is not possible"},
       {"MeshHuge", [](auto &a) { a.mesh->tp = a.mesh->dp = ~0u; },
        "is not possible"},
-      {"MeshEp", [](auto &a) { a.mesh->ep = 3; }, "ep 3, 8 ranks a node is not"},
+      {"MeshEp", [](auto &a) { a.mesh->ep = 3; },
+       "ep 3, 8 ranks a node is not"},
       {"Slots", [](auto &a) { a.mesh->slots = 1; },
        "its mesh has 1 slots on each of 2 ranks for 4 experts"},
       {"SlotsOfNothing", [](auto &a) { a.mesh->slots = 0; },
@@ -107,8 +108,7 @@ const std::vector<Case> &cases() {
              std::make_unique<CommunicatorT>(*a.communicators[0]));
        },
        "communicator 1 is 'ep', expected names, each once"},
-      {"CommunicatorAxis",
-       [](auto &a) { a.communicators[0]->axis = Axis(7); },
+      {"CommunicatorAxis", [](auto &a) { a.communicators[0]->axis = Axis(7); },
        "communicator 'ep' has 2 ranks on axis 7"},
       {"CommunicatorSize", [](auto &a) { a.communicators[0]->size = 3; },
        "communicator 'ep' has 3 ranks on axis 2, the mesh says otherwise"},
@@ -222,8 +222,7 @@ const std::vector<Case> &cases() {
          *layer(a, kDispatch).counts = toy::arg(ArgKind::state, 1);
        },
        "counts that are not in the arena"},
-      {"CountsRange",
-       [](auto &a) { layer(a, kDispatch).counts->value = 384; },
+      {"CountsRange", [](auto &a) { layer(a, kDispatch).counts->value = 384; },
        "uses byte 391 of an arena of 384 bytes"},
       {"OpOfCollective", [](auto &a) { layer(a, kDispatch).op = 3; },
        "op name 3 of 3"},
@@ -264,9 +263,7 @@ const std::vector<Case> &cases() {
        [](auto &a) { insert(a, kWait1, eventOf(CommandKind::wait, 1, 0)); },
        "command 8: event 1 is waited for a second time"},
       {"EventUnused",
-       [](auto &a) {
-         a.functions[toy::rankLayerFunction(a)]->num_events = 3;
-       },
+       [](auto &a) { a.functions[toy::rankLayerFunction(a)]->num_events = 3; },
        "event 2 is never recorded"},
       {"ManyEvents",
        [](auto &a) {
@@ -286,6 +283,24 @@ const std::vector<Case> &cases() {
       // Entries
       {"Rung", [](auto &a) { a.entries[0]->rung = Rung(2); },
        "entry 'decode_1' has an unknown rung"},
+      {"MicroBatches", [](auto &a) { a.entries[0]->micro_batches = 3; },
+       "entry 'decode_1' of 1 tokens and 1 rows has 3 micro-batches"},
+      {"NoMicroBatch", [](auto &a) { a.entries[0]->micro_batches = 0; },
+       "has 0 micro-batches"},
+      {"OddMicroBatches", [](auto &a) { a.entries[0]->micro_batches = 2; },
+       "entry 'decode_1' of 1 tokens and 1 rows has 2 micro-batches"},
+      {"MicroBatchesOfAHead", [](auto &a) { a.entries[4]->micro_batches = 2; },
+       "entry 'head_1' of 0 tokens and 0 rows has 2 micro-batches"},
+      {"OverlapWithoutAReason",
+       [](auto &a) { a.entries[0]->overlap = std::make_unique<OverlapT>(); },
+       "entry 'decode_1' has an impossible decision about micro-batches"},
+      {"OverlapExposesMoreThanAStep",
+       [](auto &a) {
+         auto &o = a.entries[0]->overlap = std::make_unique<OverlapT>();
+         o->reason = "it pays";
+         o->exposed_after_ns = 1;
+       },
+       "entry 'decode_1' has an impossible decision about micro-batches"},
       {"Capacity", [](auto &a) { a.entries[0]->capacity_pairs = 1; },
        "entry 'decode_1' has a capacity of 2 rows and 1 pairs"},
       {"CapacityOfHead",
@@ -293,8 +308,7 @@ const std::vector<Case> &cases() {
          a.entries[4]->capacity_rows = a.entries[4]->capacity_pairs = 1;
        },
        "entry 'head_1' has a capacity of 1 rows"},
-      {"RungAlone",
-       [](auto &a) { a.entries[0]->rung = Rung::expected; },
+      {"RungAlone", [](auto &a) { a.entries[0]->rung = Rung::expected; },
        "entry 'decode_1' has no twin for what exceeds its capacity"},
       {"Digest", [](auto &a) { a.entries[0]->collective_digest += 1; },
        "entry 'decode_1' has the collective digest"},
@@ -365,6 +379,20 @@ TEST(RankArtifact, ItsRanksAndSizes) {
   EXPECT_EQ(artifact::numRanks(a), 4u);
   EXPECT_EQ(artifact::inputBytes(a, *a.entries()->Get(0), Input::sizes),
             (16u + 1 + 1) * 4);
+  // Two micro-batches: the second's part begins at a multiple of 64 bytes.
+  ArtifactT two = toy::rankModel(4);
+  for (auto &e : two.entries)
+    if (e->name == "decode_4")
+      e->micro_batches = 2;
+  const std::vector<uint8_t> halved = toy::assemble(std::move(two));
+  const Artifact &b = *GetArtifact(halved.data() + 64);
+  for (const Entry *e : *b.entries())
+    if (e->micro_batches() == 2) {
+      EXPECT_EQ(artifact::inputBytes(b, *e, Input::sizes),
+                128u + (16 + 1 + 1) * 4);
+      EXPECT_EQ(artifact::inputBytes(b, *e, Input::tokens), 64u + 2 * 4);
+      EXPECT_EQ(artifact::inputBytes(b, *e, Input::q_start), 64u + 3 * 4);
+    }
   file = toy::assemble(toy::model());
   EXPECT_EQ(artifact::numRanks(*GetArtifact(file.data() + 64)), 1u);
 }
