@@ -134,6 +134,11 @@ llvm::Error resolveLayout(const ModelConfig &config, CompileOptions &options,
     warnings.push_back(
         llvm::formatv("--ranks-per-node {0} splits a tp group of {1}",
                       options.ranksPerNode, options.tp));
+  if (options.overlap == OverlapChoice::On && options.ep == 1)
+    return makeError(2006,
+                     "--overlap on: there is nothing to overlap with, the ranks "
+                     "exchange no rows; it takes a model with experts and --dp "
+                     "and --ep above 1");
   return hasExperts ? checkExperts(config, options) : llvm::Error::success();
 }
 

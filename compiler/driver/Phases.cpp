@@ -9,6 +9,7 @@
 #include "passes/Dsv3ToExec/Passes.h"
 #include "passes/Fuse/Passes.h"
 #include "passes/Memory/Passes.h"
+#include "passes/Overlap/Passes.h"
 #include "passes/Quantize/Passes.h"
 #include "passes/Shard/Passes.h"
 
@@ -44,6 +45,18 @@ static StringRef wordOf(AttentionChoice choice) {
     return "absorbed";
   case AttentionChoice::Expanded:
     return "expanded";
+  }
+  llvm_unreachable("all choices are named");
+}
+
+static StringRef wordOf(OverlapChoice choice) {
+  switch (choice) {
+  case OverlapChoice::Auto:
+    return "auto";
+  case OverlapChoice::On:
+    return "on";
+  case OverlapChoice::Off:
+    return "off";
   }
   llvm_unreachable("all choices are named");
 }
@@ -98,6 +111,13 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     return;
   case Phase::Overlap:
     pm.nest<func::FuncOp>().addPass(createExpandExchange());
+    // Without a cluster nothing would be kept unasked.
+    if (options.overlap == OverlapChoice::On ||
+        (options.overlap == OverlapChoice::Auto && !options.cluster.empty())) {
+      SplitMicroBatchesOptions split;
+      split.capacity = options.capacity;
+      pm.addPass(createSplitMicroBatches(split));
+    }
     pm.addPass(createVerifyDsv3({.stage = "sharded"}));
     return;
   case Phase::Lower:
@@ -105,9 +125,16 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     target.lower.schedules.assign(options.schedules.begin(),
                                   options.schedules.end());
     pm.addPass(createLowerDsv3ToExec(target.lower));
+    if (options.overlap != OverlapChoice::Off) {
+      DecideOverlapOptions decide;
+      decide.overlap = wordOf(options.overlap).str();
+      decide.cluster = options.cluster;
+      pm.addPass(createDecideOverlap(decide));
+    }
     return;
   case Phase::Plan:
     pm.addPass(createApplySchedules(target.schedules));
+    pm.addPass(createWeaveMicroBatches());
     pm.addPass(createPlanBuffers());
     pm.addPass(createVerifyExec());
     return;
@@ -166,6 +193,11 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
       attributes.push_back(b.getNamedAttr(
           "reduce", b.getStringAttr(options.f32Reductions ? "f32" : "bf16")));
     }
+    attributes.push_back(
+        b.getNamedAttr("overlap", b.getStringAttr(wordOf(options.overlap))));
+    if (!options.cluster.empty())
+      attributes.push_back(
+          b.getNamedAttr("cluster", b.getStringAttr(options.cluster)));
     if (!options.scheduleAs.empty())
       attributes.push_back(
           b.getNamedAttr("schedule_as", b.getStringAttr(options.scheduleAs)));
@@ -230,6 +262,15 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
       options.splitVocabulary = text("vocab") == "tp";
       options.f32Reductions = text("reduce") == "f32";
     }
+    // Absent: older files, which know of one micro-batch.
+    StringRef overlap = "off";
+    if (auto word = dictionary.getAs<StringAttr>("overlap"))
+      overlap = word;
+    options.overlap = overlap == "auto" ? OverlapChoice::Auto
+                      : overlap == "on" ? OverlapChoice::On
+                                        : OverlapChoice::Off;
+    if (auto cluster = dictionary.getAs<StringAttr>("cluster"))
+      options.cluster = cluster.str();
     if (auto scheduleAs = dictionary.getAs<StringAttr>("schedule_as"))
       options.scheduleAs = scheduleAs.str();
   }

@@ -394,7 +394,8 @@ private:
         number(bucket.getLogits(), isHead), /*arena=*/IntegerAttr(), rung,
         number(bucket.getCapacity(), exchanges),
         number(bucket.getPairs(), exchanges), microBatches,
-        /*overlap=*/exec::OverlapAttr(), /*interleaving=*/ArrayAttr());
+        /*overlap=*/exec::OverlapAttr(),
+        microBatches > 1 ? b.getArrayAttr({}) : ArrayAttr());
     Block *body = &entry.getBody().emplaceBlock();
     FunctionLowering lowering(context, func, bucket, body);
     OpBuilder inside = OpBuilder::atBlockEnd(body);

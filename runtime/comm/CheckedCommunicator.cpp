@@ -49,8 +49,7 @@ public:
     for (unsigned to = 0; to < size(); ++to)
       for (size_t p = 0; p < operation.parts.size(); ++p) {
         const Part &part = operation.parts[p];
-        StatusOr<uint64_t> rows =
-            rowsSent(name(), operation, part, rank(), to);
+        StatusOr<uint64_t> rows = rowsSent(name(), operation, part, rank(), to);
         if (!rows.ok()) // the others must hear of it
           return inner.run(operation, deadline);
         const bool one = operation.kind == Kind::allGather;

@@ -1,5 +1,6 @@
 #include "runtime/device/Program.h"
 
+#include <charconv>
 #include <numeric>
 #include <span>
 
@@ -79,7 +80,8 @@ private:
               std::span<const uint32_t> states) {
     list.launches.push_back({command.kernel(),
                              static_cast<uint32_t>(list.args.size()),
-                             command.items()});
+                             command.items(), command.op(),
+                             layerNumber(states)});
     for (const Arg *arg : *command.args())
       list.args.push_back(resolve(*arg, parameters, states));
   }
@@ -122,6 +124,15 @@ private:
       layer = name.substr(kCache.size());
     }
     return layer;
+  }
+
+  /// 17 where layerOf() says "17"; else -1.
+  int32_t layerNumber(std::span<const uint32_t> states) const {
+    const std::string_view layer = layerOf(states);
+    int32_t number = -1;
+    const char *end = layer.data() + layer.size();
+    auto [at, fault] = std::from_chars(layer.data(), end, number);
+    return fault == std::errc() && at == end ? number : -1;
   }
 
   void add(RankCommand::Kind kind, uint32_t stream, uint32_t index) {

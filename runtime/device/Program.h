@@ -30,6 +30,10 @@ struct Launch {
   uint32_t kernel;
   uint32_t firstArg;
   uint64_t items;
+  /// For people: the model operation, an index into the artifact's op_names,
+  /// and the layer whose cache the function has; -1: not said.
+  int32_t op = -1;
+  int32_t layer = -1;
 };
 
 /// The streams of a rank's commands.

@@ -16,10 +16,13 @@ struct LockStep::Record {
   uint64_t tokens = 0;
   uint64_t overflow = 0;
   uint64_t hash = 0;
+  uint64_t halfTokens = 0;
   uint32_t question = nextCall;
   uint32_t state = working;
   uint32_t rows = 0, queries = 0;
   uint32_t errorCode = 0;
+  uint32_t halves = 0;
+  uint32_t halfRows = 0;
   uint32_t zero = 0;
 };
 
@@ -75,6 +78,9 @@ LockStep::agreeOnCall(const StepDemand &mine, bool finished,
   record.rows = mine.rows;
   record.queries = mine.queries;
   record.hash = hash;
+  record.halves = mine.halves;
+  record.halfTokens = mine.halfTokens;
+  record.halfRows = mine.halfRows;
   HADAL_ASSIGN_OR_RETURN(std::vector<Record> all, exchange(record));
   StepDemand demand;
   bool working = false;
@@ -89,6 +95,9 @@ LockStep::agreeOnCall(const StepDemand &mine, bool finished,
     demand.tokens = std::max(demand.tokens, all[r].tokens);
     demand.rows = std::max(demand.rows, all[r].rows);
     demand.queries = std::max(demand.queries, all[r].queries);
+    demand.halves &= all[r].halves != 0;
+    demand.halfTokens = std::max(demand.halfTokens, all[r].halfTokens);
+    demand.halfRows = std::max(demand.halfRows, all[r].halfRows);
   }
   return working ? std::optional(demand) : std::nullopt;
 }

@@ -15,6 +15,11 @@ struct StepDemand {
   uint64_t tokens = 0;
   uint32_t rows = 0;
   uint32_t queries = 0; ///< of one row at most
+  /// Whether its rows can be two micro-batches, none empty; without rows: yes.
+  bool halves = true;
+  /// The most of them, cut where that is least.
+  uint64_t halfTokens = 0;
+  uint32_t halfRows = 0;
 
   bool operator==(const StepDemand &) const = default;
 };

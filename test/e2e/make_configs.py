@@ -263,13 +263,11 @@ def split(**changes):
              topk_group=4), **changes))
 
 
-# `-dense` and `-moe` have one layer, whose input is what the embedding gives.
+# `-layer` has one layer, whose input is what the embedding gives.
 SPLIT = {}
 for suffix, more in (("", {}), ("-fp8", dict(quantization_config=FP8))):
     SPLIT["v3-tp" + suffix] = (split(**more), {"branch": 0.5})
-    SPLIT["v3-tp-dense" + suffix] = (split(
-        num_hidden_layers=1, first_k_dense_replace=1, **more), {})
-    SPLIT["v3-tp-moe" + suffix] = (split(
+    SPLIT["v3-tp-layer" + suffix] = (split(
         num_hidden_layers=1, first_k_dense_replace=0, **more), {})
 
 

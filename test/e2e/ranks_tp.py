@@ -3,10 +3,10 @@
     ranks_tp.py --bin build/bin [--quick] [--work DIR] [--only TEXT]
 
 Sums over ranks are rounded elsewhere than one rank's, so logits are near and not
-equal (BOUNDS): with f32 activations 1-cos and greedy text as if there were one
-rank; with bf16 and FP8 at positions where the router does not hesitate, and of
-models of one layer, whose input is what the embedding gives, closely. What must
-be equal to the bit: the logits of all ranks of a tp group (--check-collectives),
+equal: with f32 activations to 1e-8 in 1-cos, and greedy text is equal; with bf16
+within BOUNDS at positions where the router does not hesitate, and no farther from
+the oracle than one rank. Models of one layer have a forced input, which is what
+the embedding gives. What must be equal to the bit: the logits of all ranks of a tp group (--check-collectives),
 threads and processes, every policy, room for few rows where steps are run again,
 and the tokens that experts count in all. One line a row, then
 `N passed, N failed`. Needs python3 and numpy.
@@ -29,46 +29,61 @@ from oracle import Oracle
 
 PROMPTS, LENGTH = 8, 16
 TYPES = {"f32": ["--activations=f32"], "bf16": ["--activations=bf16"],
-         "f32sums": ["--activations=bf16", "--reduce=f32"],
+         "bf16sums": ["--activations=bf16", "--reduce=f32"],
          "w8a8": ["--activations=bf16", "--fp8=w8a8"],
+         "w8a8sums": ["--activations=bf16", "--fp8=w8a8", "--reduce=f32"],
          "w8a16": ["--activations=bf16", "--fp8=w8a16"]}
 # tp, dp, further options; experts are over all ranks unless they say otherwise.
 LAYOUTS = {"tp2": (2, 1, []), "tp4": (4, 1, []), "tp2xep2": (2, 1, ["--ep=2"]),
            "tp2xdp2": (2, 2, []), "tp2xdp2xep2": (2, 2, ["--ep=2"]),
            "tp2xdp4": (2, 4, []), "tp4xdp2": (4, 2, []),
-           "tp2xep1": (2, 1, ["--ep=1"])}
+           "tp2xep1": (2, 1, ["--ep=1"]),
+           "tp4xdp2 vocab": (4, 2, ["--vocab=tp"])}
 QUICK = [("v3-tp", "f32", "tp2"), ("v3-tp", "f32", "tp4"),
          ("v3-tp", "bf16", "tp2xdp2"), ("v3-tp-fp8", "w8a8", "tp2xdp4"),
-         ("v3-tp-dense-fp8", "w8a8", "tp4"), ("v3-tp-moe-fp8", "w8a8", "tp4")]
+         ("v3-tp-fp8", "w8a16", "tp4xdp2 vocab"),
+         ("v3-tp-layer-fp8", "f32", "tp4")]
 LONG = [(model + suffix, types, layout)
-        for model in ("v3-tp", "v3-tp-dense", "v3-tp-moe")
-        for suffix, kinds in (("", ("f32", "bf16", "f32sums")),
-                              ("-fp8", ("f32", "w8a8", "w8a16")))
+        for model in ("v3-tp", "v3-tp-layer")
+        for suffix, kinds in (("", ("f32", "bf16", "bf16sums")),
+                              ("-fp8", ("f32", "w8a8", "w8a8sums", "w8a16")))
         for types in kinds for layout in LAYOUTS]
+# Median and 90 % of 1 - cos, of one layer and of a whole model, where the router
+# does not hesitate. What is rounded to bf16 at another place moves codes of e4m3,
+# each by a sixteenth of its value.
+BOUNDS = {"bf16": ((3e-5, 1e-4), (1e-4, 1e-3)),
+          "w8a16": ((3e-5, 1e-4), (1e-4, 1e-3)),
+          "w8a8": ((5e-4, 1e-3), (5e-3, 3e-2))}
+# How much farther from the oracle than one rank, in the median.
+FARTHER = 1.5
 
 
-def near(model, types, distance, margin):
-    """Whether logits are as near as the types allow, and how near they are."""
+def near(model, types, found, expected, exact, margin):
+    """Whether logits are as near as the types allow, and how near they are.
+
+    With f32 activations FP8 codes are of equal values, and so at every position.
+    """
+    distance = one_minus_cos(found, expected)
     if types == "f32":
         return distance.max() < 1e-8, compare.spread(distance)
+    types = types.removesuffix("sums")
     # A router that hesitates takes another expert: not wrong, and far.
     kept = margin > (1e-2 if types == "w8a8" else 1e-3)
-    left, distance = (~kept).mean(), distance[kept]
-    if "-dense" in model or "-moe" in model:
-        good = np.median(distance) < 1e-5 and distance.max() < 1e-3
-    elif types == "w8a8":
-        good = np.median(distance) < 1e-3
-    else:
-        good = np.median(distance) < 1e-4 and np.quantile(distance, 0.9) < 1e-3
-    return good and left < 0.25, (f"{compare.spread(distance)}, {left:.1%} "
-                                  "left out")
+    median, most = BOUNDS[types]["-layer" not in model]
+    distance = distance[kept]
+    ours, one = (np.median(one_minus_cos(logits[kept], exact[kept]))
+                 for logits in (found, expected))
+    return (np.median(distance) < median and kept.mean() > 0.6
+            and np.quantile(distance, 0.9) < most and ours < FARTHER * one,
+            f"{compare.spread(distance)}, {(~kept).mean():.1%} left out, from "
+            f"the oracle {ours:.1e}, one rank {one:.1e}")
 
 
 class Tp:
     def __init__(self, bin_dir, work, report):
         self.bin, self.work, self.report = bin_dir, work, report
         self.models, self.artifacts = {}, {}
-        self.expected, self.margins = {}, {}
+        self.expected, self.exact = {}, {}
 
     def call(self, tool, *args, **options):
         done = subprocess.run(
@@ -130,16 +145,17 @@ class Tp:
         return [make_configs.prompt_ids(name, LENGTH - 3 * (i % 3), i)
                 for i in range(prompts)]
 
-    def margin(self, name, types, rows):
-        """How much the router prefers what it takes, by the oracle."""
-        mode = types if types.startswith("w8") else "w8a16"
+    def oracle(self, name, types, rows):
+        """Exact logits, and how much the router prefers what it takes."""
+        mode = "w8a8" if types.startswith("w8a8") else "w8a16"
         key = (name, mode, len(rows))
-        if key not in self.margins:
+        if key not in self.exact:
             oracle = Oracle(make_configs.find(name)[0],
                             make_configs.make_tensors(name), mode, "absorbed")
-            self.margins[key] = np.concatenate(
-                [oracle.run(row)["margin"] for row in rows])
-        return self.margins[key]
+            results = [oracle.run(row) for row in rows]
+            self.exact[key] = [np.concatenate([result[what] for result in results])
+                               for what in ("logits", "margin")]
+        return self.exact[key]
 
     def check_near(self, name, types, layout, chunk, prompts, policy):
         rows = self.rows(name, prompts)
@@ -154,8 +170,9 @@ class Tp:
             "--check-collectives", f"--comm-policy={policy}")
         if found.shape != expected.shape:
             return False, f"logits of {found.shape}, expected {expected.shape}"
-        good, text = near(name, types, one_minus_cos(found, expected),
-                          self.margin(name, types, rows))
+        exact, margin = ((None, None) if types == "f32" else
+                         self.oracle(name, types, rows))
+        good, text = near(name, types, found, expected, exact, margin)
         same = loads["layers"] == counted["layers"]
         total = [sum(counts) for counts in loads["layers"].values()]
         counts = total == [sum(c) for c in counted["layers"].values()]
@@ -164,11 +181,12 @@ class Tp:
                 f"{text}, loads {'equal' if same else 'of other experts'}"
                 f"{'' if counts else ', not of all tokens'}")
 
-    def check_bits(self, name, types, layout, capacity, extra):
-        """Whatever must not matter, to the bit."""
+    def check_bits(self, name, types, layout, capacity, extra, base=None):
+        """Whatever must not matter, to the bit; base: another layout."""
         rows = self.rows(name)
-        plain, loads, _ = self.run(self.artifact(name, types, layout), name,
-                                   rows, layout)
+        plain, loads, _ = self.run(
+            self.artifact(name, types, base or layout), name, rows,
+            base or layout)
         other, counted, said = self.run(
             self.artifact(name, types, layout, capacity), name, rows, layout,
             PROMPTS * LENGTH, *extra)
@@ -211,9 +229,13 @@ class Tp:
                             lambda: self.check_text(name, types, layout))
         self.report.row(f"{label} lazy", lambda: self.check_bits(
             name, types, layout, "auto", ["--comm-policy=lazy"]))
-        if LAYOUTS[layout][1] > 1 and "-dense" not in name:
+        if LAYOUTS[layout][1] > 1:
             self.report.row(f"{label} capacity 8", lambda: self.check_bits(
                 name, types, layout, 8, []))
+        if layout.endswith(" vocab"):
+            self.report.row(f"{label} as with the whole vocabulary",
+                            lambda: self.check_bits(name, types, layout, "auto",
+                                                    [], layout.removesuffix(" vocab")))
         if quick and layout == "tp2xdp2" and shutil.which("mpirun"):
             self.report.row(f"{label} processes", lambda: self.check_bits(
                 name, types, layout, "auto", ["--comm=mpi"]))

@@ -3,6 +3,7 @@
 
 #include "compiler/codegen/Target.h"
 #include "compiler/driver/Compiler.h"
+#include "cost/Cluster.h"
 #include "frontend/Error.h"
 #include "runtime/base/CpuCount.h"
 #include "runtime/base/Interrupt.h"
@@ -126,6 +127,21 @@ cl::opt<std::string> scheduleAs(
     cl::desc("ep=1: the experts' kernels get the schedules of one rank, to "
              "compare results bit for bit"),
     cl::value_desc("ep=1"), cl::cat(category));
+cl::opt<OverlapChoice> overlap(
+    "overlap",
+    cl::desc("of ranks that share experts, two micro-batches, one computing "
+             "while the other communicates:"),
+    cl::values(clEnumValN(OverlapChoice::Auto, "auto",
+                          "where it is predicted to take 5 % less (default)"),
+               clEnumValN(OverlapChoice::On, "on", "for every bucket that can "
+                                                   "be halved"),
+               clEnumValN(OverlapChoice::Off, "off", "never")),
+    cl::init(OverlapChoice::Auto), cl::cat(category));
+cl::opt<std::string> cluster(
+    "cluster",
+    cl::desc("what links and chips cost, for --overlap (models/clusters; of "
+             "sm_90a the chip's with NCCL, of cpu none: one micro-batch)"),
+    cl::value_desc("FILE"), cl::cat(category));
 cl::list<std::string> schedules(
     "schedule",
     cl::desc("words of the schedules of the kernels whose symbol matches, for "
@@ -283,7 +299,9 @@ int main(int argc, char **argv) {
                                  &ranksPerNode,
                                  &redundantExperts,
                                  &capacity,
-                                 &scheduleAs};
+                                 &scheduleAs,
+                                 &overlap,
+                                 &cluster};
     for (const cl::Option *option : fixed)
       if (option->getNumOccurrences())
         return usage("--" + option->ArgStr +
@@ -322,6 +340,14 @@ int main(int argc, char **argv) {
   options.redundantExperts = redundantExperts;
   options.capacity = capacity;
   options.scheduleAs = scheduleAs;
+  options.overlap = overlap;
+  if (!cluster.empty()) {
+    StatusOr<std::string> text = cost::readClusterText(cluster);
+    if (!text.ok())
+      return report(makeError(text.status().code(), "{0}",
+                              text.status().message()));
+    options.cluster = *text;
+  }
   options.schedules.assign(schedules.begin(), schedules.end());
   if (llvm::Error error = compile(request, llvm::errs()))
     return report(std::move(error));

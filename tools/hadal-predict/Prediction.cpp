@@ -1,6 +1,7 @@
 #include "tools/hadal-predict/Prediction.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/KernelWork.h"
 #include "kernels/SpecText.h"
@@ -44,13 +45,7 @@ public:
       : artifact(artifact), cluster(cluster), costs(costs), options(options) {}
 
   StatusOr<Prediction> run() {
-    if (const schema::Mesh *mesh = artifact.root().mesh()) {
-      result.tp = mesh->tp();
-      result.dp = mesh->dp();
-      result.ep = mesh->ep();
-      result.slots = mesh->slots();
-      result.ranks = result.tp * result.dp;
-    }
+    readMesh();
     HADAL_RETURN_IF_ERROR(parseSpecs());
     HADAL_RETURN_IF_ERROR(planMemory());
     for (const schema::Entry *entry : *artifact.root().entries())
@@ -59,7 +54,26 @@ public:
     return std::move(result);
   }
 
+  StatusOr<EntryPrediction> body(const schema::Entry &schemaEntry) {
+    readMesh();
+    HADAL_RETURN_IF_ERROR(parseSpecs());
+    EntryPrediction entry;
+    HADAL_RETURN_IF_ERROR(predictBody(schemaEntry, entry).status());
+    entry.stepUs = entry.body.us;
+    return entry;
+  }
+
 private:
+  void readMesh() {
+    if (const schema::Mesh *mesh = artifact.root().mesh()) {
+      result.tp = mesh->tp();
+      result.dp = mesh->dp();
+      result.ep = mesh->ep();
+      result.slots = mesh->slots();
+      result.ranks = result.tp * result.dp;
+    }
+  }
+
   Status parseSpecs() {
     for (const schema::Kernel *kernel : *artifact.root().kernels()) {
       kernels::SpecText text;
@@ -109,17 +123,20 @@ private:
     return {};
   }
 
-  /// What a full step of |entry| holds.
+  /// What a full step of |entry| holds, of each of its micro-batches.
   kernels::StepBatch batchOf(const schema::Entry &entry) const {
     const schema::Model &model = artifact.model();
     kernels::StepBatch batch;
     const bool decode = entry.kind() == schema::EntryKind::decode;
-    batch.tokens = entry.tokens();
-    batch.slice = (entry.tokens() + result.tp - 1) / result.tp;
-    batch.logitRows = entry.rows();
+    const uint32_t halves = entry.micro_batches();
+    const uint32_t rows = entry.rows() / halves;
+    batch.tokens =
+        (options.tokens > 0 ? options.tokens : entry.tokens()) / halves;
+    batch.slice = std::ceil(batch.tokens / result.tp);
+    batch.logitRows = rows;
     const double queries = std::max(entry.max_queries_per_row(), 1u);
-    batch.sequences =
-        decode ? entry.rows() : std::max(1.0, batch.tokens / queries);
+    batch.sequences = decode ? std::min<double>(rows, batch.tokens)
+                             : std::max(1.0, batch.tokens / queries);
     const double inCache = options.context
                                ? static_cast<double>(options.context)
                                : static_cast<double>(model.max_seq_len()) / 2;
@@ -153,30 +170,42 @@ private:
   /// One launch of |kernel|; |share|: of the chip, for its products.
   StatusOr<double> launchUs(uint32_t kernel, const kernels::StepBatch &batch,
                             EntryPrediction &entry, double share) const {
+    using Bound = LaunchCost::Bound;
     ++entry.launches;
     const std::string name =
         artifact.root().kernels()->Get(kernel)->name()->str();
     const std::optional<kernels::AnySpec> &spec = specs[kernel];
+    LaunchCost cost;
+    cost.kernel = kernel;
+    if (spec)
+      cost.work = kernels::workOf(*spec, batch);
+    const cost::Roofline &roofline = cluster.roofline;
     if (const cost::KernelCost *measured = costs.find(name)) {
       ++entry.measured;
       // Measurements are of even routing.
       const bool product =
           spec && std::holds_alternative<kernels::GemmSpec>(*spec);
-      return measured->us(batch.tokens) * (product ? share : 1) *
-             (spec && kernels::isOfExperts(*spec) ? entry.imbalance : 1);
-    }
-    const cost::Roofline &roofline = cluster.roofline;
-    if (roofline.memoryBytesPerUs <= 0)
+      cost.bound = Bound::measured;
+      cost.us = measured->us(batch.tokens) * (product ? share : 1) *
+                (spec && kernels::isOfExperts(*spec) ? entry.imbalance : 1);
+    } else if (roofline.memoryBytesPerUs <= 0) {
       return error(
           kCode,
           "kernel '{}' has no measurement, and '{}' no \"roofline\" to "
           "price it by; give --costs with all kernels",
           name, cluster.name);
-    const kernels::LaunchWork work = kernels::workOf(*spec, batch);
-    return std::max(
-        {work.bytes / roofline.memoryBytesPerUs,
-         work.flops / (work.fp8 ? roofline.fp8PerUs : roofline.bf16PerUs),
-         roofline.floorUs});
+    } else {
+      const double memory = cost.work.bytes / roofline.memoryBytesPerUs;
+      const double compute =
+          cost.work.flops /
+          (cost.work.fp8 ? roofline.fp8PerUs : roofline.bf16PerUs);
+      cost.us = std::max({memory, compute, roofline.floorUs});
+      cost.bound = cost.us == memory    ? Bound::memory
+                   : cost.us == compute ? Bound::compute
+                                        : Bound::floor;
+    }
+    entry.launchCosts.push_back(cost);
+    return cost.us;
   }
 
   StatusOr<cost::Collective> price(const hadal::Collective &collective,
@@ -320,7 +349,7 @@ private:
   const schema::Entry *halfOf(const schema::Entry &whole) const {
     const schema::Entry *best = nullptr;
     for (const schema::Entry *entry : *artifact.root().entries())
-      if (entry->kind() == whole.kind() &&
+      if (entry->kind() == whole.kind() && entry->micro_batches() == 1 &&
           entry->tokens() * 2 == whole.tokens() &&
           (!best || entry->rung() == whole.rung()))
         best = entry;
@@ -332,6 +361,8 @@ private:
   Status decideOverlap(const schema::Entry &whole,
                        const std::vector<PricedCommand> &priced,
                        EntryPrediction &entry) {
+    if (whole.micro_batches() > 1)
+      return {};
     const schema::Entry *half = halfOf(whole);
     std::optional<cost::Chain> wholeChain = findLayerChain(priced);
     if (!half || !wholeChain || wholeChain->size() > kMostStages)
@@ -365,19 +396,31 @@ private:
     return best;
   }
 
-  Status predictEntry(const schema::Entry &schemaEntry) {
-    EntryPrediction entry;
+  /// Sets what |entry| says of the body; its commands.
+  StatusOr<std::vector<PricedCommand>>
+  predictBody(const schema::Entry &schemaEntry, EntryPrediction &entry) {
     entry.name = schemaEntry.name()->str();
     entry.decode = schemaEntry.kind() == schema::EntryKind::decode;
     entry.worst = schemaEntry.rung() == schema::Rung::worst;
-    kernels::StepBatch batch = batchOf(schemaEntry);
+    const kernels::StepBatch batch = batchOf(schemaEntry);
     entry.imbalance = imbalanceOf(batch);
+    // Beside each micro-batch the other one communicates.
+    const double share =
+        schemaEntry.micro_batches() > 1 ? multiprocessorShare() : 1;
     HADAL_ASSIGN_OR_RETURN(std::vector<PricedCommand> commands,
-                           commandsOf(schemaEntry, batch, entry));
+                           commandsOf(schemaEntry, batch, entry, share));
     HADAL_ASSIGN_OR_RETURN(entry.body, simulate(commands));
-    HADAL_RETURN_IF_ERROR(decideOverlap(schemaEntry, commands, entry));
     for (const auto &[label, us] : entry.body.exposedByLabel)
       entry.exchanges[label].exposedUs = us;
+    return commands;
+  }
+
+  Status predictEntry(const schema::Entry &schemaEntry) {
+    EntryPrediction entry;
+    HADAL_ASSIGN_OR_RETURN(const std::vector<PricedCommand> commands,
+                           predictBody(schemaEntry, entry));
+    HADAL_RETURN_IF_ERROR(decideOverlap(schemaEntry, commands, entry));
+    kernels::StepBatch batch = batchOf(schemaEntry);
     const uint32_t logitRows = schemaEntry.rows();
     if (const schema::Entry *head = headFor(logitRows)) {
       batch.logitRows = std::min(logitRows, head->logit_rows());
@@ -408,11 +451,33 @@ private:
 
 } // namespace
 
+const char *boundName(LaunchCost::Bound bound) {
+  switch (bound) {
+  case LaunchCost::Bound::memory:
+    return "memory";
+  case LaunchCost::Bound::compute:
+    return "compute";
+  case LaunchCost::Bound::floor:
+    return "floor";
+  case LaunchCost::Bound::measured:
+    return "measured";
+  }
+  return "?";
+}
+
 StatusOr<Prediction> predict(const Artifact &artifact,
                              const cost::Cluster &cluster,
                              const cost::KernelCosts &costs,
                              const Options &options) {
   return Predictor(artifact, cluster, costs, options).run();
+}
+
+StatusOr<EntryPrediction> predictBody(const Artifact &artifact,
+                                      const cost::Cluster &cluster,
+                                      const cost::KernelCosts &costs,
+                                      const Options &options,
+                                      const schema::Entry &entry) {
+  return Predictor(artifact, cluster, costs, options).body(entry);
 }
 
 } // namespace hadal::predict

@@ -364,9 +364,9 @@ def Exec_EntryOp : Exec_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock,
     ```
 
     An entry of `micro_batches 2` has two of every input, each for half of its
-    tokens and rows. `interleaving` is how their stages take turns, until
-    `hadal-weave-micro-batches` has made it so: up to then the body and its functions
-    are those of one. `overlap` says why there are two, or why not.
+    tokens and rows. `interleaving` is how their stages take turns (empty: not
+    decided), until `hadal-weave-micro-batches` has made it so: up to then the body
+    and its functions are those of one. `overlap` says why there are two, or why not.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Exec_EntryKind:$kind,
     OptionalAttr<Exec_I64>:$tokens, OptionalAttr<Exec_I64>:$rows,

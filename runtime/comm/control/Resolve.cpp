@@ -39,15 +39,15 @@ StatusOr<AddressList> resolve(const std::string &host, uint16_t port,
   std::future<Found> result = task.get_future();
   std::thread(std::move(task)).detach();
   if (result.wait_until(deadline) != std::future_status::ready)
-    return error(6002, "no name server has answered for '{}'; give an address, "
-                       "or look at the network's name servers",
+    return error(6002,
+                 "no name server has answered for '{}'; give an address, "
+                 "or look at the network's name servers",
                  host);
   Found found = result.get();
   if (found.failure)
     return error(6002, "{}",
-                 found.failure == EAI_SYSTEM
-                     ? std::strerror(found.systemError)
-                     : ::gai_strerror(found.failure));
+                 found.failure == EAI_SYSTEM ? std::strerror(found.systemError)
+                                             : ::gai_strerror(found.failure));
   return std::move(found.addresses);
 }
 

@@ -4,9 +4,15 @@ namespace hadal::cuda {
 
 CudaPreparedEntry::CudaPreparedEntry(CudaExecutable &executable,
                                      std::string name, bool replayed,
-                                     GpuProgram program)
+                                     const LaunchList &list, GpuProgram program,
+                                     const comm::Endpoint *endpoint)
     : executable(executable), device(executable.device), name(std::move(name)),
-      replayed(replayed), program(std::move(program)) {}
+      replayed(replayed), list(list), program(std::move(program)),
+      collectives(device, this->list, endpoint) {
+  // They are in the program.
+  this->list.launches = {};
+  this->list.args = {};
+}
 
 CudaPreparedEntry::~CudaPreparedEntry() {
   if ((!graph && events.empty()) || !device.enter().ok())
@@ -53,9 +59,23 @@ Status CudaPreparedEntry::launch(const GpuLaunch &launch, bool overlaps) {
 }
 
 Status CudaPreparedEntry::launchAll(bool overlaps) {
-  for (const GpuLaunch &l : program.launches)
-    HADAL_RETURN_IF_ERROR(launch(l, overlaps));
-  return {};
+  HADAL_RETURN_IF_ERROR(collectives.begin());
+  for (size_t i = 0; i < program.launches.size(); ++i) {
+    // Programmatic serialisation covers the launch before and no collective.
+    bool waits = false;
+    HADAL_RETURN_IF_ERROR(collectives.enqueueBefore(i, waits));
+    HADAL_RETURN_IF_ERROR(launch(program.launches[i], overlaps && !waits));
+  }
+  bool waits = false;
+  HADAL_RETURN_IF_ERROR(
+      collectives.enqueueBefore(program.launches.size(), waits));
+  return collectives.end();
+}
+
+Status CudaPreparedEntry::runDirectly() {
+  auto held = device.lock();
+  collectives.restart();
+  return launchAll(/*overlaps=*/true);
 }
 
 Status CudaPreparedEntry::enqueue() { return launchAll(/*overlaps=*/false); }
@@ -81,7 +101,7 @@ Status CudaPreparedEntry::capture() {
 
 Status CudaPreparedEntry::runProfiled() {
   const Api &api = device.api();
-  while (events.size() <= program.launches.size()) {
+  while (events.size() < 2 * program.launches.size()) {
     Event event = nullptr;
     HADAL_RETURN_IF_ERROR(
         device.check(api.eventCreate(&event, kEventDefault), "cuEventCreate"));
@@ -91,16 +111,29 @@ Status CudaPreparedEntry::runProfiled() {
     return device.check(api.eventRecord(events[i], device.stream()),
                         "cuEventRecord");
   };
-  for (size_t i = 0; i < program.launches.size(); ++i) {
-    HADAL_RETURN_IF_ERROR(record(i));
-    HADAL_RETURN_IF_ERROR(launch(program.launches[i], /*overlaps=*/false));
+  {
+    // The time of a kernel includes none in which its stream waits.
+    auto held = device.lock();
+    collectives.restart();
+    HADAL_RETURN_IF_ERROR(collectives.begin());
+    bool waits = false;
+    for (size_t i = 0; i < program.launches.size(); ++i) {
+      HADAL_RETURN_IF_ERROR(collectives.enqueueBefore(i, waits));
+      HADAL_RETURN_IF_ERROR(record(2 * i));
+      HADAL_RETURN_IF_ERROR(launch(program.launches[i], /*overlaps=*/false));
+      HADAL_RETURN_IF_ERROR(record(2 * i + 1));
+    }
+    HADAL_RETURN_IF_ERROR(
+        collectives.enqueueBefore(program.launches.size(), waits));
+    HADAL_RETURN_IF_ERROR(collectives.end());
   }
-  HADAL_RETURN_IF_ERROR(record(program.launches.size()));
+  HADAL_RETURN_IF_ERROR(collectives.await());
+  connected = true;
   HADAL_RETURN_IF_ERROR(device.synchronize(fmt::format("entry '{}'", name)));
   for (size_t i = 0; i < program.launches.size(); ++i) {
     float milliseconds = 0;
     HADAL_RETURN_IF_ERROR(device.check(
-        api.eventElapsedTime(&milliseconds, events[i], events[i + 1]),
+        api.eventElapsedTime(&milliseconds, events[2 * i], events[2 * i + 1]),
         "cuEventElapsedTime"));
     KernelTime &time = executable.times[program.launches[i].kernel];
     time.launches += 1;
@@ -113,14 +146,17 @@ Status CudaPreparedEntry::run() {
   HADAL_RETURN_IF_ERROR(device.enter());
   if (executable.profiling)
     return runProfiled();
-  if (replayed) {
+  if (replayed && (collectives.empty() || connected)) {
     if (!graph)
       HADAL_RETURN_IF_ERROR(capture());
+    collectives.restart();
     HADAL_RETURN_IF_ERROR(device.check(
         device.api().graphLaunch(graph, device.stream()), "cuGraphLaunch"));
   } else {
-    HADAL_RETURN_IF_ERROR(launchAll(/*overlaps=*/true));
+    HADAL_RETURN_IF_ERROR(runDirectly());
   }
+  HADAL_RETURN_IF_ERROR(collectives.await());
+  connected = true;
   return device.synchronize(fmt::format("entry '{}'", name));
 }
 

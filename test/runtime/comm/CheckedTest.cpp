@@ -48,8 +48,8 @@ public:
   create(std::string_view name, std::span<const unsigned> members) override {
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Communicator> communicator,
                            inner->create(name, members));
-    return std::unique_ptr<Communicator>(std::make_unique<OwningChecked>(
-        std::move(communicator), members));
+    return std::unique_ptr<Communicator>(
+        std::make_unique<OwningChecked>(std::move(communicator), members));
   }
   void report(const Progress &progress) noexcept override {
     inner->report(progress);
@@ -134,10 +134,11 @@ std::vector<Status> outcomes(Kind kind, const Faulty::Fault &fault) {
       std::iota(members.begin(), members.end(), 0u);
       auto inner = groups[r]->create("tp", members);
       ASSERT_TRUE(inner.ok()) << inner.status().toString();
-      Faulty library(**inner,
-                     r == 2 ? fault
-                            : [](Communicator &c, const Operation &o,
-                                 Deadline d) { return c.run(o, d); });
+      Faulty library(
+          **inner,
+          r == 2 ? fault : [](Communicator &c, const Operation &o, Deadline d) {
+            return c.run(o, d);
+          });
       const std::unique_ptr<Communicator> checked =
           createChecked(library, members);
       // Sums depend on the order; rank 2 gets rows from all.
@@ -184,8 +185,7 @@ TEST(Checked, ASumInAnotherOrderIsNamed) {
                  [kind](Communicator &c, const Operation &o, Deadline d) {
                    HADAL_RETURN_IF_ERROR(c.run(o, d));
                    std::vector<float> mine(kBlock / 4), sum(kBlock / 4);
-                   std::memcpy(sum.data(), pointer(o.parts[0].receive),
-                               kBlock);
+                   std::memcpy(sum.data(), pointer(o.parts[0].receive), kBlock);
                    const uint8_t *own =
                        pointer(o.parts[0].send) +
                        (kind == Kind::reduceScatter ? 2 * kBlock : 0);
@@ -194,8 +194,7 @@ TEST(Checked, ASumInAnotherOrderIsNamed) {
                    // is lost.
                    for (size_t i = 0; i < sum.size(); ++i)
                      sum[i] = (mine[i] + 1.5e8f) + -1.5e8f;
-                   std::memcpy(pointer(o.parts[0].receive), sum.data(),
-                               kBlock);
+                   std::memcpy(pointer(o.parts[0].receive), sum.data(), kBlock);
                    return Status();
                  }),
         {"communicator 'tp'", "rank 2 has another value 0 of part 0",
@@ -218,13 +217,12 @@ TEST(Checked, WhatIsLostOnTheWayIsNamed) {
 }
 
 TEST(Checked, WhatLiesBehindACountMeansNothing) {
-  for (const Status &status :
-       outcomes(Kind::allToAll,
-                [](Communicator &c, const Operation &o, Deadline d) {
-                  HADAL_RETURN_IF_ERROR(c.run(o, d));
-                  pointer(o.parts[0].receive)[kBlock + 2 * kRowBytes] ^= 1;
-                  return Status();
-                }))
+  for (const Status &status : outcomes(
+           Kind::allToAll, [](Communicator &c, const Operation &o, Deadline d) {
+             HADAL_RETURN_IF_ERROR(c.run(o, d));
+             pointer(o.parts[0].receive)[kBlock + 2 * kRowBytes] ^= 1;
+             return Status();
+           }))
     EXPECT_TRUE(status.ok()) << status.toString();
 }
 

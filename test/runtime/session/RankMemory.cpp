@@ -5,8 +5,8 @@
 // Loads the model as all its ranks, threads over loopback, runs a step of one
 // token on each and prints a JSON array with an object a rank: bytes allocated
 // of the device by name, bytes of weights used where they are on the host, and
-// what the runtime planned. The workspace, which the device allocates itself, is
-// that of its layout.
+// what the runtime planned. The workspace, which the device allocates itself,
+// is that of its layout.
 #include <map>
 #include <thread>
 
@@ -54,25 +54,26 @@ StatusOr<nlohmann::json> measure(comm::Group *group, char **argv) {
   options.weightsDirectory = argv[2];
   options.quiet = true;
   options.group = group;
-  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Model> model,
-                         Model::load(std::move(counting),
-                                     std::move(artifact), options));
+  HADAL_ASSIGN_OR_RETURN(
+      std::unique_ptr<Model> model,
+      Model::load(std::move(counting), std::move(artifact), options));
   HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
                          Session::create(*model));
   HADAL_ASSIGN_OR_RETURN(uint32_t row, session->addRow());
   const int32_t token = 3;
   const StepRow step{row, {&token, 1}, LogitsWanted::Last};
-  HADAL_RETURN_IF_ERROR(session->step(
-      {&step, 1},
-      [](size_t, uint64_t, std::span<const float>) { return Status(); }));
+  HADAL_RETURN_IF_ERROR(
+      session->step({&step, 1}, [](size_t, uint64_t, std::span<const float>) {
+        return Status();
+      }));
   HADAL_RETURN_IF_ERROR(session->finish());
 
   const uint64_t pages =
       cachePagesFor(model->description(), session->options().maxRows);
-  HADAL_ASSIGN_OR_RETURN(
-      MemoryPlan plan, counter.sharesHostMemory()
-                           ? planSession(counter, model->artifact(), pages)
-                           : planModel(counter, model->artifact(), pages));
+  HADAL_ASSIGN_OR_RETURN(MemoryPlan plan,
+                         counter.sharesHostMemory()
+                             ? planSession(counter, model->artifact(), pages)
+                             : planModel(counter, model->artifact(), pages));
   nlohmann::json result = {{"allocated", counter.allocated},
                            {"released", counter.released},
                            {"planned", plan.total() - plan.overhead},

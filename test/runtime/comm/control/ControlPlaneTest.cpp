@@ -417,7 +417,7 @@ public:
   void abandon() noexcept override {}
 };
 
-StatusOr<std::unique_ptr<DataPlane>> openTestPlane(unsigned, unsigned) {
+StatusOr<std::unique_ptr<DataPlane>> openTestPlane(Group &) {
   return std::unique_ptr<DataPlane>(std::make_unique<TestPlane>());
 }
 
@@ -522,10 +522,10 @@ TEST(ControlPlane, SharesTheFailureToOpenTheLibrary) {
   asRanks(3, [&](unsigned rank) {
     GroupOptions options = optionsOf(directory, rank, 3);
     options.openDataPlane =
-        [](unsigned r, unsigned n) -> StatusOr<std::unique_ptr<DataPlane>> {
-      if (r == 1)
+        [](Group &group) -> StatusOr<std::unique_ptr<DataPlane>> {
+      if (group.rank() == 1)
         return error(6005, "no libmpi here");
-      return openTestPlane(r, n);
+      return openTestPlane(group);
     };
     expectError(joinGroup(options).status(), 6005, {"no libmpi here"});
   });

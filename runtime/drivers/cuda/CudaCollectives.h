@@ -1,0 +1,67 @@
+// The collectives of an entry on a GPU: they are on a stream of their own,
+// beside the kernels, and events order both.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "runtime/device/Program.h"
+#include "runtime/drivers/cuda/CudaDevice.h"
+
+namespace hadal::cuda {
+
+/// What one entry does between its launches. The device tells the host how far
+/// its collectives are by a word in host memory, so that a rank that waits for
+/// others can say where.
+class CudaCollectives {
+public:
+  /// |list| outlives it; |endpoint| too, and is null only of a list without
+  /// collectives.
+  CudaCollectives(const CudaDevice &device, const LaunchList &list,
+                  const comm::Endpoint *endpoint);
+  ~CudaCollectives();
+  CudaCollectives(const CudaCollectives &) = delete;
+  CudaCollectives &operator=(const CudaCollectives &) = delete;
+
+  bool empty() const { return list.collectives.empty(); }
+
+  /// Begins to put the entry on the streams, or into the graph that is being
+  /// captured: the stream of collectives comes behind that of kernels. For a
+  /// thread that holds the device's lock until end(), which puts the stream of
+  /// kernels behind that of collectives.
+  Status begin();
+  Status end();
+  /// Puts the commands before launch |launch| on the streams. |waits|: whether
+  /// the stream of kernels waits for a collective among them.
+  Status enqueueBefore(size_t launch, bool &waits);
+
+  /// The host is about to run what it has put together.
+  void restart();
+  /// Waits until all collectives of the run are complete. H6001, H6007, H5017.
+  Status await() const;
+
+private:
+  Status initialize();
+  Status start(uint32_t index);
+  Status record(Event event, Stream stream) const;
+  Status wait(Event event, Stream stream) const;
+  Status note(uint32_t value) const;
+  Stream streamOf(uint8_t stream) const {
+    return stream == kCollectiveStream ? collectives : device.stream();
+  }
+  /// Whether the device has come to |value|.
+  StatusOr<bool> isAt(uint32_t value) const;
+
+  const CudaDevice &device;
+  const LaunchList &list;
+  const comm::Endpoint *const endpoint;
+  Stream collectives = nullptr;
+  /// By number in the list, then those of the fork and the join.
+  std::vector<Event> events;
+  size_t next = 0; ///< of list.commands
+  /// Written by the device: twice a collective's place, plus one when the
+  /// stream has come to it, plus two when it is complete.
+  uint32_t *reached = nullptr;
+};
+
+} // namespace hadal::cuda
