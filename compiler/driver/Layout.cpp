@@ -90,6 +90,9 @@ static llvm::Error checkTensors(const ModelConfig &config,
                        tp, have, heads * cut->width, cut->what, cut->name,
                        legal.empty() ? 1 : legal.back());
     }
+  // With f32 activations it is what happens anyway.
+  if (tp == 1 && options.f32Reductions && !options.f32Activations)
+    return makeError(2006, "--reduce f32: no ranks share a sum; use --tp");
   if (!options.splitVocabulary)
     return llvm::Error::success();
   if (tp == 1)

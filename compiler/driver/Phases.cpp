@@ -187,10 +187,12 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
     number("redundant_experts", options.redundantExperts);
     attributes.push_back(
         b.getNamedAttr("capacity", b.getStringAttr(options.capacity)));
-    attributes.push_back(b.getNamedAttr(
-        "vocab", b.getStringAttr(options.splitVocabulary ? "tp" : "whole")));
-    attributes.push_back(b.getNamedAttr(
-        "reduce", b.getStringAttr(options.f32Reductions ? "f32" : "bf16")));
+    if (options.tp > 1) {
+      attributes.push_back(b.getNamedAttr(
+          "vocab", b.getStringAttr(options.splitVocabulary ? "tp" : "whole")));
+      attributes.push_back(b.getNamedAttr(
+          "reduce", b.getStringAttr(options.f32Reductions ? "f32" : "bf16")));
+    }
     attributes.push_back(
         b.getNamedAttr("overlap", b.getStringAttr(wordOf(options.overlap))));
     if (!options.cluster.empty() && options.overlap != OverlapChoice::Off)
@@ -256,8 +258,10 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
     number("ranks_per_node", options.ranksPerNode);
     number("redundant_experts", options.redundantExperts);
     options.capacity = text("capacity").str();
-    options.splitVocabulary = text("vocab") == "tp";
-    options.f32Reductions = text("reduce") == "f32";
+    if (options.tp > 1) {
+      options.splitVocabulary = text("vocab") == "tp";
+      options.f32Reductions = text("reduce") == "f32";
+    }
     // Absent: older files, which know of one micro-batch.
     StringRef overlap = "off";
     if (auto word = dictionary.getAs<StringAttr>("overlap"))

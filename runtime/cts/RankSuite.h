@@ -27,8 +27,6 @@ struct RankFactory {
   std::function<StatusOr<std::unique_ptr<Driver>>(unsigned rank)> driverOf;
   /// Ranks that issue different operations are told so (H6006).
   bool comparesOperations = true;
-  /// PreparedEntry::timeline() says when commands ran.
-  bool timesCommands = true;
 };
 
 inline std::string rankName(const testing::TestParamInfo<RankFactory> &info) {

@@ -92,8 +92,14 @@ class Test:
         row = self.report.row
         ids = ["--input-ids=0,5", "-n", 2]
         row("host memory", lambda: self.ends(
-            self.run("two.hadal", "--device=cuda", "--comm=loopback", *ids), 5,
-            "H6005", "the host's memory", "--comm nccl"))
+            self.run("two.hadal", "--device=cuda", "--comm=loopback", *ids), 2,
+            "H5011", "moves the memory of the host", "give --comm nccl"))
+        row("memory of GPUs", lambda: self.ends(
+            self.run("two.hadal", "--device=sim", "--comm=nccl", *ids), 2,
+            "H5011", "moves the memory of GPUs", "device 'sim'"))
+        row("a policy", lambda: self.ends(
+            self.run("two.hadal", "--device=cuda", "--comm-policy=lazy", *ids), 2,
+            "H5011", "NCCL's run when the device comes to them"))
         row("no library", lambda: self.ends(
             self.run("two.hadal", "--device=cuda", *ids,
                      HADAL_LIBNCCL="/nonexistent.so"), 5, "H6005",

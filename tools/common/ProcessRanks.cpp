@@ -65,14 +65,25 @@ void ProcessFlags::add(CLI::App &app) {
 }
 
 Status ProcessFlags::resolve(unsigned ranks, const LoadFlags &load) {
-  if (!comm.empty())
+  if (comm.empty() && ranks == 1) {
+    comm = "loopback";
     return {};
-  comm = "loopback";
-  if (ranks == 1)
-    return {};
-  HADAL_ASSIGN_OR_RETURN(Artifact artifact, Artifact::open(load.artifact));
-  if (isGpu(deviceFor(load.device, artifact)))
-    comm = "nccl";
+  }
+  StatusOr<Artifact> artifact = Artifact::open(load.artifact);
+  // Processes say it to each other when they have met.
+  if (!artifact.ok())
+    return areProcesses() ? Status() : artifact.status();
+  const std::string device = deviceFor(load.device, *artifact);
+  if (comm.empty())
+    comm = isGpu(device) ? "nccl" : "loopback";
+  // One rank has nobody to send to.
+  if ((areProcesses() || ranks > 1) && isGpu(device) != (comm == "nccl"))
+    return error(5011,
+                 "--comm {} moves the memory of {}, and the ranks compute on "
+                 "device '{}'; {}",
+                 comm, comm == "nccl" ? "GPUs" : "the host", device,
+                 comm == "nccl" ? "leave --comm out, or give --comm mpi"
+                                : "give --comm nccl, or leave --comm out");
   return {};
 }
 

@@ -16,9 +16,9 @@ struct ProcessFlags {
   bool checkEnv = false;
 
   void add(CLI::App &app);
-  /// Says what |ranks| ranks of |load| are where --comm does not: processes
-  /// with a GPU each (nccl) on cuda, else threads. Errors: those of
-  /// Artifact::open.
+  /// Says what |ranks| ranks of |load| are where --comm does not: processes with
+  /// a GPU each (nccl) on cuda, else threads. H5011 where --comm does not fit the
+  /// device; errors of Artifact::open.
   Status resolve(unsigned ranks, const LoadFlags &load);
   /// Whether the ranks are processes; false before it is resolved.
   bool areProcesses() const { return comm == "mpi" || comm == "nccl"; }

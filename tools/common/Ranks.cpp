@@ -58,8 +58,11 @@ runRanks(const RankFlags &flags, const LoadFlags &load,
   HADAL_RETURN_IF_ERROR(process.check());
   if (process.areProcesses()) {
     if (!flags.delay.empty())
-      return error(5011, "--comm-delay is for ranks that are threads; leave "
-                         "out --comm");
+      return error(5011, "--comm-delay is for ranks that are threads; give "
+                         "--comm loopback");
+    if (process.comm == "nccl" && flags.policy != "async")
+      return error(5011, "--comm-policy is for collectives that the host runs; "
+                         "NCCL's run when the device comes to them");
     HADAL_ASSIGN_OR_RETURN(comm::StreamOptions stream, flags.streamOptions());
     return runAsProcess(process, flags.ranks, stream.timeout, load, body);
   }

@@ -8,6 +8,7 @@
 #include "runtime/base/CpuCount.h"
 #include "runtime/base/Interrupt.h"
 #include "runtime/base/MappedFile.h"
+#include "tools/hadal-compile/WriteReport.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Process.h"
@@ -158,6 +159,10 @@ cl::opt<std::string> dumpPassesTo(
     cl::desc("the same after each pass that changed it, a folder for each "
              "phase"),
     cl::value_desc("DIR"), cl::cat(category));
+cl::opt<std::string> reportTo(
+    "report",
+    cl::desc("write a page of model, IR, kernels and memory (hadal-report)"),
+    cl::value_desc("FILE"), cl::cat(category));
 cl::opt<std::string> compileTo("compile-to",
                                cl::desc("stop after a phase and write its IR"),
                                cl::value_desc("PHASE"), cl::cat(category));
@@ -277,6 +282,8 @@ int main(int argc, char **argv) {
     return usage("--plan-only and --compile-to exclude each other");
   if (request.last == Phase::Artifact && !planOnly && output.empty())
     return usage("no output given: -o FILE");
+  if (!reportTo.empty() && (planOnly || request.last != Phase::Artifact))
+    return usage("--report is of an artifact, which this run does not write");
   if (request.resumed) {
     // The IR file holds the options it was made with.
     // A cl::list overloads the address operator.
@@ -349,7 +356,16 @@ int main(int argc, char **argv) {
     options.cluster = *text;
   }
   options.schedules.assign(schedules.begin(), schedules.end());
+  std::optional<ReportWriter> reportWriter;
+  if (!reportTo.empty()) {
+    reportWriter.emplace(reportTo);
+    if (llvm::Error error = reportWriter->prepare(argv[0], request))
+      return report(std::move(error));
+  }
   if (llvm::Error error = compile(request, llvm::errs()))
     return report(std::move(error));
+  if (reportWriter)
+    if (llvm::Error error = reportWriter->write(request))
+      return report(std::move(error));
   return 0;
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "tools/common/SpecJson.h"
 #include "tools/hadal-diff/Align.h"
 #include "tools/hadal-diff/Differences.h"
 #include "tools/hadal-diff/MatchKernels.h"
@@ -63,12 +64,30 @@ std::vector<std::string> takeParts(const Json &whole,
   return names;
 }
 
+/// The kernels of both artifacts.
+struct KernelPairs {
+  std::map<std::string, std::string> names; ///< of b by those of a
+  std::map<std::string, Json> specsA, specsB;
+
+  KernelPairs(const schema::Artifact &a, const schema::Artifact &b) {
+    const auto matched = matchKernels(a, b);
+    for (unsigned k = 0; k < matched.size(); ++k) {
+      const schema::Kernel &kernel = *a.kernels()->Get(k);
+      specsA[kernel.name()->str()] = specJson(kernel.spec());
+      if (matched[k])
+        names[kernel.name()->str()] =
+            b.kernels()->Get(*matched[k])->name()->str();
+    }
+    for (const schema::Kernel *kernel : *b.kernels())
+      specsB[kernel->name()->str()] = specJson(kernel->spec());
+  }
+};
+
 class FunctionDiff {
 public:
   FunctionDiff(const std::string &name, const Json &a, const Json &b,
-               const std::map<std::string, std::string> &kernelNames,
-               Changes &changes)
-      : name(name), a(a), b(b), kernelNames(kernelNames), changes(changes) {}
+               const KernelPairs &kernels, Changes &changes)
+      : name(name), a(a), b(b), kernels(kernels), changes(changes) {}
 
   void run() {
     auto keysOf = [](const Json &function) {
@@ -107,11 +126,13 @@ private:
     const std::string subject = name + ", " + nameOf(mine);
     // A kernel that is only called otherwise is no change of the program.
     if (mine.contains("kernel") && theirs.contains("kernel")) {
-      const std::string kernel = mine["kernel"];
-      auto it = kernelNames.find(kernel);
-      if (it == kernelNames.end() || it->second != theirs["kernel"].get<std::string>())
-        changes.compare("program", subject, "kernel", kernel,
-                        theirs["kernel"]);
+      const std::string kernel = mine["kernel"], other = theirs["kernel"];
+      auto it = kernels.names.find(kernel);
+      if (it == kernels.names.end() || it->second != other) {
+        changes.compare("program", subject, "kernel", kernel, other);
+        changes.compareFields("program", subject, kernels.specsA.at(kernel),
+                              kernels.specsB.at(other));
+      }
     }
     if (mine.contains("args"))
       changes.compareFields("program", subject, mine["args"], theirs["args"]);
@@ -168,7 +189,7 @@ private:
 
   const std::string &name;
   const Json &a, &b;
-  const std::map<std::string, std::string> &kernelNames;
+  const KernelPairs &kernels;
   Changes &changes;
   std::vector<const Json *> gone, added;
 };
@@ -188,16 +209,10 @@ void compareProgram(const Artifact &a, const Artifact &b, Changes &changes) {
       entry.erase("collective_digest");
     }
   changes.compareRows("program", "entry", mine["entries"], theirs["entries"]);
-  std::map<std::string, std::string> kernelNames;
-  const auto matched = matchKernels(a.root(), b.root());
-  for (unsigned k = 0; k < matched.size(); ++k)
-    if (matched[k])
-      kernelNames[a.root().kernels()->Get(k)->name()->str()] =
-          b.root().kernels()->Get(*matched[k])->name()->str();
+  const KernelPairs kernels(a.root(), b.root());
   for (const auto &[name, function] : mine["functions"].items())
     if (theirs["functions"].contains(name))
-      FunctionDiff(name, function, theirs["functions"][name], kernelNames,
-                   changes)
+      FunctionDiff(name, function, theirs["functions"][name], kernels, changes)
           .run();
     else
       changes.add({"program", "function " + name, "", "", std::nullopt});

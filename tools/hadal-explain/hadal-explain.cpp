@@ -33,10 +33,12 @@ std::string list(bool isJson) {
 StatusOr<std::string> printPage(const std::string &text, bool isJson) {
   std::optional<ErrorCode> code = parseCode(text);
   if (!code)
-    return error(5011, "'{}' is no error code; near it are {}; --list has all",
-                 text, fmt::join(nearestCodes(text), ", "));
+    return error(5011, "'{}' is no error code{}{}; --list has all", text,
+                 nearestCodes(text).empty() ? "" : "; near it are ",
+                 fmt::join(nearestCodes(text), ", "));
   if (isJson)
     return toJson(*code).dump(2) + "\n";
+  // As it is written: the pages are legible without a viewer.
   return fmt::format("H{}: {} (exit status {})\n\n{}\n", code->code,
                      code->sentence, code->exitCode, pageOf(*code));
 }

@@ -24,8 +24,9 @@ std::map<std::string, std::string> trackNames(const hadal::Json &events) {
       const hadal::Json *value = findMember(event, key);
       return value ? value->dump() : "";
     };
+    // "rank 3 (host)": the page names no machine.
     if (*kind == "process_name")
-      names[number("pid")] = *name;
+      names[number("pid")] = name->substr(0, name->find(" ("));
     else if (*kind == "thread_name")
       names[number("pid") + "." + number("tid")] = *name;
   }
@@ -75,7 +76,11 @@ Status addProfile(Report &report, const std::string &path) {
       auto it = names.find(key);
       return it == names.end() ? otherwise : it->second;
     };
+    // A launch is called after its operation.
+    const std::string *category = asString(findMember(event, "cat"));
     const std::string *op = args ? asString(findMember(*args, "op")) : nullptr;
+    if (!op && category && *category == "launch")
+      op = name;
     columns["track"].push_back(
         numbered(tracks, trackList, thread,
                  called(process, "process " + process) + ", " +

@@ -2,6 +2,8 @@
 #include "runtime/base/MappedFile.h"
 #include "runtime/base/OutputFile.h"
 #include "tools/common/Cli.h"
+#include "tools/hadal-inspect/Sections.h"
+#include "tools/hadal-report/Explain.h"
 #include "tools/hadal-report/Inputs.h"
 
 using namespace hadal;
@@ -10,7 +12,8 @@ using namespace hadal::report;
 namespace {
 
 struct ReportFlags {
-  std::string artifact, phases, passes, cluster, output, extract;
+  std::string artifact, phases, passes, cluster, output, extract, explain,
+      format = "text";
   std::vector<std::string> profiles;
   bool dataOnly = false;
   unsigned budget = 8;
@@ -91,6 +94,13 @@ int main(int argc, char **argv) {
       ->capture_default_str();
   app.add_flag("--data-only", flags.dataOnly,
                "write what the page shows as JSON");
+  app.add_option("--explain", flags.explain,
+                 "print instead what became of one operation: its lines in "
+                 "each phase, launches, cost, kernels, schedules")
+      ->type_name("KEY[@BUCKET]");
+  app.add_option("--format", flags.format, "of --explain: text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
   app.add_option("--extract", flags.extract,
                  "write the JSON of a page that was made before")
       ->type_name("FILE")
@@ -108,6 +118,16 @@ int main(int argc, char **argv) {
     if (flags.artifact.empty())
       return error(5011, "name an artifact, or --extract a page");
     HADAL_ASSIGN_OR_RETURN(Report report, make(flags));
+    if (!flags.explain.empty()) {
+      HADAL_ASSIGN_OR_RETURN(Json json,
+                             explainOperation(report, flags.explain));
+      return writeOutput(
+          flags, flags.format == "json"
+                     ? json.dump(2, ' ', false,
+                                 Json::error_handler_t::replace) +
+                           "\n"
+                     : inspect::render(json));
+    }
     return writeOutput(flags, flags.dataOnly
                                   ? toJson(report)
                                   : toHtml(std::move(report),

@@ -11,21 +11,31 @@ CudaCollectives::~CudaCollectives() {
   if (!collectives || !device.enter().ok())
     return;
   (void)device.api().streamSynchronize(collectives);
-  for (Event event : events)
-    (void)device.api().eventDestroy(event);
+  for (const std::vector<Event> *list : {&events, &times})
+    for (Event event : *list)
+      (void)device.api().eventDestroy(event);
   if (reached)
     (void)device.api().memFreeHost(reached);
 }
 
-Status CudaCollectives::initialize() {
-  HADAL_ASSIGN_OR_RETURN(collectives, device.collectiveStream());
-  while (events.size() < list.numEvents + 2) {
+Status CudaCollectives::create(std::vector<Event> &events, size_t count,
+                               unsigned flags) const {
+  while (events.size() < count) {
     Event event = nullptr;
     HADAL_RETURN_IF_ERROR(
-        device.check(device.api().eventCreate(&event, kEventDisableTiming),
-                     "cuEventCreate"));
+        device.check(device.api().eventCreate(&event, flags), "cuEventCreate"));
     events.push_back(event);
   }
+  return {};
+}
+
+Status CudaCollectives::initialize() {
+  HADAL_ASSIGN_OR_RETURN(collectives, device.collectiveStream());
+  HADAL_RETURN_IF_ERROR(
+      create(events, list.numEvents + 2, kEventDisableTiming));
+  if (timed)
+    HADAL_RETURN_IF_ERROR(
+        create(times, 2 * list.collectives.size(), kEventDefault));
   if (reached)
     return {};
   void *memory = nullptr;
@@ -54,11 +64,14 @@ Status CudaCollectives::note(uint32_t value) const {
       "cuStreamWriteValue32");
 }
 
-Status CudaCollectives::begin() {
+Status CudaCollectives::begin(bool timed) {
+  this->timed = timed;
   if (empty())
     return {};
   HADAL_RETURN_IF_ERROR(initialize());
   next = 0;
+  started = awaited = 0;
+  complete.assign(list.numEvents, 0);
   const Event fork = events[list.numEvents];
   HADAL_RETURN_IF_ERROR(record(fork, device.stream()));
   return wait(fork, collectives);
@@ -72,7 +85,8 @@ Status CudaCollectives::end() {
   return wait(join, device.stream());
 }
 
-Status CudaCollectives::enqueueBefore(size_t launch, bool &waits) {
+Status CudaCollectives::enqueueBefore(size_t launch,
+                                      std::optional<uint32_t> &waits) {
   for (; next < list.commands.size() && list.commands[next].position == launch;
        ++next) {
     const RankCommand &command = list.commands[next];
@@ -83,11 +97,17 @@ Status CudaCollectives::enqueueBefore(size_t launch, bool &waits) {
     case RankCommand::Kind::record:
       HADAL_RETURN_IF_ERROR(
           record(events[command.index], streamOf(command.stream)));
+      complete[command.index] =
+          command.stream == kCollectiveStream ? started : awaited;
       break;
     case RankCommand::Kind::wait:
       HADAL_RETURN_IF_ERROR(
           wait(events[command.index], streamOf(command.stream)));
-      waits |= command.stream == kLaunchStream;
+      if (command.stream == kLaunchStream &&
+          complete[command.index] > awaited) {
+        awaited = complete[command.index];
+        waits = awaited - 1;
+      }
       break;
     }
   }
@@ -96,10 +116,15 @@ Status CudaCollectives::enqueueBefore(size_t launch, bool &waits) {
 
 Status CudaCollectives::start(uint32_t index) {
   const Collective &collective = list.collectives[index];
+  ++started;
   HADAL_RETURN_IF_ERROR(note(2 * index + 1));
+  if (timed)
+    HADAL_RETURN_IF_ERROR(record(begun(index), collectives));
   HADAL_RETURN_IF_ERROR(
       endpoint->communicators[collective.communicator]->enqueue(
           collective.operation, collectives));
+  if (timed)
+    HADAL_RETURN_IF_ERROR(record(completed(index), collectives));
   return note(2 * index + 2);
 }
 

@@ -2,6 +2,7 @@
 // beside the kernels, and events order both.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -29,11 +30,18 @@ public:
   /// captured: the stream of collectives comes behind that of kernels. For a
   /// thread that holds the device's lock until end(), which puts the stream of
   /// kernels behind that of collectives.
-  Status begin();
+  /// |timed|: begin and end of each collective are noted.
+  Status begin(bool timed = false);
   Status end();
-  /// Puts the commands before launch |launch| on the streams. |waits|: whether
-  /// the stream of kernels waits for a collective among them.
-  Status enqueueBefore(size_t launch, bool &waits);
+  /// Puts the commands before launch |launch| on the streams. |waits|: the last
+  /// collective that the stream of kernels waits for among them, if it has not
+  /// waited for it before.
+  Status enqueueBefore(size_t launch, std::optional<uint32_t> &waits);
+
+  /// Of a timed run that is complete: when collective |index| was begun and
+  /// when it was complete.
+  Event begun(uint32_t index) const { return times[2 * index]; }
+  Event completed(uint32_t index) const { return times[2 * index + 1]; }
 
   /// The host is about to run what it has put together.
   void restart();
@@ -42,6 +50,7 @@ public:
 
 private:
   Status initialize();
+  Status create(std::vector<Event> &events, size_t count, unsigned flags) const;
   Status start(uint32_t index);
   Status record(Event event, Stream stream) const;
   Status wait(Event event, Stream stream) const;
@@ -58,7 +67,13 @@ private:
   Stream collectives = nullptr;
   /// By number in the list, then those of the fork and the join.
   std::vector<Event> events;
+  std::vector<Event> times; ///< before and behind each collective
+  bool timed = false;
   size_t next = 0; ///< of list.commands
+  /// Collectives that were started and waited for so far, and by event those
+  /// that are complete when it is reached.
+  uint32_t started = 0, awaited = 0;
+  std::vector<uint32_t> complete;
   /// Written by the device: twice a collective's place, plus one when the
   /// stream has come to it, plus two when it is complete.
   uint32_t *reached = nullptr;

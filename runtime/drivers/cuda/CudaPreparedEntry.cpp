@@ -62,11 +62,11 @@ Status CudaPreparedEntry::launchAll(bool overlaps) {
   HADAL_RETURN_IF_ERROR(collectives.begin());
   for (size_t i = 0; i < program.launches.size(); ++i) {
     // Programmatic serialisation covers the launch before and no collective.
-    bool waits = false;
+    std::optional<uint32_t> waits;
     HADAL_RETURN_IF_ERROR(collectives.enqueueBefore(i, waits));
     HADAL_RETURN_IF_ERROR(launch(program.launches[i], overlaps && !waits));
   }
-  bool waits = false;
+  std::optional<uint32_t> waits;
   HADAL_RETURN_IF_ERROR(
       collectives.enqueueBefore(program.launches.size(), waits));
   return collectives.end();
@@ -101,7 +101,8 @@ Status CudaPreparedEntry::capture() {
 
 Status CudaPreparedEntry::runProfiled() {
   const Api &api = device.api();
-  while (events.size() < 2 * program.launches.size()) {
+  const size_t launches = program.launches.size();
+  while (events.size() < 2 * launches + 1) {
     Event event = nullptr;
     HADAL_RETURN_IF_ERROR(
         device.check(api.eventCreate(&event, kEventDefault), "cuEventCreate"));
@@ -111,39 +112,89 @@ Status CudaPreparedEntry::runProfiled() {
     return device.check(api.eventRecord(events[i], device.stream()),
                         "cuEventRecord");
   };
+  std::vector<std::optional<uint32_t>> waits(launches + 1);
+  Clock::time_point begin;
   {
-    // The time of a kernel includes none in which its stream waits.
     auto held = device.lock();
-    collectives.restart();
-    HADAL_RETURN_IF_ERROR(collectives.begin());
-    bool waits = false;
-    for (size_t i = 0; i < program.launches.size(); ++i) {
-      HADAL_RETURN_IF_ERROR(collectives.enqueueBefore(i, waits));
-      HADAL_RETURN_IF_ERROR(record(2 * i));
-      HADAL_RETURN_IF_ERROR(launch(program.launches[i], /*overlaps=*/false));
-      HADAL_RETURN_IF_ERROR(record(2 * i + 1));
-    }
+    HADAL_RETURN_IF_ERROR(record(0));
+    // The device is idle: its clock and the host's meet here.
     HADAL_RETURN_IF_ERROR(
-        collectives.enqueueBefore(program.launches.size(), waits));
+        device.check(api.eventSynchronize(events[0]), "cuEventSynchronize"));
+    begin = Clock::now();
+    collectives.restart();
+    HADAL_RETURN_IF_ERROR(collectives.begin(/*timed=*/true));
+    for (size_t i = 0; i < launches; ++i) {
+      // The time of a kernel includes none in which its stream waits.
+      HADAL_RETURN_IF_ERROR(collectives.enqueueBefore(i, waits[i]));
+      HADAL_RETURN_IF_ERROR(record(2 * i + 1));
+      HADAL_RETURN_IF_ERROR(launch(program.launches[i], /*overlaps=*/false));
+      HADAL_RETURN_IF_ERROR(record(2 * i + 2));
+    }
+    HADAL_RETURN_IF_ERROR(collectives.enqueueBefore(launches, waits[launches]));
     HADAL_RETURN_IF_ERROR(collectives.end());
   }
   HADAL_RETURN_IF_ERROR(collectives.await());
   connected = true;
   HADAL_RETURN_IF_ERROR(device.synchronize(fmt::format("entry '{}'", name)));
-  for (size_t i = 0; i < program.launches.size(); ++i) {
+  return describe(begin, waits);
+}
+
+StatusOr<CudaPreparedEntry::Clock::time_point>
+CudaPreparedEntry::timeOf(Event event, Clock::time_point begin) const {
+  float milliseconds = 0;
+  HADAL_RETURN_IF_ERROR(device.check(
+      device.api().eventElapsedTime(&milliseconds, events[0], event),
+      "cuEventElapsedTime"));
+  return begin + std::chrono::duration_cast<Clock::duration>(
+                     std::chrono::duration<float, std::milli>(milliseconds));
+}
+
+/// Writes the times of kernels and the spans of the run. |waits|: by launch,
+/// the last collective that its stream has waited for before it.
+Status
+CudaPreparedEntry::describe(Clock::time_point begin,
+                            const std::vector<std::optional<uint32_t>> &waits) {
+  using Kind = CommandSpan::Kind;
+  const auto &kernels = *executable.artifact.root().kernels();
+  spans.clear();
+  Clock::time_point last = begin;
+  uint32_t finished = 0;
+  for (uint32_t i = 0; i < program.launches.size(); ++i) {
+    const uint32_t kernel = program.launches[i].kernel;
+    HADAL_ASSIGN_OR_RETURN(const Clock::time_point from,
+                           timeOf(events[2 * i + 1], begin));
+    HADAL_ASSIGN_OR_RETURN(const Clock::time_point to,
+                           timeOf(events[2 * i + 2], begin));
+    if (waits[i])
+      spans.push_back({Kind::wait, *waits[i],
+                       list.collectives[*waits[i]].operation.label, last,
+                       from});
+    for (; waits[i] && finished <= *waits[i]; ++finished) {
+      HADAL_ASSIGN_OR_RETURN(const Clock::time_point started,
+                             timeOf(collectives.begun(finished), begin));
+      HADAL_ASSIGN_OR_RETURN(const Clock::time_point complete,
+                             timeOf(collectives.completed(finished), begin));
+      spans.push_back({Kind::collective, finished,
+                       list.collectives[finished].operation.label, started,
+                       complete});
+    }
+    spans.push_back({Kind::launch, i,
+                     kernels.Get(kernel)->name()->string_view(), from, to});
     float milliseconds = 0;
-    HADAL_RETURN_IF_ERROR(device.check(
-        api.eventElapsedTime(&milliseconds, events[2 * i], events[2 * i + 1]),
-        "cuEventElapsedTime"));
-    KernelTime &time = executable.times[program.launches[i].kernel];
-    time.launches += 1;
-    time.seconds += milliseconds * 1e-3;
+    HADAL_RETURN_IF_ERROR(
+        device.check(device.api().eventElapsedTime(
+                         &milliseconds, events[2 * i + 1], events[2 * i + 2]),
+                     "cuEventElapsedTime"));
+    executable.times[kernel].launches += 1;
+    executable.times[kernel].seconds += milliseconds * 1e-3;
+    last = to;
   }
   return {};
 }
 
 Status CudaPreparedEntry::run() {
   HADAL_RETURN_IF_ERROR(device.enter());
+  spans.clear();
   if (executable.profiling)
     return runProfiled();
   if (replayed && (collectives.empty() || connected)) {

@@ -19,11 +19,14 @@ public:
   ~CudaPreparedEntry() override;
 
   Status run() override;
+  std::span<const CommandSpan> timeline() const override { return spans; }
   /// Puts every launch of an entry without collectives on the stream, none of
   /// which overlaps with what stands before it, and returns at once.
   Status enqueue();
 
 private:
+  using Clock = std::chrono::steady_clock;
+
   Status launch(const GpuLaunch &launch, bool overlaps);
   /// Puts all launches and collectives on the streams. The caller holds the
   /// device's lock where there are collectives.
@@ -31,6 +34,11 @@ private:
   Status runDirectly();
   Status capture();
   Status runProfiled();
+  /// When |event| was, of a profiled run that began at |begin|.
+  StatusOr<Clock::time_point> timeOf(Event event,
+                                     Clock::time_point begin) const;
+  Status describe(Clock::time_point begin,
+                  const std::vector<std::optional<uint32_t>> &waits);
   Status failed(const GpuLaunch &launch, Result result) const;
 
   CudaExecutable &executable;
@@ -43,7 +51,9 @@ private:
   std::vector<void *> arguments; // of one launch
   bool connected = false;        ///< its collectives have run once
   GraphExec graph = nullptr;
-  std::vector<Event> events; // before and behind each launch
+  /// One at the start, then one before and one behind each launch.
+  std::vector<Event> events;
+  Timeline spans; // of the last run, if it was profiled
 };
 
 } // namespace hadal::cuda

@@ -164,6 +164,26 @@ TEST(HadalDiff, AnOperandOfALaunch) {
             "arena+64\n");
 }
 
+TEST(HadalDiff, AnotherKernelForALaunch) {
+  EXPECT_EQ(textOf(
+                [](ArtifactT &a) {
+                  a.functions[0]->commands[3]->kernel = toy::kMxcsr;
+                },
+                [](ArtifactT &a) {
+                  // Both take the two arguments of the launch.
+                  a.kernels[toy::kMxcsr]->num_args = 2;
+                  a.kernels[toy::kMxcsr]->arg_names = {"to", "from"};
+                  addSpec(a, toy::kMove, "4");
+                  addSpec(a, toy::kMxcsr, "8");
+                  for (unsigned i : {0u, 1u, 2u})
+                    a.functions[0]->commands[i]->op = static_cast<int>(i % 3);
+                  a.functions[0]->commands[3]->op = 0;
+                }),
+            "program:\n"
+            "  decode_1.layer, forward.embed: kernel move -> mxcsr\n"
+            "  decode_1.layer, forward.embed: n 4 -> 8\n");
+}
+
 TEST(HadalDiff, ALaunchThatIsGone) {
   EXPECT_EQ(textOf([](ArtifactT &a) {
               a.functions[0]->commands.erase(

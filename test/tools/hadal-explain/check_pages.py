@@ -22,7 +22,7 @@ import tempfile
 
 CODE = re.compile(r'HADAL_ERROR\((\d+), (\d+), "(.*)"\)')
 SECTION = re.compile(r"^## H(\d{4}): (.*)\n((?:(?!## ).*\n)*)", re.M)
-EXAMPLE = re.compile(r"\*\*Example\.\*\*\n\n```sh\n(.*?)```", re.S)
+EXAMPLE = re.compile(r"\*\*Example\.\*\*[^\n]*\n\n```sh\n(.*?)```", re.S)
 SHOWN = re.compile(r"\*\*Shown by\*\* `([^`]+)`")
 AREAS = ["1-frontend", "2-passes", "3-targets", "4-artifact", "5-runtime",
          "6-comm"]

@@ -6,7 +6,8 @@ async function codePanel() {
     return [el("p", {class: "how"}, "The kernels of this target are in images of machine code, which have no text. " +
                "An artifact of sm_90a has the PTX of each.")];
   const operation = operations.get(selection.op);
-  const wanted = new Set(operation?.places.map(([f, c]) => store.data.functions[f].commands.kernel[c]));
+  const rows = sumByOperation(store.data.functions, await store.launches());
+  const wanted = new Set(rows.find(row => row.key === selection.op)?.kernels);
   const shown = kernels.filter(kernel => selection.kernel ? kernel.name === selection.kernel
     : !operation || wanted.has(store.data.kernels.indexOf(kernel)));
   const list = (shown.length ? shown : kernels).flatMap(kernel =>

@@ -4,18 +4,26 @@ async function memoryPanel() {
   const data = store.data, entry = store.entry();
   const parts = [el("h2", {}, `Arena of ${entry.name}: ${formatBytes(entry.arena_bytes)}`)];
   const launches = await store.launches();
-  const lifetimes = data.buffers ? findLifetimes(data.functions, launches, data.buffers) : [];
+  const all = data.buffers ? findLifetimes(data.functions, launches, data.buffers) : [];
+  const layers = [...new Set(all.map(life => life.layer))].filter(layer => layer >= 0);
+  const layer = layers.includes(Number(selection.layer)) && selection.layer ? Number(selection.layer) : null;
+  const lifetimes = layer === null ? all : all.filter(life => life.layer === layer);
   if (lifetimes.length) {
     const peak = findPeak(lifetimes, launches.function.length);
+    const range = layer === null ? [0, launches.function.length]
+      : [Math.min(...lifetimes.map(life => life.first)), Math.max(...lifetimes.map(life => life.last)) + 1];
+    parts.push(el("div", {class: "bar"}, el("label", {}, "launches of ",
+      el("select", {onchange: event => select({layer: event.target.value})}, el("option", {value: ""}, "the step"),
+         layers.map(one => el("option", {value: one, selected: one === layer}, `layer ${one}`))))));
     const canvas = el("canvas", {role: "img", "aria-label": "buffers: launches to the right, offset downwards; the table below has the same"});
     const under = el("p", {class: "how", role: "status"},
       `Most is live at launch ${peak.row}: ${formatBytes(peak.bytes)} of ${formatBytes(entry.arena_bytes)}. ` +
       "To the right: launches; downwards: the offset.");
-    const draw = () => drawArena(canvas, lifetimes, launches.function.length, entry.arena_bytes, peak);
+    const draw = () => drawArena(canvas, lifetimes, range, entry.arena_bytes, peak);
     setTimeout(draw);
     new ResizeObserver(draw).observe(canvas);
     canvas.addEventListener("click", event => {
-      const row = event.offsetX / canvas.clientWidth * launches.function.length;
+      const row = range[0] + event.offsetX / canvas.clientWidth * (range[1] - range[0]);
       const offset = event.offsetY / canvas.clientHeight * entry.arena_bytes;
       const hit = lifetimes.find(life => life.first <= row && row < life.last + 1 &&
                                          life.offset <= offset && offset < life.offset + life.bytes);
@@ -49,8 +57,8 @@ async function memoryPanel() {
   return [...parts, how("hadal-inspect m.hadal --memory", "hadal-inspect m.hadal --weights")];
 }
 
-function drawArena(canvas, lifetimes, count, bytes, peak) {
-  const width = canvas.clientWidth, height = 260;
+function drawArena(canvas, lifetimes, [from, to], bytes, peak) {
+  const width = canvas.clientWidth, height = 260, count = to - from;
   if (!width) return;
   const ratio = devicePixelRatio || 1;
   canvas.style.height = height + "px";
@@ -63,7 +71,7 @@ function drawArena(canvas, lifetimes, count, bytes, peak) {
   const colours = kColours.map(colour);
   pen.font = "11px system-ui, sans-serif";
   for (const life of lifetimes) {
-    const x = life.first / count * width, w = Math.max((life.last + 1 - life.first) / count * width, 1);
+    const x = (life.first - from) / count * width, w = Math.max((life.last + 1 - life.first) / count * width, 1);
     const y = life.offset / bytes * height, h = Math.max(life.bytes / bytes * height, 1);
     pen.fillStyle = colours[hashOf(life.label) % colours.length];
     pen.fillRect(x, y, Math.max(w - (w > 3 ? 1 : 0), 1), Math.max(h - (h > 3 ? 1 : 0), 1));
@@ -75,7 +83,7 @@ function drawArena(canvas, lifetimes, count, bytes, peak) {
   pen.strokeStyle = colour("--ink");
   pen.setLineDash([4, 3]);
   pen.beginPath();
-  pen.moveTo((peak.row + 0.5) / count * width, 0);
-  pen.lineTo((peak.row + 0.5) / count * width, height);
+  pen.moveTo((peak.row - from + 0.5) / count * width, 0);
+  pen.lineTo((peak.row - from + 0.5) / count * width, height);
   pen.stroke();
 }

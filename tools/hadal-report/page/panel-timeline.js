@@ -56,12 +56,13 @@ async function timelinePanel() {
   new ResizeObserver(again).observe(canvas);
   const events = tracks.flatMap(track => track.events.map(event => ({...event, track: track.name})));
   const table = makeTable([
-    {title: "track", get: event => event.track}, {title: "event", get: event => event.name},
+    {title: "event", get: event => event.name},
     {title: "operation", get: event => event.op ?? ""}, {title: "layer", get: event => event.layer ?? null, number: true},
     {title: "begin", get: event => event.begin, show: event => formatUs(event.begin), number: true},
     {title: "time", get: event => event.us, show: event => formatUs(event.us), number: true},
     {title: "floor", get: event => event.floor ?? null, show: event => formatUs(event.floor), number: true},
-    {title: "bound", get: event => event.bound ?? ""}], events,
+    {title: "bound", get: event => event.bound ?? ""},
+    {title: "track", get: event => event.track}], events,
     {label: "events", onpick: event => event.op && select({op: event.op}),
      isPicked: event => event.op && isSelectedOperation(event.op)});
   return [...parts, canvas, under, table, how("hadal-predict m.hadal --cluster FILE", "hadal-report m.hadal --data-only")];
@@ -117,16 +118,21 @@ async function floorsByOperation() {
   return new Map(rows.filter(row => row.us !== null).map(row => [row.key, row.us / row.launches]));
 }
 
+const heightOf = track => kTrackGap + track.levels * kTrackHeight;
+
 function eventAt(tracks, pointer, time) {
-  const track = tracks[Math.floor(pointer.offsetY / (kTrackHeight + kTrackGap))];
+  let top = 0;
+  const track = tracks.find(one => (top += heightOf(one)) > pointer.offsetY);
   if (!track) return null;
-  for (let i = lowerBound(track.begin, time) - 1; i >= 0 && i >= lowerBound(track.begin, time) - 1 - track.reach; --i)
-    if (track.begin[i] + track.us[i] >= time) return track.events[i];
+  const depth = Math.floor((pointer.offsetY - top + heightOf(track) - kTrackGap) / kTrackHeight);
+  const place = lowerBound(track.begin, time) - 1;
+  for (let i = place; i >= 0 && i >= place - track.reach; --i)
+    if (track.depth[i] === depth && track.begin[i] + track.us[i] >= time) return track.events[i];
   return null;
 }
 
 function drawTimeline(canvas, tracks, view) {
-  const width = canvas.clientWidth, height = tracks.length * (kTrackHeight + kTrackGap);
+  const width = canvas.clientWidth, height = tracks.reduce((sum, track) => sum + heightOf(track), 0);
   if (!width) return;
   const ratio = devicePixelRatio || 1;
   canvas.style.height = height + "px";
@@ -138,29 +144,30 @@ function drawTimeline(canvas, tracks, view) {
   const colour = name => style.getPropertyValue(name).trim();
   const colours = kColours.map(colour), ink = colour("--ink"), mark = colour("--mark"), page = colour("--page");
   pen.font = "11px system-ui, sans-serif";
-  tracks.forEach((track, t) => {
-    const top = t * (kTrackHeight + kTrackGap);
+  let top = 0;
+  tracks.forEach(track => {
     pen.fillStyle = ink;
     pen.fillText(track.name, 4, top + 12);
     for (const drawn of visibleEvents(track, view.from, view.to, width)) {
-      const event = track.events[drawn.event];
+      const event = track.events[drawn.event], y = top + kTrackGap + drawn.depth * kTrackHeight;
       const isChosen = event.op && isSelectedOperation(event.op);
-      pen.fillStyle = isChosen ? mark : colours[hashOf(event.op ?? event.name) % colours.length];
-      pen.fillRect(drawn.x, top + kTrackGap, Math.max(drawn.width - (drawn.width > 3 ? 1 : 0), 1), kTrackHeight);
-      if (isChosen) { // not by its colour alone
+      pen.fillStyle = drawn.merged > 1 ? colour("--dim") : isChosen ? mark : colours[hashOf(event.op ?? event.name) % colours.length];
+      pen.fillRect(drawn.x, y, Math.max(drawn.width - (drawn.width > 3 ? 1 : 0), 1), kTrackHeight - 1);
+      if (isChosen && drawn.merged < 2) { // not by its colour alone
         pen.fillStyle = ink;
-        pen.fillRect(drawn.x, top + kTrackGap + kTrackHeight - 4, Math.max(drawn.width, 1), 4);
+        pen.fillRect(drawn.x, y + kTrackHeight - 5, Math.max(drawn.width, 1), 4);
       }
-      if (drawn.width > 40) {
+      if (drawn.width > 40 && drawn.merged < 2) {
         pen.save();
         pen.beginPath();
-        pen.rect(drawn.x, top + kTrackGap, drawn.width - 4, kTrackHeight);
+        pen.rect(drawn.x, y, drawn.width - 4, kTrackHeight);
         pen.clip();
         pen.fillStyle = page;
-        pen.fillText(event.op ?? event.name, Math.max(drawn.x, 0) + 4, top + kTrackGap + 15);
+        pen.fillText(event.op ?? event.name, Math.max(drawn.x, 0) + 4, y + 15);
         pen.restore();
       }
     }
+    top += heightOf(track);
   });
 }
 

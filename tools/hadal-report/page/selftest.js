@@ -46,6 +46,9 @@ async function selfTest() {
   }
   expect(findNames(keys[0] ?? "").length > 0 || !keys.length, "search finds no operation");
   expect(parseFragment(writeFragment({op: "a.b&c=<d>"})).op === "a.b&c=<d>", "fragments do not come back");
+  // Nothing of the data has become markup.
+  expect(!document.querySelector("img, iframe, object, embed, link, base"), "an element that the page does not make");
+  expect(performance.getEntriesByType("resource").length === 0, "the page has loaded something");
   const result = document.getElementById("selftest");
   result.hidden = false;
   result.textContent = wrong.length ? "FAIL\n" + wrong.join("\n")

@@ -2,6 +2,7 @@
 // suites: graphs, splitting, failures of the library, aborts.
 #include <numeric>
 
+#include "runtime/comm/loopback/Loopback.h"
 #include "runtime/cts/RankSuite.h"
 #include "runtime/cts/ToyRanks.h"
 #include "test/runtime/comm/nccl/NcclRanks.h"
@@ -62,8 +63,7 @@ RankFactory overFakes(const char *name, unsigned ranks, const char *library) {
                 EXPECT_EQ(takeViolations(), std::vector<std::string>());
               },
           .driverOf = driverOfRank,
-          .comparesOperations = false,
-          .timesCommands = false};
+          .comparesOperations = false};
 }
 
 INSTANTIATE_TEST_SUITE_P(Nccl, RankSuite,
@@ -275,6 +275,37 @@ TEST_F(NcclRanks, TwoRanksOnOneDeviceAreRefused) {
     expectError((*group)->create("ep", everyone(**group)).status(), 6007,
                 {"communicator 'ep'", "Duplicate GPU"});
     (void)(*group)->exchange({}, soon());
+  });
+}
+
+// Each device works with one kind of communicators.
+TEST_F(NcclRanks, OtherMemoryThanTheDevicesIsRefused) {
+  auto world = LoopbackWorld::create(1);
+  auto group = world->join(0);
+  auto host = group->create("ep", std::vector<unsigned>{0});
+  ASSERT_TRUE(host.ok());
+  LaunchList list;
+  list.collectives.push_back({});
+  Endpoint endpoint{{host->get()}, nullptr};
+  expectError(
+      checkCommunicators("decode_1", list, &endpoint, /*hostOrdered=*/false),
+      6005,
+      {"communicator 'ep' of entry 'decode_1' moves the host's memory, the "
+       "kernels' is a device's",
+       "--comm nccl"});
+  EXPECT_TRUE(
+      checkCommunicators("decode_1", list, &endpoint, /*hostOrdered=*/true)
+          .ok());
+  asNcclRanks(1, HADAL_FAKE_NCCL, [&](Group &one, Driver &) {
+    auto device = one.create("ep", everyone(one));
+    ASSERT_TRUE(device.ok());
+    Endpoint other{{device->get()}, nullptr};
+    expectError(
+        checkCommunicators("decode_1", list, &other, /*hostOrdered=*/true),
+        6005, {"moves a device's memory", "--comm loopback or mpi"});
+    // Nor does either do what the other does.
+    expectError((*device)->run({}, soon()), 6005, {"NCCL moves that of"});
+    expectError((*host)->enqueue({}, nullptr), 6005, {"moves host memory"});
   });
 }
 

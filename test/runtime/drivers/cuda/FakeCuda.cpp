@@ -18,8 +18,12 @@ namespace {
 
 using Operation = std::function<void()>;
 
+/// A stream's clock goes on by this much with each event.
+constexpr float kMillisecondsAnEvent = 0.25f;
+
 struct FakeEvent {
   unsigned recorded = 0, completed = 0;
+  float milliseconds = 0; ///< of its stream, when it was completed
 };
 struct FakeModule {
   std::shared_ptr<const std::string> ptx;
@@ -68,6 +72,7 @@ struct FakeStream {
   std::shared_ptr<FakeCapture> capture;
   size_t place = 0; ///< among the streams of the capture
   bool waitedLast = false;
+  float milliseconds = 0;
 };
 
 FakeCuda state;
@@ -446,8 +451,12 @@ FAKE(cuStreamWaitEvent, Stream stream, Event event, unsigned flags) {
       capture->joined.push_back(0);
     }
   if (!capture) {
-    put(waiting,
-        [e, number = e->recorded]() { return e->completed >= number; });
+    put(waiting, [e, &waiting, number = e->recorded] {
+      if (e->completed < number)
+        return false;
+      waiting.milliseconds = std::max(waiting.milliseconds, e->milliseconds);
+      return true;
+    });
     waiting.waitedLast = true;
     return kSuccess;
   }
@@ -516,7 +525,10 @@ FAKE(cuEventRecord, Event event, Stream stream) {
     return kSuccess;
   }
   const unsigned number = ++e->recorded;
-  enqueue(stream, [=] { e->completed = number; });
+  enqueue(stream, [=] {
+    e->completed = number;
+    e->milliseconds = of(stream).milliseconds += kMillisecondsAnEvent;
+  });
   return kSuccess;
 }
 FAKE(cuEventSynchronize, Event event) {
@@ -532,7 +544,7 @@ FAKE(cuEventElapsedTime, float *milliseconds, Event begin, Event end) {
   if (!b->recorded || b->completed != b->recorded || !e->recorded ||
       e->completed != e->recorded)
     return 600; // CUDA_ERROR_NOT_READY
-  *milliseconds = 0.25f;
+  *milliseconds = e->milliseconds - b->milliseconds;
   return kSuccess;
 }
 FAKE(cuEventDestroy_v2, Event event) {
