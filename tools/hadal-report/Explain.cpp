@@ -25,8 +25,8 @@ size_t distance(std::string_view a, std::string_view b) {
     row[0] = i + 1;
     for (size_t j = 0; j < b.size(); ++j) {
       const size_t above = row[j + 1];
-      row[j + 1] = std::min({above + 1, row[j] + 1,
-                             diagonal + (a[i] == b[j] ? 0 : 1)});
+      row[j + 1] =
+          std::min({above + 1, row[j] + 1, diagonal + (a[i] == b[j] ? 0 : 1)});
       diagonal = above;
     }
   }
@@ -134,11 +134,11 @@ private:
         begins.push_back(at + 1);
       for (size_t i = 0; i < ops["key"].size(); ++i) {
         const std::string where = strings[ops["bucket"][i].get<size_t>()];
-        const bool isPart = std::any_of(
-            ops["members"][i].begin(), ops["members"][i].end(),
-            [&](const Json &m) {
-              return members.contains(strings[m.get<size_t>()]);
-            });
+        const bool isPart =
+            std::any_of(ops["members"][i].begin(), ops["members"][i].end(),
+                        [&](const Json &m) {
+                          return members.contains(strings[m.get<size_t>()]);
+                        });
         const size_t first = ops["first"][i];
         if (!isPart || (!where.empty() && where != bucket) || first < 1 ||
             first > begins.size())
@@ -169,9 +169,9 @@ private:
     if (launches.table.contains("us")) {
       const size_t row = launches.rows.front();
       Json cost;
-      cost["of"] = fmt::format("{} on {}",
-                               data["cost"]["kind"].get<std::string>(),
-                               data["cost"]["name"].get<std::string>());
+      cost["of"] =
+          fmt::format("{} on {}", data["cost"]["kind"].get<std::string>(),
+                      data["cost"]["name"].get<std::string>());
       for (const char *column : {"us", "bound", "flops", "bytes"})
         cost[column] = launches.table[column][row];
       json["a_launch"] = std::move(cost);

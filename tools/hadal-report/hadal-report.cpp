@@ -67,10 +67,11 @@ Status writeOutput(const ReportFlags &flags, std::string_view text) {
 
 int main(int argc, char **argv) {
   ReportFlags flags;
-  CLI::App app("Writes what is known of an artifact as one HTML file that needs "
-               "no server and no network. It shows names and shapes of the "
-               "model, no weights and no paths.",
-               "hadal-report");
+  CLI::App app(
+      "Writes what is known of an artifact as one HTML file that needs "
+      "no server and no network. It shows names and shapes of the "
+      "model, no weights and no paths.",
+      "hadal-report");
   CLI::Option *artifact =
       app.add_option("artifact", flags.artifact, "the .hadal file");
   app.add_option("-o,--output", flags.output, "the page; default: stdout")
@@ -122,15 +123,14 @@ int main(int argc, char **argv) {
       HADAL_ASSIGN_OR_RETURN(Json json,
                              explainOperation(report, flags.explain));
       return writeOutput(
-          flags, flags.format == "json"
-                     ? json.dump(2, ' ', false,
-                                 Json::error_handler_t::replace) +
-                           "\n"
-                     : inspect::render(json));
+          flags,
+          flags.format == "json"
+              ? json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
+              : inspect::render(json));
     }
-    return writeOutput(flags, flags.dataOnly
-                                  ? toJson(report)
-                                  : toHtml(std::move(report),
-                                           uint64_t{flags.budget} << 20));
+    return writeOutput(
+        flags, flags.dataOnly
+                   ? toJson(report)
+                   : toHtml(std::move(report), uint64_t{flags.budget} << 20));
   });
 }
