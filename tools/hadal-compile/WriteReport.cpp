@@ -36,8 +36,8 @@ llvm::Error ReportWriter::prepare(const char *self, CompileRequest &request) {
                      "cannot create a temporary directory for --report: {0}; "
                      "set TMPDIR to a place with space",
                      ec.message());
-  cleanUp = CleanUp(
-      [root = std::string(scratch)] { fs::remove_directories(root); });
+  cleanUp =
+      CleanUp([root = std::string(scratch)] { fs::remove_directories(root); });
   request.dumpDir = std::string(scratch);
   return llvm::Error::success();
 }
@@ -50,8 +50,8 @@ llvm::Error ReportWriter::write(const CompileRequest &request) {
     arguments.push_back(request.passDumpDir);
   }
   std::string why;
-  const int status = llvm::sys::ExecuteAndWait(tool, arguments, std::nullopt,
-                                               {}, 0, 0, &why);
+  const int status =
+      llvm::sys::ExecuteAndWait(tool, arguments, std::nullopt, {}, 0, 0, &why);
   if (status == 0)
     return llvm::Error::success();
   return makeError(5015, "{0}: the report was not written: {1}", page,

@@ -65,7 +65,8 @@ Json imagesOf(const schema::Artifact &root) {
 
 } // namespace
 
-void compareKernels(const hadal::Artifact &a, const hadal::Artifact &b, Changes &changes) {
+void compareKernels(const hadal::Artifact &a, const hadal::Artifact &b,
+                    Changes &changes) {
   const auto matched = matchKernels(a.root(), b.root());
   const Json rowsA = inspect::kernels(a), rowsB = inspect::kernels(b);
   std::set<unsigned> found;

@@ -15,8 +15,8 @@ namespace {
 class Takes {
 public:
   Takes(const schema::Artifact &a, const schema::Artifact &b)
-      : a(a), b(b), matched(a.kernels()->size()),
-        isTaken(b.kernels()->size()) {}
+      : a(a), b(b), matched(a.kernels()->size()), isTaken(b.kernels()->size()) {
+  }
 
   /// Pairs what is not paired yet and has the same |key|; "" is none.
   template <typename Key> void pair(Key key) {

@@ -1,15 +1,16 @@
 // Options, memory and weights: rows of hadal-inspect, by name.
 #include "tools/hadal-diff/Differences.h"
 
+#include "tools/hadal-inspect/Sections.h"
 #include <algorithm>
 #include <map>
-#include "tools/hadal-inspect/Sections.h"
 
 namespace hadal::diff {
 
 using namespace schema;
 
-void compareOptions(const hadal::Artifact &a, const hadal::Artifact &b, Changes &changes) {
+void compareOptions(const hadal::Artifact &a, const hadal::Artifact &b,
+                    Changes &changes) {
   Json mine = inspect::provenance(a), theirs = inspect::provenance(b);
   changes.compareFields("options", "compiler", mine, theirs,
                         {"options", "remarks"});
@@ -28,14 +29,14 @@ void compareOptions(const hadal::Artifact &a, const hadal::Artifact &b, Changes 
     if (after.count(remark) > before.count(remark))
       changes.add({"options", "remark", "'" + remark + "'", std::nullopt, ""});
   // What other sections have, and what is of the file.
-  changes.compareFields("options", "model", inspect::overview(a),
-                        inspect::overview(b),
-                        {"file", "file_bytes", "target", "images",
-                         "image_digests", "kernels", "parameters", "mesh",
-                         "functions", "entries"});
+  changes.compareFields(
+      "options", "model", inspect::overview(a), inspect::overview(b),
+      {"file", "file_bytes", "target", "images", "image_digests", "kernels",
+       "parameters", "mesh", "functions", "entries"});
 }
 
-void compareMemory(const hadal::Artifact &a, const hadal::Artifact &b, Changes &changes) {
+void compareMemory(const hadal::Artifact &a, const hadal::Artifact &b,
+                   Changes &changes) {
   Json mine = inspect::memory(a), theirs = inspect::memory(b);
   changes.compareFields("memory", "bytes", mine, theirs, {"arenas"});
   auto arenas = [](const Json &memory) {
@@ -59,7 +60,8 @@ void compareMemory(const hadal::Artifact &a, const hadal::Artifact &b, Changes &
   changes.compareRows("memory", "state", states(a), states(b));
 }
 
-void compareWeights(const hadal::Artifact &a, const hadal::Artifact &b, Changes &changes) {
+void compareWeights(const hadal::Artifact &a, const hadal::Artifact &b,
+                    Changes &changes) {
   Json mine = inspect::weights(a), theirs = inspect::weights(b);
   changes.compareRows("weights", "parameter", mine["parameters"],
                       theirs["parameters"]);

@@ -16,8 +16,8 @@ namespace {
 /// of a collective, the callee.
 std::string keyOf(const Json &command) {
   if (command.contains("op"))
-    return command["op"].get<std::string>() + " [" +
-           command["members"].dump() + "]";
+    return command["op"].get<std::string>() + " [" + command["members"].dump() +
+           "]";
   for (const char *word : {"label", "callee", "kernel"})
     if (command.contains(word))
       return command["kind"].get<std::string>() + " " +
@@ -51,9 +51,8 @@ std::vector<std::string> takeParts(const Json &whole,
   std::vector<std::string> names;
   auto isPart = [&](const Json *part) {
     const Members members = membersOf(*part);
-    return !members.empty() &&
-           std::includes(wanted.begin(), wanted.end(), members.begin(),
-                         members.end());
+    return !members.empty() && std::includes(wanted.begin(), wanted.end(),
+                                             members.begin(), members.end());
   };
   if (std::count_if(parts.begin(), parts.end(), isPart) < 2)
     return {};
@@ -145,8 +144,8 @@ private:
   void reportMoved() {
     std::vector<const Json *> staying;
     for (const Json *command : gone) {
-      auto it = std::find_if(
-          added.begin(), added.end(), [&](const Json *other) {
+      auto it =
+          std::find_if(added.begin(), added.end(), [&](const Json *other) {
             return keyOf(*command) == keyOf(*other);
           });
       if (it == added.end()) {

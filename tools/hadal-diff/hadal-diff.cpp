@@ -69,7 +69,8 @@ int main(int argc, char **argv) {
     return cli::writeStdout(
         flags.format == "json"
             ? toJson(changes).dump(2, ' ', false,
-                                   Json::error_handler_t::replace) + "\n"
+                                   Json::error_handler_t::replace) +
+                  "\n"
             : toText(changes));
   });
   return code == 0 && flags.exitCode && differ ? 1 : code;

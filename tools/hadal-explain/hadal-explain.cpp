@@ -24,8 +24,8 @@ std::string list(bool isJson) {
   Json json = Json::array();
   for (const ErrorCode &code : allCodes()) {
     json.push_back(toJson(code));
-    text += fmt::format("H{}  {:3}  {}\n", code.code, code.exitCode,
-                        code.sentence);
+    text +=
+        fmt::format("H{}  {:3}  {}\n", code.code, code.exitCode, code.sentence);
   }
   return isJson ? json.dump(2) + "\n" : text;
 }

@@ -46,11 +46,10 @@ Status addArtifact(Report &report, const hadal::Artifact &artifact) {
   report.data["weights"] = std::move(weights);
   report.data["states"] = Json::array();
   for (const State *state : *artifact.root().states())
-    report.data["states"].push_back(
-        {{"name", state->name()->str()},
-         {"kind", EnumNameStateKind(state->kind())},
-         {"row_elements", state->row_elements()},
-         {"bytes", state->bytes()}});
+    report.data["states"].push_back({{"name", state->name()->str()},
+                                     {"kind", EnumNameStateKind(state->kind())},
+                                     {"row_elements", state->row_elements()},
+                                     {"bytes", state->bytes()}});
   return addKernels(report, artifact);
 }
 

@@ -20,8 +20,7 @@ std::string deflate(std::string_view bytes) {
   deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, kRaw, 9,
                Z_DEFAULT_STRATEGY);
   std::string out(deflateBound(&stream, bytes.size()), '\0');
-  stream.next_in =
-      reinterpret_cast<Bytef *>(const_cast<char *>(bytes.data()));
+  stream.next_in = reinterpret_cast<Bytef *>(const_cast<char *>(bytes.data()));
   stream.avail_in = static_cast<uInt>(bytes.size());
   stream.next_out = reinterpret_cast<Bytef *>(out.data());
   stream.avail_out = static_cast<uInt>(out.size());
@@ -35,8 +34,7 @@ StatusOr<std::string> inflate(std::string_view bytes, uint64_t limit,
                               const std::string &what) {
   z_stream stream = {};
   inflateInit2(&stream, kRaw);
-  stream.next_in =
-      reinterpret_cast<Bytef *>(const_cast<char *>(bytes.data()));
+  stream.next_in = reinterpret_cast<Bytef *>(const_cast<char *>(bytes.data()));
   stream.avail_in = static_cast<uInt>(bytes.size());
   std::string out;
   std::array<char, 1 << 16> piece;

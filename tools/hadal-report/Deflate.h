@@ -10,8 +10,8 @@ namespace hadal::report {
 
 /// |bytes| as raw deflate (RFC 1951), a function of the bytes alone.
 std::string deflate(std::string_view bytes);
-/// The inverse, of at most |limit| bytes. H5023 names |what| if it is damaged or
-/// larger.
+/// The inverse, of at most |limit| bytes. H5023 names |what| if it is damaged
+/// or larger.
 StatusOr<std::string> inflate(std::string_view bytes, uint64_t limit,
                               const std::string &what);
 

@@ -42,8 +42,8 @@ std::string blobTag(size_t index) {
 Json leaveOut(Report &report, std::vector<std::string> &coded, uint64_t size,
               uint64_t budget) {
   Json left = Json::array();
-  for (Report::Part part : {Report::Part::sm90, Report::Part::passes,
-                            Report::Part::profile}) {
+  for (Report::Part part :
+       {Report::Part::sm90, Report::Part::passes, Report::Part::profile}) {
     if (size <= budget)
       break;
     for (size_t i = 0; i < coded.size(); ++i)
@@ -104,8 +104,8 @@ StatusOr<std::string> extractJson(const std::string &html,
   auto contentAt = [&](size_t at, std::string_view tag) {
     const size_t begin = at + tag.size();
     const size_t end = html.find(kEndTag, begin);
-    return std::string_view(html).substr(
-        begin, end == html.npos ? html.npos : end - begin);
+    return std::string_view(html).substr(begin, end == html.npos ? html.npos
+                                                                 : end - begin);
   };
   const size_t at = html.find(kDataTag);
   if (at == html.npos)

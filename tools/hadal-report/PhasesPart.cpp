@@ -55,8 +55,7 @@ StatusOr<Json> addDump(Report &report, const fs::path &dump,
   HADAL_ASSIGN_OR_RETURN(text, readText(dump.string() + ".mlir"));
   HADAL_ASSIGN_OR_RETURN(hadal::Json index, readJsonFile(indexPath, kCode));
   const hadal::Json *hash = findMember(index, "text_xxh3");
-  const std::string own =
-      fmt::format("{:016x}", xxh3(text));
+  const std::string own = fmt::format("{:016x}", xxh3(text));
   if (!asString(hash) || *asString(hash) != own)
     return error(kCode,
                  "'{}' is not the index of '{}.mlir': it is of a text with "
@@ -72,15 +71,14 @@ StatusOr<Json> addDump(Report &report, const fs::path &dump,
 }
 
 /// Operations of a program that are commands of the artifact, one to one.
-constexpr std::string_view kCommandOps[] = {
-    "exec.launch ", "exec.call ", "exec.repeat ",
-    "exec.collective ", "exec.record ", "exec.wait "};
+constexpr std::string_view kCommandOps[] = {"exec.launch ", "exec.call ",
+                                            "exec.repeat ", "exec.collective ",
+                                            "exec.record ", "exec.wait "};
 
 bool isCommand(std::string_view line) {
-  return std::any_of(std::begin(kCommandOps), std::end(kCommandOps),
-                     [&](std::string_view op) {
-                       return line.find(op) != line.npos;
-                     });
+  return std::any_of(
+      std::begin(kCommandOps), std::end(kCommandOps),
+      [&](std::string_view op) { return line.find(op) != line.npos; });
 }
 
 /// The planned buffers of each function of |text|: label, bytes, offset, and
@@ -144,8 +142,8 @@ Status addKernelTexts(Report &report, const fs::path &directory) {
     if (!fs::exists(path, failure))
       continue;
     HADAL_ASSIGN_OR_RETURN(std::string text, readText(path));
-    kernel["code"]["sm90"] = report.addBlob(
-        std::move(text), Report::Part::sm90, "the sm90 IR of " + name);
+    kernel["code"]["sm90"] = report.addBlob(std::move(text), Report::Part::sm90,
+                                            "the sm90 IR of " + name);
   }
   return {};
 }
@@ -155,16 +153,16 @@ Status addKernelTexts(Report &report, const fs::path &directory) {
 Status addPhases(Report &report, const std::string &directory) {
   HADAL_ASSIGN_OR_RETURN(std::vector<fs::path> dumps, findDumps(directory));
   if (dumps.empty())
-    return error(5001, "'{}' holds no dumps; hadal-compile --dump-phases-to "
-                       "writes them",
+    return error(5001,
+                 "'{}' holds no dumps; hadal-compile --dump-phases-to "
+                 "writes them",
                  directory);
   report.data["phases"] = Json::array();
   for (const fs::path &dump : dumps) {
     const std::string name = dump.filename().string();
     std::string text;
-    HADAL_ASSIGN_OR_RETURN(Json phase,
-                           addDump(report, dump, name, Report::Part::needed,
-                                   text));
+    HADAL_ASSIGN_OR_RETURN(
+        Json phase, addDump(report, dump, name, Report::Part::needed, text));
     report.data["phases"].push_back(std::move(phase));
     if (Json buffers = findBuffers(text); !buffers.empty())
       report.data["buffers"] = std::move(buffers);
@@ -183,8 +181,9 @@ Status addPasses(Report &report, const std::string &directory) {
     if (folder.is_directory())
       phases.push_back(folder.path());
   if (failure || phases.empty())
-    return error(5001, "'{}' holds no snapshots; hadal-compile "
-                       "--dump-passes-to writes them",
+    return error(5001,
+                 "'{}' holds no snapshots; hadal-compile "
+                 "--dump-passes-to writes them",
                  directory);
   std::sort(phases.begin(), phases.end(), [](const auto &a, const auto &b) {
     return numberOf(a.filename().string()) < numberOf(b.filename().string());

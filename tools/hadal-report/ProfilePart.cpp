@@ -59,8 +59,10 @@ Status addProfile(Report &report, const std::string &path) {
       list.push_back(shown);
     return it->second;
   };
-  Json columns = {{"track", Json::array()}, {"name", Json::array()},
-                  {"op", Json::array()},    {"begin_us", Json::array()},
+  Json columns = {{"track", Json::array()},
+                  {"name", Json::array()},
+                  {"op", Json::array()},
+                  {"begin_us", Json::array()},
                   {"us", Json::array()}};
   for (const hadal::Json &event : *events) {
     const std::string *kind = asString(findMember(event, "ph"));
@@ -98,9 +100,9 @@ Status addProfile(Report &report, const std::string &path) {
       {{"name", fmt::format("profile {}", number)},
        {"tracks", std::move(trackList)},
        {"strings", std::move(strings)},
-       {"events", report.addBlob(columns.dump(), Report::Part::profile,
-                                 fmt::format("the events of profile {}",
-                                             number))}});
+       {"events",
+        report.addBlob(columns.dump(), Report::Part::profile,
+                       fmt::format("the events of profile {}", number))}});
   return {};
 }
 

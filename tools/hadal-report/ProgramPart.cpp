@@ -1,6 +1,6 @@
 // Functions, entries, and the launches of each entry with their costs.
 #include <algorithm>
-#include <map>
+#include <cmath>
 
 #include "runtime/device/Program.h"
 #include "tools/hadal-inspect/Sections.h"
@@ -137,6 +137,7 @@ Json entryJson(const Entry &e) {
           {"attention", e.attention()->str()},
           {"arena_bytes", e.arena_bytes()},
           {"rung", EnumNameRung(e.rung())},
+          {"micro_batches", e.micro_batches()},
           {"function", e.function()}};
 }
 
@@ -208,18 +209,16 @@ Status addProgram(Report &report, const hadal::Artifact &artifact,
     if (function->arg_names())
       for (const flatbuffers::String *name : *function->arg_names())
         names.push_back(name->str());
-    const bool isEntry =
-        std::any_of(root.entries()->begin(), root.entries()->end(),
-                    [&](const Entry *entry) {
-                      return root.functions()->Get(entry->function()) ==
-                             function;
-                    });
+    const bool isEntry = std::any_of(
+        root.entries()->begin(), root.entries()->end(),
+        [&](const Entry *entry) {
+          return root.functions()->Get(entry->function()) == function;
+        });
     for (size_t i = names.size(); i < function->num_parameters(); ++i)
       names.push_back(isEntry ? entryParameters[i]
                               : Json(fmt::format("param[{}]", i)));
-    report.data["functions"].push_back(
-        functionJson(root, *function,
-                     program["functions"][function->name()->str()], names));
+    report.data["functions"].push_back(functionJson(
+        root, *function, program["functions"][function->name()->str()], names));
   }
   HADAL_ASSIGN_OR_RETURN(std::optional<predict::Prediction> prediction,
                          predictArtifact(report, artifact, cluster));

@@ -38,7 +38,8 @@ struct Report {
 /// listed in it. A function of |report| alone.
 std::string toHtml(Report report, uint64_t budget);
 
-/// |data| and the texts of the blobs as one JSON: {"report": ..., "blobs": ...}.
+/// |data| and the texts of the blobs as one JSON: {"report": ..., "blobs":
+/// ...}.
 std::string toJson(const Report &report);
 /// The same, of a page that toHtml() made. H5023 if |html| is none.
 StatusOr<std::string> extractJson(const std::string &html,

@@ -2,6 +2,8 @@
 #include "runtime/base/MappedFile.h"
 #include "runtime/base/OutputFile.h"
 #include "tools/common/Cli.h"
+#include "tools/hadal-inspect/Sections.h"
+#include "tools/hadal-report/Explain.h"
 #include "tools/hadal-report/Inputs.h"
 
 using namespace hadal;
@@ -10,7 +12,8 @@ using namespace hadal::report;
 namespace {
 
 struct ReportFlags {
-  std::string artifact, phases, passes, cluster, output, extract;
+  std::string artifact, phases, passes, cluster, output, extract, explain,
+      format = "text";
   std::vector<std::string> profiles;
   bool dataOnly = false;
   unsigned budget = 8;
@@ -64,10 +67,11 @@ Status writeOutput(const ReportFlags &flags, std::string_view text) {
 
 int main(int argc, char **argv) {
   ReportFlags flags;
-  CLI::App app("Writes what is known of an artifact as one HTML file that needs "
-               "no server and no network. It shows names and shapes of the "
-               "model, no weights and no paths.",
-               "hadal-report");
+  CLI::App app(
+      "Writes what is known of an artifact as one HTML file that needs "
+      "no server and no network. It shows names and shapes of the "
+      "model, no weights and no paths.",
+      "hadal-report");
   CLI::Option *artifact =
       app.add_option("artifact", flags.artifact, "the .hadal file");
   app.add_option("-o,--output", flags.output, "the page; default: stdout")
@@ -91,6 +95,13 @@ int main(int argc, char **argv) {
       ->capture_default_str();
   app.add_flag("--data-only", flags.dataOnly,
                "write what the page shows as JSON");
+  app.add_option("--explain", flags.explain,
+                 "print instead what became of one operation: its lines in "
+                 "each phase, launches, cost, kernels, schedules")
+      ->type_name("KEY[@BUCKET]");
+  app.add_option("--format", flags.format, "of --explain: text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
   app.add_option("--extract", flags.extract,
                  "write the JSON of a page that was made before")
       ->type_name("FILE")
@@ -108,9 +119,18 @@ int main(int argc, char **argv) {
     if (flags.artifact.empty())
       return error(5011, "name an artifact, or --extract a page");
     HADAL_ASSIGN_OR_RETURN(Report report, make(flags));
-    return writeOutput(flags, flags.dataOnly
-                                  ? toJson(report)
-                                  : toHtml(std::move(report),
-                                           uint64_t{flags.budget} << 20));
+    if (!flags.explain.empty()) {
+      HADAL_ASSIGN_OR_RETURN(Json json,
+                             explainOperation(report, flags.explain));
+      return writeOutput(
+          flags,
+          flags.format == "json"
+              ? json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
+              : inspect::render(json));
+    }
+    return writeOutput(
+        flags, flags.dataOnly
+                   ? toJson(report)
+                   : toHtml(std::move(report), uint64_t{flags.budget} << 20));
   });
 }

@@ -13,7 +13,7 @@ using namespace hadal::schema;
 namespace {
 
 hadal::Artifact openToy(const toy::TempDir &dir, const std::string &name,
-                 const ArtifactT &model) {
+                        const ArtifactT &model) {
   toy::writeFile(dir.file(name), toy::assemble(model));
   StatusOr<hadal::Artifact> artifact = hadal::Artifact::open(dir.file(name));
   if (!artifact.ok())
@@ -186,8 +186,8 @@ TEST(HadalDiff, AnotherKernelForALaunch) {
 
 TEST(HadalDiff, ALaunchThatIsGone) {
   EXPECT_EQ(textOf([](ArtifactT &a) {
-              a.functions[0]->commands.erase(
-                  a.functions[0]->commands.begin() + 2);
+              a.functions[0]->commands.erase(a.functions[0]->commands.begin() +
+                                             2);
             }),
             "program:\n  decode_1.layer: launch route[1](load = state[1], "
             "tokens = tokens, sizes = sizes, experts = 4) removed\n");
@@ -210,8 +210,8 @@ TEST(HadalDiff, AnOptionAndARemark) {
 }
 
 TEST(HadalDiff, AParameter) {
-  const std::string text = textOf(
-      [](ArtifactT &a) { a.parameters[2]->place = Placement::copy; });
+  const std::string text =
+      textOf([](ArtifactT &a) { a.parameters[2]->place = Placement::copy; });
   EXPECT_NE(text.find("weights:\n  parameter bias: place map -> copy\n"),
             text.npos)
       << text;

@@ -31,7 +31,8 @@ async function modelPanel() {
   const step = entry.step_us === undefined ? null :
     el("p", {}, `A step of ${entry.name}: ${formatUs(entry.step_us)} ${kind} on ${data.cost.name}, its body ` +
        `${formatUs(entry.body_us)}, bound by ${entry.bound}` +
-       (entry.exposed_us ? `, ${formatUs(entry.exposed_us)} of them exposed communication` : "") + ".");
+       (entry.exposed_us ? `, ${formatUs(entry.exposed_us)} of them exposed communication` : "") +
+       (entry.micro_batches > 1 ? `, in ${entry.micro_batches} micro-batches` : "") + ".");
   setTimeout(table.reveal);
   return [el("h2", {}, `Operations of ${entry.name}, in the order of the program`), step,
           data.cost ? null : missing("Floors and predicted times are", "cost"), table,
