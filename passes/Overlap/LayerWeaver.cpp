@@ -3,6 +3,7 @@
 #include <map>
 
 #include "mlir/IR/IRMapping.h"
+#include "passes/Identity/Names.h"
 
 using namespace mlir;
 
@@ -85,11 +86,19 @@ private:
         exec::FuncOp::create(outside, layer.getLoc(), name, 2 * parameters,
                              outside.getArrayAttr({}));
     Block *block = &result.getBody().emplaceBlock();
-    for (auto [number, side] : arguments)
-      argumentAt[{number, side}] =
-          block->addArgument(exec::RefType::get(outside.getContext()),
-                             layer.getBody().getArgument(number).getLoc());
+    // Their names, not the locations of the layer's arguments, which a file of
+    // IR does not keep.
+    for (WovenFunction::Argument argument : arguments)
+      argumentAt[{argument.number, argument.layer}] = block->addArgument(
+          exec::RefType::get(outside.getContext()),
+          getSymbolLoc(outside.getContext(), nameOf(argument)));
     return result;
+  }
+
+  std::string nameOf(WovenFunction::Argument argument) {
+    std::string name =
+        cast<StringAttr>(layer.getArgNames()[argument.number]).str();
+    return argument.layer == Relative::next ? name + ".next" : name;
   }
 
   void runStage(unsigned index, unsigned batch, Relative side) {
@@ -169,11 +178,7 @@ private:
       }
       (argument.number < numParameters ? result.parameters : result.states)
           .push_back(argument);
-      std::string text =
-          cast<StringAttr>(layer.getArgNames()[argument.number]).str();
-      if (argument.layer == Relative::next)
-        text += ".next";
-      texts.push_back(text);
+      texts.push_back(nameOf(argument));
     }
     block.eraseArguments(unused);
     names.assign(texts.begin(), texts.end());

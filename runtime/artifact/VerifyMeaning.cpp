@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cmath>
+#include <map>
 #include <string_view>
 #include <unordered_set>
 
@@ -70,8 +71,9 @@ struct Needs {
   uint64_t arena = 0;
   std::array<uint64_t, kNumInputs> inputs = {};
   std::array<uint64_t, kNumOutputs> outputs = {};
-  /// Of the function's state slots: one past the largest offset, 0: none.
-  std::vector<uint64_t> states;
+  /// Of those of the function's state slots of which a part is named: one past
+  /// the largest offset.
+  std::map<uint32_t, uint64_t> states;
   /// Launches and calls, collectives and events, and how deep calls nest.
   uint64_t launches = 0, rankCommands = 0, depth = 0;
 
@@ -548,10 +550,12 @@ private:
                                 f.num_states(), "state"));
     const Needs &inner = needsOf[c.callee()];
     needs.merge(inner);
-    for (unsigned i = 0; i < c.states()->size(); ++i) {
-      uint64_t &slot = needs.states[c.states()->Get(i)];
-      slot = std::max(slot, inner.states[i % callee.num_states()]);
-    }
+    for (auto [index, bytes] : inner.states)
+      for (uint64_t i = 0; i < count; ++i) {
+        uint64_t &slot = needs.states[c.states()->Get(
+            static_cast<uint32_t>(i * callee.num_states() + index))];
+        slot = std::max(slot, bytes);
+      }
     // Both factors are below 2^32.
     needs.launches += count * (inner.launches + 1);
     needs.rankCommands += count * inner.rankCommands;
@@ -570,7 +574,6 @@ private:
         return fail("function '{}' has {} argument names for {} slots",
                     f.name()->string_view(), f.arg_names()->size(), slots);
       Needs needs;
-      needs.states.resize(f.num_states());
       if (f.num_events() > kMaxRankCommands)
         return fail("function '{}' has {} events", f.name()->string_view(),
                     f.num_events());
@@ -676,13 +679,12 @@ private:
     if (needs.arena > e.arena_bytes())
       return fail("entry '{}' uses byte {} of an arena of {} bytes", n,
                   needs.arena - 1, e.arena_bytes());
-    for (unsigned i = 0; i < needs.states.size(); ++i) {
-      const State &state = *a.states()->Get(i);
-      if (needs.states[i] && (state.kind() != StateKind::buffer ||
-                              needs.states[i] > state.bytes()))
+    for (auto [index, bytes] : needs.states) {
+      const State &state = *a.states()->Get(index);
+      if (state.kind() != StateKind::buffer || bytes > state.bytes())
         return fail("entry '{}' uses byte {} of state '{}', which has no such "
                     "offset",
-                    n, needs.states[i] - 1, state.name()->string_view());
+                    n, bytes - 1, state.name()->string_view());
     }
     for (unsigned i = 0; i < kNumInputs; ++i) {
       Input input = static_cast<Input>(i);

@@ -12,6 +12,7 @@ steps are run again; a rank that is killed is named; what cannot run is refused.
 One line a row, then `N passed, N failed`.
 """
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -128,6 +129,23 @@ class Test:
                 not any(o.returncode for o in outputs),
                 repr([o.stdout or o.stderr for o in outputs]))
 
+    def timeline(self):
+        """Collectives of both ranks are beside their kernels."""
+        trace = self.file("trace.json")
+        done = self.run("two.hadal", "--device=cuda", "--input-ids=0,5", "-n", 2,
+                        "--profile", trace)
+        if done.returncode:
+            return False, done.stderr
+        with open(trace, encoding="utf-8") as file:
+            events = json.load(file)["traceEvents"]
+        spans = [[sum(1 for event in events if event["ph"] == "X" and
+                      (event["pid"], event["tid"]) == (rank, stream))
+                  for stream in (0, 1)] for rank in (0, 1)]
+        # A dispatch and a return of each of three layers of each step.
+        return (all(kernels > collectives > 0 and not collectives % 6
+                    for kernels, collectives in spans),
+                f"kernels and waits, collectives by rank: {spans}")
+
     def all(self):
         steps = self.arguments.steps
         self.compile("two.hadal", 4)
@@ -146,6 +164,7 @@ class Test:
         row("run again", lambda: self.equal(
             "tight.hadal", [4] * 23, 1, True))
         row("text", self.text)
+        row("timeline", self.timeline)
         row("a lost rank", self.lost)
         self.refusals()
 

@@ -20,6 +20,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kLook{20};
 constexpr const char *kParent = "HADAL_PARENT";
+/// The exit code of a rank that ends because another one has.
+constexpr int kPeerLost = 6;
 
 /// |words| as execve() takes them; they outlive the result.
 std::vector<char *> pointersTo(std::vector<std::string> &words) {
@@ -102,8 +104,9 @@ Status becomeParent(unsigned ranks, bool hasRendezvous,
       int status = 0;
       if (::waitpid(pid, &status, WNOHANG) != pid)
         return false;
-      if (!code)
-        code = exitCodeOf(status);
+      const int its = exitCodeOf(status);
+      if (its && (!code || code == kPeerLost))
+        code = its;
       return true;
     });
   }

@@ -9,7 +9,7 @@ namespace hadal::comm {
 
 /// Starts the command of this process |ranks| times, as ranks of a job that
 /// prepareJob() makes, waits until all have ended and then ends the process:
-/// with 0, or as the first of them that failed, 128 + n of one that signal n
+/// with 0, or as the first of them that failed by itself, 128 + n if signal n
 /// has ended. Each prints what there is to say. |interrupt|: once it is set,
 /// they get a SIGTERM; they get one as well when this process ends. Returns
 /// only if none could be started: H6005.
