@@ -258,7 +258,8 @@ TEST_P(RankSuite, ProfilingSaysWhenEachCommandRan) {
     for (int step = 0; step < 2; ++step) {
       ASSERT_TRUE(rank.run(hidden, counts).ok());
       using Kind = CommandSpan::Kind;
-      const char *labels[] = {"dispatch, layer 0", "dispatch, layer 1", "sum"};
+      const char *labels[] = {"dispatch, layer 0", "dispatch, layer 1",
+                              "sum, layers 0 and 1"};
       unsigned launches = 0, waits = 0, collectives = 0;
       std::chrono::steady_clock::time_point computed, exchanged;
       for (const CommandSpan &span : rank.timeline()) {

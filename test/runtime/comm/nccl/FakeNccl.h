@@ -20,8 +20,8 @@ struct FakeNccl {
   std::mutex mutex; // guards what follows
   // What fails.
   Result asyncError = kSuccess; ///< of every communicator
-  bool connects = true;         ///< else initialisation never ends
-  /// Called at the end of each group, with whether it is captured.
+  bool connects = true;         ///< else ranks never meet
+  /// Called at the end of each group, before anything of it is on a stream.
   std::function<void()> onGroupEnd;
   // What happened.
   std::vector<std::string> violations;
