@@ -21,7 +21,8 @@ Status addProgram(Report &report, const Artifact &artifact,
 
 /// "phases": the dumps of |directory| (hadal-compile --dump-phases-to) with
 /// their indices, the buffers of the planned program, and below tile the IR of
-/// each kernel. H5001, or H5023 if an index is not of its text.
+/// each kernel. H5001; H5023 if an index is not of its text
+/// or the program not the artifact's.
 Status addPhases(Report &report, const std::string &directory);
 /// "passes": snapshots of --dump-passes-to.
 Status addPasses(Report &report, const std::string &directory);

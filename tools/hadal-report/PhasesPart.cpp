@@ -81,9 +81,12 @@ bool isCommand(std::string_view line) {
       [&](std::string_view op) { return line.find(op) != line.npos; });
 }
 
+/// Commands of each function of a program.
+using CommandCounts = std::map<std::string, size_t>;
+
 /// The planned buffers of each function of |text|: label, bytes, offset, and
-/// the first and the last command that uses each.
-Json findBuffers(const std::string &text) {
+/// the first and the last command that uses each. |counts|: all commands.
+Json findBuffers(const std::string &text, CommandCounts &counts) {
   static const std::regex kFunction(
       R"(exec\.(?:func|entry) (?:private )?@("?)([^" (]+)\1)");
   static const std::regex kBuffer(
@@ -106,6 +109,7 @@ Json findBuffers(const std::string &text) {
         function = found[2].str();
       places.clear();
       command = 0;
+      counts[function] = 0;
     } else if (line.find("exec.buffer ") != line.npos &&
                std::regex_search(line, found, kBuffer) && found[4].matched) {
       Json &columns = functions[function];
@@ -124,10 +128,29 @@ Json findBuffers(const std::string &text) {
             columns["first"][place->second] = command;
           columns["last"][place->second] = command;
         }
-      ++command;
+      counts[function] = static_cast<size_t>(++command);
     }
   }
   return functions;
+}
+
+/// H5023 if the program with |counts| is not the one of the artifact.
+Status checkProgram(const Report &report, const CommandCounts &counts,
+                    const std::string &dump) {
+  for (const Json &function : report.data["functions"]) {
+    const std::string name = function["name"];
+    const size_t expected = function["commands"]["op"].size();
+    auto it = counts.find(name);
+    if (it == counts.end() || it->second != expected)
+      return error(
+          kCode,
+          "'{}' is not of this artifact: function '{}' has {} commands "
+          "in the artifact, {} in the dump; give the phases of the "
+          "run that wrote the artifact",
+          dump, name, expected,
+          it == counts.end() ? "none" : std::to_string(it->second));
+  }
+  return {};
 }
 
 /// The IR that a target has below tile, one file for each kernel.
@@ -164,8 +187,11 @@ Status addPhases(Report &report, const std::string &directory) {
     HADAL_ASSIGN_OR_RETURN(
         Json phase, addDump(report, dump, name, Report::Part::needed, text));
     report.data["phases"].push_back(std::move(phase));
-    if (Json buffers = findBuffers(text); !buffers.empty())
+    CommandCounts counts;
+    if (Json buffers = findBuffers(text, counts); !buffers.empty()) {
+      HADAL_RETURN_IF_ERROR(checkProgram(report, counts, name + ".mlir"));
       report.data["buffers"] = std::move(buffers);
+    }
   }
   std::error_code failure;
   for (const auto &folder : fs::directory_iterator(directory, failure))
