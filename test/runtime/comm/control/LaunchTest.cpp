@@ -73,7 +73,7 @@ TEST(Launch, JoinsWhereItIsTold) {
   const Variables plain = {{"HADAL_JOB_TOKEN", token}},
                   told = {{"HADAL_JOB_TOKEN", token},
                           {"HADAL_RENDEZVOUS", "node0:99"}};
-  const LaunchedRank rank{1, 4, 4, "mpirun"};
+  const LaunchedRank rank{1, 4, 4, 1, "mpirun"};
   EXPECT_EQ(groupOptions(rank, "", with(plain))->rendezvous.text(),
             kDefaultRendezvous);
   EXPECT_EQ(groupOptions(rank, "", with(told))->rendezvous.text(), "node0:99");
