@@ -30,6 +30,12 @@ std::vector<unsigned> RankLayout::members(Axis axis) const {
   return result;
 }
 
+RankLayout::Slice RankLayout::slice(uint32_t capacity, int32_t tokens) const {
+  const auto most = static_cast<int32_t>(capacity / tp);
+  const int32_t begin = most * static_cast<int32_t>(index(Axis::tp));
+  return {begin, std::clamp(tokens - begin, 0, most)};
+}
+
 StatusOr<RankLayout> rankLayout(const schema::Artifact &artifact,
                                 const std::string &path, unsigned rank,
                                 unsigned ranks) {
@@ -38,7 +44,8 @@ StatusOr<RankLayout> rankLayout(const schema::Artifact &artifact,
     if (ranks)
       return error(6004,
                    "artifact '{}' was built for one rank, started with {}; "
-                   "leave out --ranks, or compile with --dp {}",
+                   "leave out --ranks, or compile with --tp and --dp whose "
+                   "product is {}",
                    path, ranks, ranks);
     return RankLayout();
   }

@@ -21,6 +21,15 @@ struct RankLayout {
   unsigned index(schema::Axis axis) const;
   /// The ranks of its group along |axis|, ascending.
   std::vector<unsigned> members(schema::Axis axis) const;
+
+  /// The tokens of a call that are this rank's between the heads of layers: of
+  /// |tokens| in an entry that holds |capacity|, a multiple of tp, those from
+  /// |begin| on.
+  struct Slice {
+    int32_t begin, tokens;
+    bool operator==(const Slice &) const = default;
+  };
+  Slice slice(uint32_t capacity, int32_t tokens) const;
 };
 
 /// The layout of rank |rank| of |ranks| that run |artifact|; 0 ranks: a run

@@ -35,6 +35,10 @@ struct SessionOptions {
   /// Of several ranks: how collectives take place, and how long a rank waits for
   /// the others, in a collective and between calls.
   comm::StreamOptions collectives;
+  /// Of several ranks: proves the result of every collective
+  /// (CheckedCommunicator.h), and before each call that the rank's placement
+  /// tables are those that were loaded. To look for faults: it takes time.
+  bool checkCollectives = false;
 };
 
 enum class LogitsWanted : uint8_t { None, Last, All };
@@ -174,12 +178,18 @@ private:
   /// agreement.
   StatusOr<const BodyEntry *> plan(std::span<const StepRow> rows,
                                    std::vector<Pending> &pending, size_t &used);
-  /// Sends all ranks home where one fails on its own.
+  /// Sends all ranks home where one fails on its own, at the agreement that
+  /// they come to next.
   Status leave(Status status);
+  /// The same of what a rank does between an agreement and the collectives that
+  /// follow: the others may wait in these, which no agreement reaches.
+  Status quit(Status status);
   /// Runs |entry| on the inputs, again where it overflows.
   Status runEntry(const BodyEntry &entry);
   Status runPrepared(unsigned index);
   StatusOr<uint64_t> takeOverflow();
+  /// H6006 if a placement table is not what was loaded.
+  Status checkTables();
   Status saveExpertLoad();
   Status restoreExpertLoad();
   Status createEndpoint();
@@ -188,7 +198,8 @@ private:
                 int32_t logitRows);
   Status runBody(const BodyEntry &entry, std::span<const StepRow> rows,
                  std::span<Pending> pending, std::vector<WantedLogits> &wanted);
-  Status runHead(std::span<const StepRow> rows,
+  Status writeBodyInputs();
+  Status runHead(const BodyEntry &body, std::span<const StepRow> rows,
                  std::span<const WantedLogits> wanted,
                  std::array<int32_t, 2> tokensAndRows, const LogitsSink &sink);
   template <typename T>
@@ -219,11 +230,12 @@ private:
 
   // Of several ranks.
   std::optional<LockStep> lockStep_;
+  /// All that there are, those that others wrap included.
   std::vector<std::unique_ptr<comm::Communicator>> communicators_;
   /// The loads before the call that may have to be run again, one after the
   /// other.
   std::vector<uint8_t> savedLoad_;
-  comm::Endpoint endpoint_; // refers to them and to the stream
+  comm::Endpoint endpoint_; // refers to some of them and to the stream
   Status failure_; // ends every further call
   /// Uses the communicators and the buffers: destroyed first.
   std::unique_ptr<comm::CommStream> stream_;

@@ -1,7 +1,9 @@
 // What a session does beside others: communicators, calls that are made
 // together and again, the end of a run.
+#include <algorithm>
 #include <cstring>
 
+#include "runtime/comm/CheckedCommunicator.h"
 #include "runtime/comm/Gather.h"
 #include "runtime/session/Session.h"
 
@@ -32,11 +34,15 @@ Status Session::createEndpoint() {
   lockStep_.emplace(*group, model_.layout(), options_.collectives.timeout);
   if (const auto *list = model_.artifact().root().communicators())
     for (const schema::Communicator *c : *list) {
-      HADAL_ASSIGN_OR_RETURN(std::unique_ptr<comm::Communicator> communicator,
-                             group->create(c->name()->string_view(),
-                                           model_.layout().members(c->axis())));
-      endpoint_.communicators.push_back(communicator.get());
+      const std::vector<unsigned> members = model_.layout().members(c->axis());
+      HADAL_ASSIGN_OR_RETURN(
+          std::unique_ptr<comm::Communicator> communicator,
+          group->create(c->name()->string_view(), members));
       communicators_.push_back(std::move(communicator));
+      if (options_.checkCollectives)
+        communicators_.push_back(
+            comm::createChecked(*communicators_.back(), members));
+      endpoint_.communicators.push_back(communicators_.back().get());
     }
   stream_ = comm::createQueueStream(options_.collectives);
   endpoint_.stream = stream_.get();
@@ -51,17 +57,18 @@ Status Session::leave(Status status) {
   return status;
 }
 
-void Session::fail(const Status &status) { (void)leave(status); }
-
-Status Session::runPrepared(unsigned index) {
-  Status status = entries_[index]->run();
-  if (lockStep_ && !status.ok()) {
-    // The others may wait in a collective of this call, which an agreement
-    // would not reach.
+Status Session::quit(Status status) {
+  if (lockStep_ && !status.ok() && failure_.ok()) {
     failure_ = status;
     model_.group()->fail(status);
   }
   return status;
+}
+
+void Session::fail(const Status &status) { (void)leave(status); }
+
+Status Session::runPrepared(unsigned index) {
+  return quit(entries_[index]->run());
 }
 
 StatusOr<uint64_t> Session::takeOverflow() {
@@ -80,6 +87,33 @@ StatusOr<uint64_t> Session::takeOverflow() {
           states_[i].address(), rows.data(), states_[i].bytes()));
   }
   return sum;
+}
+
+Status Session::checkTables() {
+  const auto &parameters = *model_.artifact().root().parameters();
+  for (unsigned i = 0; i < parameters.size(); ++i) {
+    const schema::Parameter &p = *parameters.Get(i);
+    if (p.generator() != schema::Generator::placement_table)
+      continue;
+    const std::vector<int32_t> loaded = model_.placement().table(
+        static_cast<uint32_t>(p.layer()), p.replicas());
+    std::vector<int32_t> found(loaded.size());
+    HADAL_RETURN_IF_ERROR(
+        model_.driver().read(found.data(), model_.parameters()[i],
+                             found.size() * sizeof(int32_t)));
+    const auto wrong = std::mismatch(loaded.begin(), loaded.end(),
+                                     found.begin());
+    if (wrong.first == loaded.end())
+      continue;
+    const auto at = static_cast<size_t>(wrong.first - loaded.begin());
+    return error(6006,
+                 "rank {}: the placement table of layer {} is not the one that "
+                 "was loaded: {} is {} for expert {}, expected {}",
+                 model_.layout().rank, p.layer(),
+                 at % (1 + p.replicas()) ? "a slot" : "the number of replicas",
+                 *wrong.second, at / (1 + p.replicas()), *wrong.first);
+  }
+  return {};
 }
 
 Status Session::saveExpertLoad() {
@@ -118,11 +152,13 @@ Status Session::runEntry(const BodyEntry &entry) {
        .sequence = 0,
        .entry = entries.Get(entry.index)->name()->string_view(),
        .label = {}});
+  if (options_.checkCollectives)
+    HADAL_RETURN_IF_ERROR(quit(checkTables()));
   if (!entry.worst)
     return runPrepared(entry.index);
   // Layers behind the one that overflows route what is wrong: the loads that
   // they count must go.
-  HADAL_RETURN_IF_ERROR(saveExpertLoad());
+  HADAL_RETURN_IF_ERROR(quit(saveExpertLoad()));
   HADAL_RETURN_IF_ERROR(runPrepared(entry.index));
   counters_.expectedCalls += 1;
   HADAL_ASSIGN_OR_RETURN(const uint64_t mine, takeOverflow());
@@ -132,7 +168,7 @@ Status Session::runEntry(const BodyEntry &entry) {
   if (!*overflow)
     return {};
   counters_.replayedCalls += 1;
-  HADAL_RETURN_IF_ERROR(restoreExpertLoad());
+  HADAL_RETURN_IF_ERROR(quit(restoreExpertLoad()));
   HADAL_RETURN_IF_ERROR(runPrepared(*entry.worst));
   HADAL_ASSIGN_OR_RETURN(const uint64_t again, takeOverflow());
   if (again)

@@ -157,17 +157,24 @@ Status Session::writeInput(schema::Input input, const std::vector<T> &values) {
 
 void Session::setSizes(uint32_t capacity, int32_t tokens, int32_t rows,
                        int32_t logitRows) {
-  const RankLayout &layout = model_.layout();
-  const int32_t slice =
-      static_cast<int32_t>((capacity + layout.tp - 1) / layout.tp);
-  const int32_t before =
-      slice * static_cast<int32_t>(layout.index(schema::Axis::tp));
+  const RankLayout::Slice slice = model_.layout().slice(capacity, tokens);
   sizes_.assign(artifact::kSizesHead, 0);
-  std::ranges::copy(
-      std::to_array({tokens, rows, logitRows,
-                     /*slice_tokens=*/std::clamp(tokens - before, 0, slice),
-                     /*flags=*/artifact::kCountExpertLoad}),
-      sizes_.begin());
+  std::ranges::copy(std::to_array({tokens, rows, logitRows,
+                                   /*slice_tokens=*/slice.tokens,
+                                   /*flags=*/artifact::kCountExpertLoad,
+                                   /*slice_begin=*/slice.begin}),
+                    sizes_.begin());
+}
+
+Status Session::writeBodyInputs() {
+  using schema::Input;
+  HADAL_RETURN_IF_ERROR(writeInput(Input::tokens, tokens_));
+  HADAL_RETURN_IF_ERROR(writeInput(Input::positions, positions_));
+  HADAL_RETURN_IF_ERROR(writeInput(Input::q_start, qStart_));
+  HADAL_RETURN_IF_ERROR(writeInput(Input::kv_len, kvLen_));
+  HADAL_RETURN_IF_ERROR(writeInput(Input::page_table, pageTable_));
+  HADAL_RETURN_IF_ERROR(writeInput(Input::slot, slots_));
+  return writeInput(Input::sizes, sizes_);
 }
 
 Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
@@ -208,14 +215,7 @@ Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
             qStart_.end(), t);
   setSizes(entry.tokens, t, static_cast<int32_t>(pending.size()), 0);
 
-  using schema::Input;
-  HADAL_RETURN_IF_ERROR(writeInput(Input::tokens, tokens_));
-  HADAL_RETURN_IF_ERROR(writeInput(Input::positions, positions_));
-  HADAL_RETURN_IF_ERROR(writeInput(Input::q_start, qStart_));
-  HADAL_RETURN_IF_ERROR(writeInput(Input::kv_len, kvLen_));
-  HADAL_RETURN_IF_ERROR(writeInput(Input::page_table, pageTable_));
-  HADAL_RETURN_IF_ERROR(writeInput(Input::slot, slots_));
-  HADAL_RETURN_IF_ERROR(writeInput(Input::sizes, sizes_));
+  HADAL_RETURN_IF_ERROR(quit(writeBodyInputs()));
   HADAL_RETURN_IF_ERROR(runEntry(entry));
   counters_.bodyCalls += 1;
   counters_.tokens += static_cast<uint64_t>(t);
@@ -226,7 +226,7 @@ Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
   return {};
 }
 
-Status Session::runHead(std::span<const StepRow> rows,
+Status Session::runHead(const BodyEntry &body, std::span<const StepRow> rows,
                         std::span<const WantedLogits> wanted,
                         std::array<int32_t, 2> tokensAndRows,
                         const LogitsSink &sink) {
@@ -242,8 +242,8 @@ Status Session::runHead(std::span<const StepRow> rows,
     logitRows_.assign(head.rows, 0);
     for (size_t i = 0; i < count; ++i)
       logitRows_[i] = wanted[i].token;
-    setSizes(static_cast<uint32_t>(tokensAndRows[0]), tokensAndRows[0],
-             tokensAndRows[1], static_cast<int32_t>(count));
+    setSizes(body.tokens, tokensAndRows[0], tokensAndRows[1],
+             static_cast<int32_t>(count));
     HADAL_RETURN_IF_ERROR(writeInput(Input::logit_rows, logitRows_));
     HADAL_RETURN_IF_ERROR(writeInput(Input::sizes, sizes_));
     HADAL_RETURN_IF_ERROR(runPrepared(head.index));
@@ -295,7 +295,8 @@ Status Session::runStep(std::span<const StepRow> rows,
         runBody(*entry, rows, std::span(pending_).first(used), wanted_));
     const int32_t tokens = qStart_.back();
     HADAL_RETURN_IF_ERROR(
-        runHead(rows, wanted_, {tokens, static_cast<int32_t>(used)}, sink));
+        runHead(*entry, rows, wanted_, {tokens, static_cast<int32_t>(used)},
+                sink));
     done += static_cast<uint64_t>(tokens);
     if (options_.progress)
       options_.progress(done, total);

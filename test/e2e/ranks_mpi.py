@@ -168,16 +168,20 @@ class Test:
                      [("two.hadal", weights,
                        {"HADAL_LIBMPI": "/nonexistent.so"})] * 2, [5, 5],
                      ["error H6005: cannot open '/nonexistent.so'"])
-        self.refused("options that contradict",
-                     [("two.hadal", weights + ["--ranks", "3"], {})] * 2,
-                     [2, 2], ["error H5011: --ranks 3, and mpirun has started "
-                              "2"])
+        for ranks in ("3", "1"):
+            self.refused(f"--ranks {ranks} of two",
+                         [("two.hadal", weights + ["--ranks", ranks], {})] * 2,
+                         [2, 2], [f"error H5011: --ranks {ranks}, and mpirun "
+                                  "has started 2"])
 
     def contradictions(self):
         for options, text in (
-                (["--check-env"], "--check-env, --rendezvous and "
-                                  "--flight-record are for ranks that are "
+                (["--check-env"], "--check-env, --rendezvous, --join-timeout "
+                                  "and --flight-record are for ranks that are "
                                   "processes"),
+                (["--ranks", "2", "--join-timeout", "5"], "--join-timeout"),
+                (["--check-collectives"], "--check-collectives are for several "
+                                          "ranks"),
                 (["--comm", "mpi", "--ranks", "2", "--comm-delay", "5"],
                  "--comm-delay is for ranks that are threads"),
                 (["--comm", "tcp"], "--comm")):

@@ -12,6 +12,8 @@ namespace hadal::cli {
 
 namespace {
 
+/// How long ranks have to join.
+constexpr double kJoinSeconds = 60;
 /// How long a process may take to end by itself once its run has failed.
 constexpr std::chrono::seconds kExitAfter{5};
 
@@ -21,7 +23,8 @@ StatusOr<comm::GroupOptions> optionsOf(const ProcessFlags &flags,
   HADAL_ASSIGN_OR_RETURN(comm::GroupOptions options,
                          comm::groupOptions(rank, flags.rendezvous, ::getenv));
   options.joinTimeout =
-      std::chrono::milliseconds(static_cast<int64_t>(flags.joinSeconds * 1e3));
+      std::chrono::milliseconds(static_cast<int64_t>(
+          flags.joinSeconds.value_or(kJoinSeconds) * 1e3));
   options.flightRecord = flags.flightRecord;
   options.exitAfter = kExitAfter;
   options.interrupt = &interruptFlag();
@@ -47,9 +50,10 @@ void ProcessFlags::add(CLI::App &app) {
                  "default: HADAL_RENDEZVOUS, else " +
                      std::string(comm::kDefaultRendezvous));
   app.add_option("--join-timeout", joinSeconds,
-                 "seconds until all processes must have joined")
-      ->check(CLI::Range(0.001, 1e6))
-      ->capture_default_str();
+                 fmt::format("seconds until all processes must have joined; "
+                             "default: {}",
+                             kJoinSeconds))
+      ->check(CLI::Range(0.001, 1e6));
   app.add_option("--flight-record", flightRecord,
                  "a directory for the last collectives of each process, "
                  "written when the run fails");
@@ -60,25 +64,26 @@ void ProcessFlags::add(CLI::App &app) {
 
 Status ProcessFlags::check() const {
   if (!areProcesses() &&
-      (checkEnv || !rendezvous.empty() || !flightRecord.empty()))
-    return error(5011, "--check-env, --rendezvous and --flight-record are for "
-                       "ranks that are processes; give --comm mpi");
+      (checkEnv || !rendezvous.empty() || !flightRecord.empty() || joinSeconds))
+    return error(5011, "--check-env, --rendezvous, --join-timeout and "
+                       "--flight-record are for ranks that are processes; give "
+                       "--comm mpi");
   return {};
 }
 
 Status runAsProcess(
-    const ProcessFlags &flags, unsigned ranks,
+    const ProcessFlags &flags, std::optional<unsigned> ranks,
     std::chrono::milliseconds timeout, const LoadFlags &load,
     const std::function<Status(comm::Group *, const LoadFlags &)> &body) {
   HADAL_ASSIGN_OR_RETURN(std::optional<comm::LaunchedRank> rank,
                          comm::launchedRank(::getenv));
   if (!rank)
-    return comm::becomeMpirun(ranks, !flags.rendezvous.empty());
-  if (ranks != 1 && ranks != rank->ranks)
+    return comm::becomeMpirun(ranks.value_or(1), !flags.rendezvous.empty());
+  if (ranks && *ranks != rank->ranks)
     return error(5011,
                  "--ranks {}, and {} has started {}; leave --ranks out, "
                  "or give both the same number",
-                 ranks, rank->launcher, rank->ranks);
+                 *ranks, rank->launcher, rank->ranks);
   HADAL_ASSIGN_OR_RETURN(comm::GroupOptions options,
                          optionsOf(flags, *rank, load.quiet));
   std::string library;

@@ -9,7 +9,7 @@ namespace hadal::cli {
 void RankFlags::add(CLI::App &app) {
   app.add_option("--ranks", ranks,
                  "ranks to run an artifact on that was compiled for several "
-                 "(--dp)")
+                 "(--tp, --dp); default: 1, or what mpirun or srun has started")
       ->check(CLI::Range(1u, 1024u));
   app.add_option("--placement", placement,
                  "a file of hadal-place: which experts each rank holds");
@@ -24,6 +24,9 @@ void RankFlags::add(CLI::App &app) {
                  "seconds a rank waits for the others")
       ->check(CLI::Range(0.001, 1e6))
       ->capture_default_str();
+  app.add_flag("--check-collectives", checkCollectives,
+               "prove what every collective has moved or summed, and that "
+               "placement tables are what was loaded: slow, to look for faults");
   process.add(app);
 }
 
@@ -33,10 +36,10 @@ StatusOr<comm::StreamOptions> RankFlags::streamOptions() const {
   options.timeout =
       std::chrono::milliseconds(static_cast<int64_t>(timeoutSeconds * 1e3));
   HADAL_RETURN_IF_ERROR(process.check());
-  if (ranks == 1 && !process.areProcesses() &&
-      (!placement.empty() || !delay.empty()))
-    return error(5011, "--placement and --comm-delay are for several ranks; "
-                       "give --ranks");
+  if (ranks.value_or(1) == 1 && !process.areProcesses() &&
+      (!placement.empty() || !delay.empty() || checkCollectives))
+    return error(5011, "--placement, --comm-delay and --check-collectives are "
+                       "for several ranks; give --ranks");
   return options;
 }
 
@@ -50,7 +53,8 @@ runRanks(const RankFlags &flags, const LoadFlags &load,
     HADAL_ASSIGN_OR_RETURN(comm::StreamOptions stream, flags.streamOptions());
     return runAsProcess(flags.process, flags.ranks, stream.timeout, load, body);
   }
-  if (flags.ranks == 1)
+  const unsigned ranks = flags.ranks.value_or(1);
+  if (ranks == 1)
     return body(nullptr, load);
   comm::LoopbackOptions options;
   if (!flags.delay.empty()) {
@@ -58,14 +62,14 @@ runRanks(const RankFlags &flags, const LoadFlags &load,
   }
   LoadFlags shared = load;
   if (!shared.device.threads)
-    shared.device.threads = std::max(1u, usableCpus() / flags.ranks);
+    shared.device.threads = std::max(1u, usableCpus() / ranks);
   const std::shared_ptr<comm::LoopbackWorld> world =
-      comm::LoopbackWorld::create(flags.ranks, options);
+      comm::LoopbackWorld::create(ranks, options);
   std::vector<std::unique_ptr<comm::Group>> groups;
-  for (unsigned r = 0; r < flags.ranks; ++r)
+  for (unsigned r = 0; r < ranks; ++r)
     groups.push_back(world->join(r));
   std::vector<std::thread> threads;
-  for (unsigned r = 0; r < flags.ranks; ++r)
+  for (unsigned r = 0; r < ranks; ++r)
     threads.emplace_back([&, group = std::move(groups[r])] {
       LoadFlags mine = shared;
       mine.quiet |= group->rank() != 0; // one of them speaks

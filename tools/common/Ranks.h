@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -14,9 +15,10 @@
 namespace hadal::cli {
 
 struct RankFlags {
-  unsigned ranks = 1;
+  std::optional<unsigned> ranks; ///< none: as started by a launcher, else 1
   std::string placement, policy = "async", delay;
   double timeoutSeconds = 30;
+  bool checkCollectives = false;
   ProcessFlags process;
 
   void add(CLI::App &app);

@@ -61,6 +61,7 @@ private:
         mine.push_back(i);
     SessionOptions options;
     HADAL_ASSIGN_OR_RETURN(options.collectives, flags.ranks.streamOptions());
+    options.checkCollectives = flags.ranks.checkCollectives;
     options.prefillChunk = flags.prefillChunk;
     options.interrupt = &interruptFlag();
     options.progress = [this](uint64_t done, uint64_t total) {
