@@ -136,13 +136,21 @@ struct InstantiateBucketsPass
       buckets.push_back(bucket);
       return success();
     }
+    int64_t slice =
+        llvm::divideCeil(bucket.getTokens(), getMesh(getOperation()).getTp());
+    if (int64_t most = mostSlice(*exchange); slice > most)
+      return emitCodedError(getOperation(), 2006)
+             << "a bucket of " << bucket.getTokens()
+             << " tokens is too large for " << exchange->ranks
+             << " ranks that share experts: what one receives is numbered in "
+                "32 "
+                "bits; use buckets of at most "
+             << most * getMesh(getOperation()).getTp() << " tokens";
     auto add = [&](const ExchangeCapacity &size, Rung rung) {
       buckets.push_back(BucketAttr::get(
           &getContext(), bucket.getKind(), bucket.getTokens(), bucket.getRows(),
           bucket.getQueries(), 0, size.rows, size.pairs, rung));
     };
-    int64_t slice =
-        llvm::divideCeil(bucket.getTokens(), getMesh(getOperation()).getTp());
     int64_t given = 0;
     if (capacity != "auto" && capacity != "worst" &&
         (StringRef(capacity).getAsInteger(10, given) || given < 1))

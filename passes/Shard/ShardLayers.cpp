@@ -227,7 +227,9 @@ struct ShardLayersPass : hadal::impl::ShardLayersBase<ShardLayersPass> {
                                  IntegerType::get(&getContext(), 32));
   }
 
-  Type overflowType() { return CountsType::get(&getContext(), mesh.getEp()); }
+  Type overflowType() {
+    return CountsType::get(&getContext(), 2 * mesh.getEp());
+  }
 
   MeshAttr mesh;
   int64_t experts = 0;

@@ -32,8 +32,8 @@ struct SessionOptions {
   const std::atomic<bool> *interrupt = nullptr;
   /// Told after each call of a step how many of its tokens are done.
   std::function<void(uint64_t done, uint64_t total)> progress;
-  /// Of several ranks: how collectives take place, and how long a rank waits for
-  /// the others, in a collective and between calls.
+  /// Of several ranks: how collectives take place, and how long a rank waits
+  /// for the others, in a collective and between calls.
   comm::StreamOptions collectives;
   /// Of several ranks: proves the result of every collective
   /// (CheckedCommunicator.h), and before each call that the rank's placement
@@ -58,16 +58,18 @@ struct SessionCounters {
   // Of several ranks.
   uint64_t expectedCalls = 0; // of body calls: of an entry that may overflow
   uint64_t replayedCalls = 0; // of these: overflowed on some rank, run again
-  uint64_t idleCalls = 0;     // of body calls: without rows of this rank
+  /// What this rank's part of them wanted of a capacity at most.
+  ExchangeDemand replayedDemand;
+  uint64_t idleCalls = 0; // of body calls: without rows of this rank
 };
 
 /// One session at a time may run on a model: sessions share the threads and
 /// scratch of the executable. Not thread-safe.
 ///
 /// Of a model with a group of ranks, each rank has a session with rows of its
-/// own, and all make every call together: a rank that steps waits for the others
-/// until they step as well or finish(). A call takes the smallest entry that
-/// holds what each of them asks; a rank without rows of its own runs it on
+/// own, and all make every call together: a rank that steps waits for the
+/// others until they step as well or finish(). A call takes the smallest entry
+/// that holds what each of them asks; a rank without rows of its own runs it on
 /// nothing. A call that overflows the expected capacity is run again on the
 /// entry that holds everything, before anything of it is used. The error of one
 /// rank ends the steps of all with its code, and the session with them.
@@ -104,8 +106,8 @@ public:
   /// H5016 the rows' lengths say how far they got.
   Status step(std::span<const StepRow> rows, const LogitsSink &sink);
 
-  /// Of several ranks: takes part in the others' calls until all have called it.
-  /// Errors as of step(), of any rank. Nothing for one rank.
+  /// Of several ranks: takes part in the others' calls until all have called
+  /// it. Errors as of step(), of any rank. Nothing for one rank.
   Status finish();
   /// Of several ranks: ends the steps of all ranks with |status|, unless the
   /// session has failed already. For errors outside of step().
@@ -170,8 +172,8 @@ private:
   const BodyEntry *smallest(const StepDemand &demand) const;
   /// The smallest entry that holds |demand|, or the largest one.
   const BodyEntry &choose(const StepDemand &demand) const;
-  /// Gives the pending rows in order what |entry| has room for; |used|: how many
-  /// of them have a place in it. Returns what they ask.
+  /// Gives the pending rows in order what |entry| has room for; |used|: how
+  /// many of them have a place in it. Returns what they ask.
   StepDemand fill(const BodyEntry &entry, std::vector<Pending> &pending,
                   size_t &used) const;
   /// The next call's entry and its tokens per row; of several ranks by
@@ -187,7 +189,9 @@ private:
   /// Runs |entry| on the inputs, again where it overflows.
   Status runEntry(const BodyEntry &entry);
   Status runPrepared(unsigned index);
-  StatusOr<uint64_t> takeOverflow();
+  /// What the calls since the last takeDemand() wanted of a capacity.
+  StatusOr<ExchangeDemand> readDemand();
+  StatusOr<ExchangeDemand> takeDemand();
   /// H6006 if a placement table is not what was loaded.
   Status checkTables();
   Status saveExpertLoad();
@@ -230,13 +234,15 @@ private:
 
   // Of several ranks.
   std::optional<LockStep> lockStep_;
+  /// The entry whose calls alone are in the state of what was wanted.
+  std::optional<unsigned> demandOf_;
   /// All that there are, those that others wrap included.
   std::vector<std::unique_ptr<comm::Communicator>> communicators_;
   /// The loads before the call that may have to be run again, one after the
   /// other.
   std::vector<uint8_t> savedLoad_;
   comm::Endpoint endpoint_; // refers to some of them and to the stream
-  Status failure_; // ends every further call
+  Status failure_;          // ends every further call
   /// Uses the communicators and the buffers: destroyed first.
   std::unique_ptr<comm::CommStream> stream_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cost/Routing.h"
 #include "kernels/KernelWork.h"
 #include "kernels/SpecText.h"
 #include "runtime/device/GpuProgram.h"
@@ -125,9 +126,10 @@ private:
                                : static_cast<double>(model.max_seq_len()) / 2;
     batch.context = decode ? inCache : batch.tokens / batch.sequences;
     const double topk = model.num_experts_per_token();
-    batch.sentRows = batch.slice * cost::distinctRanks(result.ep, topk);
+    batch.sentRows =
+        batch.slice * cost::distinctRanks({result.ep, result.slots,
+                                           model.num_experts_per_token()});
     batch.pairs = batch.slice * topk * imbalanceOf(batch);
-    batch.received = double{1} * result.ep * entry.capacity_rows();
     return batch;
   }
 
