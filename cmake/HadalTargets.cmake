@@ -138,3 +138,14 @@ function(hadal_tablegen_passes Tag)
   add_public_tablegen_target(Hadal${Tag}PassIncGen)
   hadal_tablegen_docs(passes-${Tag} -gen-pass-doc)
 endfunction()
+
+# hadal_embed_texts(out NAME files...): the texts of |files| as an array of
+# string views NAME ("hadal::pages") in the source file |out|.
+function(hadal_embed_texts out name)
+  list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE files)
+  add_custom_command(OUTPUT ${out}
+    COMMAND ${CMAKE_COMMAND} -DOUT=${out} -DNAME=${name} "-DFILES=${files}"
+      -P ${CMAKE_SOURCE_DIR}/cmake/EmbedTexts.cmake
+    DEPENDS ${files} ${CMAKE_SOURCE_DIR}/cmake/EmbedTexts.cmake
+    VERBATIM)
+endfunction()

@@ -188,8 +188,7 @@ const Link *Cluster::find(const std::string &label,
   return found == links.end() ? nullptr : &found->second;
 }
 
-StatusOr<Cluster> readCluster(const std::string &path) {
-  HADAL_ASSIGN_OR_RETURN(Json root, readJsonFile(path, kCode));
+static StatusOr<Cluster> toCluster(const Json &root, const std::string &path) {
   const Members members(root, "'" + path + "'");
   HADAL_RETURN_IF_ERROR(members.check(
       {"name", "source", "chip", "ranks_per_node", "multiprocessors",
@@ -235,6 +234,30 @@ StatusOr<Cluster> readCluster(const std::string &path) {
     cluster.links.emplace(name, std::move(link));
   }
   return cluster;
+}
+
+StatusOr<Cluster> readCluster(const std::string &path) {
+  HADAL_ASSIGN_OR_RETURN(Json root, readJsonFile(path, kCode));
+  return toCluster(root, path);
+}
+
+StatusOr<std::string> readClusterText(const std::string &path) {
+  HADAL_ASSIGN_OR_RETURN(Json root, readJsonFile(path, kCode));
+  HADAL_RETURN_IF_ERROR(toCluster(root, path).status());
+  return shortClusterText(root.dump());
+}
+
+std::string shortClusterText(std::string_view text) {
+  StatusOr<Json> root = parseJson(text, kCode, "a cluster");
+  if (!root.ok())
+    return std::string(text);
+  root->erase("source");
+  return root->dump();
+}
+
+StatusOr<Cluster> parseCluster(std::string_view text, const std::string &name) {
+  HADAL_ASSIGN_OR_RETURN(Json root, parseJson(text, kCode, "'" + name + "'"));
+  return toCluster(root, name);
 }
 
 } // namespace hadal::cost

@@ -34,5 +34,15 @@ struct Cluster {
 /// Reads a file of the form that docs/ranks.md describes. H5023 names the
 /// member at fault.
 StatusOr<Cluster> readCluster(const std::string &path);
+/// The text of such a file without what only people read in it, on one line.
+StatusOr<std::string> readClusterText(const std::string &path);
+/// The same of the text of such a file; |name| is what messages call it.
+StatusOr<Cluster> parseCluster(std::string_view text, const std::string &name);
+
+/// |text| of such a file without what only people read in it.
+std::string shortClusterText(std::string_view text);
+/// The text of a cluster of H100 nodes with NCCL, an estimate
+/// (models/clusters/h100-nccl.json).
+const std::string &h100WithNccl();
 
 } // namespace hadal::cost

@@ -170,10 +170,12 @@ StatusOr<OverlapDecision> decideOverlap(const std::string &name,
     why = "refused as asked for";
   else
     why = decision.kept ? "kept" : "refused: ";
+  decision.reason = !pays   ? fmt::format("the time does not fall by {:.0f} %",
+                                          kLeastGain * 100)
+                    : !fits ? std::string("their memory does not fit")
+                            : std::string("it pays");
   if (decision.forced || (mode == OverlapMode::automatic && !decision.kept))
-    why += !pays ? fmt::format("the time does not fall by {:.0f} %",
-                               kLeastGain * 100)
-                 : std::string("their memory does not fit");
+    why += decision.reason;
   decision.text = fmt::format(
       "{}: two micro-batches: {:.0f} -> {:.0f} us a layer, exposed {:.0f} -> "
       "{:.0f} us: {}",

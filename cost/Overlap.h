@@ -71,6 +71,8 @@ struct OverlapDecision {
   double exposedBeforeUs = 0, exposedAfterUs = 0;
   std::map<std::string, double> exposedBefore, exposedAfter; ///< by label
   OverlapPlan plan;
+  /// "it pays", or why not.
+  std::string reason;
   /// "decode_256: two micro-batches: 2003 -> 1370 us a layer, exposed 916 -> 35
   /// us: kept".
   std::string text;

@@ -13,7 +13,7 @@ tile::KernelOp buildEmbed(OpBuilder &builder, Location loc, StringRef name,
   unsigned table =
       k.constant("table", k.weightView(spec.table, spec.vocab, spec.hidden));
   unsigned h = k.arg("h", k.actView({-1, spec.hidden}));
-  k.dim(-1, 1, tile::Bound::Tokens);
+  k.rowDim();
   k.begin();
   Value m = k.coordinate(0), zero = k.index(0);
   Value row = k.rows(k[table], k.load(k[tokens], m, {1}));

@@ -57,7 +57,7 @@ tile::KernelOp buildGateTopk(OpBuilder &builder, Location loc, StringRef name,
     bias = k.constant("bias", k.view({experts}, k.f32()));
   unsigned ids = k.arg("ids", k.view({-1, count}, k.i32()));
   unsigned weights = k.arg("weights", k.view({-1, count}, k.f32()));
-  k.dim(-1, 1, tile::Bound::Tokens);
+  k.rowDim();
   k.begin();
 
   Value m = k.coordinate(0), zero = k.index(0);

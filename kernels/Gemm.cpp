@@ -74,7 +74,7 @@ tile::KernelOp buildGemm(OpBuilder &builder, Location loc, StringRef name,
                                            : k.actView({-1, spec.n}));
 
   tile::Bound rows =
-      spec.logitRows ? tile::Bound::LogitRows : tile::Bound::Tokens;
+      spec.logitRows ? tile::Bound::LogitRows : k.rowBound();
   if (grouped) {
     k.dim(-1, bm, tile::Bound::ExpertRows, /*boundDim=*/1);
     k.dim(spec.experts, 1);
@@ -94,9 +94,7 @@ tile::KernelOp buildGemm(OpBuilder &builder, Location loc, StringRef name,
     row = k.add(begin, m);
     left = k.sub(end, row);
   } else if (bm > 1) {
-    left = k.sub(k.size(spec.logitRows ? tile::SizeName::LogitRows
-                                       : tile::SizeName::Tokens),
-                 m);
+    left = k.sub(k.size(tile::sizeNameOf(rows)), m);
   }
 
   Value source = k[x], sourceRow = row;

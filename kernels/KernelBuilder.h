@@ -67,6 +67,13 @@ public:
   unsigned constant(StringRef argName, Type type);
   void dim(int64_t extent, int64_t step,
            tile::Bound bound = tile::Bound::None, int64_t boundDim = 0);
+  /// The first dimension of a kernel of one row of the step at a time, or of
+  /// |step|.
+  void rowDim(int64_t step = 1) { dim(-1, step, rowBound()); }
+  /// What bounds the rows of the step: its tokens, or those of the slice.
+  tile::Bound rowBound() const {
+    return common.slice ? tile::Bound::Slice : tile::Bound::Tokens;
+  }
   /// What the schedule says for |word|, a positive number; if it says none, that
   /// is reported and end() returns null.
   int64_t word(StringRef word);
@@ -90,6 +97,8 @@ public:
   Value divIndex(Value a, int64_t divisor);
   Value minIndex(Value a, Value c);
   Value size(tile::SizeName which, Value at = {});
+  /// The number of rows that rowBound() names.
+  Value numRows() { return size(tile::sizeNameOf(rowBound())); }
   Value read(Value view, ValueRange at);
   /// Runs |body| if a < c.
   void ifLess(Value a, Value c, llvm::function_ref<void()> body);

@@ -48,22 +48,36 @@ inline constexpr auto wordsOf(Weight) {
   return std::to_array<std::string_view>({"bf16", "f32", "fp8"});
 }
 
+/// A field that text and attributes hold only where it is set, so that what
+/// does not need it is the same with and without it.
+struct OptionalFlag {
+  bool isSet = false;
+  constexpr operator bool() const { return isSet; }
+  constexpr OptionalFlag &operator=(bool value) {
+    isSet = value;
+    return *this;
+  }
+};
+
 /// What every kernel needs to know.
 struct Common {
   Act act = Act::bf16;
   ScaleFormat scaleFormat = ScaleFormat::f32;
+  /// Where a kernel is bound by tokens: those of the rank's slice instead.
+  OptionalFlag slice;
 
   template <typename Spec, typename Visitor>
   static constexpr void fields(Spec &s, Visitor &&v) {
     v("act", s.act);
     v("scale_format", s.scaleFormat);
+    v("slice", s.slice);
   }
 };
 
 /// tokens i32[?], table [V,D], h act[?,D], sizes. Bound: tokens.
 struct EmbedSpec : Common {
   static constexpr std::string_view kKind = "embed";
-  static constexpr std::string_view kSymbol = "embed_{vocab}x{hidden}";
+  static constexpr std::string_view kSymbol = "embed_{vocab}x{hidden}[_{slice}]";
   int64_t vocab, hidden;
   Weight table = Weight::bf16;
 
@@ -78,7 +92,7 @@ struct EmbedSpec : Common {
 
 /// y = RMSNorm(x [+ delta]) * w; the sum and the norm in f32 (the norm sees the
 /// unrounded sum, the quantisation the unrounded norm). Arguments:
-/// x act[?,width], [delta act[?,width]], w f32[width],
+/// x act[?,width], [delta act or f32 [?,width]], w f32[width],
 /// [sum act[?,width] if delta], [y act[?,width] if emitAct],
 /// [q e4m3fn[?,width] with scale<1x128> if quantize], sizes. |gather| reads row
 /// logit_rows[i] of x for output row i (argument rows i32[?] after x; bound
@@ -86,10 +100,11 @@ struct EmbedSpec : Common {
 struct NormQuantSpec : Common {
   static constexpr std::string_view kKind = "norm_quant";
   static constexpr std::string_view kSymbol =
-      "norm_quant_{width}[_{delta}][_{quantize}][_{gather}]";
+      "norm_quant_{width}[_{delta}][_{quantize}][_{gather}][_{slice}]";
   int64_t width;
   double eps = 1e-6;
   bool delta = false, emitAct = true, quantize = false, gather = false;
+  OptionalFlag f32Delta; // delta is f32
 
   template <typename Spec, typename Visitor>
   static constexpr void fields(Spec &s, Visitor &&v) {
@@ -100,6 +115,7 @@ struct NormQuantSpec : Common {
     v("emit_act", s.emitAct);
     v("quantize", s.quantize);
     v("gather", s.gather);
+    v("f32_delta", s.f32Delta);
   }
 };
 
@@ -107,7 +123,7 @@ struct NormQuantSpec : Common {
 /// tokens.
 struct QuantizeSpec : Common {
   static constexpr std::string_view kKind = "quantize";
-  static constexpr std::string_view kSymbol = "quantize_{width}";
+  static constexpr std::string_view kSymbol = "quantize_{width}[_{slice}]";
   int64_t width;
 
   template <typename Spec, typename Visitor>
@@ -117,16 +133,62 @@ struct QuantizeSpec : Common {
   }
 };
 
-/// out = a + b. a, b, out act[?,width], sizes.
+/// out = a + b. a, out act[?,width], b act or f32 [?,width], sizes.
 struct AddSpec : Common {
   static constexpr std::string_view kKind = "add";
-  static constexpr std::string_view kSymbol = "add_{width}";
+  static constexpr std::string_view kSymbol = "add_{width}[_{slice}]";
   int64_t width;
+  OptionalFlag f32Addend; // b is f32
 
   template <typename Spec, typename Visitor>
   static constexpr void fields(Spec &s, Visitor &&v) {
     Common::fields(s, v);
     v("width", s.width);
+    v("f32_addend", s.f32Addend);
+  }
+};
+
+/// Element type of rows that are moved.
+enum class Moved { act, f32, i32 };
+inline constexpr auto wordsOf(Moved) {
+  return std::to_array<std::string_view>({"act", "f32", "i32"});
+}
+
+/// out[i] = x[first + i]; first: 0, or |fromSlice| the first token of the
+/// rank's slice. Arguments: x, out [?,width] of |element|, sizes.
+struct CopyRowsSpec : Common {
+  static constexpr std::string_view kKind = "copy_rows";
+  static constexpr std::string_view kSymbol =
+      "copy_rows_{width}[_{element}][_{from_slice}][_{slice}]";
+  int64_t width;
+  Moved element = Moved::act;
+  bool fromSlice = false;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("width", s.width);
+    v("element", s.element);
+    v("from_slice", s.fromSlice);
+  }
+};
+
+/// out[i, r * width + c] = x[r * rows + i, c]: the columns that |ranks| ranks
+/// have of a row, side by side. Arguments: x f32[?,width], out
+/// f32[?,width] (row i * ranks + r is part r of row i), sizes. |rows|: the
+/// bucket's capacity. Domain: logit rows, ranks, columns.
+struct JoinColumnsSpec : Common {
+  static constexpr std::string_view kKind = "join_columns";
+  static constexpr std::string_view kSymbol =
+      "join_columns_{ranks}x{width}_r{rows}";
+  int64_t width, ranks, rows;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("width", s.width);
+    v("ranks", s.ranks);
+    v("rows", s.rows);
   }
 };
 
@@ -156,7 +218,7 @@ inline constexpr auto wordsOf(Epilogue) {
 struct GemmSpec : Common {
   static constexpr std::string_view kKind = "gemm";
   static constexpr std::string_view kSymbol =
-      "gemm[_{epilogue}]_{n}x{k}_r{rows}[_e{experts}]";
+      "gemm[_{epilogue}]_{n}x{k}_r{rows}[_e{experts}][_{slice}]";
   int64_t n, k;
   int64_t rows; // most rows (grouped: of one expert, so tokens)
   Weight weight = Weight::fp8;
@@ -349,7 +411,7 @@ struct MlaPrefillSpec : Common {
 /// weights f32[?,k], sizes.
 struct GateTopkSpec : Common {
   static constexpr std::string_view kKind = "gate_topk";
-  static constexpr std::string_view kSymbol = "gate_topk_{topk}of{experts}";
+  static constexpr std::string_view kSymbol = "gate_topk_{topk}of{experts}[_{slice}]";
   int64_t experts, topk, groups = 1, topkGroups = 1;
   bool sigmoid = true;   // else softmax
   bool bias = true;      // noaux_tc
@@ -379,7 +441,7 @@ struct GateTopkSpec : Common {
 struct MoePermuteSpec : Common {
   static constexpr std::string_view kKind = "moe_permute";
   static constexpr std::string_view kSymbol =
-      "moe_permute_{topk}of{experts}_t{tokens}";
+      "moe_permute_{topk}of{experts}_t{tokens}[_{slice}]";
   int64_t experts, topk, tokens; // tokens: the bucket's capacity
 
   template <typename Spec, typename Visitor>
@@ -396,7 +458,7 @@ struct MoePermuteSpec : Common {
 /// weights f32[?,k], [shared act[?,D]], residual act[?,D], out act[?,D], sizes.
 struct MoeCombineSpec : Common {
   static constexpr std::string_view kKind = "moe_combine";
-  static constexpr std::string_view kSymbol = "moe_combine_{topk}x{hidden}";
+  static constexpr std::string_view kSymbol = "moe_combine_{topk}x{hidden}[_{slice}]";
   int64_t hidden, topk;
   bool shared = true;
 
@@ -534,7 +596,7 @@ struct MoeReturnRowsSpec : Common {
 /// y = silu(gate) * up. gate, up, y act[?,width], sizes.
 struct SiluMulSpec : Common {
   static constexpr std::string_view kKind = "silu_mul";
-  static constexpr std::string_view kSymbol = "silu_mul_{width}";
+  static constexpr std::string_view kSymbol = "silu_mul_{width}[_{slice}]";
   int64_t width;
 
   template <typename Spec, typename Visitor>
@@ -563,7 +625,9 @@ struct SiluMulSpec : Common {
   X(MoeRoute)                                                                  \
   X(MoePack)                                                                   \
   X(MoeReceive)                                                                \
-  X(MoeReturnRows)
+  X(MoeReturnRows)                                                             \
+  X(CopyRows)                                                                  \
+  X(JoinColumns)
 
 namespace detail {
 template <typename, typename... Specs> struct VariantOf {

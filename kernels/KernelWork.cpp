@@ -26,7 +26,8 @@ struct WorkVisitor {
   }
   LaunchWork operator()(const NormQuantSpec &s) const {
     const double a = of(s.act);
-    const double element = a + (s.delta ? 2 * a : 0) + (s.emitAct ? a : 0) +
+    const double delta = s.delta ? a + (s.f32Delta ? 4 : a) : 0;
+    const double element = a + delta + (s.emitAct ? a : 0) +
                            (s.quantize ? kQuantized : 0);
     return {(s.gather ? b.logitRows : b.slice) * d(s.width) * element, 0,
             false};
@@ -35,7 +36,8 @@ struct WorkVisitor {
     return {b.slice * d(s.width) * (of(s.act) + kQuantized), 0, false};
   }
   LaunchWork operator()(const AddSpec &s) const {
-    return {b.slice * d(s.width) * 3 * of(s.act), 0, false};
+    const double addend = s.f32Addend ? 4 : of(s.act);
+    return {b.slice * d(s.width) * (2 * of(s.act) + addend), 0, false};
   }
   LaunchWork operator()(const SiluMulSpec &s) const {
     return {b.slice * d(s.width) * 3 * of(s.act), 0, false};
@@ -45,7 +47,9 @@ struct WorkVisitor {
     const bool twoWeights = s.epilogue == Epilogue::swiglu ||
                             s.epilogue == Epilogue::swigluQuantize;
     const double matrix = d(s.n) * d(s.k) * (twoWeights ? 2 : 1);
-    double rows = s.logitRows ? b.logitRows : std::min(b.tokens, d(s.rows));
+    double rows = s.logitRows ? b.logitRows
+                              : std::min(s.slice ? b.slice : b.tokens,
+                                         d(s.rows));
     double matrices = 1;
     if (s.experts > 0) {
       rows = b.pairs;
@@ -138,6 +142,15 @@ struct WorkVisitor {
   }
   LaunchWork operator()(const MoeReturnRowsSpec &s) const {
     return {b.pairs * d(s.hidden) * 2 * of(s.act), 0, false};
+  }
+
+  LaunchWork operator()(const CopyRowsSpec &s) const {
+    const double element = s.element == Moved::act ? of(s.act) : 4;
+    return {(s.slice ? b.slice : b.tokens) * d(s.width) * 2 * element, 0,
+            false};
+  }
+  LaunchWork operator()(const JoinColumnsSpec &s) const {
+    return {b.logitRows * d(s.ranks) * d(s.width) * 2 * 4, 0, false};
   }
 };
 

@@ -30,7 +30,7 @@ tile::KernelOp buildMoePermute(OpBuilder &builder, Location loc, StringRef name,
   k.dim(experts, 1);
   k.begin();
 
-  Value zero = k.index(0), numTokens = k.size(tile::SizeName::Tokens);
+  Value zero = k.index(0), numTokens = k.numRows();
   Value expert = k.coordinate(0);
   SmallVector<int64_t> row{1, count}, one{1, 1};
   // The ids of a step in the order of assignments, -1 beyond the last token.
@@ -129,7 +129,7 @@ tile::KernelOp buildMoeCombine(OpBuilder &builder, Location loc, StringRef name,
   unsigned residual = k.arg("residual", k.actView({-1, spec.hidden}));
   unsigned out = k.arg("out", k.actView({-1, spec.hidden}));
   int64_t columns = k.word("columns");
-  k.dim(-1, 1, tile::Bound::Tokens);
+  k.rowDim();
   k.dim(spec.hidden, columns);
   k.begin();
 

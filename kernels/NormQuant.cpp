@@ -15,7 +15,8 @@ tile::KernelOp buildNormQuant(OpBuilder &builder, Location loc, StringRef name,
   if (spec.gather)
     rows = k.arg("rows", k.view({-1}, k.i32()));
   if (spec.delta)
-    delta = k.arg("delta", k.actView({-1, spec.width}));
+    delta = k.arg("delta", k.view({-1, spec.width},
+                                 spec.f32Delta ? k.f32() : k.act()));
   unsigned w = k.constant("w", k.view({spec.width}, k.f32()));
   if (spec.delta)
     sum = k.arg("sum", k.actView({-1, spec.width}));
@@ -23,7 +24,7 @@ tile::KernelOp buildNormQuant(OpBuilder &builder, Location loc, StringRef name,
     y = k.arg("y", k.actView({-1, spec.width}));
   if (spec.quantize)
     q = k.arg("q", k.quantizedView(spec.width));
-  k.dim(-1, 1, spec.gather ? tile::Bound::LogitRows : tile::Bound::Tokens);
+  k.dim(-1, 1, spec.gather ? tile::Bound::LogitRows : k.rowBound());
   k.begin();
 
   // Whole groups of columns, so that each has its scale; beyond the width

@@ -13,7 +13,7 @@ tile::KernelOp buildQuantize(OpBuilder &builder, Location loc, StringRef name,
   unsigned x = k.arg("x", k.actView({-1, spec.width}));
   unsigned q = k.arg("q", k.quantizedView(spec.width));
   int64_t columns = k.word("columns");
-  k.dim(-1, 1, tile::Bound::Tokens);
+  k.rowDim();
   k.dim(spec.width, columns);
   k.begin();
   SmallVector<Value> at{k.coordinate(0), k.coordinate(1)};
@@ -21,17 +21,18 @@ tile::KernelOp buildQuantize(OpBuilder &builder, Location loc, StringRef name,
   return k.end();
 }
 
-/// out = combine(a, b), elementwise in f32, rounded once.
+/// out = combine(a, b), elementwise in f32, rounded once; b is of |second|.
 static tile::KernelOp
 buildBinary(KernelBuilder &k, int64_t width, std::array<StringRef, 3> names,
+            Type second,
             llvm::function_ref<Value(Value, Value)> combine) {
   if (!k.require(width > 0, "needs a width"))
     return {};
   unsigned a = k.arg(names[0], k.actView({-1, width}));
-  unsigned c = k.arg(names[1], k.actView({-1, width}));
+  unsigned c = k.arg(names[1], k.view({-1, width}, second));
   unsigned out = k.arg(names[2], k.actView({-1, width}));
   int64_t columns = k.word("columns");
-  k.dim(-1, 1, tile::Bound::Tokens);
+  k.rowDim();
   k.dim(width, columns);
   k.begin();
   SmallVector<Value> at{k.coordinate(0), k.coordinate(1)};
@@ -46,6 +47,7 @@ tile::KernelOp buildAdd(OpBuilder &builder, Location loc, StringRef name,
                         const schedule::Schedule &schedule) {
   KernelBuilder k(builder, loc, name, spec, schedule);
   return buildBinary(k, spec.width, {"a", "b", "out"},
+                     spec.f32Addend ? k.f32() : k.act(),
                      [&](Value x, Value y) { return k.addf(x, y); });
 }
 
@@ -53,7 +55,7 @@ tile::KernelOp buildSiluMul(OpBuilder &builder, Location loc, StringRef name,
                             const SiluMulSpec &spec,
                             const schedule::Schedule &schedule) {
   KernelBuilder k(builder, loc, name, spec, schedule);
-  return buildBinary(k, spec.width, {"gate", "up", "y"},
+  return buildBinary(k, spec.width, {"gate", "up", "y"}, k.act(),
                      [&](Value x, Value y) { return k.mulf(k.silu(x), y); });
 }
 

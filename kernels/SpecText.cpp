@@ -1,5 +1,6 @@
 #include "kernels/SpecText.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace hadal::kernels {
@@ -60,6 +61,12 @@ public:
         expected(name, *value, "true or false");
     }
   }
+  void operator()(std::string_view name, OptionalFlag &field) {
+    bool value = false;
+    if (isGiven(name))
+      (*this)(name, value);
+    field = value;
+  }
   template <typename Enum> void operator()(std::string_view name, Enum &field) {
     const std::string *value = find(name);
     if (!value)
@@ -93,6 +100,11 @@ private:
                 const std::string &what) {
     fail("field '" + std::string(name) + "' is '" + value + "', expected " +
          what);
+  }
+
+  bool isGiven(std::string_view name) const {
+    return std::any_of(text.fields.begin(), text.fields.end(),
+                       [&](const auto &field) { return field.first == name; });
   }
 
   /// The value of |name|; null, with the mistake kept, if it is not given once.
@@ -165,10 +177,14 @@ valuesOf(const AnySpec &spec) {
   std::vector<std::pair<std::string_view, SpecValue>> values;
   auto add = [&](std::string_view name, const auto &field) {
     using T = std::decay_t<decltype(field)>;
-    if constexpr (std::is_enum_v<T>)
+    if constexpr (std::is_enum_v<T>) {
       values.emplace_back(name, wordsOf(field)[static_cast<size_t>(field)]);
-    else
+    } else if constexpr (std::is_same_v<T, OptionalFlag>) {
+      if (field)
+        values.emplace_back(name, true);
+    } else {
       values.emplace_back(name, field);
+    }
   };
   std::visit([&](const auto &s) { s.fields(s, add); }, spec);
   return values;
@@ -231,7 +247,8 @@ std::string symbolFor(const AnySpec &spec) {
         leaveOut = value == T{};
         if constexpr (std::is_enum_v<T>)
           out += wordsOf(value)[static_cast<size_t>(value)];
-        else if constexpr (std::is_same_v<T, bool>)
+        else if constexpr (std::is_same_v<T, bool> ||
+                           std::is_same_v<T, OptionalFlag>)
           out += name;
         else
           out += printValue(value);

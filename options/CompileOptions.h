@@ -7,6 +7,10 @@
 
 namespace hadal {
 
+/// Whether buckets run as two micro-batches: where it is predicted to pay, always
+/// or never.
+enum class OverlapChoice { Auto, On, Off };
+
 /// Form of the attention (model-spec 2.5, 2.6).
 enum class AttentionChoice { Auto, Absorbed, Expanded };
 
@@ -41,6 +45,14 @@ struct CompileOptions {
   /// --schedule-as: "ep=1": experts get the schedules of one rank, so that
   /// results are one rank's bit for bit; "": those of their own shapes.
   std::string scheduleAs;
+  bool splitVocabulary = false; ///< --vocab tp, else whole
+  /// --reduce f32: partial sums travel in f32, else in bf16; with f32
+  /// activations they are f32.
+  bool f32Reductions = false;
+  OverlapChoice overlap = OverlapChoice::Auto; ///< --overlap
+  /// --cluster: the text of a file that says what links and chips cost; "": the
+  /// target's own, if it has one.
+  std::string cluster;
   int64_t ranks() const { return tp * dp; }
   /// --schedule, "REGEX:WORD=VALUE,...": words of the schedules of the kernels
   /// whose symbol matches, in the order in which they were given.

@@ -551,6 +551,13 @@ private:
     auto attention = string(entry.getAttention().value_or(""));
     artifact::CollectiveDigest digest;
     addCollectives(entry.getBodyBlock(), digest);
+    fb::Offset<schema::Overlap> overlap;
+    if (exec::OverlapAttr made = entry.getOverlapAttr())
+      overlap = schema::CreateOverlap(
+          b, made.getStepBefore(), made.getStepAfter(), made.getExposedBefore(),
+          made.getExposedAfter(),
+          static_cast<schema::OverlapDecision>(made.getDecision()),
+          string(made.getReason().getValue()));
     return schema::CreateEntry(
         b, name, static_cast<schema::EntryKind>(entry.getKind()),
         entry.getTokens().value_or(0), entry.getRows().value_or(0),
@@ -558,7 +565,7 @@ private:
         entry.getArena().value_or(0), functions.size() - 1, attention,
         static_cast<schema::Rung>(entry.getRung().value_or(exec::Rung::Worst)),
         entry.getCapacity().value_or(0), entry.getPairs().value_or(0),
-        digest.finish());
+        digest.finish(), entry.getMicroBatches(), overlap);
   }
 
   /// Events are numbered from 0.
@@ -629,6 +636,8 @@ private:
 
   /// Kind and slot of what |ref| refers to, in its function.
   std::pair<schema::ArgKind, uint32_t> slotOf(Value ref) {
+    if (auto at = ref.getDefiningOp<exec::AtOp>())
+      ref = at.getBase();
     if (auto arg = dyn_cast<BlockArgument>(ref)) {
       auto func = cast<exec::FuncOp>(arg.getOwner()->getParentOp());
       uint32_t parameters = func.getParameters().size();
@@ -689,6 +698,10 @@ private:
     uint64_t offset = 0;
     if (auto buffer = ref.getDefiningOp<exec::BufferOp>())
       offset = buffer.getOffset().value_or(0);
+    else if (auto input = ref.getDefiningOp<exec::InputOp>())
+      offset = input.getOffset();
+    else if (auto at = ref.getDefiningOp<exec::AtOp>())
+      offset = at.getOffset();
     return schema::CreateArg(b, kind, index, offset);
   }
 

@@ -161,8 +161,11 @@ llvm::Error CompileRun::import() {
   }
   if (checkpoint && !checkpoint->passedOver.empty())
     log << "hadal-compile: " << checkpoint->passedOver << "\n";
-  if (llvm::Error error = resolveLayout(*config, options))
+  std::vector<std::string> warnings;
+  if (llvm::Error error = resolveLayout(*config, options, warnings))
     return error;
+  for (const std::string &warning : warnings)
+    log << "hadal-compile: warning: " << warning << "\n";
   const Checkpoint *tensors = checkpoint ? &*checkpoint : nullptr;
   if (llvm::Error error = target->checkModel(*config, tensors, options))
     return error;

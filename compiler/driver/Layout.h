@@ -8,8 +8,9 @@
 namespace hadal {
 
 /// Completes the layout of |options| (ep 0 becomes a number) and refuses what
-/// the model cannot be shared as: H2006.
-llvm::Error resolveLayout(const ModelConfig &config, CompileOptions &options);
+/// the model cannot be shared as: H2006. |warnings|: what is possible and slow.
+llvm::Error resolveLayout(const ModelConfig &config, CompileOptions &options,
+                          std::vector<std::string> &warnings);
 
 /// The mesh of resolved |options|.
 dsv3::MeshAttr meshOf(mlir::MLIRContext *context, const ModelConfig &config,

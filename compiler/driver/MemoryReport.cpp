@@ -46,6 +46,7 @@ public:
     addWeights();
     addCacheAndStates();
     addArenas();
+    addInputsAndLogits();
     addKernels();
     if (sizes.overflowed)
       return makeError(2003,
@@ -133,6 +134,27 @@ private:
     total = sizes.plus(total, largest);
     if (uint64_t exchange = exchangeBytes())
       lines.push_back({"exchange buffers, of an arena", exchange});
+  }
+
+  /// Entries share them too: the largest of each counts. Sizes as the schema
+  /// has them at Input; the words of `sizes` are a few hundred bytes.
+  void addInputsAndLogits() {
+    const uint64_t pages =
+        llvm::divideCeil(number("max_seq_len"),
+                         std::max<uint64_t>(number("page_size"), 1));
+    uint64_t tokens = 0, rows = 0, logitRows = 0;
+    for (auto entry : module.getOps<exec::EntryOp>()) {
+      tokens = std::max<uint64_t>(tokens, entry.getTokens().value_or(0));
+      rows = std::max<uint64_t>(rows, entry.getRows().value_or(0));
+      logitRows = std::max<uint64_t>(logitRows, entry.getLogitRows().value_or(0));
+    }
+    // tokens and positions i32, slot i64; q_start, kv_len and the pages of each
+    // row; logit_rows and the logits.
+    uint64_t bytes = sizes.times(tokens, 16);
+    bytes = sizes.plus(bytes, sizes.times(rows, 4 * (2 + pages)));
+    bytes = sizes.plus(
+        bytes, sizes.times(sizes.times(logitRows, 4), 1 + number("vocab_size")));
+    add("inputs and logits", bytes);
   }
 
   /// The end of the last exchange buffer: what a rank registers with its

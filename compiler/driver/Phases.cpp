@@ -9,6 +9,7 @@
 #include "passes/Dsv3ToExec/Passes.h"
 #include "passes/Fuse/Passes.h"
 #include "passes/Memory/Passes.h"
+#include "passes/Overlap/Passes.h"
 #include "passes/Quantize/Passes.h"
 #include "passes/Shard/Passes.h"
 
@@ -48,6 +49,18 @@ static StringRef wordOf(AttentionChoice choice) {
   llvm_unreachable("all choices are named");
 }
 
+static StringRef wordOf(OverlapChoice choice) {
+  switch (choice) {
+  case OverlapChoice::Auto:
+    return "auto";
+  case OverlapChoice::On:
+    return "on";
+  case OverlapChoice::Off:
+    return "off";
+  }
+  llvm_unreachable("all choices are named");
+}
+
 void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
   TargetPasses target;
   findTarget(options.target)->choosePasses(options, target);
@@ -72,7 +85,10 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     return;
   }
   case Phase::Shard:
-    pm.addPass(createShardLayers());
+    pm.addPass(createShardLayers(
+        {.vocab = options.splitVocabulary ? "tp" : "whole",
+         .reduce = options.f32Reductions ? "f32" : "bf16"}));
+    pm.addPass(createElideCollectives());
     pm.addPass(createVerifyDsv3({.stage = "sharded"}));
     return;
   case Phase::Attention: {
@@ -95,6 +111,13 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     return;
   case Phase::Overlap:
     pm.nest<func::FuncOp>().addPass(createExpandExchange());
+    // Without a cluster nothing would be kept unasked.
+    if (options.overlap == OverlapChoice::On ||
+        (options.overlap == OverlapChoice::Auto && !options.cluster.empty())) {
+      SplitMicroBatchesOptions split;
+      split.capacity = options.capacity;
+      pm.addPass(createSplitMicroBatches(split));
+    }
     pm.addPass(createVerifyDsv3({.stage = "sharded"}));
     return;
   case Phase::Lower:
@@ -102,9 +125,16 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     target.lower.schedules.assign(options.schedules.begin(),
                                   options.schedules.end());
     pm.addPass(createLowerDsv3ToExec(target.lower));
+    if (options.overlap != OverlapChoice::Off) {
+      DecideOverlapOptions decide;
+      decide.overlap = wordOf(options.overlap).str();
+      decide.cluster = options.cluster;
+      pm.addPass(createDecideOverlap(decide));
+    }
     return;
   case Phase::Plan:
     pm.addPass(createApplySchedules(target.schedules));
+    pm.addPass(createWeaveMicroBatches());
     pm.addPass(createPlanBuffers());
     pm.addPass(createVerifyExec());
     return;
@@ -157,6 +187,17 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
     number("redundant_experts", options.redundantExperts);
     attributes.push_back(
         b.getNamedAttr("capacity", b.getStringAttr(options.capacity)));
+    if (options.tp > 1) {
+      attributes.push_back(b.getNamedAttr(
+          "vocab", b.getStringAttr(options.splitVocabulary ? "tp" : "whole")));
+      attributes.push_back(b.getNamedAttr(
+          "reduce", b.getStringAttr(options.f32Reductions ? "f32" : "bf16")));
+    }
+    attributes.push_back(
+        b.getNamedAttr("overlap", b.getStringAttr(wordOf(options.overlap))));
+    if (!options.cluster.empty() && options.overlap != OverlapChoice::Off)
+      attributes.push_back(
+          b.getNamedAttr("cluster", b.getStringAttr(options.cluster)));
     if (!options.scheduleAs.empty())
       attributes.push_back(
           b.getNamedAttr("schedule_as", b.getStringAttr(options.scheduleAs)));
@@ -217,6 +258,19 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
     number("ranks_per_node", options.ranksPerNode);
     number("redundant_experts", options.redundantExperts);
     options.capacity = text("capacity").str();
+    if (options.tp > 1) {
+      options.splitVocabulary = text("vocab") == "tp";
+      options.f32Reductions = text("reduce") == "f32";
+    }
+    // Absent: older files, which know of one micro-batch.
+    StringRef overlap = "off";
+    if (auto word = dictionary.getAs<StringAttr>("overlap"))
+      overlap = word;
+    options.overlap = overlap == "auto" ? OverlapChoice::Auto
+                      : overlap == "on" ? OverlapChoice::On
+                                        : OverlapChoice::Off;
+    if (auto cluster = dictionary.getAs<StringAttr>("cluster"))
+      options.cluster = cluster.str();
     if (auto scheduleAs = dictionary.getAs<StringAttr>("schedule_as"))
       options.scheduleAs = scheduleAs.str();
   }
@@ -259,7 +313,8 @@ llvm::Error resolveOptions(CompileOptions &options) {
   if (llvm::Error e =
           inRange("--max-seq-len", options.maxSeqLen, int64_t(1) << 24))
     return e;
-  for (auto [flag, value] : {std::pair<StringRef, int64_t>{"--dp", options.dp},
+  for (auto [flag, value] : {std::pair<StringRef, int64_t>{"--tp", options.tp},
+                             {"--dp", options.dp},
                              {"--ranks-per-node", options.ranksPerNode}})
     if (llvm::Error e = inRange(flag, value, 4096))
       return e;
@@ -278,6 +333,9 @@ llvm::Error resolveOptions(CompileOptions &options) {
   if (!options.scheduleAs.empty() && options.scheduleAs != "ep=1")
     return makeError(2002, "--schedule-as takes ep=1, found '{0}'",
                      options.scheduleAs);
+  // There is nothing that would be rounded.
+  if (options.f32Activations)
+    options.f32Reductions = true;
   auto ascending = [&](StringRef flag,
                        const std::vector<int64_t> &sizes) -> llvm::Error {
     if (sizes.empty())

@@ -13,6 +13,7 @@
 #include "passes/Dsv3/Passes.h"
 #include "passes/Dsv3ToExec/Passes.h"
 #include "passes/Memory/Passes.h"
+#include "passes/Overlap/Passes.h"
 
 void hadal::registerAll(mlir::DialectRegistry &registry) {
   registry.insert<dsv3::Dsv3Dialect, exec::ExecDialect, sm90::Sm90Dialect, tile::TileDialect,
@@ -22,6 +23,7 @@ void hadal::registerAll(mlir::DialectRegistry &registry) {
   registerDsv3Passes();
   registerHadalDsv3ToExecPasses();
   registerHadalMemoryPasses();
+  registerHadalOverlapPasses();
   registerLowerTilePasses();
   nvptx::registerHadalNvptxPasses();
 }

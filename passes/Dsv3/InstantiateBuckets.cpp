@@ -1,7 +1,7 @@
 #include "dialects/Diagnostics.h"
 #include "mlir/IR/SymbolTable.h"
-#include "passes/Dsv3/Capacity.h"
 #include "passes/Dsv3/Passes.h"
+#include "passes/Dsv3/Rungs.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_INSTANTIATEBUCKETS
@@ -85,83 +85,60 @@ struct InstantiateBucketsPass
       if (size < 1)
         return emitCodedError(getOperation(), 2002)
                << "bucket and batch sizes must be positive, got " << size;
+    roundToRanks("decode", decodeSizes);
+    roundToRanks("prefill", prefillSizes);
     SmallVector<int64_t> chosen = selectDecodeSizes(decodeSizes, maxBatchSize);
     if (chosen.empty())
       return emitCodedError(getOperation(), 2002)
              << "no decode bucket holds --max-batch-size "
              << maxBatchSize.getValue() << "; the largest is "
              << decodeSizes.back();
-    std::optional<ExchangeShape> exchange;
-    if (failed(readExchange(exchange)))
+    FailureOr<std::optional<ExchangeShape>> exchange =
+        readExchangeShape(getOperation());
+    if (failed(exchange))
       return failure();
+    auto add = [&](BucketAttr bucket) -> LogicalResult {
+      if (!*exchange) {
+        buckets.push_back(bucket);
+        return success();
+      }
+      auto rungs = addRungs(getOperation(), bucket, **exchange, capacity);
+      if (failed(rungs))
+        return failure();
+      llvm::append_range(buckets, *rungs);
+      return success();
+    };
     for (int64_t n : chosen)
-      if (failed(addRungs(BucketAttr::get(ctx, BucketKind::Decode, n, n, 1, 0),
-                          exchange, buckets)))
+      if (failed(add(BucketAttr::get(ctx, BucketKind::Decode, n, n, 1, 0))))
         return failure();
     for (int64_t n : prefillSizes)
-      if (failed(addRungs(
-              BucketAttr::get(ctx, BucketKind::Prefill, n, maxBatchSize, n, 0),
-              exchange, buckets)))
+      if (failed(add(BucketAttr::get(ctx, BucketKind::Prefill, n, maxBatchSize,
+                                     n, 0))))
         return failure();
     for (int64_t n : headSizes)
       heads.push_back(BucketAttr::get(ctx, BucketKind::Head, 0, 0, 0, n));
     return success();
   }
 
-  /// What the capacity of an exchange depends on; stays empty where ranks share
-  /// no experts.
-  LogicalResult readExchange(std::optional<ExchangeShape> &exchange) {
+  /// Makes |sizes|, in tokens of the buckets of |kind|, multiples of tp: the
+  /// slices of a group's ranks are then equal.
+  void roundToRanks(StringRef kind, SmallVectorImpl<int64_t> &sizes) {
     MeshAttr mesh = getMesh(getOperation());
-    if (!mesh || mesh.getEp() == 1)
-      return success();
-    auto model = getOperation()->getAttrOfType<DictionaryAttr>(kModelAttr);
-    auto number = [&](StringRef key) -> int64_t {
-      auto value = model ? model.getAs<IntegerAttr>(key) : IntegerAttr();
-      return value ? value.getInt() : 0;
-    };
-    exchange = ExchangeShape{mesh.getEp(), mesh.getSlots(),
-                             number("num_experts_per_token"),
-                             number("num_moe_layers")};
-    if (exchange->topk < 1 || exchange->layers < 1 || exchange->slots < 1)
-      return emitCodedError(getOperation(), 2001)
-             << "ranks share experts, of which '" << kModelAttr << "' has none";
-    return success();
-  }
-
-  /// Adds |bucket| with the capacities of its rungs, the expected one first.
-  LogicalResult addRungs(BucketAttr bucket,
-                         const std::optional<ExchangeShape> &exchange,
-                         SmallVector<BucketAttr> &buckets) {
-    if (!exchange) {
-      buckets.push_back(bucket);
-      return success();
+    int64_t tp = mesh ? mesh.getTp() : 1;
+    std::string rounded;
+    for (int64_t &size : sizes) {
+      int64_t multiple = llvm::alignTo(size, tp);
+      if (multiple != size)
+        rounded += (rounded.empty() ? "" : ", ") + std::to_string(size) +
+                   " -> " + std::to_string(multiple);
+      size = multiple;
     }
-    int64_t slice =
-        llvm::divideCeil(bucket.getTokens(), getMesh(getOperation()).getTp());
-    if (int64_t most = mostSlice(*exchange); slice > most)
-      return emitCodedError(getOperation(), 2006)
-             << "a bucket of " << bucket.getTokens()
-             << " tokens is too large for " << exchange->ranks
-             << " ranks that share experts: what one receives is numbered in "
-                "32 "
-                "bits; use buckets of at most "
-             << most * getMesh(getOperation()).getTp() << " tokens";
-    auto add = [&](const ExchangeCapacity &size, Rung rung) {
-      buckets.push_back(BucketAttr::get(
-          &getContext(), bucket.getKind(), bucket.getTokens(), bucket.getRows(),
-          bucket.getQueries(), 0, size.rows, size.pairs, rung));
-    };
-    int64_t given = 0;
-    if (capacity != "auto" && capacity != "worst" &&
-        (StringRef(capacity).getAsInteger(10, given) || given < 1))
-      return emitCodedError(getOperation(), 2002)
-             << "capacity must be auto, worst or a positive number, got '"
-             << capacity << "'";
-    if (capacity != "worst")
-      if (auto expected = expectedCapacity(*exchange, slice, given))
-        add(*expected, Rung::Expected);
-    add(worstCapacity(*exchange, slice), Rung::Worst);
-    return success();
+    sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+    if (!rounded.empty())
+      recordChoice(getOperation(), (kind + " buckets in tokens: " + rounded +
+                                    ", multiples of the " + Twine(tp) +
+                                    " ranks that share them")
+                                       .str());
   }
 
   /// Clones |functions| for |bucket|; calls among them go to the clones.

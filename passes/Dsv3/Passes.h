@@ -18,6 +18,8 @@ llvm::SmallVector<int64_t> selectDecodeSizes(llvm::ArrayRef<int64_t> sizes,
 
 /// Checks what VerifyDsv3 says of stage=sharded (H2001).
 mlir::LogicalResult verifySharded(mlir::ModuleOp module);
+/// The part of it that is about tp.
+mlir::LogicalResult verifyTensors(mlir::ModuleOp module);
 
 /// Records a choice: emits |text| as a remark at |op| and appends it to the
 /// module's `dsv3.remarks`, from where it reaches the artifact's provenance.
@@ -49,6 +51,10 @@ struct Dsv3PipelineOptions
   Option<std::string> capacity{*this, "capacity",
                                llvm::cl::desc("auto, worst or rows"),
                                llvm::cl::init("auto")};
+  Option<std::string> vocab{*this, "vocab", llvm::cl::desc("whole or tp"),
+                            llvm::cl::init("whole")};
+  Option<std::string> reduce{*this, "reduce", llvm::cl::desc("bf16 or f32"),
+                             llvm::cl::init("bf16")};
 };
 
 /// frontend's dsv3 -> fused dsv3: layers merged, buckets, attention form,

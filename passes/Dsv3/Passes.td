@@ -31,7 +31,8 @@ def InstantiateBuckets : Pass<"hadal-instantiate-buckets", "::mlir::ModuleOp"> {
     capacity, true sizes are read at run time. Separate from the attention form,
     which is chosen per bucket afterwards.
 
-    Where ranks share experts (`dsv3.mesh`), the capacity of the exchange belongs
+    Where ranks share tokens (tp of `dsv3.mesh`), the tokens of a bucket are rounded
+    up to a multiple of tp, which a remark says. Where ranks share experts, the capacity of the exchange belongs
     to the bucket, which then has two rungs if that saves anything: `expected`
     holds what a router that prefers no expert exceeds in one of 1000 steps, and
     `worst`, `<function>_<bucket>_worst`, whatever it does. With `capacity=N` the
@@ -57,7 +58,9 @@ def VerifyDsv3 : Pass<"hadal-verify-dsv3", "::mlir::ModuleOp"> {
     has its bucket and, if it attends, its attention form. With `stage=sharded`:
     what a rank does is its share: its experts are the slots of the mesh, a bucket
     that exchanges rows has a capacity, and each collective that begins is awaited
-    once, in its block and before anything leaves the function. Reports H2001 with
+    once, in its block and before anything leaves the function; a rank's columns meet
+    only what works on a rank's heads, a partial sum only a reduction; what needs
+    all rows reads no slice; parts of weights are whole scale blocks. Reports H2001 with
     the operation and the pass that should have removed it.
   }];
   let options = [

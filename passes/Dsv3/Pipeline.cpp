@@ -25,7 +25,9 @@ void hadal::buildDsv3Pipeline(OpPassManager &pm,
   buckets.head.assign(options.head.begin(), options.head.end());
   buckets.capacity = options.capacity;
   pm.addPass(createInstantiateBuckets(buckets));
-  pm.addPass(createShardLayers());
+  pm.addPass(
+      createShardLayers({.vocab = options.vocab, .reduce = options.reduce}));
+  pm.addPass(createElideCollectives());
   pm.addPass(createVerifyDsv3({.stage = "sharded"}));
   pm.addPass(createAbsorbWkvB());
   pm.addPass(createSelectAttentionForm({.attention = options.attention}));

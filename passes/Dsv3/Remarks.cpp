@@ -5,7 +5,9 @@ using namespace hadal;
 using namespace mlir;
 
 void hadal::recordChoice(Operation *op, StringRef text) {
-  auto module = op->getParentOfType<ModuleOp>();
+  auto module = dyn_cast<ModuleOp>(op);
+  if (!module)
+    module = op->getParentOfType<ModuleOp>();
   SmallVector<Attribute> all;
   if (auto old = module->getAttrOfType<ArrayAttr>(dsv3::kRemarksAttr))
     llvm::append_range(all, old);

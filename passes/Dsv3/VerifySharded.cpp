@@ -87,7 +87,8 @@ LogicalResult hadal::verifySharded(ModuleOp module) {
         emitCodedOpError(op, 2001) << "awaits what its function did not start";
         return WalkResult::interrupt();
       }
-    bool exchanges = isa<MoeDispatchOp, MoeReturnOp, StartOp>(op);
+    bool exchanges = isa<MoeDispatchOp, MoeReturnOp, StartOp, AllGatherOp,
+                         ReduceScatterOp, AllReduceOp, TakeSliceOp>(op);
     if (exchanges && !mesh) {
       emitCodedOpError(op, 2001)
           << "needs ranks, but the module has no '" << kMeshAttr << "'";
@@ -117,5 +118,5 @@ LogicalResult hadal::verifySharded(ModuleOp module) {
       return WalkResult::interrupt();
     return WalkResult::advance();
   });
-  return failure(walk.wasInterrupted());
+  return walk.wasInterrupted() ? failure() : verifyTensors(module);
 }

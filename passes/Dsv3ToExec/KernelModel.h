@@ -44,6 +44,8 @@ inline mlir::RankedTensorType typeOf(mlir::Value value) {
 inline int64_t columns(mlir::Value value) {
   return typeOf(value).getShape().back();
 }
+/// Whether |value| has the rows of the rank's slice.
+bool isSlice(mlir::Value value);
 /// The scale format of the activations quantised into |value|.
 kernels::ScaleFormat formatOf(mlir::Value value);
 /// The storage that the weight |value| has when the kernel reads it.

@@ -74,25 +74,44 @@ LogicalResult FunctionLowering::bindResult() {
   }
   Value value = ret.getOperand(0);
   while (auto call = value.getDefiningOp<func::CallOp>()) {
-    storages[value] = result;
-    FailureOr<unsigned> tied = findTiedOperand(call);
+    FailureOr<unsigned> tied = bindCall(call, result);
     if (failed(tied))
       return failure();
     value = call.getOperand(*tied);
-    for (Operation *user : value.getUsers())
-      if (user != call && call->isBeforeInBlock(user))
-        return user->emitError("reads the residual stream after a layer has "
-                               "overwritten it");
   }
   if (isa<BlockArgument>(value))
     return ret.emitError("a function of a bucket computes what it returns");
+  // Layers whose stream is returned by way of a collective are in place too.
+  Operation *last = value.getDefiningOp();
+  for (auto call : source.getBody().getOps<func::CallOp>()) {
+    if (storages.contains(call.getResult(0)))
+      continue;
+    FailureOr<unsigned> tied = bindCall(call, result);
+    if (failed(tied) || failed(checkLastUse(call.getResult(0), last)))
+      return failure();
+    storages[call.getOperand(*tied)] = result;
+  }
   storages[value] = result;
   if (source.isPrivate())
     for (BlockArgument arg : source.getArguments())
-      if (isActivation(arg) &&
-          failed(checkLastUse(arg, value.getDefiningOp())))
+      if (isActivation(arg) && failed(checkLastUse(arg, last)))
         return failure();
   return success();
+}
+
+/// Gives the result of |call| the memory |stream|, which the layer overwrites;
+/// the number of the operand that lies there before.
+FailureOr<unsigned> FunctionLowering::bindCall(func::CallOp call,
+                                               Storage stream) {
+  FailureOr<unsigned> tied = findTiedOperand(call);
+  if (failed(tied))
+    return failure();
+  storages[call.getResult(0)] = stream;
+  for (Operation *user : call.getOperand(*tied).getUsers())
+    if (user != call && call->isBeforeInBlock(user))
+      return user->emitError("reads the residual stream after a layer has "
+                             "overwritten it");
+  return *tied;
 }
 
 LogicalResult FunctionLowering::lowerGetParameter(dsv3::GetParameterOp op) {

@@ -22,6 +22,11 @@ void registerKernelModels(DialectRegistry &registry) {
   });
 }
 
+bool isSlice(Value value) {
+  dsv3::LayoutAttr layout = dsv3::getLayout(value.getType());
+  return layout && layout.getExtents() == ArrayRef(dsv3::Extent::Slice);
+}
+
 ScaleFormat formatOf(Value value) {
   dsv3::LayoutAttr layout = dsv3::getLayout(value.getType());
   return layout.getScale().getFormat() == dsv3::ScaleFormat::UE8M0
@@ -52,7 +57,7 @@ int64_t FunctionLowering::rows(RankedTensorType type) {
   case dsv3::Extent::Routed:
     return functionBucket.getCapacity() > 0
                ? context.ep() * functionBucket.getPairs()
-               : functionBucket.getTokens() * context.topk;
+               : sliceTokens() * context.topk;
   case dsv3::Extent::Logits:
     return functionBucket.getLogits();
   case dsv3::Extent::Slice:
@@ -61,6 +66,8 @@ int64_t FunctionLowering::rows(RankedTensorType type) {
     return context.ep() * functionBucket.getCapacity();
   case dsv3::Extent::Returned:
     return context.ep() * functionBucket.getPairs();
+  case dsv3::Extent::Gathered:
+    return context.tp() * functionBucket.getLogits();
   }
   llvm_unreachable("all extents are named");
 }

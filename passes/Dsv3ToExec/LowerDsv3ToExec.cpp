@@ -109,6 +109,7 @@ private:
     if (failed(readModel(context)) || failed(readSchedules(context)))
       return signalPassFailure();
 
+    module.walk([&](dsv3::JoinColumnsOp) { splitsVocabulary = true; });
     SmallVector<Operation *> old;
     for (Operation &op : *module.getBody())
       old.push_back(&op);
@@ -215,7 +216,9 @@ private:
         return func.emitError("function '")
                << func.getSymName() << "' has no bucket";
       if (bucket.getKind() != dsv3::BucketKind::Head)
-        context.hiddenRows = std::max(context.hiddenRows, bucket.getTokens());
+        context.hiddenRows =
+            std::max(context.hiddenRows,
+                     bucket.getTokens() * dsv3::getMicroBatches(func));
     }
     if (context.hiddenRows == 0)
       return context.module.emitError("no bucket of decode or prefill");
@@ -379,15 +382,20 @@ private:
                                  bucket.getRung() == dsv3::Rung::Expected
                                      ? exec::Rung::Expected
                                      : exec::Rung::Worst);
+    // The body is that of one micro-batch until it is woven.
+    const int64_t microBatches = dsv3::getMicroBatches(func);
     auto entry = exec::EntryOp::create(
         b, func.getLoc(), dsv3::getEntryName(func), kind,
-        number(bucket.getTokens(), !isHead), number(bucket.getRows(), !isHead),
+        number(bucket.getTokens() * microBatches, !isHead),
+        number(bucket.getRows() * microBatches, !isHead),
         number(bucket.getQueries(), !isHead),
         isHead ? StringAttr()
                : func->getAttrOfType<StringAttr>(dsv3::kAttentionAttr),
         number(bucket.getLogits(), isHead), /*arena=*/IntegerAttr(), rung,
         number(bucket.getCapacity(), exchanges),
-        number(bucket.getPairs(), exchanges));
+        number(bucket.getPairs(), exchanges), microBatches,
+        /*overlap=*/exec::OverlapAttr(),
+        microBatches > 1 ? b.getArrayAttr({}) : ArrayAttr());
     Block *body = &entry.getBody().emplaceBlock();
     FunctionLowering lowering(context, func, bucket, body);
     OpBuilder inside = OpBuilder::atBlockEnd(body);
@@ -436,7 +444,7 @@ private:
                       exec::MeshAttr::get(&getContext(), mesh.getTp(),
                                           mesh.getDp(), mesh.getEp(),
                                           mesh.getNode(), mesh.getSlots(),
-                                          /*vocabSplit=*/false));
+                                          splitsVocabulary));
     module->setAttr(exec::kModelAttr, b.getDictionaryAttr(facts));
     Attribute remarks = module->removeAttr(dsv3::kRemarksAttr);
     module->setAttr(exec::kRemarksAttr,
@@ -446,6 +454,8 @@ private:
   DictionaryAttr model;
   int64_t hidden = 0;
   bool hasFP8 = false;
+  /// A rank has its part of the head's weight.
+  bool splitsVocabulary = false;
 };
 
 } // namespace

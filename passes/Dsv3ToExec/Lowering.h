@@ -138,6 +138,7 @@ private:
   // Structure (LowerDsv3Functions.cpp).
   mlir::LogicalResult lowerOperation(mlir::Operation *op);
   mlir::LogicalResult bindResult();
+  mlir::FailureOr<unsigned> bindCall(mlir::func::CallOp call, Storage stream);
   mlir::LogicalResult lowerCalls(mlir::func::CallOp first,
                                  llvm::ArrayRef<mlir::func::CallOp> run);
   mlir::LogicalResult lowerGetParameter(dsv3::GetParameterOp op);

@@ -7,6 +7,7 @@
 #include "mlir/Pass/Pass.h"
 #include "passes/Identity/Names.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 
@@ -17,6 +18,7 @@ namespace {
 /// The names of one function.
 struct Function {
   std::string symbol;
+  bool isProgram = false; // of exec
   NameSet kinds;     // of the function itself, by its location
   NameSet names;     // of its operations
   NameSet accounted; // names, and those that were dropped
@@ -40,6 +42,7 @@ bool hasName(Operation *op) {
 Function describe(Operation *op) {
   Function result;
   result.symbol = SymbolTable::getSymbolName(op).str();
+  result.isProgram = isa<exec::FuncOp>(op);
   addMembers(op->getLoc(), result.kinds);
   op->walk([&](Operation *inner) {
     auto launch = dyn_cast<exec::LaunchOp>(inner);
@@ -134,7 +137,20 @@ private:
     llvm::StringMap<const Function *> bySymbol;
     for (const Function &func : old)
       bySymbol[func.symbol] = &func;
+    // A function of the program that is gone may have become several, each with
+    // a part of it.
+    llvm::StringMap<NameSet> parts;
+    llvm::StringSet<> there;
+    for (const Function &func : now)
+      there.insert(func.symbol);
+    for (const Function &func : old)
+      if (func.isProgram && !there.contains(func.symbol))
+        parts[func.symbol];
     for (const Function &func : now) {
+      if (auto whole = findWhole(func, bySymbol, parts); whole != parts.end()) {
+        whole->second.insert(func.accounted.begin(), func.accounted.end());
+        continue;
+      }
       for (const std::string &kind : func.kinds)
         if (auto it = oldKinds.find(kind); it != oldKinds.end())
           require(it->second.all, func.accounted, func.symbol);
@@ -145,11 +161,36 @@ private:
           }))
         require(it->second->names, func.accounted, func.symbol);
     }
+    for (auto &[symbol, names] : parts)
+      if (!names.empty())
+        require(bySymbol[symbol]->names, names, symbol);
     for (auto &[kind, names] : oldKinds) {
       auto it = nowKinds.find(kind);
       require(names.any,
               it == nowKinds.end() ? NameSet() : it->second.accounted, kind);
     }
+  }
+
+  /// The function of |parts| that the new |func| has the name and a kind of,
+  /// and more of a name behind it: "layer" of "layer_prologue".
+  static llvm::StringMap<NameSet>::iterator
+  findWhole(const Function &func,
+            const llvm::StringMap<const Function *> &bySymbol,
+            llvm::StringMap<NameSet> &parts) {
+    auto best = parts.end();
+    if (!func.isProgram || bySymbol.contains(func.symbol))
+      return best;
+    for (auto it = parts.begin(); it != parts.end(); ++it) {
+      StringRef rest = func.symbol;
+      if (rest.consume_front(it->first()) && rest.starts_with("_") &&
+          (best == parts.end() || it->first().size() > best->first().size()) &&
+          llvm::any_of(bySymbol.lookup(it->first())->kinds,
+                       [&](const std::string &kind) {
+                         return func.kinds.contains(kind);
+                       }))
+        best = it;
+    }
+    return best;
   }
 
   // Callbacks come one at a time, whatever threads the passes run on.

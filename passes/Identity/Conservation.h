@@ -12,9 +12,10 @@ namespace hadal {
 /// afterwards be a member of some operation or be recorded as dropped
 /// (recordDropped of passes/Dsv3/Passes.h). A function is found again by its
 /// symbol and by the kind that its location names, for layers are merged,
-/// buckets cloned and entries renamed. A name that is gone is an error (H2001);
-/// the first pass that loses one is left in |pass|, because an instrumentation
-/// cannot fail a run.
+/// buckets cloned and entries renamed; functions "f_..." of the
+/// program together stand for an f of their kind that is gone. A name that is
+/// gone is an error (H2001); the first pass that loses one is left in |pass|,
+/// because an instrumentation cannot fail a run.
 std::unique_ptr<mlir::PassInstrumentation>
 createConservationCheck(std::string &pass);
 

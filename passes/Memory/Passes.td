@@ -14,7 +14,8 @@ def PlanBuffers : Pass<"hadal-plan-buffers", "::mlir::ModuleOp"> {
     between launches and collectives, by events. A callee is one block of memory,
     used by each of its calls, so its buffers lie beside what the caller keeps
     across a call, and the iterations of a repeat reuse them. Blocks are placed in
-    descending size into the smallest gap that holds them.
+    descending size into the smallest gap that holds them. `carried` buffers of one
+    name are one block for as long as the entry runs.
 
     `exchange` buffers, which collectives read and write, come first: they are the
     first bytes of the arena, in all entries. `hadal-verify-exec` checks the result
@@ -41,6 +42,7 @@ def VerifyExec : Pass<"hadal-verify-exec", "::mlir::ModuleOp"> {
     ordered by events unless both only read; each event is recorded once, then
     waited for once; at the end of a function the launches' stream has waited for every
     collective of it. A function is reached from one entry, without recursion.
+    `carried` buffers of one name have the same bytes.
   }];
 }
 

@@ -47,6 +47,10 @@ struct MemoryBlock {
 enum Zone { kExchange, kRest };
 using ZoneBytes = std::array<int64_t, 2>;
 
+Zone zoneOf(exec::BufferOp buffer) {
+  return buffer.getExchange() ? kExchange : kRest;
+}
+
 /// What a caller needs to know of a function.
 struct FunctionSummary {
   ZoneBytes spans = {0, 0};
@@ -113,13 +117,27 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
     for (auto entry : getOperation().getOps<exec::EntryOp>()) {
       summaryOf.clear();
       active.clear();
+      carried.clear();
       FailureOr<FunctionSummary> summary = plan(entry, entry.getBodyBlock());
       if (failed(summary))
         return signalPassFailure();
-      auto [exchange, rest] = summary->spans;
+      // Behind each other, in front of what functions place for themselves.
+      ZoneBytes kept = {0, 0};
+      for (auto &[name, buffers] : carried) {
+        int64_t &end = kept[zoneOf(buffers.front())];
+        for (exec::BufferOp buffer : buffers)
+          buffer.setOffset(end);
+        end += alignUp(buffers.front().getBytes());
+      }
+      const int64_t exchange = kept[kExchange] + summary->spans[kExchange];
+      const int64_t rest = kept[kRest] + summary->spans[kRest];
       Builder builder(entry);
       entry.setArenaAttr(builder.getI64IntegerAttr(exchange + rest));
-      shift(entry.getBodyBlock(), {0, exchange});
+      for (auto &[name, buffers] : carried)
+        for (exec::BufferOp buffer : buffers)
+          if (!buffer.getExchange())
+            buffer.setOffset(*buffer.getOffset() + exchange);
+      shift(entry.getBodyBlock(), {kept[kExchange], exchange + kept[kRest]});
       peakBytes.updateMax(exchange + rest);
       std::string remark = llvm::formatv("arena of {0}: {1} bytes at its peak",
                                          entry.getSymName(), exchange + rest);
@@ -157,8 +175,9 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
     auto useAll = [&](OperandRange refs, int64_t stream,
                       const StreamClock &before) {
       for (Value ref : refs)
-        if (auto buffer = ref.getDefiningOp<exec::BufferOp>())
-          blockOf(buffer.getExchange() ? kExchange : kRest, buffer,
+        if (auto buffer = ref.getDefiningOp<exec::BufferOp>();
+            buffer && buffer.getCarried().empty())
+          blockOf(zoneOf(buffer), buffer,
                   {buffer, {}, alignUp(buffer.getBytes())})
               .use(stream, now, before);
     };
@@ -210,6 +229,8 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
          llvm::make_early_inc_range(block.getOps<exec::BufferOp>()))
       if (buffer->use_empty())
         buffer.erase();
+      else if (!buffer.getCarried().empty())
+        carried[buffer.getCarried()].push_back(buffer);
     return summary;
   }
 
@@ -266,8 +287,8 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
   /// Makes the offsets of |block|, relative to |bases|, absolute.
   void shift(Block &block, ZoneBytes bases) {
     for (auto buffer : block.getOps<exec::BufferOp>())
-      buffer.setOffset(*buffer.getOffset() +
-                       bases[buffer.getExchange() ? kExchange : kRest]);
+      if (buffer.getCarried().empty())
+        buffer.setOffset(*buffer.getOffset() + bases[zoneOf(buffer)]);
     llvm::SmallSetVector<Operation *, 4> callees;
     for (Operation &op : block)
       if (isa<exec::CallOp, exec::RepeatOp>(op))
@@ -284,6 +305,8 @@ class PlanBuffersPass : public impl::PlanBuffersBase<PlanBuffersPass> {
   DenseMap<Operation *, FunctionSummary> summaryOf;
   DenseMap<Operation *, Block *> callerOf;
   DenseMap<std::pair<Block *, Operation *>, ZoneBytes> basesOf;
+  /// Of the entry: what its functions hand over to each other, by name.
+  llvm::MapVector<StringRef, SmallVector<exec::BufferOp>> carried;
   llvm::SmallPtrSet<Operation *, 4> active;
 };
 

@@ -129,18 +129,49 @@ public:
       return entry.emitError("entry '")
              << entry.getSymName()
              << "' has no arena; run hadal-plan-buffers first";
+    if (entry.getInterleaving())
+      return entry.emitError("entry '")
+             << entry.getSymName()
+             << "' is that of one of its micro-batches; run "
+                "hadal-weave-micro-batches first";
     return runBlock(entry.getBodyBlock(), Bindings());
   }
 
 private:
   using Bindings = DenseMap<Value, Value>;
 
-  static Value resolve(Value ref, const Bindings &bindings) {
+  Value resolve(Value ref, const Bindings &bindings) {
+    if (auto at = ref.getDefiningOp<exec::AtOp>())
+      ref = at.getBase();
+    if (auto buffer = ref.getDefiningOp<exec::BufferOp>();
+        buffer && !buffer.getCarried().empty())
+      return carried.lookup(buffer.getCarried());
     auto it = bindings.find(ref);
     return it == bindings.end() ? ref : it->second;
   }
 
+  /// Carried buffers of one name are one, whichever function names it.
+  LogicalResult checkCarried(Block &block) {
+    for (auto buffer : block.getOps<exec::BufferOp>()) {
+      if (buffer.getCarried().empty())
+        continue;
+      auto [it, isNew] =
+          carried.try_emplace(buffer.getCarried(), buffer.getRef());
+      auto first = it->second.getDefiningOp<exec::BufferOp>();
+      if (buffer.getBytes() != first.getBytes() ||
+          buffer.getOffset() != first.getOffset() ||
+          buffer.getExchange() != first.getExchange())
+        return buffer.emitOpError("carried as '")
+               << buffer.getCarried() << "' has other bytes than that of '"
+               << cast<SymbolOpInterface>(first->getParentOp()).getName()
+               << "'";
+    }
+    return success();
+  }
+
   LogicalResult runBlock(Block &block, const Bindings &bindings) {
+    if (failed(checkCarried(block)))
+      return failure();
     Events events;
     const int64_t before = lastCollective;
     for (Operation &op : block) {
@@ -339,6 +370,18 @@ private:
     return success();
   }
 
+  /// A state of which a part is named has it.
+  LogicalResult checkInState(exec::LaunchOp launch, exec::AtOp at,
+                             exec::GetStateOp get, int64_t bytes) {
+    auto state = symbols.lookup<exec::StateOp>(get.getState());
+    int64_t all = state.getBytes().value_or(0);
+    if (at.getOffset() > all || bytes > all - at.getOffset())
+      return launch.emitOpError("uses ")
+             << bytes << " bytes at " << at.getOffset() << " of state '"
+             << get.getState() << "', which has " << all;
+    return success();
+  }
+
   /// Finds the bytes behind slot |index| and checks that they may be used so.
   LogicalResult place(exec::LaunchOp launch, tile::KernelOp kernel,
                       ArrayRef<KernelSlot> slots, unsigned index,
@@ -361,9 +404,12 @@ private:
              << slot.name << "' is constant and takes a parameter, found "
              << describe(access.root);
     auto buffer = dyn_cast<exec::BufferOp>(op);
-    if (!buffer)
+    auto at = launch.getRef(index).getDefiningOp<exec::AtOp>();
+    if (!buffer && !at)
       return success();
     int64_t bytes = getSlotBytes(kernel, slots, launch, index);
+    if (at)
+      return checkInState(launch, at, cast<exec::GetStateOp>(op), bytes);
     if (bytes == 0)
       return launch.emitOpError("slot '")
              << slot.name << "' is a pointer table and cannot be "
@@ -449,6 +495,7 @@ private:
   DenseMap<Operation *, SmallVector<KernelSlot>> slotsOf;
   llvm::SmallPtrSet<Operation *, 4> active;
   ArenaContents contents;
+  llvm::StringMap<Value> carried;
   /// There are collectives, so that commands may be unordered.
   bool isConcurrent;
   StreamClocks clocks;

@@ -37,11 +37,12 @@ def MaterializeTileQuantization
 
 def QuantizeBeforeExchange
     : Pass<"hadal-quantize-before-exchange", "::mlir::func::FuncOp"> {
-  let summary = "Quantises rows before they are sent to the ranks of their experts";
+  let summary = "Quantises rows before they are sent to other ranks";
   let description = [{
-    Where every reader of the rows of a `moe_dispatch` quantises them in one way,
-    the rows are quantised first and codes and scales travel: half the bytes of
-    bf16. Bit-equal: groups are per row, and a dispatch moves whole rows. The
+    Where every reader of the rows of a `moe_dispatch`, or of a part of an
+    `all_gather`, quantises them in one way, the rows are quantised first and codes
+    and scales travel: half the bytes of bf16. Not where that are more bytes.
+    Bit-equal: groups are per row, and both move whole rows. The
     quantisation of the dispatch's input is then one that ElideRequantize shares
     with the shared expert's. Rows that something reads as they are stay so.
   }];

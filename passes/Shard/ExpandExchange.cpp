@@ -1,6 +1,7 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "passes/Identity/Names.h"
 #include "passes/Shard/Passes.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_EXPANDEXCHANGE
@@ -29,6 +30,59 @@ struct ExpandExchangePass
       expand(op);
     for (MoeReturnOp op : returns)
       expand(op);
+    SmallVector<Operation *> ofRows;
+    getOperation().walk([&](Operation *op) {
+      if (isa<AllGatherOp, ReduceScatterOp, AllReduceOp>(op))
+        ofRows.push_back(op);
+    });
+    for (Operation *op : ofRows)
+      expandRows(op);
+  }
+
+  /// True if a kernel or a collective of this function gives |value|, so that
+  /// it lies, or can lie, in an exchange buffer.
+  static bool isComputedHere(Value value) {
+    Operation *op = value.getDefiningOp();
+    return op && !isa<func::CallOp, GetParameterOp>(op);
+  }
+
+  static void expandRows(Operation *op) {
+    std::pair<CollectiveKind, Axis> what =
+        llvm::TypeSwitch<Operation *, std::pair<CollectiveKind, Axis>>(op)
+            .Case([](AllGatherOp o) {
+              return std::pair(CollectiveKind::AllGather, o.getAxis());
+            })
+            .Case([](ReduceScatterOp o) {
+              return std::pair(CollectiveKind::ReduceScatter, o.getAxis());
+            })
+            .Case([](AllReduceOp o) {
+              return std::pair(CollectiveKind::AllReduce, o.getAxis());
+            });
+    OpBuilder b(op);
+    SmallVector<Value> parts;
+    for (Value part : op->getOperands())
+      parts.push_back(isComputedHere(part)
+                          ? part
+                          : CopyRowsOp::create(b, splitLoc(op, "send"),
+                                               part.getType(), part)
+                                .getResult());
+    auto pending =
+        PendingType::get(b.getContext(), llvm::to_vector(op->getResultTypes()));
+    Value start = StartOp::create(
+        b, op->getLoc(), pending, what.first, what.second, parts, Value(),
+        DenseI64ArrayAttr(), b.getStringAttr(getLocalName(op)));
+    auto await =
+        AwaitOp::create(b, splitLoc(op, "await"), op->getResultTypes(), start);
+    for (auto [result, received] :
+         llvm::zip(op->getResults(), await.getValues()))
+      for (OpOperand &use : llvm::make_early_inc_range(result.getUses())) {
+        Value value = received;
+        if (isa<func::ReturnOp>(use.getOwner()))
+          value = CopyRowsOp::create(b, splitLoc(op, "received"),
+                                     value.getType(), value);
+        use.set(value);
+      }
+    op->erase();
   }
 
   /// An all_to_all over ep of |parts|, begun and awaited at |b|.

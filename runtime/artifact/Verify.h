@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/base/Status.h"
+#include "runtime/schemas/InputLayout.h"
 #include "runtime/schemas/artifact_generated.h"
 
 namespace hadal::artifact {
@@ -34,7 +35,12 @@ uint64_t numRanks(const schema::Artifact &artifact);
 /// Experts of an MoE layer that a rank holds: the mesh's slots, or all of them.
 uint64_t localExperts(const schema::Artifact &artifact);
 
-/// Bytes of input |input| of |entry|; 0 if such an entry has none.
+/// What a micro-batch of |entry| holds.
+InputShape inputShape(const schema::Artifact &artifact,
+                      const schema::Entry &entry);
+
+/// Bytes of input |input| of |entry|, of all its micro-batches; 0 if such an
+/// entry has none.
 uint64_t inputBytes(const schema::Artifact &artifact,
                     const schema::Entry &entry, schema::Input input);
 /// Bytes of output |output| of |entry|; 0 if such an entry has none.

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cmath>
+#include <map>
 #include <string_view>
 #include <unordered_set>
 
@@ -31,28 +32,20 @@ uint64_t localExperts(const Artifact &artifact) {
                          : artifact.model()->num_experts();
 }
 
-uint64_t inputBytes(const Artifact &artifact, const Entry &entry, Input input) {
-  const Model &model = *artifact.model();
-  const uint64_t tokens = entry.tokens(), rows = entry.rows();
+InputShape inputShape(const Artifact &artifact, const Entry &entry) {
   const bool head = entry.kind() == EntryKind::head;
-  switch (input) {
-  case Input::tokens:
-  case Input::positions:
-    return head ? 0 : tokens * 4;
-  case Input::q_start:
-    return head ? 0 : (rows + 1) * 4;
-  case Input::kv_len:
-    return head ? 0 : rows * 4;
-  case Input::page_table:
-    return head ? 0 : rows * pagesPerRow(model) * 4;
-  case Input::slot:
-    return head ? 0 : tokens * 8;
-  case Input::logit_rows:
-    return head ? uint64_t(entry.logit_rows()) * 4 : 0;
-  case Input::sizes:
-    return (kSizesHead + localExperts(artifact) + 1) * 4;
-  }
-  return 0;
+  return {.tokens = head ? 0 : entry.tokens() / entry.micro_batches(),
+          .rows = head ? 0 : entry.rows() / entry.micro_batches(),
+          .logitRows = head ? entry.logit_rows() : 0,
+          .pagesPerRow = pagesPerRow(*artifact.model()),
+          .experts = localExperts(artifact)};
+}
+
+uint64_t inputBytes(const Artifact &artifact, const Entry &entry,
+                    Input input) {
+  const uint64_t block = inputBlockBytes(static_cast<unsigned>(input),
+                                         inputShape(artifact, entry));
+  return block + (entry.micro_batches() - 1) * inputStride(block);
 }
 
 uint64_t outputBytes(const Model &model, const Entry &entry, Output output) {
@@ -78,6 +71,9 @@ struct Needs {
   uint64_t arena = 0;
   std::array<uint64_t, kNumInputs> inputs = {};
   std::array<uint64_t, kNumOutputs> outputs = {};
+  /// Of those of the function's state slots of which a part is named: one past
+  /// the largest offset.
+  std::map<uint32_t, uint64_t> states;
   /// Launches and calls, collectives and events, and how deep calls nest.
   uint64_t launches = 0, rankCommands = 0, depth = 0;
 
@@ -447,8 +443,7 @@ private:
     };
     auto noValue = [&]() -> Status {
       if (arg.value())
-        return fail("{}, argument {}: a parameter or state takes no offset, "
-                    "found {}",
+        return fail("{}, argument {}: a parameter takes no offset, found {}",
                     where, index, arg.value());
       return {};
     };
@@ -464,8 +459,10 @@ private:
       HADAL_RETURN_IF_ERROR(noValue());
       return atMost(f.num_parameters(), "parameter slot");
     case ArgKind::state:
-      HADAL_RETURN_IF_ERROR(noValue());
-      return atMost(f.num_states(), "state slot");
+      HADAL_RETURN_IF_ERROR(atMost(f.num_states(), "state slot"));
+      if (arg.value())
+        need(needs.states[arg.index()]);
+      return {};
     case ArgKind::input:
       HADAL_RETURN_IF_ERROR(atMost(kNumInputs, "input"));
       need(needs.inputs[arg.index()]);
@@ -552,6 +549,12 @@ private:
                                 f.num_states(), "state"));
     const Needs &inner = needsOf[c.callee()];
     needs.merge(inner);
+    for (auto [index, bytes] : inner.states)
+      for (uint64_t i = 0; i < count; ++i) {
+        uint64_t &slot = needs.states[c.states()->Get(
+            static_cast<uint32_t>(i * callee.num_states() + index))];
+        slot = std::max(slot, bytes);
+      }
     // Both factors are below 2^32.
     needs.launches += count * (inner.launches + 1);
     needs.rankCommands += count * inner.rankCommands;
@@ -610,6 +613,24 @@ private:
     return {};
   }
 
+  Status microBatches(const Entry &e) {
+    std::string_view n = e.name()->string_view();
+    const uint32_t m = e.micro_batches();
+    if (m != 1 && (m != 2 || e.kind() == EntryKind::head || !a.mesh() ||
+                   e.tokens() % m || e.rows() % m))
+      return fail("entry '{}' of {} tokens and {} rows has {} micro-batches", n,
+                  e.tokens(), e.rows(), m);
+    if (const Overlap *o = e.overlap())
+      if (!known(o->decision()) || !o->reason()->size() ||
+          e.kind() == EntryKind::head ||
+          o->exposed_before_ns() > o->step_before_ns() ||
+          o->exposed_after_ns() > o->step_after_ns() ||
+          (m > 1 && o->decision() == OverlapDecision::refused))
+        return fail("entry '{}' has an impossible decision about micro-batches",
+                    n);
+    return {};
+  }
+
   Status bucket(const Entry &e) {
     std::string_view n = e.name()->string_view();
     if (!known(e.kind()))
@@ -640,6 +661,7 @@ private:
   Status entry(const Entry &e) {
     std::string_view n = e.name()->string_view();
     HADAL_RETURN_IF_ERROR(bucket(e));
+    HADAL_RETURN_IF_ERROR(microBatches(e));
     if (e.function() >= a.functions()->size())
       return fail("entry '{}' names function {} of {}", n, e.function(),
                   a.functions()->size());
@@ -657,6 +679,13 @@ private:
     if (needs.arena > e.arena_bytes())
       return fail("entry '{}' uses byte {} of an arena of {} bytes", n,
                   needs.arena - 1, e.arena_bytes());
+    for (auto [index, bytes] : needs.states) {
+      const State &state = *a.states()->Get(index);
+      if (state.kind() != StateKind::buffer || bytes > state.bytes())
+        return fail("entry '{}' uses byte {} of state '{}', which has no such "
+                    "offset",
+                    n, bytes - 1, state.name()->string_view());
+    }
     for (unsigned i = 0; i < kNumInputs; ++i) {
       Input input = static_cast<Input>(i);
       uint64_t bytes = inputBytes(a, e, input);

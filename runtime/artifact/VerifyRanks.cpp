@@ -362,8 +362,9 @@ std::string checkRung(const schema::Artifact &artifact, const Entry &e) {
                        n);
   for (const Entry *other : *artifact.entries())
     if (other->rung() == Rung::worst && other->capacity_rows() &&
-        other->kind() == e.kind() && other->tokens() == e.tokens() &&
-        other->rows() == e.rows() &&
+        other->kind() == e.kind() &&
+        other->micro_batches() == e.micro_batches() &&
+        other->tokens() == e.tokens() && other->rows() == e.rows() &&
         other->max_queries_per_row() == e.max_queries_per_row())
       return "";
   return fmt::format("entry '{}' has no twin for what exceeds its capacity", n);

@@ -1,6 +1,8 @@
 // Implements hadal.h. No exception leaves this file.
 #include "hadal/hadal.h"
 
+#include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <new>
@@ -8,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/CpuCount.h"
+#include "runtime/capi/RankGroup.h"
 #include "runtime/drivers/CreateDriver.h"
 #include "runtime/session/Sampler.h"
 #include "runtime/session/Session.h"
@@ -15,7 +19,16 @@
 
 using namespace hadal;
 
+// Programs that were compiled with version 1 pass these, which say no size.
+static_assert(sizeof(hadal_model_options) == 24 &&
+              sizeof(hadal_model_info) == 56 &&
+              sizeof(hadal_session_options) == 24 &&
+              sizeof(hadal_row_step) == 32);
+
 struct hadal_model {
+  /// Of several ranks; outlives the model.
+  std::unique_ptr<comm::Group> group;
+  comm::StreamOptions stream;
   std::unique_ptr<Model> model;
   std::optional<Tokenizer> tokenizer;
 };
@@ -63,8 +76,9 @@ Status nullArgument(const char *name) {
 Status needTokenizer(const hadal_model *model) {
   if (model->tokenizer)
     return {};
-  return error(5009, "'{}' was loaded without a tokenizer; put tokenizer.json "
-                     "into it",
+  return error(5009,
+               "'{}' was loaded without a tokenizer; put tokenizer.json "
+               "into it",
                model->model->weightsDirectory());
 }
 
@@ -74,19 +88,77 @@ Status copyOut(const Source &source, T *target, size_t capacity,
                size_t *count) {
   *count = source.size();
   if (source.size() > capacity)
-    return error(5005, "the result has {} elements, room is for {}; call again "
-                       "with more",
+    return error(5005,
+                 "the result has {} elements, room is for {}; call again "
+                 "with more",
                  source.size(), capacity);
   if (!source.empty())
     std::copy(source.begin(), source.end(), target);
   return {};
 }
 
+/// What of |given|, whose size its caller says, there is of it; the rest is
+/// zero. A newer program may say more, if that is zero.
+template <typename T> StatusOr<T> sized(const T &given, const char *name) {
+  constexpr size_t kMost = 4096;
+  const size_t size = given.struct_size;
+  if (size < sizeof(size) || size > kMost)
+    return error(5005, "{}.struct_size is {}; expected sizeof({}), {} here",
+                 name, size, name, sizeof(T));
+  const auto *bytes = reinterpret_cast<const uint8_t *>(&given);
+  if (size > sizeof(T) && std::any_of(bytes + sizeof(T), bytes + size,
+                                      [](uint8_t byte) { return byte != 0; }))
+    return error(
+        5005,
+        "{} of {} bytes says members that this version ({}, {} bytes) "
+        "does not have; link the library that the program was compiled "
+        "for",
+        name, size, HADAL_API_VERSION, sizeof(T));
+  T result{};
+  std::memcpy(&result, &given, std::min(size, sizeof(T)));
+  return result;
+}
+
+StatusOr<std::chrono::milliseconds>
+milliseconds(double seconds, double otherwise, const char *name) {
+  if (!(seconds >= 0 && seconds <= 1e6))
+    return error(5005, "{} is {} seconds; expected 0 to 1000000", name,
+                 seconds);
+  return std::chrono::milliseconds(
+      static_cast<int64_t>((seconds > 0 ? seconds : otherwise) * 1e3));
+}
+
+StatusOr<capi::RankOptions> rankOptions(const hadal_rank_options &given) {
+  HADAL_ASSIGN_OR_RETURN(const hadal_rank_options options,
+                         sized(given, "hadal_rank_options"));
+  auto text = [](const char *value) { return std::string(value ? value : ""); };
+  capi::RankOptions result;
+  result.rank = options.rank;
+  result.ranks = options.ranks;
+  result.comm = text(options.comm);
+  result.rendezvous = text(options.rendezvous);
+  result.token = text(options.token);
+  result.placement = text(options.placement);
+  result.policy = text(options.comm_policy);
+  result.delay = text(options.comm_delay);
+  result.flightRecord = text(options.flight_record);
+  HADAL_ASSIGN_OR_RETURN(result.joinTimeout, milliseconds(options.join_timeout,
+                                                          60, "join_timeout"));
+  HADAL_ASSIGN_OR_RETURN(result.commTimeout, milliseconds(options.comm_timeout,
+                                                          30, "comm_timeout"));
+  return result;
+}
+
 Status loadModel(const char *artifact, const char *weights,
-                 const hadal_model_options &options, hadal_model &result) {
+                 const hadal_model_options &options,
+                 const std::string &placement, unsigned localRanks,
+                 unsigned localRank, hadal_model &result) {
   DeviceOptions deviceOptions;
   deviceOptions.device = options.device ? options.device : "";
   deviceOptions.threads = options.threads;
+  if (!deviceOptions.threads && localRanks > 1)
+    deviceOptions.threads = std::max(1u, usableCpus() / localRanks);
+  deviceOptions.localRank = localRank;
   HADAL_ASSIGN_OR_RETURN(Artifact opened, Artifact::open(artifact));
   HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Driver> driver,
                          createDriver(deviceOptions, opened));
@@ -94,13 +166,15 @@ Status loadModel(const char *artifact, const char *weights,
   modelOptions.artifactPath = artifact;
   modelOptions.weightsDirectory = weights;
   modelOptions.quiet = options.quiet != 0;
-  HADAL_ASSIGN_OR_RETURN(result.model,
-                         Model::load(std::move(driver), std::move(opened),
-                                     modelOptions));
+  modelOptions.group = result.group.get();
+  modelOptions.placementPath = placement;
+  HADAL_ASSIGN_OR_RETURN(
+      result.model,
+      Model::load(std::move(driver), std::move(opened), modelOptions));
   std::error_code ignored;
   if (!options.no_tokenizer &&
-      std::filesystem::exists(
-          std::filesystem::path(weights) / "tokenizer.json", ignored)) {
+      std::filesystem::exists(std::filesystem::path(weights) / "tokenizer.json",
+                              ignored)) {
     HADAL_ASSIGN_OR_RETURN(result.tokenizer, Tokenizer::load(weights));
   }
   return {};
@@ -126,8 +200,55 @@ int hadal_model_load(const char *artifact, const char *weights,
     auto loaded = std::make_unique<hadal_model>();
     HADAL_RETURN_IF_ERROR(loadModel(
         artifact, weights, options ? *options : hadal_model_options{},
-        *loaded));
+        /*placement=*/"", /*localRanks=*/1, /*localRank=*/0, *loaded));
     *model = loaded.release();
+    return {};
+  });
+}
+
+int hadal_model_load_rank(const char *artifact, const char *weights,
+                          const hadal_model_options *options,
+                          const hadal_rank_options *rank, hadal_model **model) {
+  if (!rank)
+    return hadal_model_load(artifact, weights, options, model);
+  return guarded([&]() -> Status {
+    HADAL_CHECK_ARGUMENT(artifact);
+    HADAL_CHECK_ARGUMENT(weights);
+    HADAL_CHECK_ARGUMENT(model);
+    *model = nullptr;
+    HADAL_ASSIGN_OR_RETURN(const capi::RankOptions ranks, rankOptions(*rank));
+    HADAL_ASSIGN_OR_RETURN(capi::Joined joined, capi::joinRun(ranks));
+    auto loaded = std::make_unique<hadal_model>();
+    loaded->group = std::move(joined.group);
+    loaded->stream = joined.stream;
+    Status status = loadModel(
+        artifact, weights, options ? *options : hadal_model_options{},
+        ranks.placement, joined.localRanks, joined.localRank, *loaded);
+    if (!status.ok()) {
+      loaded->group->fail(status);
+      return status;
+    }
+    *model = loaded.release();
+    return {};
+  });
+}
+
+int hadal_model_get_rank_info(const hadal_model *model, hadal_rank_info *info) {
+  return guarded([&]() -> Status {
+    HADAL_CHECK_ARGUMENT(model);
+    HADAL_CHECK_ARGUMENT(info);
+    HADAL_RETURN_IF_ERROR(sized(*info, "hadal_rank_info").status());
+    const RankLayout &layout = model->model->layout();
+    hadal_rank_info full{};
+    full.struct_size = info->struct_size;
+    full.rank = layout.rank;
+    full.ranks = layout.ranks();
+    full.tp = layout.tp;
+    full.dp = layout.dp;
+    full.ep = layout.ep;
+    full.tp_index = layout.index(schema::Axis::tp);
+    full.dp_index = layout.dpIndex();
+    std::memcpy(info, &full, std::min(full.struct_size, sizeof(full)));
     return {};
   });
 }
@@ -194,6 +315,7 @@ int hadal_session_create(hadal_model *model,
     HADAL_CHECK_ARGUMENT(session);
     *session = nullptr;
     SessionOptions sessionOptions;
+    sessionOptions.collectives = model->stream;
     if (options) {
       sessionOptions.maxRows = options->max_rows;
       sessionOptions.cachePages = options->cache_pages;
@@ -254,8 +376,9 @@ int hadal_session_step(hadal_session *session, const hadal_row_step *rows,
       HADAL_CHECK_ARGUMENT(rows[i].tokens || !rows[i].count);
       if (rows[i].logits < HADAL_LOGITS_NONE ||
           rows[i].logits > HADAL_LOGITS_ALL)
-        return error(5005, "row {} asks for logits {}; expected "
-                           "HADAL_LOGITS_NONE, _LAST or _ALL",
+        return error(5005,
+                     "row {} asks for logits {}; expected "
+                     "HADAL_LOGITS_NONE, _LAST or _ALL",
                      rows[i].row, rows[i].logits);
       steps.push_back({rows[i].row,
                        {rows[i].tokens, rows[i].count},
@@ -268,6 +391,22 @@ int hadal_session_step(hadal_session *session, const hadal_row_step *rows,
           kept.insert(kept.end(), logits.begin(), logits.end());
           return Status();
         });
+  });
+}
+
+int hadal_session_finish(hadal_session *session) {
+  return guarded([&]() -> Status {
+    HADAL_CHECK_ARGUMENT(session);
+    return session->session->finish();
+  });
+}
+
+int hadal_session_fail(hadal_session *session, const char *message) {
+  return guarded([&]() -> Status {
+    HADAL_CHECK_ARGUMENT(session);
+    HADAL_CHECK_ARGUMENT(message);
+    session->session->fail(error(5014, "{}", message));
+    return {};
   });
 }
 
@@ -292,14 +431,14 @@ int hadal_session_sample(const hadal_session *session, size_t index,
     HADAL_CHECK_ARGUMENT(token);
     const float *logits = hadal_session_logits(session, index, position);
     if (!logits)
-      return error(5005, "no logits were kept for position {} of element {} of "
-                         "the last step",
+      return error(5005,
+                   "no logits were kept for position {} of element {} of "
+                   "the last step",
                    position, index);
     SamplingParameters parameters{temperature, top_p, seed};
     HADAL_RETURN_IF_ERROR(validateSampling(parameters));
     HADAL_ASSIGN_OR_RETURN(
-        *token,
-        Sampler().sample({logits, session->vocab}, parameters, step));
+        *token, Sampler().sample({logits, session->vocab}, parameters, step));
     return {};
   });
 }

@@ -49,11 +49,12 @@ public:
     for (unsigned to = 0; to < size(); ++to)
       for (size_t p = 0; p < operation.parts.size(); ++p) {
         const Part &part = operation.parts[p];
-        HADAL_ASSIGN_OR_RETURN(
-            uint64_t rows, rowsSent(name(), operation, part, rank(), to));
+        StatusOr<uint64_t> rows = rowsSent(name(), operation, part, rank(), to);
+        if (!rows.ok()) // the others must hear of it
+          return inner.run(operation, deadline);
         const bool one = operation.kind == Kind::allGather;
         sent[to * operation.parts.size() + p] =
-            describeRows(part.send, part, one ? 0 : to, rows);
+            describeRows(part.send, part, one ? 0 : to, *rows);
       }
     HADAL_RETURN_IF_ERROR(inner.run(operation, deadline));
     return checkRows(operation, sent, deadline);

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,10 +25,12 @@ using Deadline = std::chrono::steady_clock::time_point;
 /// - reduceScatter: send [n][rows], receive [rows], the sum over ranks of block
 ///   rank();
 /// - allReduce: send [rows], receive [rows], the sum over ranks;
-/// - allToAll: send [n][rows], receive [n][rows]; block d goes to rank d, block s
+/// - allToAll: send [n][rows], receive [n][rows]; block d goes to rank d, block
+/// s
 ///   comes from rank s.
-/// Sums are formed in f32 in rank order and rounded once, so that every rank and
-/// every backend on the host gives equal bits.
+/// Sums are formed in f32 in rank order and rounded once, so that every rank
+/// and every backend on the host gives equal bits
+/// (Capabilities::rankOrderSums).
 enum class Kind : uint8_t { allGather, reduceScatter, allReduce, allToAll };
 
 std::string_view name(Kind kind);
@@ -61,8 +64,18 @@ struct Operation {
 
 struct Capabilities {
   bool exactCounts = false; ///< moves counted rows only
-  bool hostOrdered = false; ///< run() works on host memory and blocks
+  /// run() works on host memory and blocks; else it is device-ordered, and
+  /// enqueue() and await() work on a device's memory and stream.
+  bool hostOrdered = false;
+  /// Sums are formed as at Kind; else in an order and with roundings of the
+  /// library's own.
+  bool rankOrderSums = true;
 };
+
+/// A stream of a device as its library knows it: a CUstream.
+using DeviceStream = void *;
+/// Whether something has come about on the device; an error if it failed.
+using DeviceTest = std::function<StatusOr<bool>()>;
 
 /// The ranks of a communicator, as one of them sees them.
 class Communicator {
@@ -78,6 +91,24 @@ public:
   /// peer is gone or late, H6006 if another rank issued another operation, H6007
   /// if the library fails; after an error every further call fails as well.
   virtual Status run(const Operation &operation, Deadline deadline) = 0;
+
+  // ---- Device-ordered backends; others refuse these with H6005.
+
+  /// Puts |operation|, whose arrays are in the memory of the device that is
+  /// current in the calling thread, on |stream|, also into a graph that is
+  /// being captured from it (then by all ranks alike), and returns. H6001 after
+  /// an abort, H6006 for what cannot be run, H6007 if the library fails.
+  virtual Status enqueue(const Operation &operation, DeviceStream stream);
+  /// Waits until |reached|, that the stream has come to |operation|, which was
+  /// enqueued, and then for |timeout| at most until |done|. H6001 if a peer is
+  /// gone or late, H6007 if the library fails, and the tests' errors.
+  virtual Status await(const Operation &operation, const DeviceTest &reached,
+                       const DeviceTest &done,
+                       std::chrono::milliseconds timeout);
+  /// Says that operations will often have their arrays in the |bytes| at
+  /// |address|, which outlive the communicator. All members call it. H6007.
+  virtual Status registerMemory(Address address, uint64_t bytes);
+
   /// Ends every call, now and later, with H6001. Any thread; twice is once.
   virtual void abort() noexcept = 0;
 };
@@ -87,7 +118,9 @@ public:
 class CommStream;
 struct Endpoint {
   std::vector<Communicator *> communicators;
-  CommStream *stream = nullptr;
+  CommStream *stream = nullptr; ///< of host-ordered communicators
+  /// Of each operation of device-ordered ones.
+  std::chrono::milliseconds timeout = std::chrono::seconds(30);
 };
 
 /// The one stream of collectives of a rank (host-ordered backends): a thread that

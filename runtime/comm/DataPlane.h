@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "runtime/comm/Communicator.h"
+#include "runtime/comm/Group.h"
 
 namespace hadal::comm {
 
@@ -14,7 +14,8 @@ public:
   /// "mpi (Open MPI v4.1.4)".
   virtual std::string description() const = 0;
   /// The communicator |name| of |members|, ranks of the group, ascending, this
-  /// rank among them. All members call it in the same order. H6005, H6007.
+  /// rank among them. All ranks of the group call it in the same order, each
+  /// for the members it is one of. H6005, H6007.
   virtual StatusOr<std::unique_ptr<Communicator>>
   create(std::string_view name, std::span<const unsigned> members) = 0;
   /// The run has failed: nothing may wait for other ranks any more, at the end
@@ -22,8 +23,9 @@ public:
   virtual void abandon() noexcept = 0;
 };
 
-/// Opens a data plane as |rank| of |ranks|, on all ranks at once. H6005, H6007.
-using OpenDataPlane = std::function<StatusOr<std::unique_ptr<DataPlane>>(
-    unsigned rank, unsigned ranks)>;
+/// Opens a data plane for the ranks of |group|, on all at once; |group|, all of
+/// whom have joined, outlives it. H6005, H6007.
+using OpenDataPlane =
+    std::function<StatusOr<std::unique_ptr<DataPlane>>(Group &group)>;
 
 } // namespace hadal::comm

@@ -25,7 +25,9 @@ public:
   exchange(std::span<const uint8_t> mine, Deadline deadline) = 0;
 
   /// The communicator |name| of |members| (ranks of the group, ascending, this
-  /// one among them). All members call it in the same order. H6005, H6007.
+  /// one among them). All ranks call it in the same order, each for the members
+  /// it is one of; of a device-ordered library in a thread where the rank's
+  /// device is current. H6005, H6007.
   virtual StatusOr<std::unique_ptr<Communicator>>
   create(std::string_view name, std::span<const unsigned> members) = 0;
 

@@ -26,6 +26,9 @@ struct CommFactory {
   std::function<void(const std::function<void(comm::Group &)> &)> run;
   /// True if a rank that leaves its body while others wait is noticed at once.
   bool noticesLeaving = true;
+  /// True if ranks that issue different operations are told so (H6006); else
+  /// that is undefined.
+  bool comparesOperations = true;
 };
 
 inline std::string commName(const testing::TestParamInfo<CommFactory> &info) {

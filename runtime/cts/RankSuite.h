@@ -3,6 +3,8 @@
 // links HadalRankCts and instantiates it as DriverSuite.
 #pragma once
 
+#include <functional>
+
 #include "runtime/comm/QueueStream.h"
 #include "runtime/cts/DriverSuite.h"
 
@@ -15,6 +17,16 @@ struct RankFactory {
   /// The device reports a read of what no rank sent (H5018); else such bytes
   /// are what was there.
   bool findsUndefined = false;
+  /// Runs a body as each of the ranks, at once, with what runs its collectives;
+  /// null: threads over loopback.
+  std::function<void(
+      const RankFactory &factory,
+      const std::function<void(unsigned, const comm::Endpoint &)> &body)>
+      run;
+  /// The driver of a rank; null: `driver` of each.
+  std::function<StatusOr<std::unique_ptr<Driver>>(unsigned rank)> driverOf;
+  /// Ranks that issue different operations are told so (H6006).
+  bool comparesOperations = true;
 };
 
 inline std::string rankName(const testing::TestParamInfo<RankFactory> &info) {

@@ -8,7 +8,7 @@ namespace hadal {
 static Status checkEndpoint(const Artifact &artifact, std::string_view entry,
                             const comm::Endpoint *endpoint) {
   const auto *communicators = artifact.root().communicators();
-  if (!endpoint || !endpoint->stream)
+  if (!endpoint)
     return error(6004,
                  "entry '{}' of artifact '{}' is for {} ranks, it was started "
                  "alone; start as many with --ranks, or compile for one",
@@ -45,17 +45,21 @@ Executable::prepare(unsigned index, const Bindings &bindings,
                  entry.kind() == schema::EntryKind::decode, endpoint);
 }
 
-Status refuseCollectives(const Artifact &artifact, std::string_view name,
-                         const LaunchList &list, std::string_view device) {
-  if (list.collectives.empty())
-    return {};
-  return error(
-      5007,
-      "entry '{}' of artifact '{}' has collectives ('{}' of {} ranks), "
-      "which device '{}' does not run; compile with --target=cpu, or "
-      "for one rank",
-      name, artifact.path(), list.collectives[0].operation.label,
-      artifact::numRanks(artifact.root()), device);
+Status checkCommunicators(std::string_view name, const LaunchList &list,
+                          const comm::Endpoint *endpoint, bool hostOrdered) {
+  for (const Collective &collective : list.collectives) {
+    const comm::Communicator &communicator =
+        *endpoint->communicators[collective.communicator];
+    if (communicator.capabilities().hostOrdered != hostOrdered)
+      return error(6005,
+                   "communicator '{}' of entry '{}' moves {} memory, the "
+                   "kernels' is {}; start the ranks with --comm {}",
+                   communicator.name(), name,
+                   hostOrdered ? "a device's" : "the host's",
+                   hostOrdered ? "the host's" : "a device's",
+                   hostOrdered ? "loopback or mpi" : "nccl");
+  }
+  return {};
 }
 
 Status Driver::upload(DeviceAddress to, uint64_t bytes,

@@ -59,8 +59,8 @@ public:
           const comm::Endpoint *endpoint = nullptr);
   /// Binds launches of the artifact's kernels; |name| is for messages.
   /// |replayed|: they will run often, one way or another the same. |endpoint|
-  /// is null only of a list without collectives. H5007 if the device cannot run
-  /// collectives.
+  /// is null only of a list without collectives. H6005 if the device does not
+  /// work with its communicators.
   virtual StatusOr<std::unique_ptr<PreparedEntry>>
   prepare(std::string name, const LaunchList &list, bool replayed,
           const comm::Endpoint *endpoint) = 0;
@@ -73,9 +73,10 @@ protected:
   const Artifact &artifact;
 };
 
-/// H5007 if |list|, of entry |name|, has collectives: |device| runs none.
-Status refuseCollectives(const Artifact &artifact, std::string_view name,
-                         const LaunchList &list, std::string_view device);
+/// H6005 if the communicators of |endpoint| are not of the kind that the device
+/// works with, and |list|, of entry |name|, has collectives.
+Status checkCommunicators(std::string_view name, const LaunchList &list,
+                          const comm::Endpoint *endpoint, bool hostOrdered);
 
 /// How memory is used: `Sparse` memory is committed when it is touched (a cache
 /// of which most pages stay unused).

@@ -1,5 +1,6 @@
 #include "runtime/device/Program.h"
 
+#include <charconv>
 #include <numeric>
 #include <span>
 
@@ -79,7 +80,8 @@ private:
               std::span<const uint32_t> states) {
     list.launches.push_back({command.kernel(),
                              static_cast<uint32_t>(list.args.size()),
-                             command.items()});
+                             command.items(), command.op(),
+                             layerNumber(states)});
     for (const Arg *arg : *command.args())
       list.args.push_back(resolve(*arg, parameters, states));
   }
@@ -101,27 +103,39 @@ private:
     operation.countStride = command.count_stride();
     operation.sequence = list.collectives.size();
     operation.label = command.label()->str();
-    if (std::string_view layer = layerOf(states); !layer.empty())
-      operation.label += fmt::format(", layer {}", layer);
+    const std::vector<std::string_view> layers = layersOf(states);
+    if (layers.size() == 1)
+      operation.label += fmt::format(", layer {}", layers[0]);
+    else if (layers.size() == 2)
+      operation.label +=
+          fmt::format(", layers {} and {}", layers[0], layers[1]);
     add(RankCommand::Kind::start, command.stream(),
         static_cast<uint32_t>(list.collectives.size()));
     list.collectives.push_back(std::move(result));
   }
 
-  /// "17" where |states| have "kv.17" and no other cache; else "".
-  std::string_view layerOf(std::span<const uint32_t> states) const {
+  /// The layers whose caches |states| have: one, or of two micro-batches two.
+  std::vector<std::string_view>
+  layersOf(std::span<const uint32_t> states) const {
     constexpr std::string_view kCache = "kv.";
-    std::string_view layer;
-    for (uint32_t state : states) {
-      std::string_view name =
-          artifact.states()->Get(state)->name()->string_view();
-      if (!name.starts_with(kCache))
-        continue;
-      if (!layer.empty())
-        return {};
-      layer = name.substr(kCache.size());
-    }
-    return layer;
+    std::vector<std::string_view> layers;
+    for (uint32_t state : states)
+      if (std::string_view name =
+              artifact.states()->Get(state)->name()->string_view();
+          name.starts_with(kCache))
+        layers.push_back(name.substr(kCache.size()));
+    return layers;
+  }
+
+  /// 17 where |states| have "kv.17" and no other cache; else -1.
+  int32_t layerNumber(std::span<const uint32_t> states) const {
+    const std::vector<std::string_view> layers = layersOf(states);
+    if (layers.size() != 1)
+      return -1;
+    int32_t number = -1;
+    const char *end = layers[0].data() + layers[0].size();
+    auto [at, fault] = std::from_chars(layers[0].data(), end, number);
+    return fault == std::errc() && at == end ? number : -1;
   }
 
   void add(RankCommand::Kind kind, uint32_t stream, uint32_t index) {
@@ -137,7 +151,7 @@ private:
     case ArgKind::parameter:
       return bindings.parameters[parameters[arg.index()]];
     case ArgKind::state:
-      return bindings.states[states[arg.index()]];
+      return bindings.states[states[arg.index()]] + arg.value();
     case ArgKind::input:
       return bindings.inputs[arg.index()] + arg.value();
     case ArgKind::output:

@@ -30,6 +30,10 @@ struct Launch {
   uint32_t kernel;
   uint32_t firstArg;
   uint64_t items;
+  /// For people: the model operation, an index into the artifact's op_names,
+  /// and the layer whose cache the function has; -1: not said.
+  int32_t op = -1;
+  int32_t layer = -1;
 };
 
 /// The streams of a rank's commands.
@@ -73,9 +77,9 @@ struct LaunchList {
 
 /// Unrolls calls and repeats of |entry| and resolves every argument to its
 /// 8-byte slot. Collectives are numbered from 0 in the order in which the rank
-/// issues them; their labels name the layer, "dispatch, layer 17", where the
-/// function that they are in has the cache of one. |artifact| must have been
-/// verified.
+/// issues them; their labels name the layer, "dispatch, layer 17" ("layers 17
+/// and 18"), where the function that they are in has the cache of one.
+/// |artifact| must have been verified.
 LaunchList flatten(const schema::Artifact &artifact, const schema::Entry &entry,
                    const Bindings &bindings);
 

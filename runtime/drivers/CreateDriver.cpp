@@ -36,11 +36,17 @@ StatusOr<int> ordinalOf(const std::string &name) {
 
 } // namespace
 
+std::string deviceFor(const DeviceOptions &options, const Artifact &artifact) {
+  return !options.device.empty()      ? options.device
+         : artifact.target() == "cpu" ? "cpu"
+                                      : "cuda";
+}
+
+bool isGpu(const std::string &device) { return device.starts_with("cuda"); }
+
 StatusOr<std::unique_ptr<Driver>> createDriver(const DeviceOptions &options,
                                                const Artifact &artifact) {
-  const std::string name = !options.device.empty()      ? options.device
-                           : artifact.target() == "cpu" ? "cpu"
-                                                        : "cuda";
+  const std::string name = deviceFor(options, artifact);
   const std::string_view target = name == "cpu" ? "cpu" : "sm_90a";
   int ordinal = -1;
   if (name != "cpu" && name != "sim") {
@@ -63,7 +69,8 @@ StatusOr<std::unique_ptr<Driver>> createDriver(const DeviceOptions &options,
                                                               : ""));
     return sim::createSimDriver(simOptions);
   }
-  return cuda::createCudaDriver({.ordinal = ordinal, .library = {}});
+  return cuda::createCudaDriver(
+      {.ordinal = ordinal, .nth = options.localRank, .library = {}});
 }
 
 } // namespace hadal

@@ -13,6 +13,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "runtime/schemas/InputLayout.h"
 #include "runtime/schemas/artifact_generated.h"
 
 namespace hadal::artifact {
@@ -30,12 +31,6 @@ inline constexpr char kIdentifier[] = "HDL1";
 inline constexpr uint64_t kMaxCodeBytes = uint64_t(64) << 20;
 /// Bytes of the parameters of a kernel of sm_90a.
 inline constexpr uint64_t kMaxKernelParameterBytes = 32764;
-/// Words of `sizes`' fixed head, expert_begin behind it: tokens, rows,
-/// logit_rows, slice_tokens, flags, zeros (schemas/artifact.fbs at Input).
-inline constexpr uint64_t kSizesHead = 16;
-/// Bit of the word flags: the kernels that route count the expert load.
-inline constexpr int32_t kCountExpertLoad = 1;
-
 /// The first 64 bytes of an artifact, little-endian, as they lie in the file.
 struct FileHeader {
   uint8_t magic[8];

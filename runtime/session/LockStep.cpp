@@ -14,12 +14,15 @@ struct LockStep::Record {
 
   uint64_t step = 0;
   uint64_t tokens = 0;
-  uint64_t tokensHash = 0;
+  uint64_t hash = 0;
+  uint64_t halfTokens = 0;
   uint32_t question = nextCall;
   uint32_t state = working;
   uint32_t rows = 0, queries = 0;
   uint32_t errorCode = 0;
   ExchangeDemand wanted; // of a question whether the call has overflowed
+  uint32_t halves = 0;
+  uint32_t halfRows = 0;
   uint32_t zero = 0;
 };
 
@@ -66,28 +69,34 @@ LockStep::exchange(Record mine, const std::string &message) {
 
 StatusOr<std::optional<StepDemand>>
 LockStep::agreeOnCall(const StepDemand &mine, bool finished,
-                      uint64_t tokensHash) {
+                      uint64_t hash) {
   Record record;
   record.question = Record::nextCall;
   record.state = finished ? Record::finished : Record::working;
   record.tokens = mine.tokens;
   record.rows = mine.rows;
   record.queries = mine.queries;
-  record.tokensHash = tokensHash;
+  record.hash = hash;
+  record.halves = mine.halves;
+  record.halfTokens = mine.halfTokens;
+  record.halfRows = mine.halfRows;
   HADAL_ASSIGN_OR_RETURN(std::vector<Record> all, exchange(record));
   StepDemand demand;
   bool working = false;
   for (size_t r = 0; r < all.size(); ++r) {
     const size_t first = r / layout.tp * layout.tp;
-    if (all[r].tokensHash != all[first].tokensHash)
+    if (all[r].hash != all[first].hash)
       return error(6006,
-                   "ranks {} and {} of a tp group bring different tokens to "
-                   "step {}: their logits differ",
+                   "ranks {} and {} of a tp group bring different tokens or "
+                   "logits to step {}: what they have computed differs",
                    first, r, step - 1);
     working |= all[r].state == Record::working;
     demand.tokens = std::max(demand.tokens, all[r].tokens);
     demand.rows = std::max(demand.rows, all[r].rows);
     demand.queries = std::max(demand.queries, all[r].queries);
+    demand.halves &= all[r].halves != 0;
+    demand.halfTokens = std::max(demand.halfTokens, all[r].halfTokens);
+    demand.halfRows = std::max(demand.halfRows, all[r].halfRows);
   }
   return working ? std::optional(demand) : std::nullopt;
 }

@@ -16,6 +16,11 @@ struct StepDemand {
   uint64_t tokens = 0;
   uint32_t rows = 0;
   uint32_t queries = 0; ///< of one row at most
+  /// Whether its rows can be two micro-batches, none empty; without rows: yes.
+  bool halves = true;
+  /// The most of them, cut where that is least.
+  uint64_t halfTokens = 0;
+  uint32_t halfRows = 0;
 
   bool operator==(const StepDemand &) const = default;
 };
@@ -42,9 +47,10 @@ public:
       : group(group), layout(layout), timeout(timeout) {}
 
   /// What a call must hold to hold every rank's |mine|; nothing if all are
-  /// finished. |tokensHash|: of the tokens that the rank brings.
+  /// finished. |hash|: of the tokens that the rank brings, and of what else must
+  /// be equal in a tp group.
   StatusOr<std::optional<StepDemand>>
-  agreeOnCall(const StepDemand &mine, bool finished, uint64_t tokensHash);
+  agreeOnCall(const StepDemand &mine, bool finished, uint64_t hash);
 
   /// The most of all ranks' |mine|: what the last call wanted.
   StatusOr<ExchangeDemand> agreeOnOverflow(const ExchangeDemand &mine);

@@ -17,6 +17,14 @@
 
 namespace hadal {
 
+/// One run of an entry, while the executable profiles.
+struct EntryRun {
+  unsigned entry; ///< index in the artifact
+  std::chrono::steady_clock::time_point begin, end;
+  /// Empty where the device cannot tell; valid during the call.
+  std::span<const CommandSpan> timeline;
+};
+
 struct SessionOptions {
   /// Rows that live at once; 0: the artifact's max_batch_size, which is the
   /// upper limit.
@@ -28,16 +36,22 @@ struct SessionOptions {
   /// Tokens of one row that one call processes at most; 0: what the buckets
   /// hold.
   uint32_t prefillChunk = 0;
+  /// Of several ranks: whether two micro-batches are used where the artifact has
+  /// an entry for them; if one rank does not want them, none has them.
+  bool microBatches = true;
   /// Checked between calls; when it becomes true, step() returns H5016.
   const std::atomic<bool> *interrupt = nullptr;
   /// Told after each call of a step how many of its tokens are done.
   std::function<void(uint64_t done, uint64_t total)> progress;
-  /// Of several ranks: how collectives take place, and how long a rank waits
-  /// for the others, in a collective and between calls.
+  /// Told of each run of an entry that succeeded, before its results are used.
+  std::function<void(const EntryRun &)> onRun;
+  /// Of several ranks: how collectives take place, and how long a rank waits for
+  /// the others, in a collective and between calls.
   comm::StreamOptions collectives;
   /// Of several ranks: proves the result of every collective
-  /// (CheckedCommunicator.h), and before each call that the rank's placement
-  /// tables are those that were loaded. To look for faults: it takes time.
+  /// (CheckedCommunicator.h), before each call that the rank's placement tables
+  /// are those that were loaded, and after it that the ranks of a tp group have
+  /// equal logits. To look for faults: it takes time.
   bool checkCollectives = false;
 };
 
@@ -60,7 +74,8 @@ struct SessionCounters {
   uint64_t replayedCalls = 0; // of these: overflowed on some rank, run again
   /// What this rank's part of them wanted of a capacity at most.
   ExchangeDemand replayedDemand;
-  uint64_t idleCalls = 0; // of body calls: without rows of this rank
+  uint64_t idleCalls = 0;   // of body calls: without rows of this rank
+  uint64_t halvedCalls = 0; // of body calls: as two micro-batches
 };
 
 /// One session at a time may run on a model: sessions share the threads and
@@ -71,7 +86,9 @@ struct SessionCounters {
 /// others until they step as well or finish(). A call takes the smallest entry
 /// that holds what each of them asks; a rank without rows of its own runs it on
 /// nothing. A call that overflows the expected capacity is run again on the
-/// entry that holds everything, before anything of it is used. The error of one
+/// entry that holds everything, before anything of it is used. Where the artifact
+/// has an entry of two micro-batches and every rank has rows for both or none, the
+/// call is that. The error of one
 /// rank ends the steps of all with its code, and the session with them.
 class Session {
 public:
@@ -145,7 +162,13 @@ private:
     uint32_t tokens, rows, queries;
     /// Index of the entry that holds what overflows this one.
     std::optional<unsigned> worst;
+    /// Each with half of the tokens and rows.
+    uint32_t microBatches = 1;
+    /// The number in `halved_` of the entry that does the same with two.
+    std::optional<unsigned> twin;
   };
+  /// The pending rows of a call, by micro-batch.
+  using Parts = std::array<std::span<Pending>, 2>;
   struct HeadEntry {
     unsigned index;
     uint32_t rows;
@@ -172,14 +195,25 @@ private:
   const BodyEntry *smallest(const StepDemand &demand) const;
   /// The smallest entry that holds |demand|, or the largest one.
   const BodyEntry &choose(const StepDemand &demand) const;
-  /// Gives the pending rows in order what |entry| has room for; |used|: how
-  /// many of them have a place in it. Returns what they ask.
-  StepDemand fill(const BodyEntry &entry, std::vector<Pending> &pending,
+  /// Gives the pending rows in order what |entry| has room for; |used|: how many
+  /// of them have a place in it. Returns what they ask.
+  StepDemand fill(const BodyEntry &entry, std::span<Pending> pending,
                   size_t &used) const;
-  /// The next call's entry and its tokens per row; of several ranks by
+  /// The next call's entry, its rows and the tokens of each; of several ranks by
   /// agreement.
   StatusOr<const BodyEntry *> plan(std::span<const StepRow> rows,
-                                   std::vector<Pending> &pending, size_t &used);
+                                   std::vector<Pending> &pending, Parts &parts);
+  /// Says in |demand| whether and how |pending| can be cut in two.
+  void describeHalves(std::span<const Pending> pending,
+                      StepDemand &demand) const;
+  /// |entry|, or its twin of two micro-batches where every rank that has rows
+  /// has some for each.
+  const BodyEntry &halve(const BodyEntry &entry,
+                         const StepDemand &agreed) const;
+  /// Gives each micro-batch of |entry| its rows: all where they fit, cut as
+  /// describeHalves says, else as many as it has room for.
+  Parts divide(const BodyEntry &entry, const StepDemand &agreed,
+               std::vector<Pending> &pending) const;
   /// Sends all ranks home where one fails on its own, at the agreement that
   /// they come to next.
   Status leave(Status status);
@@ -192,6 +226,7 @@ private:
   /// What the calls since the last takeDemand() wanted of a capacity.
   StatusOr<ExchangeDemand> readDemand();
   StatusOr<ExchangeDemand> takeDemand();
+  void hashLogits(std::span<const float> logits);
   /// H6006 if a placement table is not what was loaded.
   Status checkTables();
   Status saveExpertLoad();
@@ -199,9 +234,18 @@ private:
   Status createEndpoint();
   /// The sizes of a call of |capacity| tokens: what the host writes of them.
   void setSizes(uint32_t capacity, int32_t tokens, int32_t rows,
-                int32_t logitRows);
+                int32_t logitRows, size_t at = 0);
+  /// Elements of |bytes| from a micro-batch's part of an input to the next's.
+  size_t strideOf(schema::Input input, const BodyEntry &entry,
+                  size_t bytes) const;
+  /// Writes what micro-batch |part| of |entry| has, |rows| and their |pending|
+  /// tokens, to the staging of inputs; returns the tokens.
+  int32_t stage(const BodyEntry &entry, uint32_t part,
+                std::span<const StepRow> rows, std::span<Pending> pending,
+                std::vector<WantedLogits> &wanted);
   Status runBody(const BodyEntry &entry, std::span<const StepRow> rows,
-                 std::span<Pending> pending, std::vector<WantedLogits> &wanted);
+                 const Parts &parts, std::vector<WantedLogits> &wanted,
+                 int32_t &tokens);
   Status writeBodyInputs();
   Status runHead(const BodyEntry &body, std::span<const StepRow> rows,
                  std::span<const WantedLogits> wanted,
@@ -221,6 +265,7 @@ private:
   DeviceBuffer logits_, arena_;
   std::vector<std::unique_ptr<PreparedEntry>> entries_; // by artifact index
   std::vector<BodyEntry> bodies_; // by tokens, then rows; one of each bucket
+  std::vector<BodyEntry> halved_; // of two micro-batches
   std::vector<HeadEntry> heads_;  // by rows
 
   // Staging of inputs, reused so that a decode step allocates nothing.
@@ -241,6 +286,8 @@ private:
   /// The loads before the call that may have to be run again, one after the
   /// other.
   std::vector<uint8_t> savedLoad_;
+  /// Of all logits so far, if collectives are checked.
+  uint64_t logitsHash_ = 0;
   comm::Endpoint endpoint_; // refers to some of them and to the stream
   Status failure_;          // ends every further call
   /// Uses the communicators and the buffers: destroyed first.

@@ -79,7 +79,8 @@ Status Session::prepareEntries() {
   uint64_t logitBytes = 0, arenaBytes = 0;
   // Buckets whose first entry may overflow; the other one is not chosen.
   auto bucketOf = [](const schema::Entry &e) {
-    return std::tuple(e.kind(), e.tokens(), e.rows(), e.max_queries_per_row());
+    return std::tuple(e.kind(), e.micro_batches(), e.tokens(), e.rows(),
+                      e.max_queries_per_row());
   };
   std::set<decltype(bucketOf(*entries.Get(0)))> overflowing;
   for (const schema::Entry *e : entries)
@@ -98,15 +99,28 @@ Status Session::prepareEntries() {
       heads_.push_back({i, e.logit_rows()});
     else if (e.rung() == schema::Rung::expected ||
              !overflowing.contains(bucketOf(e)))
-      bodies_.push_back({i, e.tokens(), e.rows(), e.max_queries_per_row(),
-                         std::nullopt});
+      (e.micro_batches() == 1 ? bodies_ : halved_)
+          .push_back({i, e.tokens(), e.rows(), e.max_queries_per_row(),
+                      std::nullopt, e.micro_batches(), std::nullopt});
   }
   for (BodyEntry &body : bodies_)
+    for (unsigned i = 0; i < halved_.size(); ++i)
+      if (halved_[i].tokens == body.tokens &&
+          entries.Get(halved_[i].index)->kind() ==
+              entries.Get(body.index)->kind())
+        body.twin = i;
+  std::vector<BodyEntry *> all;
+  for (auto *list : {&bodies_, &halved_})
+    for (BodyEntry &body : *list)
+      all.push_back(&body);
+  for (BodyEntry *each : all) {
+    BodyEntry &body = *each;
     if (entries.Get(body.index)->rung() == schema::Rung::expected)
       for (unsigned i = 0; i < entries.size(); ++i)
         if (entries.Get(i)->rung() == schema::Rung::worst &&
             bucketOf(*entries.Get(i)) == bucketOf(*entries.Get(body.index)))
           body.worst = i;
+  }
   std::sort(bodies_.begin(), bodies_.end(),
             [](const BodyEntry &a, const BodyEntry &b) {
               return std::tie(a.tokens, a.rows, a.queries, a.index) <
@@ -136,6 +150,10 @@ Status Session::prepareEntries() {
   HADAL_ASSIGN_OR_RETURN(arena_, DeviceBuffer::create(driver, arenaBytes,
                                                 "activations"));
   bindings.arena = arena_.address();
+  for (const auto &communicator : communicators_)
+    if (!communicator->capabilities().hostOrdered)
+      HADAL_RETURN_IF_ERROR(communicator->registerMemory(
+          arena_.address(), root.exchange_bytes()));
   for (unsigned i = 0; i < entries.size(); ++i) {
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<PreparedEntry> entry,
                            model_.executable().prepare(

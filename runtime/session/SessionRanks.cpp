@@ -25,6 +25,8 @@ Session::~Session() {
   if (!failure_.ok())
     for (const auto &communicator : communicators_)
       communicator->abort();
+  // A graph that holds collectives ends before their communicator.
+  entries_.clear();
 }
 
 Status Session::createEndpoint() {
@@ -35,14 +37,23 @@ Status Session::createEndpoint() {
   if (const auto *list = model_.artifact().root().communicators())
     for (const schema::Communicator *c : *list) {
       const std::vector<unsigned> members = model_.layout().members(c->axis());
-      HADAL_ASSIGN_OR_RETURN(std::unique_ptr<comm::Communicator> communicator,
-                             group->create(c->name()->string_view(), members));
+      HADAL_ASSIGN_OR_RETURN(
+          std::unique_ptr<comm::Communicator> communicator,
+          group->create(c->name()->string_view(), members));
+      if (options_.checkCollectives &&
+          !communicator->capabilities().hostOrdered)
+        return error(6005,
+                     "--check-collectives looks at what the host moves, and "
+                     "communicator '{}' moves a device's memory; leave it out, "
+                     "or use --device sim",
+                     communicator->name());
       communicators_.push_back(std::move(communicator));
       if (options_.checkCollectives)
         communicators_.push_back(
             comm::createChecked(*communicators_.back(), members));
       endpoint_.communicators.push_back(communicators_.back().get());
     }
+  endpoint_.timeout = options_.collectives.timeout;
   stream_ = comm::createQueueStream(options_.collectives);
   endpoint_.stream = stream_.get();
   return {};
@@ -67,7 +78,13 @@ Status Session::quit(Status status) {
 void Session::fail(const Status &status) { (void)leave(status); }
 
 Status Session::runPrepared(unsigned index) {
-  return quit(entries_[index]->run());
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begin =
+      options_.onRun ? Clock::now() : Clock::time_point();
+  Status status = entries_[index]->run();
+  if (options_.onRun && status.ok())
+    options_.onRun({index, begin, Clock::now(), entries_[index]->timeline()});
+  return quit(status);
 }
 
 StatusOr<ExchangeDemand> Session::readDemand() {
@@ -211,12 +228,15 @@ Status Session::finish() {
   HADAL_RETURN_IF_ERROR(failure_);
   while (true) {
     StatusOr<std::optional<StepDemand>> agreed =
-        lockStep_->agreeOnCall({}, /*finished=*/true, /*tokensHash=*/0);
+        lockStep_->agreeOnCall({.halves = options_.microBatches},
+                               /*finished=*/true, logitsHash_);
     if (!agreed.ok())
       return failure_ = agreed.status();
     if (!*agreed)
       return {};
-    HADAL_RETURN_IF_ERROR(leave(runBody(choose(**agreed), {}, {}, wanted_)));
+    int32_t tokens = 0;
+    HADAL_RETURN_IF_ERROR(leave(runBody(halve(choose(**agreed), **agreed), {},
+                                        {}, wanted_, tokens)));
     counters_.idleCalls += 1;
   }
 }

@@ -79,6 +79,7 @@ StepDemand Session::demandOf(std::span<const StepRow> rows,
     demand.tokens += left;
     demand.queries = std::max(demand.queries, p.take);
   }
+  describeHalves(pending, demand);
   return demand;
 }
 
@@ -106,7 +107,7 @@ const Session::BodyEntry &Session::choose(const StepDemand &demand) const {
       });
 }
 
-StepDemand Session::fill(const BodyEntry &entry, std::vector<Pending> &pending,
+StepDemand Session::fill(const BodyEntry &entry, std::span<Pending> pending,
                          size_t &used) const {
   StepDemand filled;
   uint32_t room = entry.tokens;
@@ -126,25 +127,26 @@ StepDemand Session::fill(const BodyEntry &entry, std::vector<Pending> &pending,
 
 StatusOr<const Session::BodyEntry *>
 Session::plan(std::span<const StepRow> rows, std::vector<Pending> &pending,
-              size_t &used) {
+              Parts &parts) {
   const StepDemand demand = demandOf(rows, pending);
   if (!lockStep_) {
+    size_t used = 0;
     const StepDemand filled = fill(choose(demand), pending, used);
+    parts = {std::span(pending).first(used)};
     return smallest(filled);
   }
-  uint64_t tokensHash = 0;
+  uint64_t hash = logitsHash_;
   for (const Pending &p : pending)
-    tokensHash = 31 * tokensHash +
-                 xxh3(std::span(reinterpret_cast<const uint8_t *>(
-                                    rows[p.index].tokens.data() + p.done),
-                                p.take * sizeof(int32_t)));
+    hash = 31 * hash + xxh3(std::span(reinterpret_cast<const uint8_t *>(
+                                          rows[p.index].tokens.data() + p.done),
+                                      p.take * sizeof(int32_t)));
   StatusOr<std::optional<StepDemand>> agreed =
-      lockStep_->agreeOnCall(demand, /*finished=*/false, tokensHash);
+      lockStep_->agreeOnCall(demand, /*finished=*/false, hash);
   if (!agreed.ok())
     return failure_ = agreed.status();
   // Some rank is not finished: this one.
-  const BodyEntry &entry = choose(**agreed);
-  fill(entry, pending, used);
+  const BodyEntry &entry = halve(choose(**agreed), **agreed);
+  parts = divide(entry, **agreed, pending);
   return &entry;
 }
 
@@ -156,14 +158,15 @@ Status Session::writeInput(schema::Input input, const std::vector<T> &values) {
 }
 
 void Session::setSizes(uint32_t capacity, int32_t tokens, int32_t rows,
-                       int32_t logitRows) {
+                       int32_t logitRows, size_t at) {
   const RankLayout::Slice slice = model_.layout().slice(capacity, tokens);
-  sizes_.assign(artifact::kSizesHead, 0);
+  sizes_.resize(at);
+  sizes_.resize(at + artifact::kSizesHead);
   std::ranges::copy(std::to_array({tokens, rows, logitRows,
                                    /*slice_tokens=*/slice.tokens,
                                    /*flags=*/artifact::kCountExpertLoad,
                                    /*slice_begin=*/slice.begin}),
-                    sizes_.begin());
+                    sizes_.begin() + static_cast<ptrdiff_t>(at));
 }
 
 Status Session::writeBodyInputs() {
@@ -177,17 +180,38 @@ Status Session::writeBodyInputs() {
   return writeInput(Input::sizes, sizes_);
 }
 
-Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
-                        std::span<Pending> pending,
-                        std::vector<WantedLogits> &wanted) {
+size_t Session::strideOf(schema::Input input, const BodyEntry &entry,
+                         size_t bytes) const {
+  const schema::Artifact &root = model_.artifact().root();
+  return artifact::inputStride(artifact::inputBlockBytes(
+             static_cast<unsigned>(input),
+             artifact::inputShape(root, *root.entries()->Get(entry.index)))) /
+         bytes;
+}
+
+int32_t Session::stage(const BodyEntry &entry, uint32_t part,
+                       std::span<const StepRow> rows,
+                       std::span<Pending> pending,
+                       std::vector<WantedLogits> &wanted) {
+  using schema::Input;
   const uint64_t pageSize = model_.description().page_size();
-  tokens_.assign(entry.tokens, 0);
-  positions_.assign(entry.tokens, 0);
-  slots_.assign(entry.tokens, -1);
-  qStart_.assign(entry.rows + 1, 0);
-  kvLen_.assign(entry.rows, 0);
-  pageTable_.assign(entry.rows * pagesPerRow_, 0);
-  wanted.clear();
+  const uint32_t capacity = entry.tokens / entry.microBatches;
+  const uint32_t capacityRows = entry.rows / entry.microBatches;
+  // Rows of the hidden state lie without gaps, parts of inputs do not.
+  const int32_t hidden = static_cast<int32_t>(part * capacity);
+  auto begin = [&](auto &values, Input input, size_t count, auto padding) {
+    const size_t at = part * strideOf(input, entry, sizeof(values[0]));
+    values.resize(at);
+    values.resize(at + count, padding);
+    return values.data() + at;
+  };
+  int32_t *tokens = begin(tokens_, Input::tokens, capacity, 0);
+  int32_t *positions = begin(positions_, Input::positions, capacity, 0);
+  int64_t *slots = begin(slots_, Input::slot, capacity, -1);
+  int32_t *qStart = begin(qStart_, Input::q_start, capacityRows + 1, 0);
+  int32_t *kvLen = begin(kvLen_, Input::kv_len, capacityRows, 0);
+  int32_t *pageTable =
+      begin(pageTable_, Input::page_table, capacityRows * pagesPerRow_, 0);
 
   int32_t t = 0;
   for (size_t r = 0; r < pending.size(); ++r) {
@@ -197,33 +221,49 @@ Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
     reservePages(row, row.length + p.take);
     for (uint32_t i = 0; i < p.take; ++i, ++t) {
       uint64_t position = row.length + i;
-      tokens_[t] = step.tokens[p.done + i];
-      positions_[t] = static_cast<int32_t>(position);
-      slots_[t] = int64_t(row.pages[position / pageSize]) * int64_t(pageSize) +
-                  int64_t(position % pageSize);
+      tokens[t] = step.tokens[p.done + i];
+      positions[t] = static_cast<int32_t>(position);
+      slots[t] = int64_t(row.pages[position / pageSize]) * int64_t(pageSize) +
+                 int64_t(position % pageSize);
       bool last = p.done + i + 1 == step.tokens.size();
       if (step.logits == LogitsWanted::All ||
           (step.logits == LogitsWanted::Last && last))
-        wanted.push_back({p.index, position, t});
+        wanted.push_back({p.index, position, hidden + t});
     }
-    qStart_[r + 1] = t;
-    kvLen_[r] = static_cast<int32_t>(row.length + p.take);
-    std::copy(row.pages.begin(), row.pages.end(),
-              pageTable_.begin() + static_cast<ptrdiff_t>(r * pagesPerRow_));
+    qStart[r + 1] = t;
+    kvLen[r] = static_cast<int32_t>(row.length + p.take);
+    std::copy(row.pages.begin(), row.pages.end(), pageTable + r * pagesPerRow_);
   }
-  std::fill(qStart_.begin() + static_cast<ptrdiff_t>(pending.size()) + 1,
-            qStart_.end(), t);
-  setSizes(entry.tokens, t, static_cast<int32_t>(pending.size()), 0);
+  std::fill(qStart + pending.size() + 1, qStart + capacityRows + 1, t);
+  setSizes(capacity, t, static_cast<int32_t>(pending.size()), 0,
+           part * strideOf(Input::sizes, entry, sizeof(int32_t)));
+  return t;
+}
 
+Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
+                        const Parts &parts, std::vector<WantedLogits> &wanted,
+                        int32_t &tokens) {
+  wanted.clear();
+  tokens = 0;
+  for (uint32_t part = 0; part < entry.microBatches; ++part)
+    tokens += stage(entry, part, rows, parts[part], wanted);
   HADAL_RETURN_IF_ERROR(quit(writeBodyInputs()));
   HADAL_RETURN_IF_ERROR(runEntry(entry));
   counters_.bodyCalls += 1;
-  counters_.tokens += static_cast<uint64_t>(t);
-  for (Pending &p : pending) {
-    rows_[rows[p.index].row].length += p.take;
-    p.done += p.take;
-  }
+  counters_.halvedCalls += entry.microBatches > 1;
+  counters_.tokens += static_cast<uint64_t>(tokens);
+  for (std::span<Pending> part : parts)
+    for (Pending &p : part) {
+      rows_[rows[p.index].row].length += p.take;
+      p.done += p.take;
+    }
   return {};
+}
+
+void Session::hashLogits(std::span<const float> logits) {
+  logitsHash_ = 31 * logitsHash_ +
+                xxh3(std::span(reinterpret_cast<const uint8_t *>(logits.data()),
+                               logits.size_bytes()));
 }
 
 Status Session::runHead(const BodyEntry &body, std::span<const StepRow> rows,
@@ -244,8 +284,8 @@ Status Session::runHead(const BodyEntry &body, std::span<const StepRow> rows,
       logitRows_[i] = wanted[i].token;
     setSizes(body.tokens, tokensAndRows[0], tokensAndRows[1],
              static_cast<int32_t>(count));
-    HADAL_RETURN_IF_ERROR(writeInput(Input::logit_rows, logitRows_));
-    HADAL_RETURN_IF_ERROR(writeInput(Input::sizes, sizes_));
+    HADAL_RETURN_IF_ERROR(quit(writeInput(Input::logit_rows, logitRows_)));
+    HADAL_RETURN_IF_ERROR(quit(writeInput(Input::sizes, sizes_)));
     HADAL_RETURN_IF_ERROR(runPrepared(head.index));
     counters_.headCalls += 1;
 
@@ -256,6 +296,8 @@ Status Session::runHead(const BodyEntry &body, std::span<const StepRow> rows,
                                         count * vocab * sizeof(float)));
       values = hostLogits_.data();
     }
+    if (options_.checkCollectives)
+      hashLogits({values, count * vocab});
     for (size_t i = 0; i < count; ++i) {
       std::span<const float> row(values + i * vocab, vocab);
       if (!allFinite(row))
@@ -288,15 +330,13 @@ Status Session::runStep(std::span<const StepRow> rows,
     if (options_.interrupt && options_.interrupt->load())
       return error(5016, "interrupted after {} of {} tokens of a step", done,
                    total);
-    size_t used = 0;
-    HADAL_ASSIGN_OR_RETURN(const BodyEntry *entry,
-                           plan(rows, pending_, used));
-    HADAL_RETURN_IF_ERROR(
-        runBody(*entry, rows, std::span(pending_).first(used), wanted_));
-    const int32_t tokens = qStart_.back();
-    HADAL_RETURN_IF_ERROR(
-        runHead(*entry, rows, wanted_, {tokens, static_cast<int32_t>(used)},
-                sink));
+    Parts parts;
+    HADAL_ASSIGN_OR_RETURN(const BodyEntry *entry, plan(rows, pending_, parts));
+    int32_t tokens = 0;
+    HADAL_RETURN_IF_ERROR(runBody(*entry, rows, parts, wanted_, tokens));
+    const size_t used = parts[0].size() + parts[1].size();
+    HADAL_RETURN_IF_ERROR(runHead(*entry, rows, wanted_,
+                                  {tokens, static_cast<int32_t>(used)}, sink));
     done += static_cast<uint64_t>(tokens);
     if (options_.progress)
       options_.progress(done, total);

@@ -77,6 +77,18 @@ const Space<MoeCombineSpec> &cpuSpace(const MoeCombineSpec *) {
   return space;
 }
 
+const Space<CopyRowsSpec> &cpuSpace(const CopyRowsSpec *) {
+  static const Space<CopyRowsSpec> space = {
+      columnsWord(&CopyRowsSpec::width, 1)};
+  return space;
+}
+
+const Space<JoinColumnsSpec> &cpuSpace(const JoinColumnsSpec *) {
+  static const Space<JoinColumnsSpec> space = {
+      columnsWord(&JoinColumnsSpec::width, 1)};
+  return space;
+}
+
 const Space<EmbedSpec> &cpuSpace(const EmbedSpec *) {
   static const Space<EmbedSpec> space;
   return space;

@@ -103,6 +103,20 @@ const Space<MoeReturnRowsSpec> &sm90aSpace(const MoeReturnRowsSpec *) {
   return space;
 }
 
+const Space<CopyRowsSpec> &sm90aSpace(const CopyRowsSpec *) {
+  static const Space<CopyRowsSpec> space = {
+      columnsWord(&CopyRowsSpec::width, 1),
+      threadsWord<CopyRowsSpec>(itemColumns<CopyRowsSpec>)};
+  return space;
+}
+
+const Space<JoinColumnsSpec> &sm90aSpace(const JoinColumnsSpec *) {
+  static const Space<JoinColumnsSpec> space = {
+      columnsWord(&JoinColumnsSpec::width, 1),
+      threadsWord<JoinColumnsSpec>(itemColumns<JoinColumnsSpec>)};
+  return space;
+}
+
 /// A selection is the work of one warp: its rounds then need no barrier.
 const Space<GateTopkSpec> &sm90aSpace(const GateTopkSpec *) {
   using F = Facts<GateTopkSpec>;

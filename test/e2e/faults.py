@@ -182,17 +182,34 @@ class Run:
         lines = [line for line in said.splitlines() if "error H" in line]
         if len(lines) != 1:
             return f"expected one line, found: {said}"
-        return self.judge_line(lines[0])
+        return self.judge_line(rank, lines[0])
 
-    def judge_line(self, line):
+    def judge_join(self, rank, text):
+        """Whether |rank| may say |text| where the victim never joined."""
+        if self.victim != 0:
+            missing = re.match(r"ranks? ([\d, -]+) did not join within ", text)
+            if missing:
+                return any(
+                    int(first) <= self.victim <= int(last or first)
+                    for first, last in re.findall(r"(\d+)(?:-(\d+))?",
+                                                  missing[1]))
+            if re.match(rf"rank {self.victim} \(host \S+, pid \d+\) ended before "
+                        "all ranks had joined$", text):
+                return True
+        # Who comes when rank 0 has ended misses rank 0; rank 0 names the victim.
+        return rank != 0 and re.match(
+            rf"rank {rank} does not reach rank 0 at |rank {rank}: rank 0 at \S+ "
+            "(ended before all ranks had joined|did not start the run within )",
+            text)
+
+    def judge_line(self, rank, line):
         blamed = re.search(r"error H600([127]): (.*)", line)
         if not blamed:
             return f"no error of ranks: {line}"
         text = blamed.group(2)
         if self.phase == "join" or \
                 (self.phase == "signal" and blamed.group(1) == "2"):
-            if not re.search(rf"\b{self.victim}\b", text) and \
-                    "rank 0" not in text:
+            if not self.judge_join(rank, text):
                 return f"does not name rank {self.victim}: {line}"
             return ""
         if not text.startswith(f"rank {self.victim} (host ") or \

@@ -250,6 +250,27 @@ CONFIGS = {
         num_nextn_predict_layers=1), {"branch": 0.4}),
 }
 
+
+def split(**changes):
+    """Returns a V3 configuration whose heads ranks can split.
+
+    Two heads are whole scale blocks of q_b_proj, kv_b_proj and o_proj, and each is
+    one activation group of o_proj.
+    """
+    return v3(**dict(
+        dict(num_attention_heads=8, num_key_value_heads=8, qk_nope_head_dim=64,
+             qk_rope_head_dim=64, v_head_dim=128, n_routed_experts=32, n_group=8,
+             topk_group=4), **changes))
+
+
+# `-layer` has one layer, whose input is what the embedding gives.
+SPLIT = {}
+for suffix, more in (("", {}), ("-fp8", dict(quantization_config=FP8))):
+    SPLIT["v3-tp" + suffix] = (split(**more), {"branch": 0.5})
+    SPLIT["v3-tp-layer" + suffix] = (split(
+        num_hidden_layers=1, first_k_dense_replace=0, **more), {})
+
+
 # Read with more tokens than index_topk, where the indexer leaves one out: what
 # transformers computes there is not what the oracle and the tools compute.
 BEYOND = {
@@ -261,7 +282,7 @@ BEYOND = {
 
 def find(name):
     """Returns (config, make) of configuration `name`."""
-    return CONFIGS[name] if name in CONFIGS else BEYOND[name]
+    return {**CONFIGS, **SPLIT, **BEYOND}[name]
 
 
 def seed_of(name):
@@ -447,15 +468,16 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
-    unknown = set(args.names) - set(CONFIGS) - set(BEYOND)
+    known = [*CONFIGS, *SPLIT, *BEYOND]
+    unknown = set(args.names) - set(known)
     if unknown:
         parser.error(f"unknown: {sorted(unknown)}; see --list")
     if args.list:
-        print("\n".join([*CONFIGS, *BEYOND]))
+        print("\n".join(known))
         return
     if not args.out:
         parser.error("--out is needed")
-    for name in args.names or [*CONFIGS, *BEYOND]:
+    for name in args.names or known:
         print(write(name, args.out))
 
 

@@ -38,18 +38,16 @@ QUICK = [
     ("v3", "f32", 4, {"redundant": 4, "placement": True, "capacity": 8}),
     ("v3-skewed-fp8", "w8a8", 4, {"capacity": 8}),
 ]
-LONG = [(model, types, ranks, {})
-        for model, kinds in [
-            ("tiny", ["f32", "bf16"]), ("v3", ["f32", "bf16"]),
-            ("v2-groups", ["f32"]), ("v3-shared2", ["f32", "bf16"]),
-            ("v3-fp8", ["f32", "w8a8", "w8a16"]),
-            ("v3.1-fp8", ["w8a8"]), ("kimi-fp8", ["w8a8", "w8a16"])]
-        for types in kinds for ranks in (2, 4, 8)] + [
-    (model, types, ranks, dict(redundant=redundant, placement=True,
-                               capacity=8))
-    for model, types in [("v3", "bf16"), ("v3-skewed", "f32"),
-                         ("v3-skewed-fp8", "w8a8"), ("v3-fp8", "w8a16")]
-    for ranks, redundant in ((2, 2), (4, 4), (8, 8))]
+# Every mode of every model.
+MODES = [(model, types)
+         for model in ("v3", "v2-groups", "v3-shared2", "v3-skewed")
+         for types in ("f32", "bf16")] + [
+    (model, types)
+    for model in ("tiny", "v3-fp8", "v3.1-fp8", "kimi-fp8", "v3-skewed-fp8")
+    for types in TYPES]
+LONG = [(model, types, ranks, options)
+        for model, types in MODES for ranks in (2, 4, 8)
+        for options in ({}, dict(redundant=ranks, placement=True, capacity=8))]
 
 
 class Ranks:
@@ -139,10 +137,12 @@ class Ranks:
         for layer in range(config["first_k_dense_replace"],
                            config["num_hidden_layers"]):
             rng = np.random.default_rng(layer)
-            # A cycle through all experts: no rank has one twice.
             order = rng.permutation(experts).tolist()
-            table = [[order[(r + s * ranks) % experts] for s in range(slots)]
-                     for r in range(ranks)]
+            # A cycle through all experts, the redundant ones one rank further:
+            # no rank has one twice.
+            table = [[order[(r + s * ranks + s * ranks // experts) % experts]
+                      for s in range(slots)] for r in range(ranks)]
+            assert all(len(set(mine)) == slots for mine in table)
             layers[str(layer)] = table
         path = os.path.join(self.work, "placement.json")
         with open(path, "w") as file:

@@ -72,13 +72,17 @@ class Runner:
             texts[1] = f"stopped after {time.monotonic() - begin:.0f} s"
         return status, *texts
 
-    def checked(self, *command, limit=300):
-        """stdout of a command that must succeed."""
+    def succeed(self, *command, limit=300):
+        """call() of a command that must succeed."""
         status, out, err = self.call(*command, limit=limit)
         if status != 0:
             raise Failed(f"{os.path.basename(command[0])}: exit status {status}: "
                          f"{last_line(err) or last_line(out)}")
-        return out
+        return status, out, err
+
+    def checked(self, *command, limit=300):
+        """stdout of a command that must succeed."""
+        return self.succeed(*command, limit=limit)[1]
 
     def kernel_specs(self, artifact):
         """{name: spec} of the kernels of |artifact|."""

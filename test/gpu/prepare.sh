@@ -39,6 +39,12 @@ compile models/tiny --target=sm_90a -o "$out/tiny-sm_90a.hadal"
 compile models/tiny --target=sm_90a --decode-buckets 1,4 --prefill-buckets 64 \
   --max-seq-len 512 --max-batch-size 4 -o "$out/small.hadal"
 
+# What two ranks and one do alike.
+ranks="--target=sm_90a --decode-buckets 4 --prefill-buckets 16 --max-seq-len 512
+  --max-batch-size 4"
+compile models/tiny $ranks -o "$out/ranks-1.hadal"
+compile models/tiny $ranks --dp 2 --schedule-as ep=1 -o "$out/ranks-2.hadal"
+
 if [ -n "$rehearsal" ]; then
   for tool in hadal-run hadal-bench hadal-inspect; do
     ln -sf "$bin/$tool" "$out/bin/$tool"

@@ -1,12 +1,12 @@
 """Checks and times hadal on a GPU; see README.md.
 
     run.py [--only STEP,...] [--skip STEP,...] [--out DIR] [--minutes N]
-           [--rehearse LIBCUDA CUBLASLT]
+           [--rehearse LIBCUDA CUBLASLT LIBNCCL]
 
 DIR (default: results beside this file) gets gpu.json, rewritten whenever a
 step or a kernel is done, table.md and gpu.log. --rehearse goes through every
-step without a GPU: on the libcuda and libcublasLt that are named, in a folder
-of `prepare.sh --rehearsal`.
+step without a GPU: on the libraries that are named, in a folder of
+`prepare.sh --rehearsal`.
 """
 
 import argparse
@@ -271,8 +271,50 @@ def slice_(runner, step, rehearsal):
     print(out, flush=True)
 
 
+def ranks(runner, step, rehearsal):
+    """Ranks over NCCL: a GPU each, an all-to-all in a graph, the tiny model."""
+    import numpy as np
+    gpus = 2 if rehearsal else len(graphics_card(runner).splitlines())
+    weights = ["--weights", TINY, "--device", "cuda"]
+    for count in sorted({1, gpus}):
+        _, _, said = runner.succeed(
+            RUN, path("ranks-1.hadal"), *weights, "--comm", "nccl", "--ranks",
+            str(count), "-p", "x", "--check-env", limit=90)
+        for line in said.splitlines():
+            if line.startswith(("rank ", "all_to_all ")):
+                note(step, line)
+    if gpus < 2:
+        note(step, "one GPU: models are not run on several ranks")
+        return
+    # Experts on two ranks against one rank with the rows of each, bit for bit.
+    length = 3 if rehearsal else 24
+    rows = [[3 + (37 * i + 11 * r) % 400 for i in range(length)]
+            for r in range(4)]
+
+    def logits(artifact, rows, *options):
+        file = os.path.join(runner.out, "ranks.npy")
+        runner.checked(RUN, path(artifact), *weights, "--input-ids",
+                       ";".join(",".join(map(str, row)) for row in rows),
+                       "--logits", "all", "--output", file, "--prefill-chunk",
+                       "1", *options, limit=120)
+        values = np.load(file).view(np.uint32)
+        os.remove(file)
+        return values.reshape(len(rows), length, -1)
+
+    two = logits("ranks-2.hadal", rows, "--ranks", "2")
+    one = np.empty_like(two)
+    for r in range(2):
+        one[r::2] = logits("ranks-1.hadal", rows[r::2])
+    differing = int(np.count_nonzero(one != two))
+    step["differing_logits"] = differing
+    note(step, f"decode of {len(rows)} rows on 2 ranks, captured: {differing} of "
+         f"{two.size} logits differ from one rank's in their bits")
+    if differing:
+        raise Failed("two ranks and one do not give the same bits")
+
+
 STEPS = {"check": check, "tiny": tiny, "sanitize": sanitize, "times": times,
-         "slice": slice_}
+         "slice": slice_, "ranks": ranks}
 report_of = [None]
 
 
@@ -286,11 +328,11 @@ def save(runner, report):
         os.replace(target + ".tmp", target)
 
 
-def find_cublaslt():
-    """The cuBLASLt that torch brings, or None."""
+def find_library(name):
+    """A library that torch brings, or None."""
     spec = importlib.util.find_spec("nvidia")
     for folder in (spec.submodule_search_locations or []) if spec else []:
-        found = sorted(glob.glob(os.path.join(folder, "*/lib/libcublasLt.so.*")))
+        found = sorted(glob.glob(os.path.join(folder, f"*/lib/{name}.so.*")))
         if found:
             return found[-1]
     return None
@@ -309,7 +351,8 @@ def main():
     parser.add_argument("--skip", default="")
     parser.add_argument("--out", default=path("results"))
     parser.add_argument("--minutes", type=float, default=9.5)
-    parser.add_argument("--rehearse", nargs=2, metavar=("LIBCUDA", "CUBLASLT"))
+    parser.add_argument("--rehearse", nargs=3,
+                        metavar=("LIBCUDA", "CUBLASLT", "LIBNCCL"))
     args = parser.parse_args()
     steps = [s for s in args.only.split(",") if s not in args.skip.split(",")]
     for step in steps:
@@ -323,9 +366,13 @@ def main():
     if rehearsal:
         runner.environment.update(
             HADAL_LIBCUDA=args.rehearse[0], HADAL_CUBLASLT=args.rehearse[1],
+            HADAL_LIBNCCL=args.rehearse[2],
             PATH=path("stubs") + os.pathsep + os.environ["PATH"])
-    elif "HADAL_CUBLASLT" not in os.environ and find_cublaslt():
-        runner.environment["HADAL_CUBLASLT"] = find_cublaslt()
+    else:
+        for variable, name in (("HADAL_CUBLASLT", "libcublasLt"),
+                               ("HADAL_LIBNCCL", "libnccl")):
+            if variable not in os.environ and find_library(name):
+                runner.environment[variable] = find_library(name)
     report = report_of[0] = {"date": datetime.date.today().isoformat(),
                              "rehearsal": rehearsal, "steps": {}}
     try:

@@ -132,6 +132,11 @@ bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
   append(MoePackSpec{common, kHidden, quantize});
   append(MoeReceiveSpec{common, kTopk, kRanks, kSlots, capacity});
   append(MoeReturnRowsSpec{common, kHidden, kTopk, kRanks, capacity, pairs});
+
+  // Of 4 ranks that share tokens, heads and the vocabulary.
+  append(CopyRowsSpec{common, 1, Moved::i32, true});
+  append(CopyRowsSpec{common, kHidden});
+  append(JoinColumnsSpec{common, 32320, 4, rows});
   return append.ok;
 }
 

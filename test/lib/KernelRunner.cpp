@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "compiler/codegen/loops/MaskedStores.h"
 #include "compiler/codegen/loops/TileToLoops.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
@@ -56,6 +57,7 @@ static void optimize(llvm::Module &module, llvm::TargetMachine *machine) {
   builder.crossRegisterProxies(loops, functions, graphs, modules);
   builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3)
       .run(module, modules);
+  splitOneLaneStores(module);
 }
 
 std::unique_ptr<KernelRunner> KernelRunner::fromText(const std::string &text,

@@ -66,6 +66,8 @@ std::vector<AnySpec> specsOf(Target target) {
   specs.push_back(MoePackSpec{{}, 2048});
   specs.push_back(MoeReceiveSpec{{}, 8, 4, 20, 128});
   specs.push_back(MoeReturnRowsSpec{{}, 2048, 4, 4, 128, 256});
+  specs.push_back(CopyRowsSpec{{}, 2048});
+  specs.push_back(JoinColumnsSpec{{}, 2048, 4, 16});
   return specs;
 }
 

@@ -51,6 +51,32 @@ TEST(HadalBench, PrintsRatesAndWritesThem) {
   }
 }
 
+TEST(HadalRun, ProfileSaysWhereTheTimeGoes) {
+  ToyCheckpoint c;
+  const ToolResult plain = c.runModel("-q -n 12 -p sea");
+  const ToolResult r =
+      c.runModel("-q -n 12 -p sea --profile-steps 3 --profile " +
+                 c.dir().file("t.json"));
+  ASSERT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.out, plain.out);
+  EXPECT_EQ(r.err.find("profile of "), 0u) << r.err;
+  for (const char *part : {"decode_1", "attend", "of read"})
+    EXPECT_NE(r.err.find(part), std::string::npos) << part << "\n" << r.err;
+  EXPECT_LE(std::ranges::count(r.err, '\n'), 40);
+  const auto trace = nlohmann::json::parse(readText(c.dir().file("t.json")));
+  unsigned decodes = 0;
+  for (const auto &event : trace["traceEvents"])
+    decodes += event["ph"] == "X" && event["name"] == "decode_1";
+  EXPECT_EQ(decodes, 3u);
+  // Without a file: the summary alone.
+  EXPECT_EQ(c.runModel("-q -n 2 --profile -p sea").err.find("profile of "), 0u);
+  // Where there can be no file nothing runs.
+  const ToolResult bad = c.runModel("-q -p sea --profile /nonexistent/t.json");
+  EXPECT_EQ(bad.status, 4) << bad.err;
+  EXPECT_EQ(bad.out, "");
+  EXPECT_NE(bad.err.find("H5015"), std::string::npos) << bad.err;
+}
+
 TEST(HadalBench, RepeatedPrefillsCountOnce) {
   ToyCheckpoint c;
   ToolResult r = c.run("hadal-bench",

@@ -5,7 +5,9 @@
 
 #include "runtime/base/CpuCount.h"
 #include "runtime/comm/control/Launch.h"
+#include "runtime/comm/control/Spawn.h"
 #include "runtime/comm/mpi/Mpi.h"
+#include "runtime/comm/nccl/Nccl.h"
 #include "tools/common/CheckEnvironment.h"
 
 namespace hadal::cli {
@@ -41,10 +43,10 @@ StatusOr<comm::GroupOptions> optionsOf(const ProcessFlags &flags,
 void ProcessFlags::add(CLI::App &app) {
   app.add_option("--comm", comm,
                  "what the ranks are: loopback, threads of this process; mpi, "
-                 "processes over Open MPI, started by mpirun or srun, or by "
-                 "this command itself")
-      ->check(CLI::IsMember({"loopback", "mpi"}))
-      ->capture_default_str();
+                 "processes over Open MPI; nccl, processes with a GPU each; "
+                 "processes are started by mpirun or srun, or by this command "
+                 "itself; default: nccl on cuda, else loopback")
+      ->check(CLI::IsMember({"loopback", "mpi", "nccl"}));
   app.add_option("--rendezvous", rendezvous,
                  "where processes meet: host:port of rank 0, or file:PATH; "
                  "default: HADAL_RENDEZVOUS, else " +
@@ -62,12 +64,35 @@ void ProcessFlags::add(CLI::App &app) {
                "fast");
 }
 
+Status ProcessFlags::resolve(unsigned ranks, const LoadFlags &load) {
+  if (comm.empty() && ranks == 1) {
+    comm = "loopback";
+    return {};
+  }
+  StatusOr<Artifact> artifact = Artifact::open(load.artifact);
+  // Processes say it to each other when they have met.
+  if (!artifact.ok())
+    return areProcesses() ? Status() : artifact.status();
+  const std::string device = deviceFor(load.device, *artifact);
+  if (comm.empty())
+    comm = isGpu(device) ? "nccl" : "loopback";
+  // One rank has nobody to send to.
+  if ((areProcesses() || ranks > 1) && isGpu(device) != (comm == "nccl"))
+    return error(5011,
+                 "--comm {} moves the memory of {}, and the ranks compute on "
+                 "device '{}'; {}",
+                 comm, comm == "nccl" ? "GPUs" : "the host", device,
+                 comm == "nccl" ? "leave --comm out, or give --comm mpi"
+                                : "give --comm nccl, or leave --comm out");
+  return {};
+}
+
 Status ProcessFlags::check() const {
-  if (!areProcesses() &&
+  if (!comm.empty() && !areProcesses() &&
       (checkEnv || !rendezvous.empty() || !flightRecord.empty() || joinSeconds))
     return error(5011, "--check-env, --rendezvous, --join-timeout and "
                        "--flight-record are for ranks that are processes; give "
-                       "--comm mpi");
+                       "--comm mpi or nccl");
   return {};
 }
 
@@ -77,8 +102,16 @@ Status runAsProcess(
     const std::function<Status(comm::Group *, const LoadFlags &)> &body) {
   HADAL_ASSIGN_OR_RETURN(std::optional<comm::LaunchedRank> rank,
                          comm::launchedRank(::getenv));
-  if (!rank)
+  if (!rank && flags.comm == "mpi")
     return comm::becomeMpirun(ranks.value_or(1), !flags.rendezvous.empty());
+  if (!rank && ranks.value_or(1) > 1)
+    return comm::becomeParent(*ranks, !flags.rendezvous.empty(),
+                              interruptFlag());
+  if (!rank) {
+    HADAL_RETURN_IF_ERROR(comm::prepareJob(!flags.rendezvous.empty()));
+    rank.emplace();
+  }
+  comm::endWithParent();
   if (ranks && *ranks != rank->ranks)
     return error(5011,
                  "--ranks {}, and {} has started {}; leave --ranks out, "
@@ -87,8 +120,9 @@ Status runAsProcess(
   HADAL_ASSIGN_OR_RETURN(comm::GroupOptions options,
                          optionsOf(flags, *rank, load.quiet));
   std::string library;
-  options.openDataPlane = [&](unsigned r, unsigned n) {
-    auto plane = comm::openMpi(r, n);
+  options.openDataPlane = [&](comm::Group &group) {
+    auto plane = flags.comm == "mpi" ? comm::openMpi(group.rank(), group.size())
+                                     : comm::openNccl(group);
     if (plane.ok())
       library = (*plane)->description();
     return plane;
@@ -99,8 +133,11 @@ Status runAsProcess(
   mine.quiet |= rank->rank != 0; // one of them speaks
   if (!mine.device.threads)
     mine.device.threads = std::max(1u, usableCpus() / rank->localRanks);
-  Status status = flags.checkEnv ? checkEnvironment(*group, library, timeout)
-                                 : body(group.get(), mine);
+  mine.device.localRank = rank->localRank;
+  Status status = !flags.checkEnv ? body(group.get(), mine)
+                  : flags.comm == "nccl"
+                      ? checkDevices(*group, library, timeout, mine)
+                      : checkEnvironment(*group, library, timeout);
   if (!status.ok())
     group->fail(status);
   return status;

@@ -17,6 +17,12 @@ void RankFlags::add(CLI::App &app) {
                  "when collectives take place: async, eager (when they start), "
                  "lazy (when they are awaited), random or random,SEED")
       ->capture_default_str();
+  app.add_option("--overlap", overlap,
+                 "two micro-batches, one computing while the other "
+                 "communicates: auto (where the artifact has an entry for them "
+                 "and every rank can halve its rows), off")
+      ->check(CLI::IsMember({"auto", "off"}))
+      ->capture_default_str();
   app.add_option("--comm-delay", delay,
                  "how long each takes at least: MICROSECONDS or "
                  "MICROSECONDS,GB/s");
@@ -25,8 +31,9 @@ void RankFlags::add(CLI::App &app) {
       ->check(CLI::Range(0.001, 1e6))
       ->capture_default_str();
   app.add_flag("--check-collectives", checkCollectives,
-               "prove what every collective has moved or summed, and that "
-               "placement tables are what was loaded: slow, to look for faults");
+               "prove what every collective has moved or summed, that "
+               "placement tables are what was loaded and that the ranks of "
+               "a tp group have equal logits: slow, to look for faults");
   process.add(app);
 }
 
@@ -46,12 +53,18 @@ StatusOr<comm::StreamOptions> RankFlags::streamOptions() const {
 Status
 runRanks(const RankFlags &flags, const LoadFlags &load,
          const std::function<Status(comm::Group *, const LoadFlags &)> &body) {
-  if (flags.process.areProcesses()) {
+  ProcessFlags process = flags.process;
+  HADAL_RETURN_IF_ERROR(process.resolve(flags.ranks.value_or(1), load));
+  HADAL_RETURN_IF_ERROR(process.check());
+  if (process.areProcesses()) {
     if (!flags.delay.empty())
-      return error(5011, "--comm-delay is for ranks that are threads; leave "
-                         "out --comm");
+      return error(5011, "--comm-delay is for ranks that are threads; give "
+                         "--comm loopback");
+    if (process.comm == "nccl" && flags.policy != "async")
+      return error(5011, "--comm-policy is for collectives that the host runs; "
+                         "NCCL's run when the device comes to them");
     HADAL_ASSIGN_OR_RETURN(comm::StreamOptions stream, flags.streamOptions());
-    return runAsProcess(flags.process, flags.ranks, stream.timeout, load, body);
+    return runAsProcess(process, flags.ranks, stream.timeout, load, body);
   }
   const unsigned ranks = flags.ranks.value_or(1);
   if (ranks == 1)

@@ -16,7 +16,7 @@ namespace hadal::cli {
 
 struct RankFlags {
   std::optional<unsigned> ranks; ///< none: as started by a launcher, else 1
-  std::string placement, policy = "async", delay;
+  std::string placement, policy = "async", delay, overlap = "auto";
   double timeoutSeconds = 30;
   bool checkCollectives = false;
   ProcessFlags process;

@@ -210,4 +210,25 @@ double readPlainly(Driver &driver, std::span<const Piece> pieces,
   return spent.count();
 }
 
+double plainReadRate(const Model &model) {
+  constexpr uint64_t kMost = uint64_t{256} << 20;
+  constexpr int kRounds = 3;
+  std::vector<Piece> all, pieces;
+  WeightMap(model).all(all);
+  uint64_t bytes = 0;
+  for (const Piece &piece : all)
+    if (piece.bytes && bytes < kMost) {
+      pieces.push_back({piece.data, std::min(piece.bytes, kMost - bytes)});
+      bytes += pieces.back().bytes;
+    }
+  double best = 0;
+  for (int round = 0; round < kRounds; ++round)
+    for (bool prefetch : {false, true}) {
+      const double seconds = readPlainly(model.driver(), pieces, prefetch);
+      if (seconds > 0)
+        best = std::max(best, static_cast<double>(bytes) / seconds);
+    }
+  return best;
+}
+
 } // namespace hadal::bench

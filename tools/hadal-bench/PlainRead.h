@@ -53,4 +53,8 @@ uint64_t totalBytes(std::span<const Piece> pieces);
 double readPlainly(Driver &driver, std::span<const Piece> pieces,
                    bool prefetch);
 
+/// Bytes a second of a plain read of up to 256 MiB of the weights of |model|,
+/// which are on the host: the best of a few.
+double plainReadRate(const Model &model);
+
 } // namespace hadal::bench

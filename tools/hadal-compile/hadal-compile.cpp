@@ -3,10 +3,12 @@
 
 #include "compiler/codegen/Target.h"
 #include "compiler/driver/Compiler.h"
+#include "cost/Cluster.h"
 #include "frontend/Error.h"
 #include "runtime/base/CpuCount.h"
 #include "runtime/base/Interrupt.h"
 #include "runtime/base/MappedFile.h"
+#include "tools/hadal-compile/WriteReport.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Process.h"
@@ -85,6 +87,10 @@ cl::opt<int64_t> dp("dp",
                     cl::desc("ranks with sequences of their own (1); sizes "
                              "and buckets count for each"),
                     cl::value_desc("N"), cl::init(1), cl::cat(category));
+cl::opt<int64_t> tp("tp",
+                    cl::desc("ranks that share the heads and the tokens of "
+                             "their sequences (1)"),
+                    cl::value_desc("N"), cl::init(1), cl::cat(category));
 cl::opt<int64_t> ep("ep", cl::desc("ranks that share the experts (all)"),
                     cl::value_desc("N"), cl::init(0), cl::cat(category));
 cl::opt<int64_t> ranksPerNode("ranks-per-node",
@@ -96,6 +102,21 @@ cl::opt<int64_t> redundantExperts(
     cl::desc("slots for second copies of experts, over the ranks that share "
              "them (0)"),
     cl::value_desc("N"), cl::init(0), cl::cat(category));
+enum class Vocab { whole, tp };
+cl::opt<Vocab> vocab(
+    "vocab", cl::desc("the head's weight on the ranks of --tp:"),
+    cl::values(clEnumValN(Vocab::whole, "whole", "all on each (default)"),
+               clEnumValN(Vocab::tp, "tp",
+                          "its rows shared, and logits gathered")),
+    cl::init(Vocab::whole), cl::cat(category));
+enum class Reduce { bf16, f32 };
+cl::opt<Reduce> reduce(
+    "reduce", cl::desc("partial sums on their way between the ranks of --tp:"),
+    cl::values(clEnumValN(Reduce::bf16, "bf16", "rounded (default)"),
+               clEnumValN(Reduce::f32, "f32",
+                          "as they are, twice the bytes; always with "
+                          "--activations f32")),
+    cl::init(Reduce::bf16), cl::cat(category));
 cl::opt<std::string> capacity(
     "capacity",
     cl::desc("rows that a rank sends to another in a step before the step is "
@@ -107,6 +128,21 @@ cl::opt<std::string> scheduleAs(
     cl::desc("ep=1: the experts' kernels get the schedules of one rank, to "
              "compare results bit for bit"),
     cl::value_desc("ep=1"), cl::cat(category));
+cl::opt<OverlapChoice> overlap(
+    "overlap",
+    cl::desc("of ranks that share experts, two micro-batches, one computing "
+             "while the other communicates:"),
+    cl::values(clEnumValN(OverlapChoice::Auto, "auto",
+                          "where it is predicted to take 5 % less (default)"),
+               clEnumValN(OverlapChoice::On, "on", "for every bucket that can "
+                                                   "be halved"),
+               clEnumValN(OverlapChoice::Off, "off", "never")),
+    cl::init(OverlapChoice::Auto), cl::cat(category));
+cl::opt<std::string> cluster(
+    "cluster",
+    cl::desc("what links and chips cost, for --overlap (models/clusters; of "
+             "sm_90a the chip's with NCCL, of cpu none: one micro-batch)"),
+    cl::value_desc("FILE"), cl::cat(category));
 cl::list<std::string> schedules(
     "schedule",
     cl::desc("words of the schedules of the kernels whose symbol matches, for "
@@ -123,6 +159,10 @@ cl::opt<std::string> dumpPassesTo(
     cl::desc("the same after each pass that changed it, a folder for each "
              "phase"),
     cl::value_desc("DIR"), cl::cat(category));
+cl::opt<std::string> reportTo(
+    "report",
+    cl::desc("write a page of model, IR, kernels and memory (hadal-report)"),
+    cl::value_desc("FILE"), cl::cat(category));
 cl::opt<std::string> compileTo("compile-to",
                                cl::desc("stop after a phase and write its IR"),
                                cl::value_desc("PHASE"), cl::cat(category));
@@ -242,6 +282,8 @@ int main(int argc, char **argv) {
     return usage("--plan-only and --compile-to exclude each other");
   if (request.last == Phase::Artifact && !planOnly && output.empty())
     return usage("no output given: -o FILE");
+  if (!reportTo.empty() && (planOnly || request.last != Phase::Artifact))
+    return usage("--report is of an artifact, which this run does not write");
   if (request.resumed) {
     // The IR file holds the options it was made with.
     // A cl::list overloads the address operator.
@@ -256,12 +298,17 @@ int main(int argc, char **argv) {
                                  std::addressof(decodeBuckets),
                                  std::addressof(prefillBuckets),
                                  std::addressof(schedules),
+                                 &tp,
                                  &dp,
                                  &ep,
+                                 &vocab,
+                                 &reduce,
                                  &ranksPerNode,
                                  &redundantExperts,
                                  &capacity,
-                                 &scheduleAs};
+                                 &scheduleAs,
+                                 &overlap,
+                                 &cluster};
     for (const cl::Option *option : fixed)
       if (option->getNumOccurrences())
         return usage("--" + option->ArgStr +
@@ -289,7 +336,10 @@ int main(int argc, char **argv) {
   if (!prefillBuckets.empty())
     options.prefillBuckets.assign(prefillBuckets.begin(),
                                   prefillBuckets.end());
+  options.tp = tp;
   options.dp = dp;
+  options.splitVocabulary = vocab == Vocab::tp;
+  options.f32Reductions = reduce == Reduce::f32;
   options.ep = ep;
   if (ep.getNumOccurrences() && ep < 1)
     return usage("--ep takes a number from 1");
@@ -297,8 +347,25 @@ int main(int argc, char **argv) {
   options.redundantExperts = redundantExperts;
   options.capacity = capacity;
   options.scheduleAs = scheduleAs;
+  options.overlap = overlap;
+  if (!cluster.empty()) {
+    StatusOr<std::string> text = cost::readClusterText(cluster);
+    if (!text.ok())
+      return report(makeError(text.status().code(), "{0}",
+                              text.status().message()));
+    options.cluster = *text;
+  }
   options.schedules.assign(schedules.begin(), schedules.end());
+  std::optional<ReportWriter> reportWriter;
+  if (!reportTo.empty()) {
+    reportWriter.emplace(reportTo);
+    if (llvm::Error error = reportWriter->prepare(argv[0], request))
+      return report(std::move(error));
+  }
   if (llvm::Error error = compile(request, llvm::errs()))
     return report(std::move(error));
+  if (reportWriter)
+    if (llvm::Error error = reportWriter->write(request))
+      return report(std::move(error));
   return 0;
 }

@@ -138,15 +138,44 @@ std::string commandText(const hadal::Artifact &artifact, const Command &c) {
                      fmt::join(parameters, ", "), fmt::join(states, ", "));
 }
 
-/// A command as text, and what of it others join by.
+/// A command as text, and in parts for those who compare or join.
 Json commandJson(const hadal::Artifact &artifact, const Command &c) {
+  const auto &root = artifact.root();
   Json json;
   json["text"] = commandText(artifact, c);
+  json["kind"] = EnumNameCommandKind(c.kind());
   if (c.op() >= 0) {
     std::vector<std::string> members = memberNames(artifact, c);
     json["op"] = opName(artifact, c.op());
     json["members"] =
         members.empty() ? Json::array({json["op"]}) : Json(members);
+  }
+  switch (c.kind()) {
+  case CommandKind::launch: {
+    const Kernel &kernel = *root.kernels()->Get(c.kernel());
+    json["kernel"] = kernel.name()->str();
+    json["items"] = c.items();
+    json["args"] = Json::object();
+    for (unsigned i = 0; i < c.args()->size(); ++i)
+      json["args"][kernel.arg_names()->Get(i)->str()] =
+          argText(artifact, *c.args()->Get(i));
+    break;
+  }
+  case CommandKind::call:
+  case CommandKind::repeat:
+    json["callee"] = root.functions()->Get(c.callee())->name()->str();
+    json["count"] = c.kind() == CommandKind::repeat ? c.count() : 1;
+    json["parameters"] = std::vector<uint32_t>(c.parameters()->begin(),
+                                               c.parameters()->end());
+    json["states"] =
+        std::vector<uint32_t>(c.states()->begin(), c.states()->end());
+    break;
+  case CommandKind::collective:
+    json["label"] = c.label()->str();
+    break;
+  case CommandKind::record:
+  case CommandKind::wait:
+    break;
   }
   return json;
 }
@@ -188,6 +217,16 @@ Json bucketJson(const hadal::Artifact &artifact, const Entry &e) {
     json["capacity_rows"] = e.capacity_rows();
     json["capacity_pairs"] = e.capacity_pairs();
     json["collective_digest"] = fmt::format("{:016x}", e.collective_digest());
+    json["micro_batches"] = e.micro_batches();
+  }
+  if (const Overlap *overlap = e.overlap()) {
+    Json &two = json["overlap"];
+    two["decision"] = EnumNameOverlapDecision(overlap->decision());
+    two["reason"] = overlap->reason()->str();
+    two["step_before_ns"] = overlap->step_before_ns();
+    two["step_after_ns"] = overlap->step_after_ns();
+    two["exposed_before_ns"] = overlap->exposed_before_ns();
+    two["exposed_after_ns"] = overlap->exposed_after_ns();
   }
   return json;
 }

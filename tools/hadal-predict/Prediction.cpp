@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "cost/Routing.h"
-#include "kernels/KernelWork.h"
 #include "kernels/SpecText.h"
 #include "runtime/device/GpuProgram.h"
 #include "runtime/device/Program.h"
@@ -15,13 +13,12 @@ namespace hadal::predict {
 
 namespace {
 
-constexpr int kCode = 5023;
 /// Orders of two chains grow with the factorials of their length.
 constexpr size_t kMostStages = 6;
 
-/// "dispatch" of "dispatch, layer 17".
+/// "dispatch" of "dispatch, layer 17" and of "dispatch, layers 17 and 18".
 std::string labelOf(const comm::Operation &operation) {
-  return operation.label.substr(0, operation.label.find(", layer "));
+  return operation.label.substr(0, operation.label.find(", layer"));
 }
 
 const char *axisName(schema::Axis axis) {
@@ -45,13 +42,7 @@ public:
       : artifact(artifact), cluster(cluster), costs(costs), options(options) {}
 
   StatusOr<Prediction> run() {
-    if (const schema::Mesh *mesh = artifact.root().mesh()) {
-      result.tp = mesh->tp();
-      result.dp = mesh->dp();
-      result.ep = mesh->ep();
-      result.slots = mesh->slots();
-      result.ranks = result.tp * result.dp;
-    }
+    readMesh();
     HADAL_RETURN_IF_ERROR(parseSpecs());
     HADAL_RETURN_IF_ERROR(planMemory());
     for (const schema::Entry *entry : *artifact.root().entries())
@@ -60,7 +51,26 @@ public:
     return std::move(result);
   }
 
+  StatusOr<EntryPrediction> body(const schema::Entry &schemaEntry) {
+    readMesh();
+    HADAL_RETURN_IF_ERROR(parseSpecs());
+    EntryPrediction entry;
+    HADAL_RETURN_IF_ERROR(predictBody(schemaEntry, entry).status());
+    entry.stepUs = entry.body.us;
+    return entry;
+  }
+
 private:
+  void readMesh() {
+    if (const schema::Mesh *mesh = artifact.root().mesh()) {
+      result.tp = mesh->tp();
+      result.dp = mesh->dp();
+      result.ep = mesh->ep();
+      result.slots = mesh->slots();
+      result.ranks = result.tp * result.dp;
+    }
+  }
+
   Status parseSpecs() {
     for (const schema::Kernel *kernel : *artifact.root().kernels()) {
       kernels::SpecText text;
@@ -110,170 +120,86 @@ private:
     return {};
   }
 
-  /// What a full step of |entry| holds.
-  kernels::StepBatch batchOf(const schema::Entry &entry) const {
+  /// What a full step of |entry| costs, of each of its micro-batches. |beside|:
+  /// the other one communicates meanwhile.
+  StepCost costOf(const schema::Entry &entry, bool beside) const {
     const schema::Model &model = artifact.model();
-    kernels::StepBatch batch;
-    const bool decode = entry.kind() == schema::EntryKind::decode;
-    batch.tokens = entry.tokens();
-    batch.slice = (entry.tokens() + result.tp - 1) / result.tp;
-    batch.logitRows = entry.rows();
-    const double queries = std::max(entry.max_queries_per_row(), 1u);
-    batch.sequences =
-        decode ? entry.rows() : std::max(1.0, batch.tokens / queries);
-    const double inCache = options.context
-                               ? static_cast<double>(options.context)
-                               : static_cast<double>(model.max_seq_len()) / 2;
-    batch.context = decode ? inCache : batch.tokens / batch.sequences;
-    const double topk = model.num_experts_per_token();
-    batch.sentRows =
-        batch.slice * cost::distinctRanks({result.ep, result.slots,
-                                           model.num_experts_per_token()});
-    batch.pairs = batch.slice * topk * imbalanceOf(batch);
-    return batch;
+    const double parts = entry.micro_batches();
+    StepShape shape;
+    shape.decode = entry.kind() == schema::EntryKind::decode;
+    shape.tokens =
+        (options.tokens > 0 ? options.tokens : entry.tokens()) / parts;
+    shape.rows = entry.rows() / parts;
+    shape.queries = entry.max_queries_per_row();
+    shape.tp = result.tp;
+    shape.ep = result.ep;
+    shape.slots = result.slots;
+    shape.topk = model.num_experts_per_token();
+    shape.context = options.context
+                        ? static_cast<double>(options.context)
+                        : static_cast<double>(model.max_seq_len()) / 2;
+    shape.imbalance = options.imbalance;
+    return StepCost(shape, cluster, costs, beside);
   }
 
-  double imbalanceOf(const kernels::StepBatch &batch) const {
-    if (options.imbalance > 0)
-      return options.imbalance;
-    if (cluster.imbalance > 0)
-      return cluster.imbalance;
-    return cost::uniformImbalance(result.ep, batch.slice,
-                                  artifact.model().num_experts_per_token());
-  }
-
-  /// How much longer products take on what a collective leaves of the chip,
-  /// when another micro-batch communicates.
-  double multiprocessorShare() const {
-    unsigned held = 0;
-    for (const auto &[name, link] : cluster.links)
-      held = std::max(held, name == "tp" ? 0 : link.multiprocessors);
-    return static_cast<double>(std::max(cluster.multiprocessors, 1u)) /
-           (std::max(cluster.multiprocessors, 1u) - held);
-  }
-
-  /// One launch of |kernel|; |share|: of the chip, for its products.
-  StatusOr<double> launchUs(uint32_t kernel, const kernels::StepBatch &batch,
-                            EntryPrediction &entry, double share) const {
+  /// One launch of |kernel|.
+  StatusOr<double> launchUs(uint32_t kernel, const StepCost &step,
+                            EntryPrediction &entry) const {
     ++entry.launches;
-    const std::string name =
-        artifact.root().kernels()->Get(kernel)->name()->str();
-    const std::optional<kernels::AnySpec> &spec = specs[kernel];
-    if (const cost::KernelCost *measured = costs.find(name)) {
-      ++entry.measured;
-      // Measurements are of even routing.
-      const bool product =
-          spec && std::holds_alternative<kernels::GemmSpec>(*spec);
-      return measured->us(batch.tokens) * (product ? share : 1) *
-             (spec && kernels::isOfExperts(*spec) ? entry.imbalance : 1);
+    HADAL_ASSIGN_OR_RETURN(
+        const PricedLaunch priced,
+        step.launch(artifact.root().kernels()->Get(kernel)->name()->str(),
+                    specs[kernel] ? &*specs[kernel] : nullptr));
+    entry.measured += priced.bound == LaunchBound::measured;
+    entry.launchCosts.push_back({kernel, priced.us, priced.bound, priced.work});
+    return priced.us;
+  }
+
+  static ExchangeKind kindOf(comm::Kind kind) {
+    switch (kind) {
+    case comm::Kind::allGather:
+      return ExchangeKind::allGather;
+    case comm::Kind::reduceScatter:
+      return ExchangeKind::reduceScatter;
+    case comm::Kind::allReduce:
+      return ExchangeKind::allReduce;
+    case comm::Kind::allToAll:
+      break;
     }
-    const cost::Roofline &roofline = cluster.roofline;
-    if (roofline.memoryBytesPerUs <= 0)
-      return error(
-          kCode,
-          "kernel '{}' has no measurement, and '{}' no \"roofline\" to "
-          "price it by; give --costs with all kernels",
-          name, cluster.name);
-    const kernels::LaunchWork work = kernels::workOf(*spec, batch);
-    return std::max(
-        {work.bytes / roofline.memoryBytesPerUs,
-         work.flops / (work.fp8 ? roofline.fp8PerUs : roofline.bf16PerUs),
-         roofline.floorUs});
+    return ExchangeKind::allToAll;
   }
 
   StatusOr<cost::Collective> price(const hadal::Collective &collective,
-                                   const kernels::StepBatch &batch,
+                                   const StepCost &step,
                                    EntryPrediction &entry) {
     const schema::Communicator &communicator =
         *artifact.root().communicators()->Get(collective.communicator);
     const comm::Operation &operation = collective.operation;
-    const std::string label = labelOf(operation);
-    const cost::Link *link = cluster.find(label, axisName(communicator.axis()));
-    if (!link)
-      return error(kCode,
-                   "'{}' has no link \"{}\" or \"{}\", which a collective of "
-                   "'{}' needs",
-                   cluster.name, label, axisName(communicator.axis()),
-                   artifact.path());
-    const double ranks = communicator.size();
-    double bytes = 0, needed = 0;
-    for (const comm::Part &part : operation.parts) {
-      const double block =
-          static_cast<double>(part.rows) * static_cast<double>(part.rowBytes);
-      switch (operation.kind) {
-      case comm::Kind::allGather:
-      case comm::Kind::reduceScatter:
-        bytes += (ranks - 1) * block;
-        needed += (ranks - 1) * block;
-        break;
-      case comm::Kind::allReduce:
-        bytes += 2 * (ranks - 1) / ranks * block;
-        needed += 2 * (ranks - 1) / ranks * block;
-        break;
-      case comm::Kind::allToAll: {
-        const double meant = meantRows(part, operation, batch);
-        needed += meant * static_cast<double>(part.rowBytes);
-        bytes += movedRows(*link, part, operation, batch, ranks) *
-                 static_cast<double>(part.rowBytes);
-        break;
-      }
-      }
-    }
-    Exchange &exchange = entry.exchanges[label];
+    ExchangeWork work;
+    work.kind = kindOf(operation.kind);
+    work.label = labelOf(operation);
+    work.axis = axisName(communicator.axis());
+    work.ranks = communicator.size();
+    for (const comm::Part &part : operation.parts)
+      work.parts.push_back({static_cast<double>(part.rows),
+                            static_cast<double>(part.rowBytes),
+                            part.countColumn});
+    StatusOr<PricedExchange> priced = step.price(work);
+    if (!priced.ok())
+      return error(priced.status().code(), "{} of '{}'",
+                   priced.status().message(), artifact.path());
+    Exchange &exchange = entry.exchanges[work.label];
     ++exchange.operations;
-    exchange.bytes += bytes;
-    exchange.neededBytes += needed;
-    const bool routed = operation.kind == comm::Kind::allToAll;
-    cost::Collective priced = cost::collectiveOf(
-        *link, label, communicator.size(), bytes, routed ? entry.imbalance : 1);
-    exchange.us += priced.us();
-    return priced;
-  }
-
-  /// An all_to_all whose parts are counted by their second column carries a row
-  /// for each pair; others one for each token and rank.
-  static bool carriesPairs(const comm::Operation &operation) {
-    return std::any_of(
-        operation.parts.begin(), operation.parts.end(),
-        [](const comm::Part &part) { return part.countColumn == 1; });
-  }
-  /// Parts of one row a rank carry counts, whatever the rows are.
-  static bool isOfRows(const comm::Part &part) { return part.rows > 1; }
-
-  /// Rows of |part| that a rank sends and that mean something.
-  double meantRows(const comm::Part &part, const comm::Operation &operation,
-                   const kernels::StepBatch &batch) const {
-    if (!isOfRows(part))
-      return static_cast<double>(part.rows) * result.ep;
-    return carriesPairs(operation)
-               ? batch.slice * artifact.model().num_experts_per_token()
-               : batch.sentRows;
-  }
-
-  /// Rows of |part| that travel over |link|.
-  double movedRows(const cost::Link &link, const comm::Part &part,
-                   const comm::Operation &operation,
-                   const kernels::StepBatch &batch, double ranks) const {
-    const double capacity = static_cast<double>(part.rows) * ranks;
-    if (!isOfRows(part))
-      return capacity;
-    switch (link.moves) {
-    case cost::Moves::capacity:
-      return capacity;
-    case cost::Moves::rows:
-      return meantRows(part, operation, batch);
-    case cost::Moves::pairs:
-      return batch.slice * artifact.model().num_experts_per_token();
-    case cost::Moves::copies:
-      return batch.slice * link.copies;
-    }
-    return capacity;
+    exchange.bytes += priced->bytes;
+    exchange.neededBytes += priced->neededBytes;
+    exchange.us += priced->cost.us();
+    return priced->cost;
   }
 
   /// |schemaEntry|'s unrolled commands with their costs.
   StatusOr<std::vector<PricedCommand>>
-  commandsOf(const schema::Entry &schemaEntry, const kernels::StepBatch &batch,
-             EntryPrediction &entry, double share = 1) {
+  commandsOf(const schema::Entry &schemaEntry, const StepCost &step,
+             EntryPrediction &entry) {
     Bindings bindings;
     bindings.parameters.resize(artifact.root().parameters()->size());
     bindings.states.resize(artifact.root().states()->size());
@@ -293,7 +219,7 @@ private:
         case RankCommand::Kind::start: {
           HADAL_ASSIGN_OR_RETURN(
               cost::Collective collective,
-              price(list.collectives[next->index], batch, entry));
+              price(list.collectives[next->index], step, entry));
           commands.push_back(
               {cost::Command::communicate(std::move(collective))});
           break;
@@ -302,7 +228,7 @@ private:
       if (position == list.launches.size())
         break;
       const uint32_t kernel = list.launches[position].kernel;
-      HADAL_ASSIGN_OR_RETURN(double us, launchUs(kernel, batch, entry, share));
+      HADAL_ASSIGN_OR_RETURN(double us, launchUs(kernel, step, entry));
       commands.push_back({cost::Command::launch(us),
                           specs[kernel] ? &*specs[kernel] : nullptr});
     }
@@ -322,7 +248,7 @@ private:
   const schema::Entry *halfOf(const schema::Entry &whole) const {
     const schema::Entry *best = nullptr;
     for (const schema::Entry *entry : *artifact.root().entries())
-      if (entry->kind() == whole.kind() &&
+      if (entry->kind() == whole.kind() && entry->micro_batches() == 1 &&
           entry->tokens() * 2 == whole.tokens() &&
           (!best || entry->rung() == whole.rung()))
         best = entry;
@@ -334,16 +260,16 @@ private:
   Status decideOverlap(const schema::Entry &whole,
                        const std::vector<PricedCommand> &priced,
                        EntryPrediction &entry) {
+    if (whole.micro_batches() > 1)
+      return {};
     const schema::Entry *half = halfOf(whole);
     std::optional<cost::Chain> wholeChain = findLayerChain(priced);
     if (!half || !wholeChain || wholeChain->size() > kMostStages)
       return {};
     EntryPrediction unused;
-    const kernels::StepBatch batch = batchOf(*half);
-    unused.imbalance = imbalanceOf(batch);
     HADAL_ASSIGN_OR_RETURN(
         std::vector<PricedCommand> halfCommands,
-        commandsOf(*half, batch, unused, multiprocessorShare()));
+        commandsOf(*half, costOf(*half, /*beside=*/true), unused));
     std::optional<cost::Chain> halfChain = findLayerChain(halfCommands);
     HADAL_ASSIGN_OR_RETURN(entry.overlap,
                            cost::decideOverlap(entry.name, *wholeChain,
@@ -367,24 +293,34 @@ private:
     return best;
   }
 
-  Status predictEntry(const schema::Entry &schemaEntry) {
-    EntryPrediction entry;
+  /// Sets what |entry| says of the body; its commands.
+  StatusOr<std::vector<PricedCommand>>
+  predictBody(const schema::Entry &schemaEntry, EntryPrediction &entry) {
     entry.name = schemaEntry.name()->str();
     entry.decode = schemaEntry.kind() == schema::EntryKind::decode;
     entry.worst = schemaEntry.rung() == schema::Rung::worst;
-    kernels::StepBatch batch = batchOf(schemaEntry);
-    entry.imbalance = imbalanceOf(batch);
+    const StepCost step =
+        costOf(schemaEntry, /*beside=*/schemaEntry.micro_batches() > 1);
+    entry.imbalance = step.imbalance();
     HADAL_ASSIGN_OR_RETURN(std::vector<PricedCommand> commands,
-                           commandsOf(schemaEntry, batch, entry));
+                           commandsOf(schemaEntry, step, entry));
     HADAL_ASSIGN_OR_RETURN(entry.body, simulate(commands));
-    HADAL_RETURN_IF_ERROR(decideOverlap(schemaEntry, commands, entry));
     for (const auto &[label, us] : entry.body.exposedByLabel)
       entry.exchanges[label].exposedUs = us;
+    return commands;
+  }
+
+  Status predictEntry(const schema::Entry &schemaEntry) {
+    EntryPrediction entry;
+    HADAL_ASSIGN_OR_RETURN(const std::vector<PricedCommand> commands,
+                           predictBody(schemaEntry, entry));
+    HADAL_RETURN_IF_ERROR(decideOverlap(schemaEntry, commands, entry));
+    StepCost step = costOf(schemaEntry, /*beside=*/false);
     const uint32_t logitRows = schemaEntry.rows();
     if (const schema::Entry *head = headFor(logitRows)) {
-      batch.logitRows = std::min(logitRows, head->logit_rows());
+      step.setLogitRows(std::min(logitRows, head->logit_rows()));
       HADAL_ASSIGN_OR_RETURN(std::vector<PricedCommand> headCommands,
-                             commandsOf(*head, batch, entry));
+                             commandsOf(*head, step, entry));
       HADAL_ASSIGN_OR_RETURN(cost::Timeline timeline, simulate(headCommands));
       entry.headUs = timeline.us;
       for (const auto &[label, us] : timeline.exposedByLabel)
@@ -410,11 +346,33 @@ private:
 
 } // namespace
 
+const char *boundName(LaunchCost::Bound bound) {
+  switch (bound) {
+  case LaunchCost::Bound::memory:
+    return "memory";
+  case LaunchCost::Bound::compute:
+    return "compute";
+  case LaunchCost::Bound::floor:
+    return "floor";
+  case LaunchCost::Bound::measured:
+    return "measured";
+  }
+  return "?";
+}
+
 StatusOr<Prediction> predict(const Artifact &artifact,
                              const cost::Cluster &cluster,
                              const cost::KernelCosts &costs,
                              const Options &options) {
   return Predictor(artifact, cluster, costs, options).run();
+}
+
+StatusOr<EntryPrediction> predictBody(const Artifact &artifact,
+                                      const cost::Cluster &cluster,
+                                      const cost::KernelCosts &costs,
+                                      const Options &options,
+                                      const schema::Entry &entry) {
+  return Predictor(artifact, cluster, costs, options).body(entry);
 }
 
 } // namespace hadal::predict

@@ -6,6 +6,7 @@
 #include "cost/Cluster.h"
 #include "cost/KernelCosts.h"
 #include "cost/Overlap.h"
+#include "passes/Overlap/StepCost.h"
 #include "runtime/artifact/Artifact.h"
 
 namespace hadal::predict {
@@ -15,6 +16,8 @@ struct Options {
   uint64_t context = 0;
   /// Most over mean of the ranks' pairs; 0: what even routing gives.
   double imbalance = 0;
+  /// Of a rank's step; 0: as many as the entry holds.
+  double tokens = 0;
 };
 
 /// What the collectives of one label move, over a step.
@@ -26,6 +29,16 @@ struct Exchange {
   double neededBytes = 0; ///< of them those that mean something
 };
 
+/// What a launch was priced with.
+struct LaunchCost {
+  using Bound = LaunchBound;
+  uint32_t kernel = 0; ///< of the artifact
+  double us = 0;
+  Bound bound = Bound::floor; ///< what |us| is the time of
+  kernels::LaunchWork work;   ///< none of a kernel without a spec
+};
+const char *boundName(LaunchCost::Bound bound);
+
 struct EntryPrediction {
   std::string name;
   bool decode = false, worst = false;
@@ -36,6 +49,8 @@ struct EntryPrediction {
   cost::Timeline body;
   std::map<std::string, Exchange> exchanges; ///< by label
   uint64_t launches = 0, measured = 0; ///< priced; of them by a measurement
+  /// Of the body in the order of flatten(), then of the head.
+  std::vector<LaunchCost> launchCosts;
   double tokensPerSecondOfRank = 0, tokensPerSecondOfNode = 0;
   /// What two micro-batches would make of a layer, where the artifact has a
   /// bucket of half the size and a layer few enough stages to search.
@@ -65,5 +80,13 @@ StatusOr<Prediction> predict(const Artifact &artifact,
                              const cost::Cluster &cluster,
                              const cost::KernelCosts &costs,
                              const Options &options);
+
+/// The body of |entry| alone, without what two micro-batches would make of it
+/// and without rates of tokens. Errors as above.
+StatusOr<EntryPrediction> predictBody(const Artifact &artifact,
+                                      const cost::Cluster &cluster,
+                                      const cost::KernelCosts &costs,
+                                      const Options &options,
+                                      const schema::Entry &entry);
 
 } // namespace hadal::predict

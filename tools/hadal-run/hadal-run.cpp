@@ -12,7 +12,9 @@
 #include "runtime/tokenizer/Tokenizer.h"
 #include "tools/common/Ranks.h"
 #include "tools/common/SpecJson.h"
+#include "tools/hadal-bench/PlainRead.h"
 #include "tools/hadal-run/RankOutputs.h"
+#include "tools/profile/Profiler.h"
 
 using namespace hadal;
 
@@ -21,6 +23,7 @@ namespace {
 struct RunFlags {
   cli::LoadFlags load;
   cli::RankFlags ranks;
+  profile::ProfileFlags profile;
   std::string prompt, promptsFile, inputIds;
   bool hasPrompt = false, hasPromptsFile = false, hasInputIds = false;
   bool special = false;
@@ -63,6 +66,7 @@ private:
     SessionOptions options;
     HADAL_ASSIGN_OR_RETURN(options.collectives, flags.ranks.streamOptions());
     options.checkCollectives = flags.ranks.checkCollectives;
+    options.microBatches = flags.ranks.overlap != "off";
     options.prefillChunk = flags.prefillChunk;
     options.interrupt = &interruptFlag();
     options.progress = [this](uint64_t done, uint64_t total) {
@@ -71,10 +75,39 @@ private:
     if (!flags.logits.empty() || mine.size() < maxBatch())
       options.maxRows = static_cast<uint32_t>(
           std::clamp<uint64_t>(mine.size(), 1, maxBatch()));
+    profile::Profiler profiler(*model, flags.profile,
+                               options.collectives.timeout);
+    if (flags.profile.enabled)
+      HADAL_RETURN_IF_ERROR(profiler.begin(options));
     HADAL_ASSIGN_OR_RETURN(session, Session::create(*model, options));
     HADAL_RETURN_IF_ERROR(flags.logits.empty() ? generateText()
                                                : writeLogits());
-    return writeExpertLoad();
+    HADAL_RETURN_IF_ERROR(writeExpertLoad());
+    return flags.profile.enabled ? sayWhereTimeWent(profiler) : Status();
+  }
+
+  Status sayWhereTimeWent(profile::Profiler &profiler) {
+    HADAL_ASSIGN_OR_RETURN(const profile::RunProfile times, profiler.finish());
+    if (!isPrinting())
+      return {};
+    fmt::print(stderr, "{}", profile::summaryText(times, kernelFacts()));
+    return profiler.writeTraceOf(times, flags.load.quiet);
+  }
+
+  /// What the kernels read, beside what the machine can. Of kernels that read
+  /// experts it depends on the tokens, and is left out; and ranks that share a
+  /// machine have no rate of their own.
+  profile::KernelFacts kernelFacts() const {
+    profile::KernelFacts facts;
+    if (group || !model->hostWeights())
+      return facts;
+    const std::vector<bool> readsExperts = bench::kernelsOfExperts(*model);
+    for (const schema::Kernel *kernel : *model->artifact().root().kernels())
+      facts.bytes.push_back(readsExperts[facts.bytes.size()]
+                                ? 0
+                                : static_cast<double>(kernel->bytes_read()));
+    facts.plainBytesPerSecond = bench::plainReadRate(*model);
+    return facts;
   }
 
   bool isPrinting() const { return !group || !group->rank(); }
@@ -340,6 +373,9 @@ private:
       notice("{} of {} steps replayed; --capacity {} would have avoided them",
              c.replayedCalls, c.expectedCalls,
              sufficientCapacity(c.replayedDemand));
+    if (isPrinting() && c.halvedCalls && !flags.load.quiet)
+      notice("{} of {} steps ran as two micro-batches", c.halvedCalls,
+             c.bodyCalls);
     return {};
   }
 
@@ -476,6 +512,7 @@ int main(int argc, char **argv) {
                "hadal-run");
   flags.load.add(app);
   flags.ranks.add(app);
+  flags.profile.add(app);
   CLI::Option *prompt = app.add_option(
       "-p,--prompt", flags.prompt,
       "the text to continue; may be empty where the tokenizer adds a BOS "

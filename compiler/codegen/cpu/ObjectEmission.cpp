@@ -1,6 +1,7 @@
 // LLVM IR to ELF objects, one variant at a time.
 #include "compiler/codegen/cpu/Image.h"
 
+#include "compiler/codegen/loops/MaskedStores.h"
 #include "frontend/Error.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/Analysis/TargetTransformInfo.h"
@@ -126,6 +127,7 @@ Expected<std::string> compileObject(StringRef bitcode, Variant variant,
   builder.crossRegisterProxies(loops, functions, sccs, modules);
   builder.buildPerModuleDefaultPipeline(OptimizationLevel::O2)
       .run(module, modules);
+  splitOneLaneStores(module);
 
   SmallVector<char, 0> object;
   raw_svector_ostream stream(object);

@@ -5,6 +5,7 @@
 #include "compiler/codegen/nvptx/DescribeKernels.h"
 #include "compiler/codegen/nvptx/Passes.h"
 #include "compiler/codegen/nvptx/attention/KernelLowering.h"
+#include "cost/Cluster.h"
 #include "frontend/Error.h"
 #include "mlir/Pass/PassManager.h"
 #include "schedule/Chip.h"
@@ -42,6 +43,10 @@ static llvm::Error resolveOptions(CompileOptions &options) {
   if (options.w8a16)
     return refuse("--fp8=w8a16", "its tensor cores multiply FP8 by FP8; use "
                                  "--fp8=w8a8, or --target=cpu");
+  // Nothing else is known of its links.
+  if (options.ranks() > 1 && options.overlap != OverlapChoice::Off &&
+      options.cluster.empty())
+    options.cluster = cost::h100WithNccl();
   return llvm::Error::success();
 }
 

@@ -33,6 +33,8 @@ inline constexpr int64_t kBlock = 128;
 /// "expanded", absent where the function has none).
 inline constexpr llvm::StringLiteral kBucketAttr = "dsv3.bucket";
 inline constexpr llvm::StringLiteral kAttentionAttr = "dsv3.attention";
+/// On functions: an entry runs so many of its bucket, taking turns; absent: one.
+inline constexpr llvm::StringLiteral kMicroBatchesAttr = "dsv3.micro_batches";
 /// On functions: names of model operations that a pass dropped on purpose.
 inline constexpr llvm::StringLiteral kDroppedAttr = "dsv3.dropped";
 /// On the module: facts of the model and of the compilation (a dictionary) and
@@ -49,10 +51,13 @@ MeshAttr getMesh(mlir::Operation *module);
 
 /// The bucket of |func|; null if it has none.
 BucketAttr getBucket(mlir::Operation *func);
+/// How many micro-batches of its bucket the entry of |func| runs.
+int64_t getMicroBatches(mlir::Operation *func);
 /// "decode_4", "prefill_512", "head_16".
 std::string getBucketName(BucketAttr bucket);
-/// What the entry of |func|'s bucket is called: the bucket's name, of the worst
-/// of two rungs "decode_4_worst".
+/// What the entry of |func|'s bucket is called: the bucket's name, of two
+/// micro-batches that of both and "_x2", of the worst of two rungs
+/// "decode_4_worst".
 std::string getEntryName(mlir::Operation *func);
 
 /// Words of the record that travels with a token to its experts: its row, the

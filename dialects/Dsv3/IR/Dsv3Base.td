@@ -52,7 +52,8 @@ def Dsv3_Extent : Dsv3_Enum<"Extent", "name of a dynamic extent", [
   I32EnumAttrCase<"Logits", 2, "logits">,     // rows that reach the head
   I32EnumAttrCase<"Slice", 3, "slice">,       // the tokens of a rank of a tp group
   I32EnumAttrCase<"Received", 4, "received">, // rows that ep ranks sent: ep * C
-  I32EnumAttrCase<"Returned", 5, "returned">]>; // pairs that came back: ep * C2
+  I32EnumAttrCase<"Returned", 5, "returned">, // pairs that came back: ep * C2
+  I32EnumAttrCase<"Gathered", 6, "gathered">]>; // logit rows of all tp ranks: tp * L
 
 def Dsv3_ScaleFormat : Dsv3_Enum<"ScaleFormat", "values that a scale may take", [
   I32EnumAttrCase<"F32", 0, "f32">,           // any positive float32
@@ -197,7 +198,7 @@ def Dsv3_SplitAttr : Dsv3_Attr<"Split", "split"> {
   let summary = "The part of a weight that a rank holds.";
   let description = [{
     `<rows by tp of 192>`, `<cols by tp of 128>`: equal parts in the order of the
-    ranks, each whole units (a head's 192 rows). `<slots by ep of 1>`: arrays of a
+    ranks, each whole units (a head's 192 rows; of its scales, 1). `<slots by ep of 1>`: arrays of a
     stack, which the placement of the experts chooses.
   }];
   let parameters = (ins "SplitDim":$dim, "Axis":$axis, "int64_t":$unit);

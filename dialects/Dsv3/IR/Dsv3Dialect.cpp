@@ -78,6 +78,12 @@ LogicalResult Dsv3Dialect::verifyOperationAttribute(Operation *op,
              << "'" << name << "' must be \"absorbed\" or \"expanded\"";
     return success();
   }
+  if (name == kMicroBatchesAttr) {
+    auto count = dyn_cast<IntegerAttr>(attr.getValue());
+    if (!count || count.getInt() != 2 || !isa<FunctionOpInterface>(op))
+      return op->emitOpError() << "'" << name << "' must be 2 on a function";
+    return success();
+  }
   if (name == kDroppedAttr) {
     auto names = dyn_cast<ArrayAttr>(attr.getValue());
     if (!names || !llvm::all_of(names, llvm::IsaPred<StringAttr>) ||
@@ -194,7 +200,7 @@ Attribute LayoutAttr::parse(AsmParser &p, Type) {
   auto parseExtent = [&]() -> ParseResult {
     auto extent = parseEnum<Extent>(p, symbolizeExtent,
                                     "an extent (tokens, routed, logits, slice, "
-                                    "received, returned)");
+                                    "received, returned, gathered)");
     if (failed(extent))
       return failure();
     extents.push_back(*extent);
@@ -466,16 +472,26 @@ std::string hadal::dsv3::getBucketName(BucketAttr bucket) {
   return (stringifyBucketKind(bucket.getKind()) + "_" + Twine(size)).str();
 }
 
+int64_t hadal::dsv3::getMicroBatches(Operation *func) {
+  auto count = func->getAttrOfType<IntegerAttr>(kMicroBatchesAttr);
+  return count ? count.getInt() : 1;
+}
+
 std::string hadal::dsv3::getEntryName(Operation *func) {
   BucketAttr bucket = getBucket(func);
   std::string name = getBucketName(bucket);
+  const int64_t count = getMicroBatches(func);
+  if (count > 1)
+    name = (stringifyBucketKind(bucket.getKind()) + "_" +
+            Twine(count * bucket.getTokens()) + "_x" + Twine(count))
+               .str();
   if (bucket.getCapacity() == 0 || bucket.getRung() != Rung::Worst)
     return name;
   for (auto other : func->getParentOfType<ModuleOp>().getOps<func::FuncOp>())
     if (BucketAttr its = getBucket(other);
         its && its.getKind() == bucket.getKind() &&
         its.getTokens() == bucket.getTokens() &&
-        its.getRung() == Rung::Expected)
+        getMicroBatches(other) == count && its.getRung() == Rung::Expected)
       return name + "_worst";
   return name;
 }

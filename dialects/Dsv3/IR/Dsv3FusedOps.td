@@ -4,7 +4,7 @@ def Dsv3_NormQuantOp : Dsv3_Op<"norm_quant", [Pure, AttrSizedOperandSegments,
     AttrSizedResultSegments]> {
   let summary = "Residual add, RMSNorm and quantisation of a row.";
   let description = [{
-    x [T, n] of A. `plus %r`: sum = x + r in f32; the norm uses that sum before
+    x [T, n] of A. `plus %r` (of A or f32): sum = x + r in f32; the norm uses that sum before
     it is rounded to A and stored as `sum`. `gather %i`: rows x[i] of dimension
     `logits`, without `plus`. Results, at least one of norm and quantized:
     `sum` [T, n] of A (if and only if `plus`), `norm` [.., n] of A,

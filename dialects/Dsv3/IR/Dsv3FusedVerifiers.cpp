@@ -6,6 +6,25 @@ using namespace mlir;
 using namespace hadal::dsv3;
 using namespace hadal::dsv3::detail;
 
+/// `result`, and the addend's type if it is another.
+static ParseResult parseAddend(OpAsmParser &parser, Type &result,
+                               Type &addend) {
+  if (parser.parseType(result))
+    return failure();
+  if (failed(parser.parseOptionalComma())) {
+    addend = result;
+    return success();
+  }
+  return parser.parseType(addend);
+}
+
+static void printAddend(OpAsmPrinter &printer, Operation *, Type result,
+                        Type addend) {
+  printer << result;
+  if (addend != result)
+    printer << ", " << addend;
+}
+
 #define GET_OP_CLASSES
 #include "dialects/Dsv3/IR/Dsv3Ops.cpp.inc"
 
@@ -37,10 +56,13 @@ LogicalResult NormQuantOp::verify() {
     return emitOpError("cannot both add and gather");
   if (static_cast<bool>(getAddend()) != static_cast<bool>(getSum()))
     return emitOpError("has a sum if and only if it adds");
-  for (Value v : {getAddend(), getSum()})
-    if (v && v.getType() != getInput().getType())
-      return emitOpError() << "addend and sum must have the input's type "
-                           << getInput().getType() << ", got " << v.getType();
+  if (getSum() && getSum().getType() != getInput().getType())
+    return emitOpError() << "sum must have the input's type "
+                         << getInput().getType() << ", got "
+                         << getSum().getType();
+  if (getAddend() &&
+      failed(checkAddend(*this, getAddend(), getInput().getType())))
+    return failure();
   if (failed(checkVector(*this, getWeight(), columns, "norm weight")) ||
       failed(checkFloor(*this, getFloor(), static_cast<bool>(getQuantized()))))
     return failure();

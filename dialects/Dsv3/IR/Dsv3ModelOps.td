@@ -13,15 +13,19 @@ def Dsv3_EmbedOp : Dsv3_Op<"embed", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Dsv3_AddOp : Dsv3_Op<"add", [Pure, Commutative, SameOperandsAndResultType]> {
+def Dsv3_AddOp : Dsv3_Op<"add", [Pure,
+    AllTypesMatch<["lhs", "result"]>]> {
   let summary = "Elementwise sum in f32, rounded once (residual stream).";
   let description = [{
+    All of one type, or `rhs` of f32: a sum over ranks that was not rounded.
     Normally fused into norm_quant, linear or moe_combine; alone it is a kernel
     of its own.
   }];
   let arguments = (ins Dsv3_FloatTensor:$lhs, Dsv3_FloatTensor:$rhs);
   let results = (outs Dsv3_FloatTensor:$result);
-  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` "
+                       "custom<Addend>(type($result), type($rhs))";
+  let hasVerifier = 1;
 }
 
 def Dsv3_RmsNormOp : Dsv3_Op<"rms_norm", [Pure]> {
@@ -50,7 +54,8 @@ def Dsv3_LinearOp : Dsv3_Op<"linear", [Pure, AttrSizedOperandSegments]> {
     | bf16, f32 | f8E4M3FN, 128x128 | fp8_block_gemm W8A16: exact codes, scaled per 128 of K |
     | bf16, f32 | bf16, f32 | gemm |
 
-    y is A, or f32 for the router and the head.
+    y is A, or f32 for the router, the head and partial sums over ranks
+    (`--reduce f32`).
 
     `experts(%begin)`: weight is a stack [E, Nw, K]; rows begin[e] .. begin[e+1]
     of y (dimension `routed`) use weight e and the same rows of x, or with

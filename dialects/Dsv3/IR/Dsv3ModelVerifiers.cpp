@@ -235,6 +235,20 @@ LogicalResult EmbedOp::verify() {
                    tensorOf(getTable()).getDimSize(1), "result columns");
 }
 
+LogicalResult hadal::dsv3::detail::checkAddend(Operation *op, Value addend,
+                                               Type sum) {
+  auto type = cast<RankedTensorType>(sum);
+  Type f32 = withElement(type, Float32Type::get(op->getContext()), ScaleAttr());
+  if (addend.getType() == sum || addend.getType() == f32)
+    return success();
+  return op->emitOpError() << "addend must have the sum's type " << sum
+                           << " or be f32, got " << addend.getType();
+}
+
+LogicalResult AddOp::verify() {
+  return checkAddend(*this, getRhs(), getResult().getType());
+}
+
 LogicalResult RmsNormOp::verify() {
   if (getInput().getType() != getResult().getType())
     return emitOpError() << "result must have the input's type "

@@ -1,7 +1,7 @@
 // Operations of the dsv3 dialect. Shapes: T tokens, D hidden size, H heads, C
 // latent width, R rotary width, N non-rotary key width, V value width, E
 // experts, k experts per token. A is the activation type (bf16 or f32,
-// `--activations`). Of several ranks: S tokens of a rank's slice, C rows and C2
+// `--activations`). Of several ranks: S tokens of a rank's slice, L logit rows, C rows and C2
 // pairs that a rank sends to another at most. Sections in parentheses refer to
 // docs/model-spec.md.
 #ifndef HADAL_DSV3_OPS_TD

@@ -1,5 +1,92 @@
-// Operations of several ranks: experts shared over ep, and collectives that are
-// begun and awaited apart.
+// Operations of several ranks: rows and heads shared over tp, experts shared over
+// ep, and collectives that are begun and awaited apart.
+
+def Dsv3_AllGatherOp : Dsv3_Op<"all_gather", [Pure]> {
+  let summary = "The tokens of all ranks of a group, from the slice of each.";
+  let description = [{
+    Each part is [slice, n], f32, bf16 or FP8, and gives [tokens, n]: the slices
+    in the order of ranks. Parts travel together. Of [logits, n], which every rank
+    has rows of, the result is [gathered, n]: block r is what rank r has
+    (join_columns). Exact. ExpandExchange makes a collective of it.
+
+    ```mlir
+    %all = dsv3.all_gather %qa over tp : (tensor<?x2112xbf16, #slice>) -> tensor<?x2112xbf16, #tokens>
+    ```
+  }];
+  let arguments = (ins Variadic<Dsv3_Tensor>:$parts, Dsv3_Axis:$axis);
+  let results = (outs Variadic<Dsv3_Tensor>:$results);
+  let assemblyFormat = "$parts `over` $axis attr-dict `:` "
+                       "functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Dsv3_ReduceScatterOp : Dsv3_Op<"reduce_scatter", [Pure]> {
+  let summary = "The rank's slice of a sum over the ranks of a group.";
+  let description = [{
+    x [tokens, n] f32 or bf16, of which each rank has a partial sum: the product
+    with its columns of a weight. Result [slice, n]: the rank's rows of the sum,
+    formed in f32 in the order of ranks and rounded once. A row is summed on one
+    rank, so that all ranks that gather it later hold equal bits.
+  }];
+  let arguments = (ins Dsv3_FloatTensor:$input, Dsv3_Axis:$axis);
+  let results = (outs Dsv3_FloatTensor:$result);
+  let assemblyFormat = "$input `over` $axis attr-dict `:` "
+                       "functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Dsv3_AllReduceOp : Dsv3_Op<"all_reduce", [Pure]> {
+  let summary = "A sum over the ranks of a group, whole on each.";
+  let description = [{
+    As reduce_scatter, but each rank gets all rows [tokens, n]. Where only the
+    slice is read, ElideCollectives makes a reduce_scatter of it.
+  }];
+  let arguments = (ins Dsv3_FloatTensor:$input, Dsv3_Axis:$axis);
+  let results = (outs Dsv3_FloatTensor:$result);
+  let assemblyFormat = "$input `over` $axis attr-dict `:` "
+                       "functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Dsv3_TakeSliceOp : Dsv3_Op<"take_slice", [Pure]> {
+  let summary = "The rank's slice of the tokens.";
+  let description = [{
+    x [tokens] i32, or [tokens, n] f32 or bf16: the rows from `slice_begin` of the
+    sizes on, as many as `slice_tokens` says. Exact, and local: no rank waits for
+    another. One kernel (copy_rows).
+  }];
+  let arguments = (ins Dsv3_Tensor:$input);
+  let results = (outs Dsv3_Tensor:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Dsv3_CopyRowsOp : Dsv3_Op<"copy_rows", [Pure,
+    AllTypesMatch<["input", "result"]>]> {
+  let summary = "The same rows in other memory.";
+  let description = [{
+    Collectives send and receive in exchange buffers, which last as long as a step:
+    what outlives one (the residual stream, which a layer takes and returns) is
+    copied in front of a collective and behind it. ExpandExchange inserts it. One
+    kernel.
+  }];
+  let arguments = (ins Dsv3_Tensor:$input);
+  let results = (outs Dsv3_Tensor:$result);
+  let assemblyFormat = "$input attr-dict `:` type($result)";
+}
+
+def Dsv3_JoinColumnsOp : Dsv3_Op<"join_columns", [Pure]> {
+  let summary = "Puts the columns that the ranks of a group have side by side.";
+  let description = [{
+    x f32 [gathered, n]: a block of logit rows of each of r ranks. Result f32
+    [logits, r * n]: row i has row i of block 0, then of block 1, ... Exact. One
+    kernel.
+  }];
+  let arguments = (ins Dsv3_F32Tensor:$input);
+  let results = (outs Dsv3_F32Tensor:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
 
 def Dsv3_MoeDispatchOp : Dsv3_Op<"moe_dispatch"> {
   let summary = "Sends each token once to every rank that holds one of its experts.";
@@ -145,7 +232,7 @@ def Dsv3_StartOp : Dsv3_Op<"start", [AttrSizedOperandSegments]> {
     goes to rank d, and comes to lie at the sender's number. `counted C by %counts`
     (i32 [ranks, n]): of part p only counts[d, C[p]] rows of block d are meant; -1:
     all are. An all_gather takes the slice of each rank and gives the tokens of all
-    in the order of ranks; a reduce_scatter the other way, with the sum of all ranks
+    in the order of ranks (of logit rows, the blocks of all); a reduce_scatter the other way, with the sum of all ranks
     in f32, in their order and rounded once; an all_reduce gives that sum of the
     whole. FP8 parts travel with their scales. The parts must not change until the
     `await`. `label` is what messages call it.

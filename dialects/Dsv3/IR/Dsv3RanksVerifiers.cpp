@@ -65,6 +65,105 @@ static LogicalResult checkRouted(Operation *op, Value source, Value begin) {
                            << type;
 }
 
+//===----------------------------------------------------------------------===//
+// Rows and heads shared over tp
+//===----------------------------------------------------------------------===//
+
+/// |axis| shares rows.
+static LogicalResult checkRowsAxis(Operation *op, Axis axis) {
+  if (axis == Axis::TP)
+    return success();
+  return op->emitOpError() << "rows are shared over tp, got "
+                           << stringifyAxis(axis);
+}
+
+/// The name of the rows of |value|, its only dynamic extent.
+static std::optional<Extent> extentOf(Value value) {
+  LayoutAttr layout = getLayout(value.getType());
+  if (!layout || layout.getExtents().size() != 1)
+    return std::nullopt;
+  return layout.getExtents().front();
+}
+
+static LogicalResult checkExtent(Operation *op, Value value, Extent expected) {
+  if (extentOf(value) == expected)
+    return success();
+  return op->emitOpError() << "input must have rows '"
+                           << stringifyExtent(expected) << "', got "
+                           << value.getType();
+}
+
+/// What an all_gather makes of |type|.
+static Type getGatheredType(RankedTensorType type) {
+  LayoutAttr layout = getLayout(type);
+  bool isLogits = layout && layout.getExtents() == ArrayRef(Extent::Logits);
+  return withRows(type, isLogits ? Extent::Gathered : Extent::Tokens);
+}
+
+LogicalResult AllGatherOp::verify() {
+  if (getParts().empty() || getParts().size() != getResults().size())
+    return emitOpError() << "needs parts, one for each result, got "
+                         << getParts().size() << " and "
+                         << getResults().size();
+  if (failed(checkRowsAxis(*this, getAxis())))
+    return failure();
+  for (auto [part, result] : llvm::zip(getParts(), getResults())) {
+    std::optional<Extent> extent = extentOf(part);
+    if (extent != Extent::Slice && extent != Extent::Logits)
+      return emitOpError() << "gathers slices or logit rows, got "
+                           << part.getType();
+    if (failed(checkActivation(*this, part, "part")) ||
+        failed(checkType(*this, result, getGatheredType(tensorOf(part)),
+                         "result")))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult ReduceScatterOp::verify() {
+  if (failed(checkRowsAxis(*this, getAxis())) ||
+      failed(checkRank(*this, getInput(), 2, "input")) ||
+      failed(checkExtent(*this, getInput(), Extent::Tokens)))
+    return failure();
+  return checkType(*this, getResult(),
+                   withRows(tensorOf(getInput()), Extent::Slice), "result");
+}
+
+LogicalResult AllReduceOp::verify() {
+  if (failed(checkRowsAxis(*this, getAxis())) ||
+      failed(checkRank(*this, getInput(), 2, "input")) ||
+      failed(checkExtent(*this, getInput(), Extent::Tokens)))
+    return failure();
+  return checkType(*this, getResult(), getInput().getType(), "result");
+}
+
+LogicalResult TakeSliceOp::verify() {
+  if (isFP8(getInput().getType()))
+    return emitOpError() << "takes rows of i32, f32 or bf16, got "
+                         << getInput().getType();
+  if (failed(checkExtent(*this, getInput(), Extent::Tokens)))
+    return failure();
+  return checkType(*this, getResult(),
+                   withRows(tensorOf(getInput()), Extent::Slice), "result");
+}
+
+LogicalResult JoinColumnsOp::verify() {
+  if (failed(checkRank(*this, getInput(), 2, "input")) ||
+      failed(checkRank(*this, getResult(), 2, "result")) ||
+      failed(checkExtent(*this, getInput(), Extent::Gathered)))
+    return failure();
+  int64_t part = tensorOf(getInput()).getDimSize(1),
+          all = tensorOf(getResult()).getDimSize(1);
+  if (extentOf(getResult()) == Extent::Logits && all % part == 0)
+    return success();
+  return emitOpError() << "result must be logit rows of a multiple of " << part
+                       << " columns, got " << getResult().getType();
+}
+
+//===----------------------------------------------------------------------===//
+// Experts shared over ep
+//===----------------------------------------------------------------------===//
+
 LogicalResult MoeDispatchOp::verify() {
   if (failed(checkActivation(*this, getInput(), "input")) ||
       failed(checkRank(*this, getIds(), 2, "ids")) ||
@@ -157,11 +256,15 @@ LogicalResult MoeReturnRowsOp::verify() {
                    withRows(tensorOf(getInput()), Extent::Returned), "result");
 }
 
+//===----------------------------------------------------------------------===//
+// Collectives
+//===----------------------------------------------------------------------===//
+
 /// The type that a collective of |kind| gives for a part of |type|.
 static Type getGivenType(CollectiveKind kind, RankedTensorType type) {
   switch (kind) {
   case CollectiveKind::AllGather:
-    return withRows(type, Extent::Tokens);
+    return getGatheredType(type);
   case CollectiveKind::ReduceScatter:
     return withRows(type, Extent::Slice);
   case CollectiveKind::AllReduce:

@@ -72,6 +72,10 @@ inline mlir::LogicalResult checkVector(mlir::Operation *op, mlir::Value w,
   return checkSize(op, tensorOf(w).getDimSize(0), size, what);
 }
 
+/// |addend| is of the type |sum|, or the same of f32.
+mlir::LogicalResult checkAddend(mlir::Operation *op, mlir::Value addend,
+                                mlir::Type sum);
+
 /// |table| is f32[positions, rope / 2, 2].
 mlir::LogicalResult checkRopeTable(mlir::Operation *op, mlir::Value table,
                                    int64_t rope);

@@ -87,6 +87,11 @@ def Exec_Rung : Exec_Enum<"Rung", "what a bucket of several ranks has room for",
   I32EnumAttrCase<"Worst", 0, "worst">,
   I32EnumAttrCase<"Expected", 1, "expected">]>;
 
+def Exec_OverlapDecision : Exec_Enum<"OverlapDecision", "whether a bucket runs as two micro-batches", [
+  I32EnumAttrCase<"Refused", 0, "refused">,
+  I32EnumAttrCase<"Kept", 1, "kept">,
+  I32EnumAttrCase<"Forced", 2, "forced">]>;
+
 // Read as signed, so that a negative number in a file is seen as one.
 def Exec_I64 : TypedSignlessIntegerAttrBase<I64, "int64_t",
     "64-bit signless integer attribute"> {
@@ -122,6 +127,31 @@ def Exec_MeshAttr : AttrDef<Exec_Dialect, "Mesh"> {
     /// Ranks of a group of |axis|.
     int64_t getSize(Axis axis) const;
   }];
+}
+
+def Exec_OverlapAttr : AttrDef<Exec_Dialect, "Overlap"> {
+  let mnemonic = "overlap";
+  let summary = "What two micro-batches were predicted to change, and what followed.";
+  let description = [{
+    `step` is a layer with experts, `exposed` the part of it in which launches wait
+    for collectives, each with one micro-batch and with two, in nanoseconds; 0
+    where nothing was predicted. `refused`, `kept` (it pays) or `forced` (asked
+    for, though the figures say otherwise or there are none), and `because` of what.
+
+    ```mlir
+    exec.entry @decode_64 decode tokens 64 rows 64 queries 1 attention "absorbed"
+      overlap <refused step 553000 to 738000 exposed 148000 to 0
+               because "the time does not fall by 5 %"> { ... }
+    ```
+  }];
+  let parameters = (ins "OverlapDecision":$decision, "int64_t":$step_before,
+                        "int64_t":$step_after, "int64_t":$exposed_before,
+                        "int64_t":$exposed_after, "::mlir::StringAttr":$reason);
+  let assemblyFormat = [{
+    `<` $decision `step` $step_before `to` $step_after
+    `exposed` $exposed_before `to` $exposed_after `because` $reason `>`
+  }];
+  let genVerifyDecl = 1;
 }
 
 class Exec_Op<string mnemonic, list<Trait> traits = []>

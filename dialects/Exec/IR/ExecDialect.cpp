@@ -112,6 +112,20 @@ int64_t MeshAttr::getSize(Axis axis) const {
   llvm_unreachable("an axis is one of these");
 }
 
+LogicalResult OverlapAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                  OverlapDecision, int64_t stepBefore,
+                                  int64_t stepAfter, int64_t exposedBefore,
+                                  int64_t exposedAfter, StringAttr reason) {
+  if (std::min(exposedBefore, exposedAfter) < 0 || exposedBefore > stepBefore ||
+      exposedAfter > stepAfter)
+    return emitError() << "a step of " << stepBefore << " to " << stepAfter
+                       << " ns of which " << exposedBefore << " to "
+                       << exposedAfter << " are exposed";
+  if (reason.empty())
+    return emitError() << "a decision about micro-batches without a reason";
+  return success();
+}
+
 MeshAttr hadal::exec::getMesh(ModuleOp module) {
   return module->getAttrOfType<MeshAttr>(kMeshAttr);
 }

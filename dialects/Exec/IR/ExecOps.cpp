@@ -307,6 +307,26 @@ void InputOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
   setName(getRef(), stringifyInput(getName()));
 }
 
+LogicalResult InputOp::verify() {
+  if (getOffset() < 0 || getOffset() % kBufferAlign)
+    return emitOpError("offset ")
+           << getOffset() << " is not a multiple of " << kBufferAlign;
+  return success();
+}
+
+LogicalResult AtOp::verify() {
+  if (getOffset() <= 0)
+    return emitOpError("offset ") << getOffset() << " is not positive";
+  if (auto arg = dyn_cast<BlockArgument>(getBase())) {
+    auto func = dyn_cast<FuncOp>(arg.getOwner()->getParentOp());
+    if (func && arg.getArgNumber() >= func.getNumParameters())
+      return success();
+  } else if (getBase().getDefiningOp<GetStateOp>()) {
+    return success();
+  }
+  return emitOpError("is of a reference that is no state");
+}
+
 void OutputOp::getAsmResultNames(OpAsmSetValueNameFn setName) {
   setName(getRef(), stringifyOutput(getName()));
 }
@@ -432,8 +452,8 @@ LogicalResult RepeatOp::verifySymbolUses(SymbolTableCollection &symbols) {
 /// The ops that may stand in a function or an entry.
 static LogicalResult verifyBody(Operation *op, Block &block) {
   for (Operation &inner : block)
-    if (!isa<GetParameterOp, GetStateOp, InputOp, OutputOp, BufferOp, LaunchOp,
-             CallOp, RepeatOp, CollectiveOp, RecordOp, WaitOp>(inner))
+    if (!isa<GetParameterOp, GetStateOp, AtOp, InputOp, OutputOp, BufferOp,
+             LaunchOp, CallOp, RepeatOp, CollectiveOp, RecordOp, WaitOp>(inner))
       return inner.emitError("'")
              << inner.getName() << "' is not a command of the program";
   return success();
@@ -542,6 +562,17 @@ LogicalResult EntryOp::verify() {
              << *getCapacity() << " rows and " << *getPairs()
              << " pairs, expected a pair for each row";
   }
+  if (getMicroBatches() != 1 && getMicroBatches() != 2)
+    return emitOpError("has ")
+           << getMicroBatches() << " micro-batches, expected 1 or 2";
+  if (getMicroBatches() == 2 &&
+      (isHead || !getRung() || *getTokens() % 2 || *getRows() % 2))
+    return emitOpError("of two micro-batches has an even number of tokens and "
+                       "of rows, and a rung");
+  if (getInterleaving() && getMicroBatches() != 2)
+    return emitOpError("of one micro-batch has nothing to interleave");
+  if (getOverlap() && isHead)
+    return emitOpError("of a head has no micro-batches");
   if (int64_t arena = getArena().value_or(0);
       arena < 0 || arena % kBufferAlign)
     return emitOpError("arena of ")

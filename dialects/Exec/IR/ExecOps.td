@@ -155,10 +155,18 @@ def Exec_InputOp : Exec_RefOp<"input"> {
   let description = [{
     A reference to what the host writes before a call, as often as the bucket's
     sizes say: tokens i32 [T], positions i32 [T], q_start i32 [R + 1], kv_len i32 [R], page_table
-    i32 [R, P], slot i64 [T], logit_rows i32 [L], sizes i32 [16 + E + 1].
+    i32 [R, P], slot i64 [T], logit_rows i32 [L], sizes i32 [16 + E + 1]. `at`
+    bytes further on lies what the host writes for another micro-batch.
+
+    ```mlir
+    %sizes = exec.input sizes
+    %sizes_0 = exec.input sizes at 128
+    ```
   }];
-  let arguments = (ins Exec_Input:$name);
-  let assemblyFormat = "$name attr-dict";
+  let arguments = (ins Exec_Input:$name,
+                       DefaultValuedAttr<Exec_I64, "0">:$offset);
+  let assemblyFormat = "$name (`at` $offset^)? attr-dict";
+  let hasVerifier = 1;
 }
 
 def Exec_OutputOp : Exec_RefOp<"output"> {
@@ -170,6 +178,22 @@ def Exec_OutputOp : Exec_RefOp<"output"> {
   let assemblyFormat = "$name attr-dict";
 }
 
+def Exec_AtOp : Exec_Op<"at", [Pure]> {
+  let summary = "Bytes further on in a state.";
+  let description = [{
+    `base` is a state whose size its declaration gives, in an entry or as an
+    argument of a function: where the rows of another micro-batch begin.
+
+    ```mlir
+    %second = exec.at 28672 of %hidden
+    ```
+  }];
+  let arguments = (ins Exec_I64:$offset, Exec_RefType:$base);
+  let results = (outs Exec_RefType:$ref);
+  let assemblyFormat = "$offset `of` $base attr-dict";
+  let hasVerifier = 1;
+}
+
 def Exec_BufferOp : Exec_Op<"buffer", [
     DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
   let summary = "Bytes of the entry's arena, live from first to last use.";
@@ -178,19 +202,24 @@ def Exec_BufferOp : Exec_Op<"buffer", [
     function, a multiple of 64; `hadal-plan-buffers` chooses it. `label` is what
     the value is called in dumps. An `exchange` buffer is what collectives read
     and write: it lies in the first bytes of the arena, which a rank registers
-    with its communication library once for all entries.
+    with its communication library once for all entries. Buffers that are `carried`
+    under one name, in all functions of an entry, are the same bytes: what one
+    function leaves there another finds.
 
     ```mlir
     %norm.codes = exec.buffer "norm.codes" 28672
     %norm.codes = exec.buffer "norm.codes" 28672 at 4096
     %received = exec.buffer "received" 458752 exchange at 0
+    %norm.codes = exec.buffer "norm.codes" 28672 carried "norm.codes.0" at 8192
     ```
   }];
   let arguments = (ins StrAttr:$label, Exec_I64:$bytes,
-                       OptionalAttr<Exec_I64>:$offset, UnitAttr:$exchange);
+                       OptionalAttr<Exec_I64>:$offset, UnitAttr:$exchange,
+                       DefaultValuedAttr<StrAttr, "\"\"">:$carried);
   let results = (outs Exec_RefType:$ref);
   let assemblyFormat =
-    "$label $bytes (`exchange` $exchange^)? (`at` $offset^)? attr-dict";
+    "$label $bytes (`exchange` $exchange^)? (`carried` $carried^)? "
+    "(`at` $offset^)? attr-dict";
   let hasVerifier = 1;
 }
 
@@ -333,18 +362,28 @@ def Exec_EntryOp : Exec_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock,
       attention "absorbed" rung expected capacity 72 pairs 112 { ... }
     exec.entry @head_16 head logit_rows 16 { ... }
     ```
+
+    An entry of `micro_batches 2` has two of every input, each for half of its
+    tokens and rows. `interleaving` is how their stages take turns (empty: not
+    decided), until `hadal-weave-micro-batches` has made it so: up to then the body
+    and its functions are those of one. `overlap` says why there are two, or why not.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Exec_EntryKind:$kind,
     OptionalAttr<Exec_I64>:$tokens, OptionalAttr<Exec_I64>:$rows,
     OptionalAttr<Exec_I64>:$queries, OptionalAttr<StrAttr>:$attention,
     OptionalAttr<Exec_I64>:$logit_rows, OptionalAttr<Exec_I64>:$arena,
     OptionalAttr<Exec_Rung>:$rung, OptionalAttr<Exec_I64>:$capacity,
-    OptionalAttr<Exec_I64>:$pairs);
+    OptionalAttr<Exec_I64>:$pairs,
+    DefaultValuedAttr<Exec_I64, "1">:$micro_batches,
+    OptionalAttr<Exec_OverlapAttr>:$overlap,
+    OptionalAttr<StrArrayAttr>:$interleaving);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
     $sym_name $kind (`tokens` $tokens^ `rows` $rows `queries` $queries)?
     (`attention` $attention^)? (`logit_rows` $logit_rows^)?
-    (`rung` $rung^ `capacity` $capacity `pairs` $pairs)? (`arena` $arena^)?
+    (`rung` $rung^ `capacity` $capacity `pairs` $pairs)?
+    (`micro_batches` $micro_batches^)? (`overlap` $overlap^)?
+    (`interleaving` $interleaving^)? (`arena` $arena^)?
     $body attr-dict
   }];
   let hasVerifier = 1;

@@ -57,6 +57,7 @@ def Tile_SizeName : I32EnumAttr<"SizeName", "an entry of the sizes buffer", [
     I32EnumAttrCase<"LogitRows", 2, "logit_rows">,
     I32EnumAttrCase<"SliceTokens", 3, "slice_tokens">,
     I32EnumAttrCase<"Flags", 4, "flags">,
+    I32EnumAttrCase<"SliceBegin", 5, "slice_begin">,
     I32EnumAttrCase<"ExpertBegin", 16, "expert_begin">]> {
   let cppNamespace = "::hadal::tile";
   let genSpecializedAttr = 0;
@@ -198,7 +199,7 @@ def Tile_ViewType : Tile_Type<"View", "view"> {
 }
 
 def Tile_SizesType : Tile_Type<"Sizes", "sizes"> {
-  let summary = "The device buffer of true sizes: i32 tokens, rows, logit_rows, slice_tokens, flags, eleven zeros, expert_begin[E+1].";
+  let summary = "The device buffer of true sizes: i32 tokens, rows, logit_rows, slice_tokens, flags, slice_begin, ten zeros, expert_begin[E+1].";
 }
 
 def Tile_View : TypeConstraint<CPred<"::llvm::isa<::hadal::tile::ViewType>($_self)">, "a view">;

@@ -150,7 +150,8 @@ def Tile_SizeOp : Tile_Op<"size", [MemoryEffects<[MemRead]>]> {
   let summary = "Reads a true size from the sizes buffer.";
   let description = [{
     `tokens`, `rows`, `logit_rows`, `slice_tokens` (the tokens of the rank's slice),
-    `flags` (bit 0: count the expert load), or `expert_begin` at `index` (0..E).
+    `flags` (bit 0: count the expert load), `slice_begin` (the token with which the
+    rank's slice begins), or `expert_begin` at `index` (0..E).
   }];
   let arguments = (ins Tile_SizesType:$sizes, Tile_SizeNameAttr:$name,
                        Optional<Index>:$index);

@@ -26,11 +26,12 @@ static void describeGemm(GemmSpec &spec, Value input, Value weight, Value begin,
   spec.gather = static_cast<bool>(gather);
   spec.logitRows = f.bucket().getKind() == dsv3::BucketKind::Head;
   // An expert gets a token at most once, of whichever rank.
-  if (begin && f.program().ep() > 1)
+  if (begin) {
     spec.rows = f.program().ep() * f.sliceTokens();
-  else
-    spec.rows =
-        spec.logitRows ? f.bucket().getLogits() : f.bucket().getTokens();
+  } else {
+    spec.rows = f.rows(input);
+    spec.slice = isSlice(input);
+  }
 }
 
 /// Rows that the launch of |spec| has at most: of one expert no more than the

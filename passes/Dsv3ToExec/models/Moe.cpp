@@ -10,6 +10,7 @@ static FailureOr<KernelLaunch> describe(dsv3::GateTopkOp op,
                                         FunctionLowering &f) {
   GateTopkSpec spec;
   spec.act = f.program().act;
+  spec.slice = isSlice(op.getLogits());
   spec.experts = columns(op.getLogits());
   spec.topk = op.getTopK();
   spec.groups = op.getGroups();
@@ -24,16 +25,17 @@ static FailureOr<KernelLaunch> describe(dsv3::GateTopkOp op,
     operands.push_back(f.whole(op.getBias()));
   operands.push_back(f.define(op.getIds(), "ids"));
   operands.push_back(f.define(op.getWeights(), "weights"));
-  return KernelLaunch{spec, operands, f.bucket().getTokens()};
+  return KernelLaunch{spec, operands, f.rows(op.getLogits())};
 }
 
 static FailureOr<KernelLaunch> describe(dsv3::MoePermuteOp op,
                                         FunctionLowering &f) {
   MoePermuteSpec spec;
   spec.act = f.program().act;
+  spec.slice = isSlice(op.getIds());
   spec.experts = cast<dsv3::CountsType>(op.getCounts().getType()).getSize();
   spec.topk = columns(op.getIds());
-  spec.tokens = f.bucket().getTokens();
+  spec.tokens = f.rows(op.getIds());
   // `begin` is the expert_begin part of the sizes. The kernel sees `place` as
   // one column.
   f.define(op.getPlace(), "place");
@@ -48,6 +50,7 @@ static FailureOr<KernelLaunch> describe(dsv3::MoeCombineOp op,
                                         FunctionLowering &f) {
   MoeCombineSpec spec;
   spec.act = f.program().act;
+  spec.slice = isSlice(op.getResult());
   spec.hidden = columns(op.getResult());
   spec.topk = columns(op.getPlace());
   spec.shared = static_cast<bool>(op.getShared());
@@ -60,7 +63,7 @@ static FailureOr<KernelLaunch> describe(dsv3::MoeCombineOp op,
     operands.push_back(f.rowsOf(op.getShared()));
   operands.push_back(f.rowsOf(op.getResidual()));
   operands.push_back(f.define(op.getResult()));
-  return KernelLaunch{spec, operands, f.bucket().getTokens()};
+  return KernelLaunch{spec, operands, f.rows(op.getResult())};
 }
 
 void attachGateTopkModel(MLIRContext &context) {

@@ -77,7 +77,7 @@ Status ControlPlane::openDataPlane(Clock::time_point deadline) {
     Lock lock(mutex_);
     opening_ = true;
   }
-  auto plane = options_.openDataPlane(rank(), size());
+  auto plane = options_.openDataPlane(*this);
   {
     Lock lock(mutex_);
     opening_ = false;
@@ -132,11 +132,15 @@ ControlPlane::create(std::string_view name, std::span<const unsigned> members) {
   if (!dataPlane_)
     return error(6005,
                  "communicator '{}': this run was started without a "
-                 "communication library; start it with --comm mpi",
+                 "communication library; start it with --comm mpi or nccl",
                  name);
-  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Communicator> communicator,
-                         dataPlane_->create(name, members));
-  return createWatched(*this, std::move(communicator), members);
+  auto communicator = dataPlane_->create(name, members);
+  if (!communicator.ok()) {
+    // One whose members connect fails with the run.
+    Lock lock(mutex_);
+    return failed() ? failure_ : communicator.status();
+  }
+  return createWatched(*this, std::move(*communicator), members);
 }
 
 void ControlPlane::report(const Progress &progress) noexcept {

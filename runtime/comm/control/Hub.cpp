@@ -66,7 +66,8 @@ private:
       return {};
     }
     HADAL_ASSIGN_OR_RETURN(listener_,
-                           listenAt(meet.host, meet.port, meet.text()));
+                           listenAt(meet.host, meet.port, meet.text(),
+                                    deadline));
     watch(listener_.socket.get(), kListenerTag);
     if (meet.file.empty())
       return {};

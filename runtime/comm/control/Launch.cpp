@@ -14,14 +14,17 @@ namespace hadal::comm {
 namespace {
 
 struct Launcher {
-  const char *rank, *ranks, *localRanks, *name;
+  const char *rank, *ranks, *localRanks, *localRank, *name;
 };
 constexpr Launcher kLaunchers[] = {
-    {"HADAL_RANK", "HADAL_RANKS", "HADAL_LOCAL_RANKS", "HADAL_RANK"},
+    {"HADAL_RANK", "HADAL_RANKS", "HADAL_LOCAL_RANKS", "HADAL_LOCAL_RANK",
+     "HADAL_RANK"},
     {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
-     "OMPI_COMM_WORLD_LOCAL_SIZE", "mpirun"},
-    {"PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS", "a PMI launcher"},
-    {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "srun"}};
+     "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "mpirun"},
+    {"PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS", "MPI_LOCALRANKID",
+     "a PMI launcher"},
+    {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_LOCALID",
+     "srun"}};
 
 StatusOr<unsigned> numberOf(const Environment &get, const char *name,
                             const char *with) {
@@ -60,6 +63,12 @@ StatusOr<std::optional<LaunchedRank>> launchedRank(const Environment &get) {
       HADAL_ASSIGN_OR_RETURN(result.localRanks,
                              numberOf(get, launcher.localRanks, launcher.rank));
       result.localRanks = std::max(1u, result.localRanks);
+    }
+    // Where nobody says, machines hold neighbours.
+    result.localRank = result.rank % result.localRanks;
+    if (get(launcher.localRank)) {
+      HADAL_ASSIGN_OR_RETURN(result.localRank,
+                             numberOf(get, launcher.localRank, launcher.rank));
     }
     return std::optional(std::move(result));
   }
@@ -113,25 +122,37 @@ std::vector<std::string> mpirunCommand(unsigned ranks, const std::string &self,
   return command;
 }
 
-Status becomeMpirun(unsigned ranks, bool hasRendezvous) {
+Status prepareJob(bool hasRendezvous) {
   HADAL_ASSIGN_OR_RETURN(Nonce random, randomNonce());
   ::setenv("HADAL_JOB_TOKEN", hexOf(random).c_str(), 0);
-  if (!hasRendezvous) {
-    HADAL_ASSIGN_OR_RETURN(Nonce name, randomNonce());
-    const char *directory = std::getenv("TMPDIR");
-    const std::string file =
-        fmt::format("file:{}/hadal-{}", directory ? directory : "/tmp",
-                    hexOf(name).substr(0, 24));
-    ::setenv("HADAL_RENDEZVOUS", file.c_str(), 0);
-  }
-  std::vector<std::string> arguments;
+  if (hasRendezvous)
+    return {};
+  HADAL_ASSIGN_OR_RETURN(Nonce name, randomNonce());
+  const char *directory = std::getenv("TMPDIR");
+  const std::string file =
+      fmt::format("file:{}/hadal-{}", directory ? directory : "/tmp",
+                  hexOf(name).substr(0, 24));
+  ::setenv("HADAL_RENDEZVOUS", file.c_str(), 0);
+  return {};
+}
+
+OwnCommand ownCommand() {
+  OwnCommand result;
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
   for (std::string word; std::getline(file, word, '\0');)
-    arguments.push_back(word);
-  std::string self(4096, '\0');
-  const ssize_t length = ::readlink("/proc/self/exe", self.data(), self.size());
-  self.resize(length > 0 ? static_cast<size_t>(length) : 0);
-  std::vector<std::string> command = mpirunCommand(ranks, self, arguments);
+    result.arguments.push_back(word);
+  result.program.resize(4096);
+  const ssize_t length = ::readlink("/proc/self/exe", result.program.data(),
+                                    result.program.size());
+  result.program.resize(length > 0 ? static_cast<size_t>(length) : 0);
+  return result;
+}
+
+Status becomeMpirun(unsigned ranks, bool hasRendezvous) {
+  HADAL_RETURN_IF_ERROR(prepareJob(hasRendezvous));
+  const OwnCommand own = ownCommand();
+  std::vector<std::string> command =
+      mpirunCommand(ranks, own.program, own.arguments);
   std::vector<char *> argv;
   for (std::string &word : command)
     argv.push_back(word.data());

@@ -11,8 +11,9 @@ inline constexpr std::string_view kDefaultRendezvous = "127.0.0.1:47470";
 
 struct LaunchedRank {
   unsigned rank = 0, ranks = 1;
-  /// Ranks on this machine: those that share its cores.
-  unsigned localRanks = 1;
+  /// Ranks on this machine, those that share its cores, and its number among
+  /// them, which is that of its GPU.
+  unsigned localRanks = 1, localRank = 0;
   std::string launcher; ///< "HADAL_RANK", "mpirun", "a PMI launcher", "srun"
 };
 
@@ -40,10 +41,20 @@ void printFailure(const Status &status);
 std::vector<std::string> mpirunCommand(unsigned ranks, const std::string &self,
                                        std::span<const std::string> arguments);
 
-/// Becomes mpirun, which starts the command of this process |ranks| times. The
-/// ranks have a token of their own and, without |hasRendezvous|, meet through a
-/// file of their own, unless the environment says otherwise. Returns only if
-/// that fails: H6005.
+/// Sets what the processes of a run have in common where the environment does
+/// not say it: a token of their own and, without |hasRendezvous|, a file of
+/// their own to meet through. H5014.
+Status prepareJob(bool hasRendezvous);
+
+/// The program of this process, and its command line.
+struct OwnCommand {
+  std::string program;
+  std::vector<std::string> arguments;
+};
+OwnCommand ownCommand();
+
+/// Becomes mpirun, which starts the command of this process |ranks| times, as
+/// ranks of a job that prepareJob() makes. Returns only if that fails: H6005.
 Status becomeMpirun(unsigned ranks, bool hasRendezvous);
 
 } // namespace hadal::comm

@@ -1,12 +1,12 @@
 #include "runtime/comm/control/Socket.h"
 
+#include "runtime/comm/control/Resolve.h"
+
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <memory>
 
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -16,23 +16,6 @@
 namespace hadal::comm {
 
 namespace {
-
-using AddressList = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
-
-StatusOr<AddressList> resolve(const std::string &host, uint16_t port,
-                              bool passive) {
-  addrinfo hints = {};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
-  addrinfo *found = nullptr;
-  int failure =
-      ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-  if (failure != 0)
-    return error(6002, "{}",
-                 failure == EAI_SYSTEM ? std::strerror(errno)
-                                       : ::gai_strerror(failure));
-  return AddressList(found, &::freeaddrinfo);
-}
 
 void setOption(int fd, int level, int name) {
   const int on = 1;
@@ -79,11 +62,12 @@ std::string Rendezvous::text() const {
 }
 
 StatusOr<Listener> listenAt(const std::string &host, uint16_t port,
-                            const std::string &text) {
+                            const std::string &text,
+                            std::chrono::steady_clock::time_point deadline) {
   auto failed = [&](const std::string &why) {
     return error(6002, "rank 0 cannot listen at {}: {}", text, why);
   };
-  auto addresses = resolve(host, port, true);
+  auto addresses = resolve(host, port, true, deadline);
   if (!addresses.ok())
     return failed(addresses.status().message() +
                   "; --rendezvous names the host of rank 0");
@@ -115,9 +99,11 @@ StatusOr<Listener> listenAt(const std::string &host, uint16_t port,
   return listener;
 }
 
-StatusOr<Descriptor> connectTo(const std::string &host, uint16_t port,
-                               int milliseconds) {
-  HADAL_ASSIGN_OR_RETURN(AddressList addresses, resolve(host, port, false));
+StatusOr<Descriptor>
+connectTo(const std::string &host, uint16_t port, int milliseconds,
+          std::chrono::steady_clock::time_point deadline) {
+  HADAL_ASSIGN_OR_RETURN(AddressList addresses,
+                         resolve(host, port, false, deadline));
   int reason = ECONNREFUSED;
   for (addrinfo *at = addresses.get(); at; at = at->ai_next) {
     Descriptor socket(

@@ -2,6 +2,7 @@
 // process inherits, and where rank 0 is met.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -49,13 +50,17 @@ struct Listener {
 };
 
 /// Listens on |host|, an address or name of this machine. Port 0: a free one.
-/// H6002 if it is in use or not ours.
+/// H6002 if it is in use or not ours, or if nobody has resolved it by
+/// |deadline|.
 StatusOr<Listener> listenAt(const std::string &host, uint16_t port,
-                            const std::string &text);
+                            const std::string &text,
+                            std::chrono::steady_clock::time_point deadline);
 
 /// A connection to |host|; what failed in the message, for the caller to say
-/// where and how long. Waits |milliseconds| at most.
-StatusOr<Descriptor> connectTo(const std::string &host, uint16_t port,
-                               int milliseconds);
+/// where and how long. Waits for the name until |deadline|, and then for the
+/// connection |milliseconds| at most.
+StatusOr<Descriptor>
+connectTo(const std::string &host, uint16_t port, int milliseconds,
+          std::chrono::steady_clock::time_point deadline);
 
 } // namespace hadal::comm

@@ -40,7 +40,7 @@ private:
   StatusOr<Descriptor> tryConnect() const {
     HADAL_ASSIGN_OR_RETURN(Rendezvous meet, meetingPlace());
     return connectTo(meet.host, meet.port,
-                     static_cast<int>(kLongestPause.count()));
+                     static_cast<int>(kLongestPause.count()), deadline_);
   }
 
   Status open(Clock::time_point deadline) override {

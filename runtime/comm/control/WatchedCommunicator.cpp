@@ -35,20 +35,60 @@ public:
     HADAL_RETURN_IF_ERROR(plane_.enter(*communicator_, members_, operation));
     Status status = communicator_->run(operation, deadline);
     if (!status.ok())
-      status = blame(status, deadline);
+      status = blame(status, ControlPlane::Clock::now() >= deadline);
     plane_.leave(status.ok());
     return status;
   }
 
+  Status enqueue(const Operation &operation, DeviceStream stream) override {
+    HADAL_RETURN_IF_ERROR(checkOperation(name(), size(), operation));
+    Status status = communicator_->enqueue(operation, stream);
+    if (!status.ok())
+      status = blame(status, /*isLate=*/false);
+    return status;
+  }
+
+  /// Until the stream has come to the operation this rank computes, however
+  /// long that takes; then it waits for others.
+  Status await(const Operation &operation, const DeviceTest &reached,
+               const DeviceTest &done,
+               std::chrono::milliseconds timeout) override {
+    bool entered = false;
+    ControlPlane::Clock::time_point deadline;
+    Status status = communicator_->await(
+        operation,
+        [&]() -> StatusOr<bool> {
+          HADAL_ASSIGN_OR_RETURN(bool here, reached());
+          if (!here || entered)
+            return here;
+          reachPlace(plane_.rank(), operation.label);
+          HADAL_RETURN_IF_ERROR(
+              plane_.enter(*communicator_, members_, operation));
+          entered = true;
+          deadline = ControlPlane::Clock::now() + timeout;
+          return true;
+        },
+        done, timeout);
+    if (!status.ok())
+      status = blame(status, entered && ControlPlane::Clock::now() >= deadline);
+    if (entered)
+      plane_.leave(status.ok());
+    return status;
+  }
+
+  Status registerMemory(Address address, uint64_t bytes) override {
+    return communicator_->registerMemory(address, bytes);
+  }
+
 private:
   /// The failure of the run that |status| is a sign of; itself, if it is the
-  /// failure.
-  Status blame(const Status &status, Deadline deadline) {
+  /// failure. |isLate|: its time was over.
+  Status blame(const Status &status, bool isLate) {
     // All ranks are wrong together.
     if (status.code() == 6006)
       plane_.failAll(status);
     if ((status.code() == 6001 || status.code() == 6007) && !aborted_) {
-      if (status.code() == 6001 && ControlPlane::Clock::now() >= deadline)
+      if (status.code() == 6001 && isLate)
         return plane_.late();
       if (std::optional<Status> failure = plane_.failureSoon())
         return *failure;

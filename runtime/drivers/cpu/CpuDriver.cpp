@@ -180,6 +180,8 @@ private:
 StatusOr<std::unique_ptr<PreparedEntry>>
 CpuExecutable::prepare(std::string name, const LaunchList &list, bool replayed,
                        const comm::Endpoint *endpoint) {
+  HADAL_RETURN_IF_ERROR(
+      checkCommunicators(name, list, endpoint, /*hostOrdered=*/true));
   return std::unique_ptr<PreparedEntry>(
       std::make_unique<CpuPreparedEntry>(*this, list, endpoint));
 }

@@ -38,6 +38,7 @@ inline constexpr Result kInvalidPtx = 218;
 inline constexpr Result kJitCompilerNotFound = 221;
 inline constexpr Result kUnsupportedPtxVersion = 222;
 inline constexpr Result kNotFound = 500;
+inline constexpr Result kNotReady = 600;
 
 // CUdevice_attribute
 inline constexpr int kMultiprocessorCount = 16;
@@ -153,6 +154,12 @@ struct alignas(64) TensorMapBytes {
   HADAL_CUDA_FUNCTION(streamDestroy, "cuStreamDestroy_v2", (Stream stream))    \
   HADAL_CUDA_FUNCTION(streamSynchronize, "cuStreamSynchronize",                \
                       (Stream stream))                                         \
+  HADAL_CUDA_FUNCTION(streamQuery, "cuStreamQuery", (Stream stream))           \
+  HADAL_CUDA_FUNCTION(streamWaitEvent, "cuStreamWaitEvent",                    \
+                      (Stream stream, Event event, unsigned flags))            \
+  HADAL_CUDA_FUNCTION(streamWriteValue32, "cuStreamWriteValue32_v2",           \
+                      (Stream stream, DevicePointer to, uint32_t value,        \
+                       unsigned flags))                                        \
   HADAL_CUDA_FUNCTION(streamBeginCapture, "cuStreamBeginCapture_v2",           \
                       (Stream stream, int mode))                               \
   HADAL_CUDA_FUNCTION(streamEndCapture, "cuStreamEndCapture",                  \

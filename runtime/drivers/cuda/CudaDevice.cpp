@@ -1,15 +1,17 @@
 #include "runtime/drivers/cuda/CudaDevice.h"
 
+#include <vector>
+
 namespace hadal::cuda {
 
-StatusOr<std::unique_ptr<CudaDevice>> CudaDevice::open(CudaLibrary library,
-                                                       int ordinal) {
+StatusOr<std::unique_ptr<CudaDevice>>
+CudaDevice::open(CudaLibrary library, int ordinal, unsigned nth) {
   std::unique_ptr<CudaDevice> device(new CudaDevice(std::move(library)));
-  HADAL_RETURN_IF_ERROR(device->initialize(ordinal));
+  HADAL_RETURN_IF_ERROR(device->initialize(ordinal, nth));
   return device;
 }
 
-Status CudaDevice::initialize(int ordinal) {
+Status CudaDevice::initialize(int ordinal, unsigned nth) {
   Result result = api().init(0);
   if (result == kNoDevice)
     return error(5007, "no GPU: the NVIDIA driver finds no device; use "
@@ -27,7 +29,7 @@ Status CudaDevice::initialize(int ordinal) {
   int count = 0;
   HADAL_RETURN_IF_ERROR(
       check(api().deviceGetCount(&count), "cuDeviceGetCount"));
-  HADAL_RETURN_IF_ERROR(choose(ordinal, count));
+  HADAL_RETURN_IF_ERROR(choose(ordinal, nth, count));
 
   int value = 0;
   HADAL_RETURN_IF_ERROR(
@@ -49,7 +51,7 @@ Status CudaDevice::initialize(int ordinal) {
                "cuStreamCreate");
 }
 
-Status CudaDevice::choose(int ordinal, int count) {
+Status CudaDevice::choose(int ordinal, unsigned nth, int count) {
   if (count <= 0)
     return error(5007, "no GPU: the NVIDIA driver finds no device; use "
                        "--device sim");
@@ -57,6 +59,12 @@ Status CudaDevice::choose(int ordinal, int count) {
     return error(5007, "no device cuda:{}: there are {}, numbered from 0",
                  ordinal, count);
   std::string found;
+  struct Fitting {
+    Device device;
+    std::string name;
+    int ordinal;
+  };
+  std::vector<Fitting> fitting;
   const int first = ordinal < 0 ? 0 : ordinal;
   const int end = ordinal < 0 ? count : ordinal + 1;
   for (int i = first; i < end; ++i) {
@@ -74,13 +82,18 @@ Status CudaDevice::choose(int ordinal, int count) {
         check(api().deviceGetAttribute(&minor, kComputeCapabilityMinor, device),
               "cuDeviceGetAttribute"));
     if (major == kCapabilityMajor && minor == kCapabilityMinor) {
-      device_ = device;
-      name_ = name;
-      ordinal_ = i;
-      return {};
+      fitting.push_back({device, name, i});
+      continue;
     }
     found += fmt::format("{}cuda:{} '{}' has {}.{}", found.empty() ? "" : ", ",
                          i, name, major, minor);
+  }
+  if (!fitting.empty()) {
+    const Fitting &chosen = fitting[nth % fitting.size()];
+    device_ = chosen.device;
+    name_ = chosen.name;
+    ordinal_ = chosen.ordinal;
+    return {};
   }
   return error(5007,
                "sm_90a code runs on compute capability 9.0 alone (H100, H200); "
@@ -93,16 +106,25 @@ CudaDevice::~CudaDevice() {
     return;
   // Nothing can be done about failures here.
   (void)enter();
-  if (stream_) {
-    (void)api().streamSynchronize(stream_);
-    (void)api().streamDestroy(stream_);
-  }
+  for (Stream stream : {collectiveStream_, stream_})
+    if (stream) {
+      (void)api().streamSynchronize(stream);
+      (void)api().streamDestroy(stream);
+    }
   (void)api().ctxSetCurrent(nullptr);
   (void)api().primaryCtxRelease(device_);
 }
 
 Status CudaDevice::enter() const {
   return check(api().ctxSetCurrent(context_), "cuCtxSetCurrent");
+}
+
+StatusOr<Stream> CudaDevice::collectiveStream() const {
+  if (!collectiveStream_)
+    HADAL_RETURN_IF_ERROR(
+        check(api().streamCreate(&collectiveStream_, kStreamNonBlocking),
+              "cuStreamCreate"));
+  return collectiveStream_;
 }
 
 Status CudaDevice::synchronize(const std::string &what) const {

@@ -17,11 +17,12 @@ inline constexpr int kMinimumDriver = 12030;
 
 class CudaDevice {
 public:
-  /// Opens device |ordinal|, or with -1 the first of compute capability 9.0.
+  /// Opens device |ordinal|, or with -1 the |nth|, counted round, of those of
+  /// compute capability 9.0.
   /// H5007: the driver is a stub or too old, there is no device, no such
   /// ordinal, or none of that capability (those found are named).
-  static StatusOr<std::unique_ptr<CudaDevice>> open(CudaLibrary library,
-                                                    int ordinal);
+  static StatusOr<std::unique_ptr<CudaDevice>>
+  open(CudaLibrary library, int ordinal, unsigned nth = 0);
   ~CudaDevice();
   CudaDevice(const CudaDevice &) = delete;
   CudaDevice &operator=(const CudaDevice &) = delete;
@@ -35,8 +36,11 @@ public:
   /// Makes the context current in the calling thread. Every entry into the
   /// driver does it first: a session may be stepped from any thread.
   Status enter() const;
-  /// The stream of all work of this device.
+  /// The stream of all work of this device but collectives.
   Stream stream() const { return stream_; }
+  /// That of collectives; made at the first call. For a thread that has entered
+  /// and holds the lock. H5017.
+  StatusOr<Stream> collectiveStream() const;
   /// Held by a thread while it puts several things on the stream that belong
   /// together, or changes what threads share: a capture, which would take in
   /// another's memset; the staging ring; the table of loaded kernels. Sessions
@@ -55,8 +59,8 @@ public:
 
 private:
   explicit CudaDevice(CudaLibrary library) : library_(std::move(library)) {}
-  Status initialize(int ordinal);
-  Status choose(int ordinal, int count);
+  Status initialize(int ordinal, unsigned nth);
+  Status choose(int ordinal, unsigned nth, int count);
 
   CudaLibrary library_;
   mutable std::mutex mutex_;
@@ -68,6 +72,7 @@ private:
   uint64_t sharedBytes_ = 0, l2Bytes_ = 0;
   Context context_ = nullptr;
   Stream stream_ = nullptr;
+  mutable Stream collectiveStream_ = nullptr;
 };
 
 } // namespace hadal::cuda

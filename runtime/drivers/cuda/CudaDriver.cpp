@@ -121,8 +121,9 @@ private:
 StatusOr<std::unique_ptr<Driver>> createCudaDriver(const CudaOptions &options) {
   HADAL_ASSIGN_OR_RETURN(CudaLibrary library,
                          CudaLibrary::open(options.library));
-  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<CudaDevice> device,
-                         CudaDevice::open(std::move(library), options.ordinal));
+  HADAL_ASSIGN_OR_RETURN(
+      std::unique_ptr<CudaDevice> device,
+      CudaDevice::open(std::move(library), options.ordinal, options.nth));
   return std::unique_ptr<Driver>(
       std::make_unique<CudaDriver>(std::move(device)));
 }

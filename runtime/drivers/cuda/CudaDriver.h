@@ -11,8 +11,9 @@
 namespace hadal::cuda {
 
 struct CudaOptions {
-  /// Which device; -1: the first that runs sm_90a.
+  /// Which device; -1: the nth, counted round, of those that run sm_90a.
   int ordinal = -1;
+  unsigned nth = 0;
   /// The libcuda to open; empty: what HADAL_LIBCUDA names, else libcuda.so.1.
   std::string library;
 };

@@ -184,9 +184,10 @@ Status CudaExecutable::loadKernel(unsigned index) {
 }
 
 StatusOr<std::unique_ptr<PreparedEntry>>
-CudaExecutable::prepare(std::string name, const LaunchList &list,
-                        bool replayed, const comm::Endpoint *) {
-  HADAL_RETURN_IF_ERROR(refuseCollectives(artifact, name, list, "cuda"));
+CudaExecutable::prepare(std::string name, const LaunchList &list, bool replayed,
+                        const comm::Endpoint *endpoint) {
+  HADAL_RETURN_IF_ERROR(
+      checkCommunicators(name, list, endpoint, /*hostOrdered=*/false));
   HADAL_RETURN_IF_ERROR(device.enter());
   GpuContext context{workspace.address(), layout, device.multiprocessors(),
                      [this](const TensorMapRequest &request, uint8_t *map) {
@@ -200,7 +201,7 @@ CudaExecutable::prepare(std::string name, const LaunchList &list,
       HADAL_RETURN_IF_ERROR(loadKernel(launch.kernel));
   }
   return std::unique_ptr<PreparedEntry>(std::make_unique<CudaPreparedEntry>(
-      *this, std::move(name), replayed, std::move(program)));
+      *this, std::move(name), replayed, list, std::move(program), endpoint));
 }
 
 void CudaExecutable::setProfiling(bool enabled) {

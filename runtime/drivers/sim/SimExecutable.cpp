@@ -121,6 +121,8 @@ StatusOr<const PtxModule *> SimExecutable::module(unsigned index) {
 StatusOr<std::unique_ptr<PreparedEntry>>
 SimExecutable::prepare(std::string name, const LaunchList &list, bool,
                        const comm::Endpoint *endpoint) {
+  HADAL_RETURN_IF_ERROR(
+      checkCommunicators(name, list, endpoint, /*hostOrdered=*/true));
   GpuContext context{workspace.address(), layout, options.multiprocessors,
                      encode};
   HADAL_ASSIGN_OR_RETURN(GpuProgram program,

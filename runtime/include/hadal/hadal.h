@@ -22,6 +22,12 @@
  * A model may be used by several threads to create sessions, but one session of
  * a model steps at a time: they share its worker threads. A session belongs to
  * one thread at a time. An artifact is native code: verify where it comes from.
+ *
+ * Versions: functions, structs and members are only added. A struct that begins
+ * with struct_size may grow: set it to sizeof of the struct that the program was
+ * compiled with, and the library reads, or writes, no more than that. Those
+ * without one stay as they are. A program needs hadal_api_version() to be at
+ * least the version that has what it uses; what is of version 2 says so.
  */
 #ifndef HADAL_HADAL_H
 #define HADAL_HADAL_H
@@ -33,8 +39,8 @@
 extern "C" {
 #endif
 
-/* Raised when a function changes incompatibly. */
-#define HADAL_API_VERSION 1
+/* Raised when something is added. */
+#define HADAL_API_VERSION 2
 uint32_t hadal_api_version(void);
 
 typedef struct hadal_model hadal_model;
@@ -44,7 +50,7 @@ typedef struct hadal_session hadal_session;
  * was none. Valid until the next call of this library in this thread. */
 const char *hadal_last_error(void);
 /* The exit status a tool returns for an error code: 1 internal, 2 usage, 3 bad
- * input, 4 resource, 5 device. */
+ * input, 4 resource, 5 device, 6 peer lost. */
 int hadal_exit_status(int code);
 
 /* ---- model */
@@ -78,6 +84,69 @@ int hadal_model_load(const char *artifact, const char *weights,
 /* Frees the model; its sessions must have been freed. NULL is allowed. */
 void hadal_model_free(hadal_model *model);
 int hadal_model_get_info(const hadal_model *model, hadal_model_info *info);
+
+/* ---- model on several ranks (version 2)
+ *
+ * Every rank loads the artifact, which was compiled for that many ranks, and has
+ * a session of its own; the ranks are threads of this process or processes. They
+ * make each step together: hadal_session_step() of a rank waits for the others
+ * to step or to finish. A rank serves rows of its own; which of a program's
+ * requests are its own is the program's choice, but the tp ranks of a dp index
+ * must be given equal tokens in equal steps.
+ *
+ * Where a rank fails, is lost or late, the functions of the others return its
+ * error or H6001 (a peer is gone or late), H6002 (one did not join), H6003 (they
+ * differ in artifact, weights or placement), H6004 (another number of ranks),
+ * H6005 (no communication library), H6006, H6007. Then the session is at its
+ * end, and so is the run: free session and model. The library never ends the
+ * process. */
+
+typedef struct {
+  size_t struct_size; /* sizeof(hadal_rank_options) */
+  uint32_t rank, ranks; /* 0 ranks, of processes: as mpirun, srun or HADAL_RANK
+                           and HADAL_RANKS say */
+  const char *comm;   /* NULL or "loopback": ranks are threads of this process,
+                         each of which loads its model; "mpi": processes, one
+                         rank each, which mpirun or srun has started; "nccl":
+                         the same, each with a GPU: its number on the machine
+                         among those that a launcher says, else the device of
+                         hadal_model_options */
+  const char *rendezvous; /* of threads: any text that the ranks of a run share,
+                             and no other run at the same time; NULL: "". Of
+                             processes: host:port of rank 0, or file:PATH; NULL:
+                             HADAL_RENDEZVOUS, else 127.0.0.1:47470 */
+  const char *token;  /* of processes: the job's secret, 64 hexadecimal digits;
+                         NULL: HADAL_JOB_TOKEN */
+  const char *placement; /* a file of hadal-place; NULL: experts in turn */
+  const char *comm_policy; /* when collectives take place: "async" (NULL),
+                              "eager", "lazy", "random", "random,SEED" */
+  const char *comm_delay; /* of threads: how long a collective takes at least,
+                             "MICROSECONDS" or "MICROSECONDS,GB/s"; NULL: no
+                             longer than it does */
+  double join_timeout;  /* seconds until all must have joined; 0: 60 */
+  double comm_timeout;  /* seconds a rank waits for the others; 0: 30 */
+  const char *flight_record; /* of processes: a directory for the last
+                                collectives of each, where a run fails; NULL:
+                                none */
+} hadal_rank_options;
+
+/* As hadal_model_load(), as one of several ranks; |rank| NULL: as one alone.
+ * Returns when all ranks have loaded. Threads: |options|->threads 0 is this
+ * rank's share of the cores. */
+int hadal_model_load_rank(const char *artifact, const char *weights,
+                          const hadal_model_options *options,
+                          const hadal_rank_options *rank, hadal_model **model);
+
+typedef struct {
+  size_t struct_size; /* sizeof(hadal_rank_info), set by the caller */
+  uint32_t rank, ranks;
+  uint32_t tp, dp, ep;          /* sizes of the layout's axes */
+  uint32_t tp_index, dp_index;  /* where the rank stands in it */
+} hadal_rank_info;
+
+/* Of a model that was loaded as one alone: 1 rank. H5005 for a struct_size that
+ * is none. */
+int hadal_model_get_rank_info(const hadal_model *model, hadal_rank_info *info);
 
 /* ---- tokenizer: H5009 where the model directory has none */
 
@@ -128,6 +197,13 @@ typedef struct {
  * not finite. */
 int hadal_session_step(hadal_session *session, const hadal_row_step *rows,
                        size_t count);
+/* Of several ranks (version 2): takes part in the others' steps until every rank
+ * has called it; nothing for one. A rank whose rows are done calls it, since the
+ * others cannot step without it. */
+int hadal_session_finish(hadal_session *session);
+/* Of several ranks (version 2): ends the steps of all of them, whose functions
+ * then return H5014 with |message|; for a program's own errors. */
+int hadal_session_fail(hadal_session *session, const char *message);
 /* The logits, vocab_size floats, of the |position|-th kept position of element
  * |index| of the last step's list; NULL if there is none. Valid until the next
  * step. */

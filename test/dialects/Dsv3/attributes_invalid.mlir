@@ -68,7 +68,7 @@ func.func private @f(tensor<4x4xf8E4M3FN, #dsv3.layout<scale = <1x128, f32, n>>>
 // -----
 
 // Extents are a closed list.
-// expected-error@+1 {{'heads' is not an extent (tokens, routed, logits, slice, received, returned)}}
+// expected-error@+1 {{'heads' is not an extent (tokens, routed, logits, slice, received, returned, gathered)}}
 func.func private @f(tensor<?x4xbf16, #dsv3.layout<[heads]>>)
 
 // -----

@@ -28,10 +28,19 @@ func.func @f(%x: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %n: tensor<256xf32>
 
 // -----
 
-// Sums have the input's type.
-func.func @f(%x: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %y: tensor<?x256xf32, #dsv3.layout<[tokens]>>, %n: tensor<256xf32>) {
-  // expected-error@+1 {{addend and sum must have the input's type}}
-  %0, %1 = dsv3.norm_quant %x plus %y, %n eps 0.5 : tensor<?x256xbf16, #dsv3.layout<[tokens]>>, tensor<?x256xf32, #dsv3.layout<[tokens]>>, tensor<256xf32> -> sum tensor<?x256xbf16, #dsv3.layout<[tokens]>> norm tensor<?x256xbf16, #dsv3.layout<[tokens]>>
+// An addend has the input's type, or is f32 of its shape.
+func.func @f(%x: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %y: tensor<?x128xf32, #dsv3.layout<[tokens]>>, %n: tensor<256xf32>) {
+  // expected-error@+1 {{addend must have the sum's type}}
+  %0, %1 = dsv3.norm_quant %x plus %y, %n eps 0.5 : tensor<?x256xbf16, #dsv3.layout<[tokens]>>, tensor<?x128xf32, #dsv3.layout<[tokens]>>, tensor<256xf32> -> sum tensor<?x256xbf16, #dsv3.layout<[tokens]>> norm tensor<?x256xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// A sum has it.
+func.func @f(%x: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %n: tensor<256xf32>) {
+  // expected-error@+1 {{sum must have the input's type}}
+  %0, %1 = dsv3.norm_quant %x plus %x, %n eps 0.5 : tensor<?x256xbf16, #dsv3.layout<[tokens]>>, tensor<?x256xbf16, #dsv3.layout<[tokens]>>, tensor<256xf32> -> sum tensor<?x256xf32, #dsv3.layout<[tokens]>> norm tensor<?x256xbf16, #dsv3.layout<[tokens]>>
   return
 }
 

@@ -234,3 +234,33 @@ TEST_F(ConservationTest, KeysAndMembersOfLocations) {
   EXPECT_EQ(getKey(func), "func");
   EXPECT_EQ(members(func), "f.mlir:1:1");
 }
+
+TEST_F(ConservationTest, PartsOfAFunctionOfTheProgramStandForIt) {
+  auto make = [&](ModuleOp module, StringRef symbol,
+                  ArrayRef<StringRef> launched) {
+    OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
+    auto kind = NameLoc::get(b.getStringAttr("moe_layer"));
+    auto func =
+        exec::FuncOp::create(b, kind, symbol, 0, b.getArrayAttr({}));
+    b.setInsertionPointToStart(&func.getBody().emplaceBlock());
+    for (StringRef op : launched)
+      exec::LaunchOp::create(b, kind, "k", 1, ValueRange(), {}, 0,
+                             b.getStringAttr(op), ArrayAttr());
+    return func;
+  };
+  auto split = [&](StringRef left) {
+    module = parseSourceString<ModuleOp>(
+        "tile.kernel @k(%sz: !tile.sizes) domain(%m = 8 by 8) {\n}", &context);
+    exec::FuncOp whole =
+        make(*module, "layer", {"moe_layer.first", "moe_layer.second"});
+    return run<ModuleOp>([&](ModuleOp module) {
+      make(module, "layer_begin", {"moe_layer.first"});
+      make(module, "layer_end", {left});
+      whole.erase();
+    });
+  };
+  EXPECT_EQ(split("moe_layer.second"), "");
+  EXPECT_NE(split("moe_layer.first")
+                .find("loses 'moe_layer.second' of 'layer'"),
+            std::string::npos);
+}

@@ -57,3 +57,27 @@ func.func @reader(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !d
   %2 = dsv3.add %r#0, %r#0 : !rows
   return %0, %1 : !qrows, !qrows
 }
+
+// The rows of a gather, part by part: that of which a reader takes the rows as they
+// are travels in bf16.
+// CHECK-LABEL: func.func @gather
+// CHECK-NEXT: %[[Q:.*]] = dsv3.quantize_tiles %arg0 floor 1.000000e-04 : {{.*}} -> tensor<?x256xf8E4M3FN, #fp8_slice>
+// CHECK-NEXT: %[[G:.*]]:2 = dsv3.all_gather %[[Q]], %arg0 over tp
+// CHECK-NEXT: %[[O:.*]] = dsv3.quantize_tiles %[[G]]#1
+// CHECK-NEXT: return %[[G]]#0, %[[O]], %[[G]]#1
+func.func @gather(%s: tensor<?x256xbf16, #dsv3.layout<[slice]>>) -> (!q, !q, !x) {
+  %g:2 = dsv3.all_gather %s, %s over tp : (tensor<?x256xbf16, #dsv3.layout<[slice]>>, tensor<?x256xbf16, #dsv3.layout<[slice]>>) -> (!x, !x)
+  %0 = dsv3.quantize_tiles %g#0 floor 1.0e-4 : (!x) -> !q
+  %1 = dsv3.quantize_tiles %g#1 floor 1.0e-4 : (!x) -> !q
+  return %0, %1, %g#1 : !q, !q, !x
+}
+
+// Codes and scales of two columns are more bytes than they are in bf16.
+// CHECK-LABEL: func.func @narrow
+// CHECK-NEXT: dsv3.all_gather %arg0
+// CHECK-NEXT: dsv3.quantize_tiles
+func.func @narrow(%s: tensor<?x2xbf16, #dsv3.layout<[slice]>>) -> tensor<?x2xf8E4M3FN, #dsv3.layout<[tokens], scale = <1x128, f32, k>>> {
+  %g = dsv3.all_gather %s over tp : (tensor<?x2xbf16, #dsv3.layout<[slice]>>) -> tensor<?x2xbf16, #dsv3.layout<[tokens]>>
+  %0 = dsv3.quantize_tiles %g floor 1.0e-4 : (tensor<?x2xbf16, #dsv3.layout<[tokens]>>) -> tensor<?x2xf8E4M3FN, #dsv3.layout<[tokens], scale = <1x128, f32, k>>>
+  return %0 : tensor<?x2xf8E4M3FN, #dsv3.layout<[tokens], scale = <1x128, f32, k>>>
+}

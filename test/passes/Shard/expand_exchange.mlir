@@ -40,3 +40,24 @@ func.func @f(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.c
   %c = dsv3.moe_combine %z at %r#5 weighted %g residual %s : (!z, !ids, tensor<?x2xf32, #dsv3.layout<[tokens]>>, !x) -> !x
   return %c : !x
 }
+
+// Rows that are gathered and sums that are scattered; what the function got or
+// returns lies elsewhere and is copied.
+// CHECK-LABEL: func.func @rows
+// CHECK-NEXT: %[[S:.*]] = dsv3.copy_rows %arg0 : tensor<?x256xbf16, #slice>
+// CHECK-NEXT: %[[P:.*]] = dsv3.start all_gather over tp(%[[S]]) label
+// CHECK-NEXT: %[[A:.*]] = dsv3.await %[[P]] : {{.*}} -> tensor<?x256xbf16, #tokens>
+// CHECK-NEXT: %[[SUM:.*]] = dsv3.add %[[A]], %[[A]]
+// CHECK-NEXT: %[[Q:.*]] = dsv3.start all_reduce over tp(%[[SUM]]) label
+// CHECK-NEXT: %[[B:.*]] = dsv3.await %[[Q]]
+// CHECK-NEXT: %[[R:.*]] = dsv3.start reduce_scatter over tp(%[[B]]) label
+// CHECK-NEXT: %[[C:.*]] = dsv3.await %[[R]] : {{.*}} -> tensor<?x256xbf16, #slice>
+// CHECK-NEXT: %[[D:.*]] = dsv3.copy_rows %[[C]] : tensor<?x256xbf16, #slice>
+// CHECK-NEXT: return %[[D]]
+func.func @rows(%s: tensor<?x256xbf16, #dsv3.layout<[slice]>>) -> tensor<?x256xbf16, #dsv3.layout<[slice]>> {
+  %a = dsv3.all_gather %s over tp : (tensor<?x256xbf16, #dsv3.layout<[slice]>>) -> !x
+  %sum = dsv3.add %a, %a : !x
+  %b = dsv3.all_reduce %sum over tp : (!x) -> !x
+  %c = dsv3.reduce_scatter %b over tp : (!x) -> tensor<?x256xbf16, #dsv3.layout<[slice]>>
+  return %c : tensor<?x256xbf16, #dsv3.layout<[slice]>>
+}

@@ -97,9 +97,7 @@ const std::vector<Case> &cases() {
       {"ParameterRows", [](auto &a) { a.parameters[0]->rows = {0}; },
        "with 0 rows is out of range"},
       {"ParameterOverflow",
-       [](auto &a) {
-         a.parameters[0]->inner = {1ull << 31, 1ull << 31};
-       },
+       [](auto &a) { a.parameters[0]->inner = {1ull << 31, 1ull << 31}; },
        "out of range"},
       {"ParameterInner", [](auto &a) { a.parameters[0]->inner = {0}; },
        "inner extent 0"},
@@ -218,6 +216,8 @@ const std::vector<Case> &cases() {
       {"ArgParameterOffset",
        [](auto &a) { command(a, 0, 1).args[8]->value = 4; },
        "takes no offset, found 4"},
+      {"ArgStateOffset", [](auto &a) { command(a, 0, 0).args[0]->value = 64; },
+       "uses byte 64 of state 'kv.0', which has no such offset"},
       {"ArgState", [](auto &a) { command(a, 0, 0).args[0]->index = 2; },
        "argument 0: state slot 2 of 2"},
       {"ArgInput", [](auto &a) { command(a, 0, 0).args[2]->index = 8; },

@@ -297,6 +297,24 @@ const std::vector<Case> &cases() {
       // Entries
       {"Rung", [](auto &a) { a.entries[0]->rung = Rung(2); },
        "entry 'decode_1' has an unknown rung"},
+      {"MicroBatches", [](auto &a) { a.entries[0]->micro_batches = 3; },
+       "entry 'decode_1' of 1 tokens and 1 rows has 3 micro-batches"},
+      {"NoMicroBatch", [](auto &a) { a.entries[0]->micro_batches = 0; },
+       "has 0 micro-batches"},
+      {"OddMicroBatches", [](auto &a) { a.entries[0]->micro_batches = 2; },
+       "entry 'decode_1' of 1 tokens and 1 rows has 2 micro-batches"},
+      {"MicroBatchesOfAHead", [](auto &a) { a.entries[4]->micro_batches = 2; },
+       "entry 'head_1' of 0 tokens and 0 rows has 2 micro-batches"},
+      {"OverlapWithoutAReason",
+       [](auto &a) { a.entries[0]->overlap = std::make_unique<OverlapT>(); },
+       "entry 'decode_1' has an impossible decision about micro-batches"},
+      {"OverlapExposesMoreThanAStep",
+       [](auto &a) {
+         auto &o = a.entries[0]->overlap = std::make_unique<OverlapT>();
+         o->reason = "it pays";
+         o->exposed_after_ns = 1;
+       },
+       "entry 'decode_1' has an impossible decision about micro-batches"},
       {"Capacity", [](auto &a) { a.entries[0]->capacity_pairs = 1; },
        "entry 'decode_1' has a capacity of 2 rows and 1 pairs"},
       {"CapacityOfHead",
@@ -412,6 +430,20 @@ TEST(RankArtifact, ItsRanksAndSizes) {
   EXPECT_EQ(artifact::numRanks(a), 4u);
   EXPECT_EQ(artifact::inputBytes(a, *a.entries()->Get(0), Input::sizes),
             (16u + 1 + 1) * 4);
+  // Two micro-batches: the second's part begins at a multiple of 64 bytes.
+  ArtifactT two = toy::rankModel(4);
+  for (auto &e : two.entries)
+    if (e->name == "decode_4")
+      e->micro_batches = 2;
+  const std::vector<uint8_t> halved = toy::assemble(std::move(two));
+  const Artifact &b = *GetArtifact(halved.data() + 64);
+  for (const Entry *e : *b.entries())
+    if (e->micro_batches() == 2) {
+      EXPECT_EQ(artifact::inputBytes(b, *e, Input::sizes),
+                128u + (16 + 1 + 1) * 4);
+      EXPECT_EQ(artifact::inputBytes(b, *e, Input::tokens), 64u + 2 * 4);
+      EXPECT_EQ(artifact::inputBytes(b, *e, Input::q_start), 64u + 3 * 4);
+    }
   file = toy::assemble(toy::model());
   EXPECT_EQ(artifact::numRanks(*GetArtifact(file.data() + 64)), 1u);
 }

@@ -27,7 +27,8 @@ protected:
 TEST_F(RankProgram, CollectivesAreNumberedAndNamedByLayer) {
   LaunchList list = flatten(*artifact, *artifact->entries()->Get(0), bindings);
   ASSERT_EQ(list.collectives.size(), 3u);
-  const char *labels[] = {"dispatch, layer 0", "dispatch, layer 1", "sum"};
+  const char *labels[] = {"dispatch, layer 0", "dispatch, layer 1",
+                          "sum, layers 0 and 1"};
   for (unsigned i = 0; i < 3; ++i) {
     EXPECT_EQ(list.collectives[i].operation.label, labels[i]);
     EXPECT_EQ(list.collectives[i].operation.sequence, i);

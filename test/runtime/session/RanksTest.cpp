@@ -1,10 +1,13 @@
 // Ranks as threads, each with a session of the toy model: what they agree on,
 // and how they end.
 #include <atomic>
+#include <cstring>
 #include <thread>
 
 #include "runtime/comm/loopback/Loopback.h"
 #include "runtime/session/Generator.h"
+#include "runtime/cts/ToyRanks.h"
+#include "test/runtime/session/ForwardingDriver.h"
 #include "test/runtime/session/ToyModel.h"
 
 using namespace hadal;
@@ -45,7 +48,7 @@ void addExpected(schema::ArtifactT &a, const std::string &name,
     auto state = std::make_unique<schema::StateT>();
     state->name = "comm.overflow";
     state->kind = schema::StateKind::buffer;
-    state->bytes = 8;
+    state->bytes = 8 * a.mesh->ep;
     a.states.push_back(std::move(state));
     for (auto &function : a.functions)
       if (function->num_states == a.states.size() - 1)
@@ -77,11 +80,55 @@ void addExpected(schema::ArtifactT &a, const std::string &name,
   a.entries.push_back(std::move(twin));
 }
 
+/// Gives every layer a placement table, as if ranks shared the experts.
+void addPlacementTables(schema::ArtifactT &a) {
+  const size_t before = a.parameters.size();
+  for (int layer = 0; layer < toy::kLayers; ++layer) {
+    auto table = std::make_unique<schema::ParameterT>();
+    table->name = "placement." + std::to_string(layer);
+    table->kind = schema::ParameterKind::generated;
+    table->place = schema::Placement::copy;
+    table->dtype = schema::DType::i32;
+    table->generator = schema::Generator::placement_table;
+    table->replicas = 1;
+    table->layer = layer;
+    a.parameters.push_back(std::move(table));
+  }
+  for (auto &function : a.functions)
+    if (function->num_parameters == before)
+      function->num_parameters = static_cast<uint32_t>(a.parameters.size());
+}
+
+/// A device that fails from some moment on, or stores something else.
+class FailingDriver final : public test::ForwardingDriver {
+public:
+  using ForwardingDriver::ForwardingDriver;
+  std::atomic<bool> failsWrites = false, failsReads = false;
+  /// The first i32 of the next write, which is what begins a call: its tokens.
+  std::atomic<bool> altersNext = false;
+
+  Status write(DeviceAddress to, const void *from, uint64_t bytes) override {
+    if (altersNext.exchange(false)) {
+      std::vector<int32_t> values(bytes / sizeof(int32_t));
+      std::memcpy(values.data(), from, bytes);
+      values[0] = (values[0] + 1) % toy::kVocab;
+      return ForwardingDriver::write(to, values.data(), bytes);
+    }
+    return failsWrites ? error(5017, "the device is lost")
+                       : ForwardingDriver::write(to, from, bytes);
+  }
+  Status read(void *to, DeviceAddress from, uint64_t bytes) override {
+    return failsReads ? error(5017, "the device is lost")
+                      : ForwardingDriver::read(to, from, bytes);
+  }
+};
+
 /// One rank of a run.
 struct Rank {
   comm::Group &group;
   Model &model;
   Session &session;
+  FailingDriver &driver;
 };
 
 /// Loads |artifact| on a thread for each rank and runs |body| with it.
@@ -94,6 +141,7 @@ public:
   std::function<float(unsigned)> biasOf;
   std::function<void(unsigned, ModelOptions &)> change;
   comm::StreamOptions collectives;
+  bool checkCollectives = false;
   /// False: a rank that fails is gone without a word.
   bool saysWhatFailed = true;
 
@@ -131,8 +179,10 @@ private:
                    toy::assemble(artifactOf ? artifactOf(r) : model(ranks)));
     toy::writeWeights(dir.path(), biasOf ? biasOf(r) : toy::bias(3));
     HADAL_ASSIGN_OR_RETURN(
-        std::unique_ptr<Driver> driver,
+        std::unique_ptr<Driver> cpu,
         cpu::createCpuDriver({.threads = 1, .variant = "v3"}));
+    auto driver = std::make_unique<FailingDriver>(std::move(cpu));
+    FailingDriver &failing = *driver;
     ModelOptions options;
     options.artifactPath = dir.file("m.hadal");
     options.weightsDirectory = dir.path();
@@ -144,9 +194,10 @@ private:
                            Model::load(std::move(driver), options));
     SessionOptions sessionOptions;
     sessionOptions.collectives = collectives;
+    sessionOptions.checkCollectives = checkCollectives;
     HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
                            Session::create(*loaded, sessionOptions));
-    Rank rank{group, *loaded, *session};
+    Rank rank{group, *loaded, *session, failing};
     HADAL_RETURN_IF_ERROR(body(rank));
     return session->finish();
   }
@@ -454,4 +505,138 @@ TEST(Ranks, EightMakeTwoHundredStepsTogether) {
   });
   run.expectAllOk();
   EXPECT_EQ(calls, std::vector<uint64_t>(8, 250));
+}
+
+TEST(Ranks, WhatFailsBehindAnAgreementEndsAllAtOnce) {
+  for (bool writes : {true, false}) {
+    RankRun run(2);
+    // Its collectives wait for what fails; the loads are saved before them.
+    run.artifactOf = [](unsigned) {
+      schema::ArtifactT a = toy::rankModel(2);
+      addExpected(a, "decode_1", /*overflows=*/false);
+      return a;
+    };
+    const auto begin = std::chrono::steady_clock::now();
+    run([&](Rank &rank) -> Status {
+      HADAL_ASSIGN_OR_RETURN(uint32_t row, rank.session.addRow());
+      const int32_t token = 3;
+      const StepRow step{row, {&token, 1}, LogitsWanted::None};
+      HADAL_RETURN_IF_ERROR(rank.session.step({&step, 1}, {}));
+      if (rank.group.rank() == 1)
+        (writes ? rank.driver.failsWrites : rank.driver.failsReads) = true;
+      return rank.session.step({&step, 1}, {});
+    });
+    // Long before the others would be tired of waiting.
+    EXPECT_LT(std::chrono::steady_clock::now() - begin,
+              run.collectives.timeout / 2);
+    EXPECT_EQ(run.statuses[1].code(), 5017) << run.statuses[1].toString();
+    EXPECT_EQ(run.statuses[0].code(), 6001) << run.statuses[0].toString();
+    EXPECT_NE(run.statuses[0].message().find(
+                  "rank 1 ended with error H5017: the device is lost"),
+              std::string::npos)
+        << run.statuses[0].toString();
+  }
+}
+
+TEST(Ranks, AnAlteredPlacementTableIsNamed) {
+  for (bool altered : {false, true}) {
+    RankRun run(2);
+    run.checkCollectives = true;
+    run.artifactOf = [](unsigned) {
+      schema::ArtifactT a = model(2);
+      addPlacementTables(a);
+      return a;
+    };
+    run([&](Rank &rank) -> Status {
+      HADAL_RETURN_IF_ERROR(stepAndCheck(rank.session, {1, 2}, 1));
+      if (altered && rank.group.rank() == 1) {
+        // Expert 2 of the last layer in another slot.
+        const int32_t slot = 1;
+        HADAL_RETURN_IF_ERROR(rank.driver.write(
+            rank.model.parameters().back() + 5 * sizeof(slot), &slot,
+            sizeof(slot)));
+      }
+      return stepAndCheck(rank.session, {1, 2}, 1);
+    });
+    if (!altered) {
+      run.expectAllOk();
+      continue;
+    }
+    const std::string text = "rank 1: the placement table of layer 1 is not "
+                             "the one that was loaded: a slot is 1 for expert "
+                             "2, expected 2";
+    EXPECT_EQ(run.statuses[1].code(), 6006) << run.statuses[1].toString();
+    EXPECT_EQ(run.statuses[0].code(), 6001) << run.statuses[0].toString();
+    for (const Status &status : run.statuses)
+      EXPECT_NE(status.message().find(text), std::string::npos)
+          << status.toString();
+  }
+}
+
+TEST(Ranks, OfATpGroupHaveEqualSlicesOfEveryCall) {
+  using Slice = RankLayout::Slice;
+  auto slices = [](unsigned tp, uint32_t capacity, int32_t tokens) {
+    std::vector<Slice> result;
+    for (unsigned t = 0; t < tp; ++t)
+      // Of the second dp rank: the same as of the first.
+      result.push_back(RankLayout{tp + t, tp, 2, 1}.slice(capacity, tokens));
+    return result;
+  };
+  EXPECT_EQ(slices(1, 7, 5), (std::vector<Slice>{{0, 5}}));
+  EXPECT_EQ(slices(4, 16, 16),
+            (std::vector<Slice>{{0, 4}, {4, 4}, {8, 4}, {12, 4}}));
+  EXPECT_EQ(slices(4, 16, 6),
+            (std::vector<Slice>{{0, 4}, {4, 2}, {8, 0}, {12, 0}}));
+  EXPECT_EQ(slices(2, 8, 0), (std::vector<Slice>{{0, 0}, {4, 0}}));
+}
+
+TEST(Ranks, OfATpGroupMustSampleTheSameTokens) {
+  RankRun run(4);
+  run.artifactOf = [](unsigned) { return model(4, 2); };
+  run([&](Rank &rank) -> Status {
+    rank.driver.altersNext = rank.group.rank() == 3;
+    GenerateRequest request;
+    request.prompt = someTokens(1, 1 + int(rank.group.rank()) / 2);
+    request.maxTokens = 8;
+    request.ignoreEos = true;
+    return generate(rank.session, rank.model, {&request, 1},
+                    [](size_t, int32_t, FinishReason) { return Status(); })
+        .status();
+  });
+  for (const Status &status : run.statuses) {
+    EXPECT_EQ(status.code(), 6006) << status.toString();
+    EXPECT_NE(status.message().find("ranks 2 and 3 of a tp group bring "
+                                    "different tokens or logits to step 1"),
+              std::string::npos)
+        << status.toString();
+  }
+}
+
+TEST(Ranks, CheckedTpGroupsMustHaveEqualLogits) {
+  // Also those of the last call; the tokens themselves are the test's.
+  for (bool checks : {false, true})
+    for (unsigned steps : {1, 2}) {
+      RankRun run(4);
+      run.checkCollectives = checks;
+      run.artifactOf = [](unsigned) { return model(4, 2); };
+      run([&](Rank &rank) -> Status {
+        HADAL_ASSIGN_OR_RETURN(uint32_t row, rank.session.addRow());
+        rank.driver.altersNext = rank.group.rank() == 1;
+        const int32_t token = 7;
+        const StepRow step{row, {&token, 1}, LogitsWanted::Last};
+        for (unsigned i = 0; i < steps; ++i)
+          HADAL_RETURN_IF_ERROR(rank.session.step(
+              {&step, 1}, [](size_t, uint64_t, std::span<const float>) {
+                return Status();
+              }));
+        return {};
+      });
+      for (const Status &status : run.statuses) {
+        EXPECT_EQ(status.code(), checks ? 6006 : 0) << status.toString();
+        if (checks)
+          EXPECT_NE(status.message().find("ranks 0 and 1 of a tp group"),
+                    std::string::npos)
+              << status.toString();
+      }
+    }
 }

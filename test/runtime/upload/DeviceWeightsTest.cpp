@@ -309,6 +309,44 @@ TEST_F(DeviceWeightsTest, DequantisesWithOneRounding) {
   }
 }
 
+/// The second of two ranks' part of [4, 6] with scales of 2 x 3 blocks: rows of
+/// W_UK and W_UV, or columns of o_proj. Its scales are those of its blocks.
+TEST_F(DeviceWeightsTest, APartOfARankTakesItsOwnScales) {
+  const std::string a = codes(4 * 6, 17);
+  const std::vector<float> scales = {0.5f, 1.25f, 3, 2};
+  file.add("a", "F8_E4M3", {4, 6}, a)
+      .add("a_scale", "F32", {2, 2}, bytesOf(scales));
+  for (uint32_t dim : {0u, 1u}) {
+    const uint64_t rows = dim ? 4 : 2, columns = dim ? 3 : 6;
+    ParameterSpec dequantised = spec("a", ParameterKind::tensor, DType::bf16,
+                                     {rows}, {columns}, 16);
+    dequantised.place = Placement::copy;
+    dequantised.fileDtypes = {DType::f8e4m3fn};
+    dequantised.scaleParts = {"a_scale"};
+    dequantised.scaleDtypes = {DType::f32};
+    dequantised.scaleBlockRows = 2;
+    dequantised.scaleBlockCols = 3;
+    ParameterSpec plain = spec("a", ParameterKind::tensor, DType::f8e4m3fn,
+                               {rows}, {columns}, 16);
+    dequantised.slice = plain.slice = {dim, 1, 2};
+
+    std::string values, bytes;
+    for (uint64_t r = dim ? 0 : 2; r < 4; ++r) {
+      for (uint64_t c = dim ? 3 : 0; c < 6; ++c) {
+        const char code = a[r * 6 + c];
+        bytes += code;
+        values += bytesOf(std::vector<uint16_t>{
+            f32ToBf16(e4m3ToF32(static_cast<uint8_t>(code)) *
+                      scales[r / 2 * 2 + c / 3])});
+      }
+    }
+    auto weights = upload({dequantised, plain});
+    ASSERT_TRUE(weights.ok()) << weights.status().toString();
+    EXPECT_EQ(bytesAt(*weights, 0), padded(values, 2 * columns, 16)) << dim;
+    EXPECT_EQ(bytesAt(*weights, 1), padded(bytes, columns, 16)) << dim;
+  }
+}
+
 TEST_F(DeviceWeightsTest, BadScalesAreRefused) {
   file.add("a", "F8_E4M3", {2, 2}, codes(4, 1))
       .add("zero", "F32", {1, 1}, bytesOf(std::vector<float>{0}))

@@ -58,6 +58,10 @@ std::vector<AnySpec> specs() {
   rope.positions = 96;
   LatentNormRopeCacheSpec latent{{}, 32, 16, 8, 96};
   MlaPrefillSpec prefill{{}, 2, 16, 8, 16, 32, 16, 3, 0.2};
+  NormQuantSpec unrounded = norm;
+  unrounded.f32Delta = true;
+  AddSpec unroundedAdd{{}, 24};
+  unroundedAdd.f32Addend = true;
   MoePackSpec packed{{}, 160, true};
   GateTopkSpec gate{{}, 8, 2};
   gate.groups = 4;
@@ -67,6 +71,8 @@ std::vector<AnySpec> specs() {
           quantised,
           QuantizeSpec{{}, 160},
           AddSpec{{}, 24},
+          unrounded,
+          unroundedAdd,
           gemm,
           grouped,
           rope,
@@ -86,7 +92,10 @@ std::vector<AnySpec> specs() {
           MoePackSpec{{}, 24},
           packed,
           MoeReceiveSpec{{}, 2, 2, 8, 5},
-          MoeReturnRowsSpec{{}, 24, 2, 2, 5, 5}};
+          MoeReturnRowsSpec{{}, 24, 2, 2, 5, 5},
+          CopyRowsSpec{{}, 24},
+          CopyRowsSpec{{}, 1, Moved::i32, true},
+          JoinColumnsSpec{{}, 24, 2, 5}};
 }
 
 /// The outputs that the case itself expects.

@@ -108,4 +108,14 @@ TEST(KernelWork, RowsAreReadAndWritten) {
   MoePackSpec pack;
   pack.hidden = 7168;
   EXPECT_DOUBLE_EQ(workOf(pack, decode(128, 0)).bytes, 1024.0 * 7168 * 4);
+  norm.f32Delta = true;
+  EXPECT_NEAR(workOf(norm, decode(4096, 0)).bytes,
+              4096.0 * 7168 * (11 + 4.0 / 128), 1);
+  CopyRowsSpec copy;
+  copy.width = 7168;
+  StepBatch shared = decode(128, 0);
+  shared.slice = 32;
+  EXPECT_DOUBLE_EQ(workOf(copy, shared).bytes, 128.0 * 7168 * 4);
+  copy.slice = true;
+  EXPECT_DOUBLE_EQ(workOf(copy, shared).bytes, 32.0 * 7168 * 4);
 }

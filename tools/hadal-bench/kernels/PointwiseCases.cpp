@@ -45,7 +45,9 @@ void buildNormQuantCase(CaseBuilder &b, const NormQuantSpec &spec) {
   const Tensor *delta = nullptr, *rows = nullptr;
   uint64_t count = b.bucket.tokens;
   if (spec.delta) {
-    delta = &b.random("delta", b.act("delta", spec.act, width));
+    delta = &b.random("delta", spec.f32Delta
+                                   ? Tensor(DType::f32, b.rowsOf("delta"), width)
+                                   : b.act("delta", spec.act, width));
     b.output("sum", b.act("sum", spec.act, width));
   }
   if (spec.gather) {
@@ -103,7 +105,10 @@ void buildQuantizeCase(CaseBuilder &b, const QuantizeSpec &spec) {
 
 void buildAddCase(CaseBuilder &b, const AddSpec &spec) {
   const Tensor &x = b.random("a", b.act("a", spec.act, spec.width));
-  const Tensor &y = b.random("b", b.act("b", spec.act, spec.width));
+  const Tensor &y =
+      b.random("b", spec.f32Addend
+                        ? Tensor(DType::f32, b.rowsOf("b"), spec.width)
+                        : b.act("b", spec.act, spec.width));
   b.output("out", b.act("out", spec.act, spec.width));
   b.expect({"out", CaseBuilder::firstRows(b.bucket.tokens),
             [&x, &y](uint64_t row, const auto &columns) {

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #include "runtime/comm/Agreement.h"
-#include "runtime/comm/control/Frame.h"
+#include "runtime/comm/control/Connection.h"
+#include "runtime/comm/control/Resolve.h"
 #include "test/runtime/comm/control/Ranks.h"
 
 namespace hadal::comm {
@@ -87,7 +88,7 @@ TEST(ControlPlane, SaysThatRankZeroIsNotThere) {
               {"rank 2 does not reach rank 0 at file:/nonexistent/meet within "
                "0.2 s: rank 0 has not written the file"});
   // A port that nobody has: bound, and not listening.
-  Listener mine = std::move(*listenAt("127.0.0.1", 0, ""));
+  Listener mine = std::move(*listenAt("127.0.0.1", 0, "", in(5000)));
   options.rendezvous.host = "127.0.0.1";
   options.rendezvous.port = mine.port;
   options.rendezvous.file.clear();
@@ -98,7 +99,7 @@ TEST(ControlPlane, SaysThatRankZeroIsNotThere) {
 }
 
 TEST(ControlPlane, SaysThatThePortIsInUse) {
-  Listener other = std::move(*listenAt("127.0.0.1", 0, ""));
+  Listener other = std::move(*listenAt("127.0.0.1", 0, "", in(5000)));
   GroupOptions options;
   options.ranks = 2;
   options.rendezvous.host = "127.0.0.1";
@@ -155,6 +156,87 @@ TEST(ControlPlane, SaysThatTwoAreOneRank) {
   });
 }
 
+/// Waits for the next frame from rank 0.
+Frame nextFrame(Connection &connection) {
+  for (const Deadline end = in(10'000);
+       std::chrono::steady_clock::now() < end;) {
+    (void)connection.receive();
+    auto frame = connection.reader().next();
+    if (frame.ok() && *frame)
+      return **frame;
+    std::this_thread::sleep_for(1ms);
+  }
+  ADD_FAILURE() << "rank 0 does not answer";
+  return {};
+}
+
+TEST(ControlPlane, RefusesARankThatIsNoneOfTheRun) {
+  TempDirectory directory;
+  const GroupOptions options = optionsOf(directory, 0, 2);
+  std::string refusal;
+  // No rank of ours says so: it knows the token, and greets by hand.
+  std::thread stranger([&] {
+    StatusOr<Rendezvous> meet = error(6002, "not yet");
+    for (const Deadline end = in(10'000);
+         !meet.ok() && std::chrono::steady_clock::now() < end;
+         std::this_thread::sleep_for(1ms)) {
+      const std::string line = directory.read("meet");
+      meet = Rendezvous::parse(line.substr(0, line.find('\n')));
+    }
+    ASSERT_TRUE(meet.ok());
+    auto socket = connectTo(meet->host, meet->port, 1000, in(5000));
+    ASSERT_TRUE(socket.ok()) << socket.status().message();
+    Connection connection(std::move(*socket));
+    const Frame challenge = nextFrame(connection);
+    ASSERT_EQ(challenge.type(), FrameType::challenge);
+    FrameHeader head;
+    head.type = static_cast<uint16_t>(FrameType::hello);
+    head.rank = 7;
+    head.ranks = 2;
+    Hello hello = {};
+    setText(hello.identity.host, "elsewhere");
+    hello.proof = prove(Side::spoke, options.token,
+                        challenge.as<Challenge>().nonce, hello.nonce,
+                        head.rank, head.ranks, hello.identity);
+    connection.send(head, bytesOf(hello));
+    const Frame answer = nextFrame(connection);
+    EXPECT_EQ(answer.type(), FrameType::refusal);
+    refusal = answer.text();
+  });
+  expectError(joinGroup(options).status(), 6003,
+              {"rank 7 (host elsewhere", "is none of the 2 ranks of this run"});
+  stranger.join();
+  EXPECT_THAT(refusal, HasSubstr("is none of the 2 ranks of this run"));
+}
+
+TEST(Resolve, GivesAddressesOrTheReason) {
+  auto found = resolve("127.0.0.1", 80, false, in(5000));
+  ASSERT_TRUE(found.ok()) << found.status().message();
+  EXPECT_EQ((*found)->ai_family, AF_INET);
+  Lookup failing;
+  failing.get = [](const char *, const char *, const addrinfo *, addrinfo **) {
+    return EAI_NONAME;
+  };
+  expectError(resolve("nowhere", 80, false, in(5000), failing).status(), 6002,
+              {::gai_strerror(EAI_NONAME)});
+}
+
+TEST(Resolve, WaitsForNoNameServerForEver) {
+  static std::atomic<bool> answered = false;
+  Lookup slow;
+  slow.get = [](const char *, const char *, const addrinfo *, addrinfo **) {
+    std::this_thread::sleep_for(400ms);
+    answered = true;
+    return EAI_AGAIN;
+  };
+  expectError(resolve("node7", 80, false, in(50), slow).status(), 6002,
+              {"no name server has answered for 'node7'"});
+  EXPECT_FALSE(answered);
+  // Its thread needs nothing of this call.
+  while (!answered)
+    std::this_thread::sleep_for(1ms);
+}
+
 TEST(ControlPlane, TakesGarbageForNoRank) {
   TempDirectory directory;
   std::atomic<bool> joined = false;
@@ -167,7 +249,7 @@ TEST(ControlPlane, TakesGarbageForNoRank) {
         std::this_thread::sleep_for(1ms);
         continue;
       }
-      auto socket = connectTo(meet->host, meet->port, 100);
+      auto socket = connectTo(meet->host, meet->port, 100, in(5000));
       if (!socket.ok())
         continue;
       std::vector<uint8_t> bytes;
@@ -335,7 +417,7 @@ public:
   void abandon() noexcept override {}
 };
 
-StatusOr<std::unique_ptr<DataPlane>> openTestPlane(unsigned, unsigned) {
+StatusOr<std::unique_ptr<DataPlane>> openTestPlane(Group &) {
   return std::unique_ptr<DataPlane>(std::make_unique<TestPlane>());
 }
 
@@ -440,10 +522,10 @@ TEST(ControlPlane, SharesTheFailureToOpenTheLibrary) {
   asRanks(3, [&](unsigned rank) {
     GroupOptions options = optionsOf(directory, rank, 3);
     options.openDataPlane =
-        [](unsigned r, unsigned n) -> StatusOr<std::unique_ptr<DataPlane>> {
-      if (r == 1)
+        [](Group &group) -> StatusOr<std::unique_ptr<DataPlane>> {
+      if (group.rank() == 1)
         return error(6005, "no libmpi here");
-      return openTestPlane(r, n);
+      return openTestPlane(group);
     };
     expectError(joinGroup(options).status(), 6005, {"no libmpi here"});
   });

@@ -26,22 +26,25 @@ TEST(Launch, NobodyLaunchedThisProcess) {
 TEST(Launch, KnowsTheLaunchers) {
   struct Case {
     Variables variables;
-    unsigned localRanks;
+    unsigned localRanks, localRank;
     std::string launcher;
   };
   const Case cases[] = {
       {{{"HADAL_RANK", "1"}, {"HADAL_RANKS", "4"}, {"PMI_RANK", "9"}},
        4,
+       1,
        "HADAL_RANK"},
       {{{"OMPI_COMM_WORLD_RANK", "1"},
         {"OMPI_COMM_WORLD_SIZE", "4"},
         {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"},
+        {"OMPI_COMM_WORLD_LOCAL_RANK", "0"},
         {"SLURM_PROCID", "0"},
         {"SLURM_NTASKS", "1"}},
        2,
+       0,
        "mpirun"},
-      {{{"PMI_RANK", "1"}, {"PMI_SIZE", "4"}}, 4, "a PMI launcher"},
-      {{{"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "4"}}, 4, "srun"}};
+      {{{"PMI_RANK", "1"}, {"PMI_SIZE", "4"}}, 4, 1, "a PMI launcher"},
+      {{{"SLURM_PROCID", "1"}, {"SLURM_NTASKS", "4"}}, 4, 1, "srun"}};
   for (const Case &one : cases) {
     auto rank = launchedRank(with(one.variables));
     ASSERT_TRUE(rank.ok()) << rank.status().message();
@@ -49,6 +52,7 @@ TEST(Launch, KnowsTheLaunchers) {
     EXPECT_EQ((*rank)->rank, 1u);
     EXPECT_EQ((*rank)->ranks, 4u);
     EXPECT_EQ((*rank)->localRanks, one.localRanks);
+    EXPECT_EQ((*rank)->localRank, one.localRank);
     EXPECT_EQ((*rank)->launcher, one.launcher);
   }
 }
@@ -69,7 +73,7 @@ TEST(Launch, JoinsWhereItIsTold) {
   const Variables plain = {{"HADAL_JOB_TOKEN", token}},
                   told = {{"HADAL_JOB_TOKEN", token},
                           {"HADAL_RENDEZVOUS", "node0:99"}};
-  const LaunchedRank rank{1, 4, 4, "mpirun"};
+  const LaunchedRank rank{1, 4, 4, 1, "mpirun"};
   EXPECT_EQ(groupOptions(rank, "", with(plain))->rendezvous.text(),
             kDefaultRendezvous);
   EXPECT_EQ(groupOptions(rank, "", with(told))->rendezvous.text(), "node0:99");

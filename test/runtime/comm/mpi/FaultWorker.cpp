@@ -43,7 +43,9 @@ public:
     options.joinTimeout = 3 * timeout / 2;
     options.exitAfter = 5s;
     options.interrupt = &interruptFlag();
-    options.openDataPlane = openMpi;
+    options.openDataPlane = [](Group &group) {
+      return openMpi(group.rank(), group.size());
+    };
     options.onFailure = printFailure;
     if (const char *directory = std::getenv("WORKER_FLIGHTS"))
       options.flightRecord = directory;

@@ -29,7 +29,9 @@ void runBody(const std::function<void(Group &)> &body) {
   options.rendezvous = *Rendezvous::parse(fmt::format(
       "file:{}/meet-{}", std::getenv("HADAL_TEST_DIRECTORY"), bodies++));
   options.token = {1, 2, 3};
-  options.openDataPlane = openMpi;
+  options.openDataPlane = [](Group &group) {
+    return openMpi(group.rank(), group.size());
+  };
   auto group = joinGroup(std::move(options));
   ASSERT_TRUE(group.ok()) << group.status().toString();
   body(**group);

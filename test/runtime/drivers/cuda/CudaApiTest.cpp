@@ -19,6 +19,7 @@ TEST(CudaApi, ValuesAreThoseOfTheToolkit) {
   EXPECT_EQ(kJitCompilerNotFound, CUDA_ERROR_JIT_COMPILER_NOT_FOUND);
   EXPECT_EQ(kUnsupportedPtxVersion, CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
   EXPECT_EQ(kNotFound, CUDA_ERROR_NOT_FOUND);
+  EXPECT_EQ(kNotReady, CUDA_ERROR_NOT_READY);
   EXPECT_EQ(kMultiprocessorCount, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
   EXPECT_EQ(kL2CacheSize, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
   EXPECT_EQ(kComputeCapabilityMajor,
@@ -82,6 +83,7 @@ TEST(CudaApi, SymbolsAreThoseOfTheToolkit) {
   EXPECT_STREQ(HADAL_NAME_OF(cuMemFree), "cuMemFree_v2");
   EXPECT_STREQ(HADAL_NAME_OF(cuStreamDestroy), "cuStreamDestroy_v2");
   EXPECT_STREQ(HADAL_NAME_OF(cuEventDestroy), "cuEventDestroy_v2");
+  EXPECT_STREQ(HADAL_NAME_OF(cuStreamWriteValue32), "cuStreamWriteValue32_v2");
 }
 
 #endif

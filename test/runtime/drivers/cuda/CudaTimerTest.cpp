@@ -1,5 +1,5 @@
 // Times and rates of a GPU over a fake libcuda and a fake libcublasLt, in which
-// 0.25 ms lie between any two events.
+// 0.25 ms lie between an event and the next of its stream.
 #include <gtest/gtest.h>
 
 #include "runtime/drivers/cuda/CudaDriver.h"

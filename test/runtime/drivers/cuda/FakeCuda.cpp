@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -16,8 +18,12 @@ namespace {
 
 using Operation = std::function<void()>;
 
+/// A stream's clock goes on by this much with each event.
+constexpr float kMillisecondsAnEvent = 0.25f;
+
 struct FakeEvent {
   unsigned recorded = 0, completed = 0;
+  float milliseconds = 0; ///< of its stream, when it was completed
 };
 struct FakeModule {
   std::shared_ptr<const std::string> ptx;
@@ -29,35 +35,126 @@ struct FakeFunction {
   std::vector<size_t> sizes;
   int sharedLimit = 48 << 10;
 };
+
+/// What a captured stream runs: work, or a wait until another of the graph's
+/// streams has come to |position|.
+struct FakeNode {
+  FakeWork work;
+  size_t stream = 0, position = 0;
+  const void *owner = nullptr;
+};
+/// By stream; that which is launched into is the first.
+using FakeNodes = std::vector<std::vector<FakeNode>>;
 struct FakeGraph {
-  std::vector<Operation> operations;
+  std::shared_ptr<const FakeNodes> nodes;
+  std::set<const void *> owners() const {
+    std::set<const void *> result;
+    for (const std::vector<FakeNode> &list : *nodes)
+      for (const FakeNode &node : list)
+        if (node.owner)
+          result.insert(node.owner);
+    return result;
+  }
+};
+
+struct FakeStream;
+struct FakeCapture {
+  std::vector<FakeStream *> streams;
+  FakeNodes nodes;
+  /// By stream: up to where the first one has waited for it.
+  std::vector<size_t> joined;
+  /// Where events were recorded.
+  std::map<const FakeEvent *, std::pair<size_t, size_t>> events;
+};
+struct FakeStream {
+  int device = 0;
+  std::deque<FakeWork> queue;
+  std::shared_ptr<FakeCapture> capture;
+  size_t place = 0; ///< among the streams of the capture
+  bool waitedLast = false;
+  float milliseconds = 0;
 };
 
 FakeCuda state;
-std::deque<Operation> queue;
-bool capturing = false;
-std::vector<Operation> captured;
+std::set<FakeStream *> streams;
 std::map<unsigned long long, size_t> deviceAllocations;
 std::map<uintptr_t, size_t> hostAllocations;
 std::deque<FakeFunction> functions;
-thread_local bool current = false;
+/// By owner: the stream of the graph that runs work of it, and whether it is
+/// done.
+std::map<const void *, std::pair<FakeStream *, std::shared_ptr<bool>>>
+    graphOfOwner;
+thread_local int current = -1;
+thread_local int capturing = 0; ///< captures that this thread has begun
 std::recursive_mutex calls;
 
-constexpr Result kInvalidValue = 1, kInvalidContext = 201,
-                 kCaptureUnsupported = 900;
+constexpr Result kInvalidValue = 1, kInvalidContext = 201, kNotReadyYet = 600,
+                 kCaptureUnsupported = 900, kCaptureUnjoined = 904,
+                 kCaptureIsolation = 905;
 
-void enqueue(Operation operation) {
-  (capturing ? static_cast<void>(captured.push_back(std::move(operation)))
-             : static_cast<void>(queue.push_back(std::move(operation))));
+FakeStream &of(Stream stream) {
+  return *reinterpret_cast<FakeStream *>(stream);
 }
-void runOne() {
-  Operation operation = std::move(queue.front());
-  queue.pop_front();
-  operation();
+
+void put(FakeStream &stream, FakeWork work, const void *owner = nullptr) {
+  stream.waitedLast = false;
+  if (stream.capture)
+    stream.capture->nodes[stream.place].push_back(
+        {std::move(work), 0, 0, owner});
+  else
+    stream.queue.push_back(std::move(work));
 }
-void runAll() {
-  while (!queue.empty())
-    runOne();
+void enqueue(Stream stream, Operation operation) {
+  put(of(stream), [operation = std::move(operation)]() {
+    operation();
+    return true;
+  });
+}
+
+bool moved = false; ///< something was run since it was set
+
+/// Lets each stream run one thing, if it can. A caller that asks often sees
+/// every state on the way.
+void progress() {
+  moved = false;
+  for (FakeStream *stream : streams)
+    if (!stream->queue.empty() && stream->queue.front()()) {
+      stream->queue.pop_front();
+      moved = true;
+    }
+}
+
+/// Lets streams run until |done|; others may call meanwhile.
+void runUntil(std::unique_lock<std::recursive_mutex> &held,
+              const std::function<bool()> &done) {
+  for (progress(); !done(); progress()) {
+    if (moved)
+      continue;
+    held.unlock();
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+    held.lock();
+  }
+}
+
+/// A run of a graph: its streams side by side.
+FakeWork runOf(std::shared_ptr<const FakeNodes> nodes,
+               std::shared_ptr<bool> done) {
+  auto at = std::make_shared<std::vector<size_t>>(nodes->size());
+  return [nodes, at, done] {
+    bool isDone = true;
+    for (size_t s = 0; s < nodes->size(); ++s) {
+      const std::vector<FakeNode> &list = (*nodes)[s];
+      if ((*at)[s] < list.size()) {
+        const FakeNode &node = list[(*at)[s]];
+        if (node.work ? node.work() : (*at)[node.stream] >= node.position) {
+          ++(*at)[s];
+          moved = true;
+        }
+      }
+      isDone &= (*at)[s] == list.size();
+    }
+    return *done = isDone;
+  };
 }
 
 /// The parameter sizes of each `.entry` of PTX.
@@ -125,20 +222,32 @@ bool contains(const auto &table, auto address, size_t bytes) {
 /// One call at a time: a real libcuda may be called by several threads, and it
 /// is their callers' use of it that tests look at.
 #define NEED_CONTEXT                                                           \
-  if (!current)                                                                \
+  if (current < 0)                                                             \
     return kInvalidContext;                                                    \
-  std::lock_guard<std::recursive_mutex> held(calls)
+  std::unique_lock<std::recursive_mutex> held(calls)
 #define NOT_WHILE_CAPTURING                                                    \
   if (capturing)                                                               \
   return kCaptureUnsupported
 
 extern "C" FakeCuda *fakeCuda() { return &state; }
 extern "C" void fakeCudaReset() {
+  std::lock_guard held(calls);
   state = {};
-  queue.clear();
-  captured.clear();
-  capturing = false;
+  for (FakeStream *stream : streams) {
+    stream->queue.clear();
+    stream->capture.reset();
+  }
+  graphOfOwner.clear();
+  capturing = 0;
 }
+extern "C" bool fakeCudaEnqueue(Stream stream, const void *owner,
+                                const FakeWork &work) {
+  std::lock_guard held(calls);
+  put(of(stream), work, owner);
+  return of(stream).capture != nullptr;
+}
+extern "C" int fakeCudaCurrentDevice() { return current; }
+extern "C" FakeMemory *fakeCudaMemory() { return &memory(); }
 
 FAKE(cuInit, unsigned) {
   if (fakeCudaInstall)
@@ -191,7 +300,7 @@ FAKE(cuDevicePrimaryCtxRelease_v2, Device) {
   return kSuccess;
 }
 FAKE(cuCtxSetCurrent, Context context) {
-  current = context != nullptr;
+  current = context ? int(reinterpret_cast<intptr_t>(context)) - 100 : -1;
   return kSuccess;
 }
 FAKE(cuMemGetInfo_v2, size_t *free, size_t *total) {
@@ -217,7 +326,12 @@ FAKE(cuMemAlloc_v2, DevicePointer *pointer, size_t bytes) {
 }
 FAKE(cuMemFree_v2, DevicePointer pointer) {
   NEED_CONTEXT;
-  runAll(); // freeing waits for the device
+  // Freeing waits for the device.
+  runUntil(held, [device = current] {
+    return std::all_of(streams.begin(), streams.end(), [&](FakeStream *s) {
+      return s->device != device || s->queue.empty();
+    });
+  });
   auto found = deviceAllocations.find(pointer);
   if (found == deviceAllocations.end())
     return kInvalidValue;
@@ -228,40 +342,41 @@ FAKE(cuMemFree_v2, DevicePointer pointer) {
   return kSuccess;
 }
 FAKE(cuMemsetD8Async, DevicePointer pointer, unsigned char value, size_t bytes,
-     Stream) {
+     Stream stream) {
   NEED_CONTEXT;
   if (!contains(deviceAllocations, pointer, bytes))
     return kInvalidValue;
-  enqueue([=] { memory().fill(pointer, value, bytes); });
+  enqueue(stream, [=] { memory().fill(pointer, value, bytes); });
   return kSuccess;
 }
 FAKE(cuMemcpyHtoDAsync_v2, DevicePointer to, const void *from, size_t bytes,
-     Stream) {
+     Stream stream) {
   NEED_CONTEXT;
   if (!contains(deviceAllocations, to, bytes))
     return kInvalidValue;
   if (!contains(hostAllocations, reinterpret_cast<uintptr_t>(from), bytes))
     ++state.pageableCopies;
-  enqueue([=] { memory().write(to, from, bytes); });
+  enqueue(stream, [=] { memory().write(to, from, bytes); });
   return kSuccess;
 }
-FAKE(cuMemcpyDtoHAsync_v2, void *to, DevicePointer from, size_t bytes, Stream) {
+FAKE(cuMemcpyDtoHAsync_v2, void *to, DevicePointer from, size_t bytes,
+     Stream stream) {
   NEED_CONTEXT;
   if (!contains(deviceAllocations, from, bytes))
     return kInvalidValue;
   if (!contains(hostAllocations, reinterpret_cast<uintptr_t>(to), bytes))
     ++state.pageableCopies;
-  enqueue([=] { memory().read(to, from, bytes); });
+  enqueue(stream, [=] { memory().read(to, from, bytes); });
   return kSuccess;
 }
 FAKE(cuMemcpyDtoDAsync_v2, DevicePointer to, DevicePointer from, size_t bytes,
-     Stream) {
+     Stream stream) {
   NEED_CONTEXT;
   if (!contains(deviceAllocations, to, bytes) ||
       !contains(deviceAllocations, from, bytes))
     return kInvalidValue;
   state.deviceCopies.push_back(bytes);
-  enqueue([=] {
+  enqueue(stream, [=] {
     std::vector<uint8_t> moved(bytes);
     memory().read(moved.data(), from, bytes);
     memory().write(to, moved.data(), bytes);
@@ -287,37 +402,111 @@ FAKE(cuMemFreeHost, void *pointer) {
 }
 FAKE(cuStreamCreate, Stream *stream, unsigned) {
   NEED_CONTEXT;
-  *stream = reinterpret_cast<Stream>(0x5000);
+  auto *created = new FakeStream{.device = current};
+  streams.insert(created);
+  *stream = reinterpret_cast<Stream>(created);
   ++state.counts.streams;
   return kSuccess;
 }
-FAKE(cuStreamDestroy_v2, Stream) {
+FAKE(cuStreamDestroy_v2, Stream stream) {
   NEED_CONTEXT;
+  streams.erase(&of(stream));
+  delete &of(stream);
   --state.counts.streams;
   return kSuccess;
 }
-FAKE(cuStreamSynchronize, Stream) {
+FAKE(cuStreamSynchronize, Stream stream) {
   NEED_CONTEXT;
   NOT_WHILE_CAPTURING;
+  if (of(stream).capture)
+    return kCaptureUnsupported;
   ++state.waits;
-  runAll();
+  runUntil(held, [&] { return of(stream).queue.empty(); });
   return state.waitResult;
 }
-FAKE(cuStreamBeginCapture_v2, Stream, int mode) {
+FAKE(cuStreamQuery, Stream stream) {
   NEED_CONTEXT;
-  if (capturing || mode != kCaptureModeThreadLocal)
+  NOT_WHILE_CAPTURING;
+  if (of(stream).capture)
+    return kCaptureUnsupported;
+  progress();
+  if (state.waitResult != kSuccess)
+    return state.waitResult;
+  return of(stream).queue.empty() ? kSuccess : kNotReadyYet;
+}
+FAKE(cuStreamWaitEvent, Stream stream, Event event, unsigned flags) {
+  NEED_CONTEXT;
+  if (flags)
     return kInvalidValue;
-  capturing = true;
-  captured.clear();
+  const auto *e = reinterpret_cast<FakeEvent *>(event);
+  FakeStream &waiting = of(stream);
+  std::shared_ptr<FakeCapture> capture = waiting.capture;
+  for (FakeStream *other : streams)
+    if (!capture && other->capture && other->capture->events.contains(e)) {
+      // It is forked into the capture.
+      capture = waiting.capture = other->capture;
+      waiting.place = capture->streams.size();
+      capture->streams.push_back(&waiting);
+      capture->nodes.emplace_back();
+      capture->joined.push_back(0);
+    }
+  if (!capture) {
+    put(waiting, [e, &waiting, number = e->recorded] {
+      if (e->completed < number)
+        return false;
+      waiting.milliseconds = std::max(waiting.milliseconds, e->milliseconds);
+      return true;
+    });
+    waiting.waitedLast = true;
+    return kSuccess;
+  }
+  if (!capture->events.contains(e))
+    return kCaptureIsolation;
+  const auto [from, position] = capture->events.at(e);
+  capture->nodes[waiting.place].push_back({{}, from, position});
+  if (waiting.place == 0)
+    capture->joined[from] = std::max(capture->joined[from], position);
+  waiting.waitedLast = true;
+  return kSuccess;
+}
+FAKE(cuStreamWriteValue32_v2, Stream stream, DevicePointer to, uint32_t value,
+     unsigned flags) {
+  NEED_CONTEXT;
+  if (flags || !contains(hostAllocations, uintptr_t(to), sizeof(value)))
+    return kInvalidValue;
+  enqueue(stream, [=] {
+    __atomic_store_n(reinterpret_cast<uint32_t *>(to), value, __ATOMIC_RELEASE);
+  });
+  return kSuccess;
+}
+FAKE(cuStreamBeginCapture_v2, Stream stream, int mode) {
+  NEED_CONTEXT;
+  if (of(stream).capture || mode != kCaptureModeThreadLocal)
+    return kInvalidValue;
+  auto capture = std::make_shared<FakeCapture>();
+  capture->streams = {&of(stream)};
+  capture->nodes.resize(1);
+  capture->joined.resize(1);
+  of(stream).place = 0;
+  of(stream).waitedLast = false;
+  of(stream).capture = std::move(capture);
+  ++capturing;
   ++state.captures;
   return kSuccess;
 }
-FAKE(cuStreamEndCapture, Stream, Graph *graph) {
+FAKE(cuStreamEndCapture, Stream stream, Graph *graph) {
   NEED_CONTEXT;
-  if (!capturing)
+  const std::shared_ptr<FakeCapture> capture = of(stream).capture;
+  if (!capture || of(stream).place != 0)
     return kInvalidValue;
-  capturing = false;
-  *graph = reinterpret_cast<Graph>(new FakeGraph{captured});
+  --capturing;
+  for (FakeStream *member : capture->streams)
+    member->capture.reset();
+  for (size_t i = 1; i < capture->nodes.size(); ++i)
+    if (capture->joined[i] < capture->nodes[i].size())
+      return kCaptureUnjoined;
+  *graph = reinterpret_cast<Graph>(new FakeGraph{
+      std::make_shared<const FakeNodes>(std::move(capture->nodes))});
   ++state.counts.graphs;
   return kSuccess;
 }
@@ -327,18 +516,26 @@ FAKE(cuEventCreate, Event *event, unsigned) {
   ++state.counts.events;
   return kSuccess;
 }
-FAKE(cuEventRecord, Event event, Stream) {
+FAKE(cuEventRecord, Event event, Stream stream) {
   NEED_CONTEXT;
   auto *e = reinterpret_cast<FakeEvent *>(event);
+  if (FakeCapture *capture = of(stream).capture.get()) {
+    const size_t place = of(stream).place;
+    capture->events[e] = {place, capture->nodes[place].size()};
+    return kSuccess;
+  }
   const unsigned number = ++e->recorded;
-  enqueue([=] { e->completed = number; });
+  enqueue(stream, [=] {
+    e->completed = number;
+    e->milliseconds = of(stream).milliseconds += kMillisecondsAnEvent;
+  });
   return kSuccess;
 }
 FAKE(cuEventSynchronize, Event event) {
   NEED_CONTEXT;
+  NOT_WHILE_CAPTURING;
   auto *e = reinterpret_cast<FakeEvent *>(event);
-  while (e->completed < e->recorded && !queue.empty())
-    runOne();
+  runUntil(held, [&] { return e->completed >= e->recorded; });
   return kSuccess;
 }
 FAKE(cuEventElapsedTime, float *milliseconds, Event begin, Event end) {
@@ -347,7 +544,7 @@ FAKE(cuEventElapsedTime, float *milliseconds, Event begin, Event end) {
   if (!b->recorded || b->completed != b->recorded || !e->recorded ||
       e->completed != e->recorded)
     return 600; // CUDA_ERROR_NOT_READY
-  *milliseconds = 0.25f;
+  *milliseconds = e->milliseconds - b->milliseconds;
   return kSuccess;
 }
 FAKE(cuEventDestroy_v2, Event event) {
@@ -413,8 +610,16 @@ FAKE(cuLaunchKernelEx, const LaunchConfig *config, Function function,
       config->blockZ != 1 || extra ||
       config->sharedBytes > static_cast<unsigned>(f.sharedLimit))
     return kInvalidValue;
-  FakeLaunch launch{f.name, config->gridX, config->blockX, config->sharedBytes,
-                    false,  capturing,      f.ptx,          f.sizes};
+  FakeStream &stream = of(config->stream);
+  FakeLaunch launch{.kernel = f.name,
+                    .grid = config->gridX,
+                    .threads = config->blockX,
+                    .shared = config->sharedBytes,
+                    .overlaps = false,
+                    .captured = stream.capture != nullptr,
+                    .joins = stream.waitedLast,
+                    .ptx = f.ptx,
+                    .parameterBytes = f.sizes};
   for (unsigned i = 0; i < config->numAttributes; ++i)
     launch.overlaps |=
         config->attributes[i].id == kProgrammaticStreamSerialization &&
@@ -426,7 +631,7 @@ FAKE(cuLaunchKernelEx, const LaunchConfig *config, Function function,
     const auto *bytes = static_cast<const uint8_t *>(parameters[i]);
     values.emplace_back(bytes, bytes + f.sizes[i]);
   }
-  enqueue([launch, values]() mutable {
+  enqueue(config->stream, [launch, values]() mutable {
     std::vector<void *> pointers;
     for (auto &value : values)
       pointers.push_back(value.data());
@@ -443,12 +648,23 @@ FAKE(cuGraphInstantiateWithFlags, GraphExec *exec, Graph graph,
   ++state.counts.executables;
   return kSuccess;
 }
-FAKE(cuGraphLaunch, GraphExec exec, Stream) {
+FAKE(cuGraphLaunch, GraphExec exec, Stream stream) {
   NEED_CONTEXT;
+  NOT_WHILE_CAPTURING;
+  const auto &graph = *reinterpret_cast<FakeGraph *>(exec);
+  auto done = std::make_shared<bool>(false);
+  for (const void *owner : graph.owners()) {
+    // On one stream they run one after the other.
+    auto &[its, ended] = graphOfOwner[owner];
+    if (its && its != &of(stream) && !*ended) {
+      ++state.graphsAtOnce;
+      return kInvalidValue;
+    }
+    its = &of(stream);
+    ended = done;
+  }
   ++state.graphLaunches;
-  for (const Operation &operation :
-       reinterpret_cast<FakeGraph *>(exec)->operations)
-    enqueue(operation);
+  put(of(stream), runOf(graph.nodes, done));
   return kSuccess;
 }
 FAKE(cuGraphExecDestroy, GraphExec exec) {

@@ -2,6 +2,7 @@
 // when it is waited for, refuses what the real one refuses, and records calls.
 #pragma once
 
+#include <cstring>
 #include <dlfcn.h>
 
 #include <functional>
@@ -24,6 +25,7 @@ struct FakeLaunch {
   unsigned grid, threads, shared;
   bool overlaps; // with the programmatic attribute
   bool captured; // into a graph
+  bool joins;    // its stream waits for an event right before it
   std::shared_ptr<const std::string> ptx;
   std::vector<size_t> parameterBytes;
 };
@@ -47,7 +49,25 @@ public:
   virtual void write(DevicePointer to, const void *from, size_t bytes) = 0;
   virtual void read(void *to, DevicePointer from, size_t bytes) = 0;
   virtual void fill(DevicePointer to, uint8_t value, size_t bytes) = 0;
+
+  // ---- What another device reads and writes; masks have a byte for each byte:
+  // 1 if it is defined, where the memory knows.
+
+  virtual void copyOut(DevicePointer from, size_t bytes, uint8_t *data,
+                       uint8_t *mask) {
+    read(data, from, bytes);
+    std::memset(mask, 1, bytes);
+  }
+  virtual void copyIn(DevicePointer to, size_t bytes, const uint8_t *data,
+                      const uint8_t *) {
+    write(to, data, bytes);
+  }
+  /// Nobody may read it until it is written.
+  virtual void undefine(DevicePointer, size_t) {}
 };
+
+/// What a stream runs when it comes to it: called again until it returns true.
+using FakeWork = std::function<bool()>;
 
 /// Objects that exist.
 struct FakeCounts {
@@ -76,6 +96,7 @@ struct FakeCuda {
   std::vector<FakeLaunch> launches;
   std::vector<std::string> images; // first 4 bytes of each module
   unsigned graphLaunches = 0, captures = 0, waits = 0;
+  unsigned graphsAtOnce = 0; // refused
   std::vector<int> optIns; // bytes of shared memory
   unsigned pageableCopies = 0;
   std::vector<size_t> deviceCopies; // bytes of each copy within the device
@@ -96,6 +117,16 @@ struct FakeCuda {
 /// The state, which is as new after reset. Exported by the library.
 extern "C" hadal::cuda::FakeCuda *fakeCuda();
 extern "C" void fakeCudaReset();
+
+// What a library of the same device uses.
+
+/// Puts |work| on |stream|, or into the graph that is captured from it: then
+/// true. Graphs with work of one |owner| must not run at once.
+extern "C" bool fakeCudaEnqueue(hadal::cuda::Stream stream, const void *owner,
+                                const hadal::cuda::FakeWork &work);
+/// The ordinal of the device that is current in this thread; -1: none.
+extern "C" int fakeCudaCurrentDevice();
+extern "C" hadal::cuda::FakeMemory *fakeCudaMemory();
 /// Called by cuInit where a library that contains the fake defines it.
 extern "C" void fakeCudaInstall() __attribute__((weak));
 

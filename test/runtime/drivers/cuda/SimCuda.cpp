@@ -49,7 +49,51 @@ public:
     expect(memory.fill(to, value, bytes));
   }
 
+  // Definedness travels along.
+  void copyOut(DevicePointer from, size_t bytes, uint8_t *data,
+               uint8_t *mask) override {
+    if (!holds(from, bytes))
+      return;
+    memory.interrupt();
+    std::copy_n(memory.host(from), bytes, data);
+    for (size_t i = 0; i < bytes; i += 64) {
+      const auto count = static_cast<unsigned>(std::min<size_t>(64, bytes - i));
+      const uint64_t bits = memory.definedBits(from + i, count);
+      for (unsigned b = 0; b < count; ++b)
+        mask[i + b] = bits >> b & 1;
+    }
+  }
+  void copyIn(DevicePointer to, size_t bytes, const uint8_t *data,
+              const uint8_t *mask) override {
+    if (!holds(to, bytes))
+      return;
+    memory.synchronize();
+    std::copy_n(data, bytes, memory.host(to));
+    for (size_t i = 0; i < bytes; i += 64) {
+      const auto count = static_cast<unsigned>(std::min<size_t>(64, bytes - i));
+      uint64_t bits = 0;
+      for (unsigned b = 0; b < count; ++b)
+        bits |= uint64_t(mask[i + b] & 1) << b;
+      memory.setDefinedBits(to + i, count, bits);
+    }
+  }
+  void undefine(DevicePointer to, size_t bytes) override {
+    if (!holds(to, bytes))
+      return;
+    memory.interrupt();
+    memory.markDefined(to, bytes, false);
+  }
+
   sim::Memory memory;
+
+private:
+  bool holds(DevicePointer pointer, size_t bytes) const {
+    if (memory.find(pointer, bytes))
+      return true;
+    fail(fmt::format("another device uses {} bytes at {:#x}: {}", bytes,
+                     pointer, memory.describe(pointer)));
+    return false;
+  }
 };
 
 class SimDevice {

@@ -1,0 +1,3 @@
+// The data comes after the script.
+document.addEventListener("DOMContentLoaded", main);
+})();
