@@ -22,10 +22,6 @@ double usPerByteAt(const Link &link, unsigned ranks) {
 
 } // namespace
 
-double distinctRanks(unsigned ranks, double choices) {
-  return ranks * (1 - std::pow(1 - 1.0 / ranks, choices));
-}
-
 double uniformImbalance(unsigned ranks, double tokens, double choices) {
   return ranks < 2 || tokens * choices <= 0
              ? 1

@@ -30,10 +30,6 @@ struct Link {
   double copies = 0; ///< of Moves::copies
 };
 
-/// Distinct ranks among |ranks| that the |choices| experts of a token are on,
-/// when they are chosen evenly: E (1 - (1 - 1/E)^k).
-double distinctRanks(unsigned ranks, double choices);
-
 /// Most over mean of the pairs that |ranks| ranks get when each of |tokens|
 /// tokens of a rank chooses |choices| experts evenly:
 /// 1 + sqrt(2 ln E / (S k)).

@@ -1,8 +1,8 @@
 // The fused kernels' specs: shapes and modes, no compiler types.
 //
-// A shape is data, never a clone. The order of a kernel's arguments is the order
-// given at its spec ([x]: present if x). All views are row-major; `?` is the
-// bucket's capacity of rows, bound at launch. Symbols: T tokens, R rows
+// A shape is data, never a clone. The order of a kernel's arguments is the
+// order given at its spec ([x]: present if x). All views are row-major; `?` is
+// the bucket's capacity of rows, bound at launch. Symbols: T tokens, R rows
 // (sequences), E experts, H heads, D hidden, C latent width, dr/dn/dv rotary,
 // non-rotary and value width of a head.
 //
@@ -14,9 +14,9 @@
 //   field of the artifact, equality, text and parsing follow from this list
 //   alone (SpecText.h, SpecAttr.h), which SpecText.cpp checks for completeness.
 //
-// Adding a kernel: its spec here and a line in HADAL_FOR_EACH_KERNEL; then, each
-// in a file of its own, the builder (Kernels.h), the words of its schedules
-// (schedule/Space.h), the launch of the dsv3 op
+// Adding a kernel: its spec here and a line in HADAL_FOR_EACH_KERNEL; then,
+// each in a file of its own, the builder (Kernels.h), the words of its
+// schedules (schedule/Space.h), the launch of the dsv3 op
 // (passes/Dsv3ToExec/KernelModel.h) and the bench's case
 // (tools/hadal-bench/kernels/CaseBuilder.h). CONTRIBUTING.md lists the rest.
 #pragma once
@@ -205,32 +205,41 @@ inline constexpr auto wordsOf(Epilogue) {
       {"none", "residual", "rope", "swiglu", "swiglu_quantize"});
 }
 
-
 /// y[M,N] = x[M,K] . w[N,K]^T with f32 accumulation (model-spec 3.5 for FP8).
 /// Arguments: x (act[?,K], or e4m3fn[?,K] scale<1x128> if quantizedInput),
 /// [row_token i32[?] if experts and gather], w [N,K] (fp8: scale<128x128>;
 /// experts: stack [E,N,K]; segmentRows: segments), [w_up like w if swiglu*],
 /// [cos_sin f32[P, ropeDim] (cos, sin per pair), positions i32[?] if rope],
-/// [residual act[?,N]], y (act or f32 [?,N], or e4m3fn[?,N] scale<1x128>), sizes.
-/// Grouped (experts > 0): routed row r of expert e is expert_begin[e] + r; x row
-/// is row_token[r] if gather, else r. The first dimension of a grouped GEMM's
-/// domain runs over the rows of one expert: launch it with capacity |rows|.
+/// [residual act[?,N]], y (act or f32 [?,N], or e4m3fn[?,N] scale<1x128>),
+/// sizes. Grouped (experts > 0): routed row r of expert e is expert_begin[e] +
+/// r; x row is row_token[r] if gather, else r. The first dimension of a grouped
+/// GEMM's domain runs over the rows of one expert: launch it with capacity
+/// |rows|.
 struct GemmSpec : Common {
   static constexpr std::string_view kKind = "gemm";
   static constexpr std::string_view kSymbol =
       "gemm[_{epilogue}]_{n}x{k}_r{rows}[_e{experts}][_{slice}]";
   int64_t n, k;
-  int64_t rows;               // most rows (grouped: of one expert, so tokens)
+  int64_t rows; // most rows (grouped: of one expert, so tokens)
   Weight weight = Weight::fp8;
   bool quantizedInput = false; // W8A8
   bool f32Output = false;
-  bool logitRows = false;     // bound by logit_rows instead of tokens
+  bool logitRows = false; // bound by logit_rows instead of tokens
   int64_t experts = 0;
-  int64_t topk = 0;           // grouped: experts of a token
+  /// Grouped: of the experts of a token, how many are among |experts| on
+  /// average: all of them on one rank, a 32nd of them on one of 32.
+  double topk = 0;
   bool gather = false;
-  int64_t segmentRows = 0;    // segments of wq_a | wkv_a
+  int64_t segmentRows = 0; // segments of wq_a | wkv_a
   Epilogue epilogue = Epilogue::none;
   int64_t headDim = 0, ropeDim = 0, positions = 0; // rope
+
+  /// (row, expert) pairs of even routing in a full bucket.
+  int64_t expectedPairs() const {
+    return topk > 0
+               ? static_cast<int64_t>(static_cast<double>(rows) * topk + 0.5)
+               : rows;
+  }
 
   template <typename Spec, typename Visitor>
   static constexpr void fields(Spec &s, Visitor &&v) {
@@ -257,8 +266,8 @@ struct GemmSpec : Common {
 /// Arguments: x act[?, qLora + C + dr] (qLora 0: C + dr), [q_norm f32[qLora]],
 /// kv_norm f32[C], cos_sin f32[P,dr], positions i32[?], slot i64[?],
 /// cache act[?, C + dr] (pages flattened to rows; row slot[t]; -1 drops),
-/// [cq act[?,qLora] if qLora and not quantize], [cq e4m3fn[?,qLora] scale<1x128>
-/// if quantize], sizes.
+/// [cq act[?,qLora] if qLora and not quantize], [cq e4m3fn[?,qLora]
+/// scale<1x128> if quantize], sizes.
 struct LatentNormRopeCacheSpec : Common {
   static constexpr std::string_view kKind = "latent_norm_rope_cache";
   static constexpr std::string_view kSymbol =
@@ -328,24 +337,26 @@ struct AbsorbVSpec : Common {
 
 /// Absorbed attention over the paged latent cache (MQA of width C + dr; the
 /// value is the first C of the key). Query rows of sequence r are tokens
-/// q_start[r] .. q_start[r+1]-1 x heads; key t is visible to a token at position
-/// p iff t <= p and t < kv_len[r]. Arguments: q act[?, C+dr] (row = token*H +
-/// head), pool act[?, page, C+dr], page_table i32[?,?], q_start i32[?],
-/// kv_len i32[?], positions i32[?], o act[?, C] (row = token*H + head), sizes.
-/// P is rounded to act before P.V. Domain: rows, then blocks of query rows.
+/// q_start[r] .. q_start[r+1]-1 x heads; key t is visible to a token at
+/// position p iff t <= p and t < kv_len[r]. Arguments: q act[?, C+dr] (row =
+/// token*H + head), pool act[?, page, C+dr], page_table i32[?,?], q_start
+/// i32[?], kv_len i32[?], positions i32[?], o act[?, C] (row = token*H + head),
+/// sizes. P is rounded to act before P.V. Domain: rows, then blocks of query
+/// rows.
 ///
 /// A target may share the keys of a block between workers (schedule words chunk
-/// and split). Those of a sequence of n keys get ceil(chunks / split) chunks each,
-/// of chunks = ceil(n / chunk), in order; their states are merged in that order.
-/// The result depends on the row, its keys, chunk and split, and on nothing else.
+/// and split). Those of a sequence of n keys get ceil(chunks / split) chunks
+/// each, of chunks = ceil(n / chunk), in order; their states are merged in that
+/// order. The result depends on the row, its keys, chunk and split, and on
+/// nothing else.
 struct MlaDecodeSpec : Common {
   static constexpr std::string_view kKind = "mla_decode";
   static constexpr std::string_view kSymbol =
       "mla_decode_h{heads}_{latent}_{rope}_q{max_queries}[_r{rows}]";
   int64_t heads, latent, rope, pageSize, maxQueries; // S of the bucket
   double softmaxScale;
-  /// Facts of the bucket, which schedules go by: sequences, and most keys of one;
-  /// 0 where the target shares no keys.
+  /// Facts of the bucket, which schedules go by: sequences, and most keys of
+  /// one; 0 where the target shares no keys.
   int64_t rows = 0, maxKeys = 0;
 
   template <typename Spec, typename Visitor>
@@ -362,11 +373,12 @@ struct MlaDecodeSpec : Common {
   }
 };
 
-/// Expanded attention: per head, k_nope = c . W_UK^T and v = c . W_UV^T for each
-/// key tile inside the kernel, rounded to act; quantizeLatent: c per 128 (W8A8).
-/// Arguments: q act[?, H*(dn+dr)], pool act[?, page, C+dr], page_table i32[?,?],
-/// q_start i32[?], kv_len i32[?], positions i32[?], wkv_b [H*(dn+dv), C],
-/// o act[?, H*dv] or e4m3fn scale<1x128> if quantize (dv % 128 == 0), sizes.
+/// Expanded attention: per head, k_nope = c . W_UK^T and v = c . W_UV^T for
+/// each key tile inside the kernel, rounded to act; quantizeLatent: c per 128
+/// (W8A8). Arguments: q act[?, H*(dn+dr)], pool act[?, page, C+dr], page_table
+/// i32[?,?], q_start i32[?], kv_len i32[?], positions i32[?], wkv_b [H*(dn+dv),
+/// C], o act[?, H*dv] or e4m3fn scale<1x128> if quantize (dv % 128 == 0),
+/// sizes.
 struct MlaPrefillSpec : Common {
   static constexpr std::string_view kKind = "mla_prefill";
   static constexpr std::string_view kSymbol =
@@ -393,18 +405,18 @@ struct MlaPrefillSpec : Common {
   }
 };
 
-/// Router scores to experts (model-spec 2.11), all in f32; ties to the lower id.
-/// Excluded groups are -inf. Order of the k: as tile.topk (descending selection
-/// score). Arguments: logits f32[?,E], [bias f32[E]], ids i32[?,k],
+/// Router scores to experts (model-spec 2.11), all in f32; ties to the lower
+/// id. Excluded groups are -inf. Order of the k: as tile.topk (descending
+/// selection score). Arguments: logits f32[?,E], [bias f32[E]], ids i32[?,k],
 /// weights f32[?,k], sizes.
 struct GateTopkSpec : Common {
   static constexpr std::string_view kKind = "gate_topk";
   static constexpr std::string_view kSymbol = "gate_topk_{topk}of{experts}[_{slice}]";
   int64_t experts, topk, groups = 1, topkGroups = 1;
-  bool sigmoid = true;     // else softmax
-  bool bias = true;        // noaux_tc
-  bool groupTop2 = true;   // group score: sum of the two best; else max
-  bool normalize = true;   // norm_topk_prob (adds 1e-20 to the sum)
+  bool sigmoid = true;   // else softmax
+  bool bias = true;      // noaux_tc
+  bool groupTop2 = true; // group score: sum of the two best; else max
+  bool normalize = true; // norm_topk_prob (adds 1e-20 to the sum)
   double routeScale = 1.0;
 
   template <typename Spec, typename Visitor>
@@ -496,10 +508,11 @@ struct MoeCountSpec : Common {
 /// rank * slots + slot), send_token i32[?,1] (of a row that is sent: its token;
 /// -1: unused), send_meta i32[?,words], place i32[?,1] (row t*k + j: the
 /// returned row of choice j of token t; -1: none), sent i32[ranks,2] (rows,
-/// pairs that fit), overflow i32[ranks] (adds the pairs that do not), sizes.
-/// Choice j of token t takes replica (t + j) mod their number. The i-th token
-/// that wants rank d is row d*C + i, the p-th pair row d*C2 + p. Every row of
-/// send_token and send_meta is written. Domain: the ranks.
+/// pairs that fit), overflow i32[ranks,2] (raised to the rows and the pairs
+/// that are wanted, whether they fit or not), sizes. Choice j of token t takes
+/// replica (t + j) mod their number. The i-th token that wants rank d is row
+/// d*C + i, the p-th pair row d*C2 + p. Every row of send_token and send_meta
+/// is written. Domain: the ranks.
 struct MoeRouteSpec : Common {
   static constexpr std::string_view kKind = "moe_route";
   static constexpr std::string_view kSymbol =
@@ -539,7 +552,8 @@ struct MoePackSpec : Common {
 };
 
 /// Received pairs in the order of slot, received row, choice. Arguments:
-/// meta i32[?,words], source i32[?,1] (of a routed row: its received row),
+/// meta i32[?,words], got i32[?,2] (rows and pairs that came from each rank),
+/// source i32[?,1] (of a routed row: its received row),
 /// back i32[?,1] (row r*k + j: the routed row of choice j of received row r;
 /// written where that choice is here), sizes (writes expert_begin of the
 /// slots). Domain: the slots.

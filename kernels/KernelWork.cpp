@@ -135,9 +135,9 @@ struct WorkVisitor {
             0, false};
   }
   LaunchWork operator()(const MoeReceiveSpec &s) const {
-    // Every slot's item reads all records.
+    // Every slot's item reads the records of all that arrived.
     return {kIndex *
-                (d(s.slots) * b.received * d(metaWords(s.topk)) + 2 * b.pairs),
+                (d(s.slots) * b.sentRows * d(metaWords(s.topk)) + 2 * b.pairs),
             0, false};
   }
   LaunchWork operator()(const MoeReturnRowsSpec &s) const {

@@ -16,7 +16,6 @@ struct StepBatch {
   double logitRows = 0;
   double sentRows = 0; ///< rows that the rank sends to experts
   double pairs = 0;    ///< (token, expert) pairs that the rank computes
-  double received = 0; ///< rows that there is room for
 };
 
 struct LaunchWork {

@@ -149,7 +149,7 @@ tile::KernelOp buildMoeRoute(OpBuilder &builder, Location loc, StringRef name,
   unsigned sendMeta = k.arg("send_meta", k.view({-1, words}, k.i32()));
   unsigned place = k.arg("place", k.view({-1, 1}, k.i32()));
   unsigned sent = k.arg("sent", k.view({spec.ranks, 2}, k.i32()));
-  unsigned overflow = k.arg("overflow", k.view({spec.ranks}, k.i32()));
+  unsigned overflow = k.arg("overflow", k.view({spec.ranks, 2}, k.i32()));
   k.dim(spec.ranks, 1);
   k.begin();
 
@@ -247,10 +247,13 @@ tile::KernelOp buildMoeRoute(OpBuilder &builder, Location loc, StringRef name,
       });
   Value rows = mlir::arith::MinSIOp::create(k.b, k.loc, counts.getResult(0),
                                             k.constantI32(one, spec.capacity));
-  Value pairs = counts.getResult(1), fitting = counts.getResult(2);
-  k.store(k[sent], {rank, zero}, k.concat({rows, fitting}, 1));
-  tile::ReduceIntoOp::create(k.b, k.loc, k[overflow], rank,
-                             k.reshape(k.subi(pairs, fitting), {1}));
+  k.store(k[sent], {rank, zero}, k.concat({rows, counts.getResult(2)}, 1));
+  // What was wanted, of whichever launch wanted most. Launches follow each
+  // other, and no other item has this row.
+  k.store(k[overflow], {rank, zero},
+          mlir::arith::MaxSIOp::create(
+              k.b, k.loc, k.load(k[overflow], {rank, zero}, {1, 2}),
+              k.concat({counts.getResult(0), counts.getResult(1)}, 1)));
 
   // What is left of the capacity names no row. Not the rows written above: a
   // GPU gives no order between two writes of an item.
@@ -312,7 +315,10 @@ tile::KernelOp buildMoePack(OpBuilder &builder, Location loc, StringRef name,
 //===----------------------------------------------------------------------===//
 
 // As moe_permute: one work item per slot counts the pairs of its own and of all
-// lower slots, and then places its own in the order of rows.
+// lower slots, and then places its own in the order of rows. Steps that are
+// shorter than a rank's block stay in it and end with what came from the rank,
+// so that time follows what arrived; longer ones take several blocks whole,
+// whose unused rows are -1 throughout.
 tile::KernelOp buildMoeReceive(OpBuilder &builder, Location loc, StringRef name,
                                const MoeReceiveSpec &spec,
                                const schedule::Schedule &schedule) {
@@ -323,18 +329,40 @@ tile::KernelOp buildMoeReceive(OpBuilder &builder, Location loc, StringRef name,
     return {};
   Step step(k, k.word("bm"), spec.topk);
   unsigned meta = k.arg("meta", k.view({-1, metaWords(spec.topk)}, k.i32()));
+  unsigned got = k.arg("got", k.view({-1, 2}, k.i32()));
   unsigned source = k.arg("source", k.view({-1, 1}, k.i32()));
   unsigned back = k.arg("back", k.view({-1, 1}, k.i32()));
   k.dim(spec.slots, 1);
   k.begin();
 
   Value zero = k.index(0), slot = k.coordinate(0);
-  Value received = k.index(spec.ranks * spec.capacity);
   Value mine = k.splat(slot, step.row), noneYet = step.constant(0);
-  auto counts = countFold(
-      k, zero, received, step.rows, {noneYet, noneYet},
-      [&](Value r, ValueRange state) -> SmallVector<Value> {
-        Value slots = step.load(k[meta], r, kMetaSlots, received);
+  // Folds |body| over the rows that may have arrived: given a step's first row,
+  // the end of its rows and the state.
+  using Body = llvm::function_ref<SmallVector<Value>(Value, Value, ValueRange)>;
+  auto foldReceived = [&](ValueRange inits, Body body) {
+    int64_t all = spec.ranks * spec.capacity;
+    if (step.rows >= spec.capacity)
+      return countFold(k, zero, k.index(all), step.rows, inits,
+                       [&](Value r, ValueRange state) {
+                         return body(r, k.index(all), state);
+                       });
+    return countFold(k, zero, k.index(spec.ranks), 1, inits,
+                     [&](Value rank, ValueRange state) -> SmallVector<Value> {
+                       Value first = k.mulIndex(rank, spec.capacity);
+                       Value end = k.add(first, k.read(k[got], {rank, zero}));
+                       return SmallVector<Value>(
+                           countFold(k, first, end, step.rows, state,
+                                     [&](Value r, ValueRange inner) {
+                                       return body(r, end, inner);
+                                     })
+                               .getResults());
+                     });
+  };
+  auto counts = foldReceived(
+      {noneYet, noneYet},
+      [&](Value r, Value end, ValueRange state) -> SmallVector<Value> {
+        Value slots = step.load(k[meta], r, kMetaSlots, end);
         // Unsigned: -1, a choice that is elsewhere, is below none.
         return {k.addi(state[0],
                        asNumber(k, k.cmpi(CmpIPredicate::ult, slots, mine))),
@@ -351,10 +379,9 @@ tile::KernelOp buildMoeReceive(OpBuilder &builder, Location loc, StringRef name,
                               Value());
   });
 
-  countFold(
-      k, zero, received, step.rows, {begin},
-      [&](Value r, ValueRange state) -> SmallVector<Value> {
-        Value slots = step.load(k[meta], r, kMetaSlots, received);
+  foldReceived(
+      {begin}, [&](Value r, Value end, ValueRange state) -> SmallVector<Value> {
+        Value slots = step.load(k[meta], r, kMetaSlots, end);
         Value isMine = k.cmpi(CmpIPredicate::eq, slots, mine);
         Value hit = asNumber(k, isMine), none = step.constant(-1);
         Value routed =

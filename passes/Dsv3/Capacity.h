@@ -23,6 +23,10 @@ struct ExchangeCapacity {
 /// Whatever the router does: every token wants every rank.
 ExchangeCapacity worstCapacity(const ExchangeShape &shape, int64_t slice);
 
+/// The most tokens of a rank whose choices the receiver can number: kernels do
+/// so in 32 bits, and go beyond the last by a step of theirs.
+int64_t mostSlice(const ExchangeShape &shape);
+
 /// For ranks of |slice| tokens: |given| rows, or with 0 as many as a router
 /// that prefers no expert exceeds in one of 1000 steps (Chernoff's bound over
 /// all pairs of ranks and layers), a multiple of 8. Empty where that saves

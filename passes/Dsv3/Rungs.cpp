@@ -34,7 +34,15 @@ FailureOr<SmallVector<BucketAttr>> addRungs(ModuleOp module, BucketAttr bucket,
         module.getContext(), bucket.getKind(), bucket.getTokens(),
         bucket.getRows(), bucket.getQueries(), 0, size.rows, size.pairs, rung));
   };
-  int64_t slice = llvm::divideCeil(bucket.getTokens(), getMesh(module).getTp());
+  int64_t tp = getMesh(module).getTp();
+  int64_t slice = llvm::divideCeil(bucket.getTokens(), tp);
+  if (int64_t most = mostSlice(shape); slice > most)
+    return emitCodedError(module, 2006)
+           << "a bucket of " << bucket.getTokens()
+           << " tokens is too large for " << shape.ranks
+           << " ranks that share experts: what one receives is numbered in 32 "
+              "bits; use buckets of at most "
+           << most * tp << " tokens";
   int64_t given = 0;
   if (capacity != "auto" && capacity != "worst" &&
       (capacity.getAsInteger(10, given) || given < 1))

@@ -33,29 +33,26 @@ static LogicalResult verifyGroup(Operation *op, MeshAttr mesh) {
   auto rowsOf = [](Value value) {
     return cast<RankedTensorType>(value.getType()).getDimSize(0);
   };
-  auto sizeOf = [](Value value) {
-    return cast<CountsType>(value.getType()).getSize();
-  };
   int64_t ranks =
       llvm::TypeSwitch<Operation *, int64_t>(op)
-          .Case([&](MoeDispatchOp o) { return sizeOf(o.getOverflow()); })
-          .Case([&](MoeRouteOp o) { return sizeOf(o.getOverflow()); })
+          .Case([&](MoeDispatchOp o) { return rowsOf(o.getSent()); })
+          .Case([&](MoeRouteOp o) { return rowsOf(o.getSent()); })
+          .Case([&](MoeReceiveOp o) { return rowsOf(o.getGot()); })
           .Case([&](MoeReturnOp o) { return rowsOf(o.getSent()); })
           .Default([&](Operation *) { return mesh.getEp(); });
   if (ranks == mesh.getEp())
     return success();
-  return emitCodedOpError(op, 2001) << "is among " << ranks
-                                    << " ranks, a group of the mesh has "
-                                    << mesh.getEp();
+  return emitCodedOpError(op, 2001)
+         << "is among " << ranks << " ranks, a group of the mesh has "
+         << mesh.getEp();
 }
 
 /// The experts of |op| are a rank's slots.
 static LogicalResult verifySlots(Operation *op, MeshAttr mesh) {
-  Value begin =
-      llvm::TypeSwitch<Operation *, Value>(op)
-          .Case<LinearOp, GatedLinearOp, MoeDispatchOp, MoeReceiveOp>(
-              [](auto o) -> Value { return o.getBegin(); })
-          .Default([](Operation *) { return Value(); });
+  Value begin = llvm::TypeSwitch<Operation *, Value>(op)
+                    .Case<LinearOp, GatedLinearOp, MoeDispatchOp, MoeReceiveOp>(
+                        [](auto o) -> Value { return o.getBegin(); })
+                    .Default([](Operation *) { return Value(); });
   if (!begin)
     return success();
   int64_t slots = cast<RankedTensorType>(begin.getType()).getDimSize(0) - 1;

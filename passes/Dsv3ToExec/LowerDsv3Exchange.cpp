@@ -1,4 +1,5 @@
 // Collectives: what orders them with launches, and the buffers they receive in.
+#include "dialects/Diagnostics.h"
 #include "passes/Dsv3ToExec/Lowering.h"
 #include "passes/Identity/Names.h"
 
@@ -54,6 +55,10 @@ LogicalResult FunctionLowering::lowerStart(dsv3::StartOp op) {
              << index << " is not what a kernel of this function computes";
     auto sentType = cast<RankedTensorType>(part.getType());
     auto gotType = cast<RankedTensorType>(type.getTypes()[index]);
+    if (inBlocks && rows(part) % ranks)
+      return emitCodedOpError(op, 2001)
+             << "has a part of " << rows(part) << " rows, not a block for each "
+             << "of " << ranks << " ranks";
     int64_t rowsOfBlock = rows(part) / (inBlocks ? ranks : 1);
     int64_t column = op.getColumns() ? (*op.getColumns())[index] : -1;
     auto receive = [&](exec::BufferOp from, int64_t bytes) -> Value {

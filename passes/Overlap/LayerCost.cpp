@@ -50,9 +50,9 @@ static predict::StepShape shapeOf(exec::EntryOp entry) {
   shape.tokens = *entry.getTokens() / parts;
   shape.rows = *entry.getRows() / parts;
   shape.queries = *entry.getQueries();
-  shape.capacityRows = entry.getCapacity().value_or(0);
   shape.tp = mesh.getTp();
   shape.ep = mesh.getEp();
+  shape.slots = mesh.getSlots();
   shape.topk = number("num_experts_per_token");
   // As the predictor assumes: half of the longest.
   shape.context = number("max_seq_len") / 2;

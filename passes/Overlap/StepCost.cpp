@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cost/Routing.h"
+
 namespace hadal::predict {
 
 constexpr int kCode = 5023;
@@ -17,13 +19,14 @@ StepCost::StepCost(const StepShape &shape, const cost::Cluster &cluster,
       shape.decode ? std::min(shape.rows, shape.tokens)
                    : std::max(1.0, shape.tokens / std::max(shape.queries, 1.0));
   full.context = shape.decode ? shape.context : shape.tokens / full.sequences;
-  full.sentRows = full.slice * cost::distinctRanks(shape.ep, shape.topk);
+  full.sentRows =
+      full.slice * cost::distinctRanks({shape.ep, shape.slots,
+                                        static_cast<int64_t>(shape.topk)});
   most = shape.imbalance > 0 ? shape.imbalance
          : cluster.imbalance > 0
              ? cluster.imbalance
              : cost::uniformImbalance(shape.ep, full.slice, shape.topk);
   full.pairs = full.slice * shape.topk * most;
-  full.received = shape.ep * shape.capacityRows;
   if (!beside)
     return;
   unsigned held = 0;

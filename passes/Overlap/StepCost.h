@@ -15,8 +15,8 @@ namespace hadal::predict {
 struct StepShape {
   bool decode = false;
   double tokens = 0, rows = 0, queries = 1;
-  double capacityRows = 0; ///< that a rank sends to another at most
   unsigned tp = 1, ep = 1;
+  int64_t slots = 0; ///< experts of a rank
   double topk = 0; ///< experts of a token
   /// Keys of a sequence in decode; in prefill they are its tokens.
   double context = 0;

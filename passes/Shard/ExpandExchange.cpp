@@ -117,7 +117,8 @@ struct ExpandExchangePass
     Value meta = received.getValues()[1];
     auto receive = MoeReceiveOp::create(
         b, splitLoc(op, "receive"), op.getSource().getType(),
-        op.getBack().getType(), op.getBegin().getType(), meta, op.getBatch());
+        op.getBack().getType(), op.getBegin().getType(), meta,
+        received.getValues()[2], op.getBatch());
     advance(op, received);
     op->replaceAllUsesWith(
         ValueRange{received.getValues()[0], meta, receive.getSource(),

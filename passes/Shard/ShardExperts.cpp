@@ -219,7 +219,9 @@ private:
                                  IntegerType::get(context(), 32));
   }
 
-  Type overflowType() { return CountsType::get(context(), mesh.getEp()); }
+  Type overflowType() {
+    return CountsType::get(context(), 2 * mesh.getEp());
+  }
 
   ModuleOp module;
   MeshAttr mesh;

@@ -162,8 +162,7 @@ private:
       return fail("hidden_size {} is out of range", m.hidden_size());
     if (!inRange(m.num_layers(), 65536))
       return fail("num_layers {} is out of range", m.num_layers());
-    if (m.num_experts() > 65536 ||
-        m.num_experts_per_token() > m.num_experts())
+    if (m.num_experts() > 65536 || m.num_experts_per_token() > m.num_experts())
       return fail("{} experts, {} of them for a token, are out of range",
                   m.num_experts(), m.num_experts_per_token());
     if (!inRange(m.max_seq_len(), kMaxExtent - 1))
@@ -205,11 +204,11 @@ private:
       return require(checkUploadSteps(p, !isCpu()));
     }
     if (p.kind() == ParameterKind::generated) {
-      if (p.generator() != Generator::rope_cos_sin ||
-          p.dtype() != DType::f32 || !p.inv_freq() || !p.inv_freq()->size() ||
-          !p.positions() || p.positions() >= kMaxExtent ||
-          p.inv_freq()->size() > 65536 || !std::isfinite(p.scale()) ||
-          p.slice() || p.layer() != -1 || p.replicas())
+      if (p.generator() != Generator::rope_cos_sin || p.dtype() != DType::f32 ||
+          !p.inv_freq() || !p.inv_freq()->size() || !p.positions() ||
+          p.positions() >= kMaxExtent || p.inv_freq()->size() > 65536 ||
+          !std::isfinite(p.scale()) || p.slice() || p.layer() != -1 ||
+          p.replicas())
         return fail("generated parameter '{}' is not a valid rope table", n);
       return require(checkUploadSteps(p, !isCpu()));
     }
@@ -295,10 +294,11 @@ private:
                     n, s->bytes(), a.model()->num_experts());
       if (n == "comm.overflow" &&
           (s->kind() != StateKind::buffer || !a.mesh() ||
-           s->bytes() != uint64_t(a.mesh()->ep()) * 4))
-        return fail("state '{}' has {} bytes, expected one i32 for each rank of "
-                    "an ep group",
-                    n, s->bytes());
+           s->bytes() != uint64_t(a.mesh()->ep()) * 8))
+        return fail(
+            "state '{}' has {} bytes, expected two i32 for each rank of "
+            "an ep group",
+            n, s->bytes());
       if (n == "hidden" && (s->kind() != StateKind::buffer ||
                             s->bytes() != a.model()->hidden_buffer_bytes()))
         return fail("state 'hidden' has {} bytes, the model says {}",
@@ -348,8 +348,7 @@ private:
     HADAL_RETURN_IF_ERROR(uniqueNames(a.kernels(), "kernel"));
     for (const Kernel *k : *a.kernels()) {
       std::string_view n = k->name()->string_view();
-      if (k->num_args() > kMaxArgs ||
-          k->arg_names()->size() != k->num_args())
+      if (k->num_args() > kMaxArgs || k->arg_names()->size() != k->num_args())
         return fail("kernel '{}' has {} arguments and {} argument names", n,
                     k->num_args(), k->arg_names()->size());
       if (k->scratch_bytes() > kMaxScratchBytes)
@@ -669,10 +668,11 @@ private:
     const Function &f = *a.functions()->Get(e.function());
     if (f.num_parameters() != a.parameters()->size() ||
         f.num_states() != a.states()->size())
-      return fail("entry '{}' runs function '{}' with {} parameter and {} state "
-                  "slots, the artifact has {} and {}",
-                  n, f.name()->string_view(), f.num_parameters(),
-                  f.num_states(), a.parameters()->size(), a.states()->size());
+      return fail(
+          "entry '{}' runs function '{}' with {} parameter and {} state "
+          "slots, the artifact has {} and {}",
+          n, f.name()->string_view(), f.num_parameters(), f.num_states(),
+          a.parameters()->size(), a.states()->size());
     if (e.arena_bytes() % 64 || e.arena_bytes() > kMaxArenaBytes)
       return fail("entry '{}' has an arena of {} bytes", n, e.arena_bytes());
     const Needs &needs = needsOf[e.function()];
@@ -698,9 +698,10 @@ private:
       Output output = static_cast<Output>(i);
       uint64_t bytes = outputBytes(*a.model(), e, output);
       if (needs.outputs[i] > bytes)
-        return fail("entry '{}' uses byte {} of output '{}', which has {} bytes "
-                    "there",
-                    n, needs.outputs[i] - 1, EnumNameOutput(output), bytes);
+        return fail(
+            "entry '{}' uses byte {} of output '{}', which has {} bytes "
+            "there",
+            n, needs.outputs[i] - 1, EnumNameOutput(output), bytes);
     }
     return {};
   }
@@ -711,8 +712,7 @@ private:
     std::vector<bool> hasCollectives;
     for (const Needs &needs : needsOf)
       hasCollectives.push_back(needs.rankCommands > 0);
-    const uint64_t digest =
-        digestCollectives(a, hasCollectives, e.function());
+    const uint64_t digest = digestCollectives(a, hasCollectives, e.function());
     if (digest != e.collective_digest())
       return fail("entry '{}' has the collective digest {:016x}, its commands "
                   "have {:016x}",

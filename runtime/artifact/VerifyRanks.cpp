@@ -20,6 +20,10 @@ namespace {
 constexpr uint64_t kMaxRanks = 65536;
 constexpr uint64_t kMaxSlots = 65536;
 constexpr unsigned kMaxParts = 64;
+constexpr uint32_t kMaxCountStride = 64;
+/// Kernels number choices and pairs of received rows in 32 bits; a step of
+/// theirs goes beyond the last by fewer than 2^13.
+constexpr uint64_t kMaxNumbered = (uint64_t(1) << 31) - (uint64_t(1) << 13);
 constexpr uint32_t kLaunchStream = 0, kCollectiveStream = 1;
 
 template <typename E> bool known(E value) {
@@ -55,6 +59,12 @@ std::optional<uint64_t> endOf(const Arg &arg, const Part &part,
   std::optional<uint64_t> bytes = checkedMul(part.rows(), part.row_bytes());
   bytes = bytes ? checkedMul(*bytes, blocks) : bytes;
   return bytes ? checkedAdd(*bytes, arg.value()) : bytes;
+}
+
+bool hasOverflowState(const schema::Artifact &artifact) {
+  return std::ranges::any_of(*artifact.states(), [](const State *s) {
+    return s->name()->string_view() == "comm.overflow";
+  });
 }
 
 void addCollectives(const schema::Artifact &artifact,
@@ -212,6 +222,10 @@ std::string checkCollective(const schema::Artifact &artifact, const Command &c,
   const bool sums = isSum(c.collective());
   const bool sendsOne = c.collective() == CollectiveKind::all_gather ||
                         c.collective() == CollectiveKind::all_reduce;
+  if (c.count_stride() > kMaxCountStride)
+    return fmt::format("a collective with {} counts for each rank, expected at "
+                       "most {}",
+                       c.count_stride(), kMaxCountStride);
   bool counted = false;
   struct Range {
     uint64_t begin, end;
@@ -318,10 +332,37 @@ std::string checkRung(const schema::Artifact &artifact, const Entry &e) {
        e.capacity_pairs() < e.capacity_rows()))
     return fmt::format("entry '{}' has a capacity of {} rows and {} pairs", n,
                        e.capacity_rows(), e.capacity_pairs());
-  if (e.rung() == Rung::worst)
+  if (!e.capacity_rows())
     return "";
+  const Mesh &mesh = *artifact.mesh();
+  const uint64_t topk = std::max(artifact.model()->num_experts_per_token(), 1u);
+  // All factors are below 2^32; products of two are compared.
+  if (e.capacity_rows() > kMaxNumbered / mesh.ep() / topk ||
+      e.capacity_pairs() > kMaxNumbered / mesh.ep())
+    return fmt::format("entry '{}' receives {} rows and {} pairs of each of {} "
+                       "ranks, more than 32 bits number",
+                       n, e.capacity_rows(), e.capacity_pairs(), mesh.ep());
+  if (e.rung() == Rung::worst) {
+    // Whatever the router does: all of a rank's rows, each for as many experts
+    // as another rank can have of them.
+    const uint64_t parts =
+        uint64_t(mesh.tp()) * std::max(e.micro_batches(), 1u);
+    const uint64_t rows = (e.tokens() + parts - 1) / parts;
+    const uint64_t pairs =
+        rows * std::min<uint64_t>(topk, std::max(mesh.slots(), 1u));
+    if (e.capacity_rows() < rows || e.capacity_pairs() < pairs)
+      return fmt::format("entry '{}' has room for {} rows and {} pairs, "
+                         "expected {} and {}: nothing holds what exceeds it",
+                         n, e.capacity_rows(), e.capacity_pairs(), rows, pairs);
+    return "";
+  }
+  if (!hasOverflowState(artifact))
+    return fmt::format("entry '{}' may overflow, but there is no state "
+                       "'comm.overflow' to say so",
+                       n);
   for (const Entry *other : *artifact.entries())
-    if (other->rung() == Rung::worst && other->kind() == e.kind() &&
+    if (other->rung() == Rung::worst && other->capacity_rows() &&
+        other->kind() == e.kind() &&
         other->micro_batches() == e.micro_batches() &&
         other->tokens() == e.tokens() && other->rows() == e.rows() &&
         other->max_queries_per_row() == e.max_queries_per_row())

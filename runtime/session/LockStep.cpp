@@ -14,13 +14,13 @@ struct LockStep::Record {
 
   uint64_t step = 0;
   uint64_t tokens = 0;
-  uint64_t overflow = 0;
   uint64_t hash = 0;
   uint64_t halfTokens = 0;
   uint32_t question = nextCall;
   uint32_t state = working;
   uint32_t rows = 0, queries = 0;
   uint32_t errorCode = 0;
+  ExchangeDemand wanted; // of a question whether the call has overflowed
   uint32_t halves = 0;
   uint32_t halfRows = 0;
   uint32_t zero = 0;
@@ -50,8 +50,7 @@ LockStep::exchange(Record mine, const std::string &message) {
     std::memcpy(&record, blobs[r].data(), sizeof(record));
     if (record.state == Record::failed) {
       const int code = static_cast<int>(record.errorCode);
-      const std::string text(blobs[r].begin() + sizeof(record),
-                             blobs[r].end());
+      const std::string text(blobs[r].begin() + sizeof(record), blobs[r].end());
       return error(errorSentence(code) ? code : 6001, "rank {}: {}", r,
                    comm::printable(text));
     }
@@ -102,15 +101,15 @@ LockStep::agreeOnCall(const StepDemand &mine, bool finished,
   return working ? std::optional(demand) : std::nullopt;
 }
 
-StatusOr<uint64_t> LockStep::agreeOnOverflow(uint64_t overflow) {
+StatusOr<ExchangeDemand> LockStep::agreeOnOverflow(const ExchangeDemand &mine) {
   Record record;
   record.question = Record::overflowed;
-  record.overflow = overflow;
+  record.wanted = mine;
   HADAL_ASSIGN_OR_RETURN(std::vector<Record> all, exchange(record));
-  uint64_t sum = 0;
+  ExchangeDemand most;
   for (const Record &r : all)
-    sum += r.overflow;
-  return sum;
+    most.raise(r.wanted);
+  return most;
 }
 
 void LockStep::fail(const Status &status) {

@@ -2,6 +2,7 @@
 // next call has to hold, and whether the last one counts.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -24,6 +25,17 @@ struct StepDemand {
   bool operator==(const StepDemand &) const = default;
 };
 
+/// Most rows that a rank had for another in some layer of a call, and most
+/// (row, expert) pairs.
+struct ExchangeDemand {
+  uint32_t rows = 0, pairs = 0;
+
+  void raise(const ExchangeDemand &other) {
+    rows = std::max(rows, other.rows);
+    pairs = std::max(pairs, other.pairs);
+  }
+};
+
 /// Every function is called equally often by all ranks, in the same order, and
 /// returns the same on all of them, errors included: H6001, H6006 where they do
 /// not, or where the ranks of a tp group bring different tokens, and of a rank
@@ -40,9 +52,8 @@ public:
   StatusOr<std::optional<StepDemand>>
   agreeOnCall(const StepDemand &mine, bool finished, uint64_t hash);
 
-  /// The sum over ranks of |overflow|: rows that found no room in the last
-  /// call.
-  StatusOr<uint64_t> agreeOnOverflow(uint64_t overflow);
+  /// The most of all ranks' |mine|: what the last call wanted.
+  StatusOr<ExchangeDemand> agreeOnOverflow(const ExchangeDemand &mine);
 
   /// Ends the run of all ranks at their next agreement: they return |status|.
   void fail(const Status &status);

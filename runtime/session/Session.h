@@ -72,17 +72,19 @@ struct SessionCounters {
   // Of several ranks.
   uint64_t expectedCalls = 0; // of body calls: of an entry that may overflow
   uint64_t replayedCalls = 0; // of these: overflowed on some rank, run again
-  uint64_t idleCalls = 0;     // of body calls: without rows of this rank
-  uint64_t halvedCalls = 0;   // of body calls: as two micro-batches
+  /// What this rank's part of them wanted of a capacity at most.
+  ExchangeDemand replayedDemand;
+  uint64_t idleCalls = 0;   // of body calls: without rows of this rank
+  uint64_t halvedCalls = 0; // of body calls: as two micro-batches
 };
 
 /// One session at a time may run on a model: sessions share the threads and
 /// scratch of the executable. Not thread-safe.
 ///
 /// Of a model with a group of ranks, each rank has a session with rows of its
-/// own, and all make every call together: a rank that steps waits for the others
-/// until they step as well or finish(). A call takes the smallest entry that
-/// holds what each of them asks; a rank without rows of its own runs it on
+/// own, and all make every call together: a rank that steps waits for the
+/// others until they step as well or finish(). A call takes the smallest entry
+/// that holds what each of them asks; a rank without rows of its own runs it on
 /// nothing. A call that overflows the expected capacity is run again on the
 /// entry that holds everything, before anything of it is used. Where the artifact
 /// has an entry of two micro-batches and every rank has rows for both or none, the
@@ -121,8 +123,8 @@ public:
   /// H5016 the rows' lengths say how far they got.
   Status step(std::span<const StepRow> rows, const LogitsSink &sink);
 
-  /// Of several ranks: takes part in the others' calls until all have called it.
-  /// Errors as of step(), of any rank. Nothing for one rank.
+  /// Of several ranks: takes part in the others' calls until all have called
+  /// it. Errors as of step(), of any rank. Nothing for one rank.
   Status finish();
   /// Of several ranks: ends the steps of all ranks with |status|, unless the
   /// session has failed already. For errors outside of step().
@@ -221,7 +223,9 @@ private:
   /// Runs |entry| on the inputs, again where it overflows.
   Status runEntry(const BodyEntry &entry);
   Status runPrepared(unsigned index);
-  StatusOr<uint64_t> takeOverflow();
+  /// What the calls since the last takeDemand() wanted of a capacity.
+  StatusOr<ExchangeDemand> readDemand();
+  StatusOr<ExchangeDemand> takeDemand();
   void hashLogits(std::span<const float> logits);
   /// H6006 if a placement table is not what was loaded.
   Status checkTables();
@@ -275,6 +279,8 @@ private:
 
   // Of several ranks.
   std::optional<LockStep> lockStep_;
+  /// The entry whose calls alone are in the state of what was wanted.
+  std::optional<unsigned> demandOf_;
   /// All that there are, those that others wrap included.
   std::vector<std::unique_ptr<comm::Communicator>> communicators_;
   /// The loads before the call that may have to be run again, one after the
@@ -283,7 +289,7 @@ private:
   /// Of all logits so far, if collectives are checked.
   uint64_t logitsHash_ = 0;
   comm::Endpoint endpoint_; // refers to some of them and to the stream
-  Status failure_; // ends every further call
+  Status failure_;          // ends every further call
   /// Uses the communicators and the buffers: destroyed first.
   std::unique_ptr<comm::CommStream> stream_;
 };

@@ -87,22 +87,34 @@ Status Session::runPrepared(unsigned index) {
   return quit(status);
 }
 
-StatusOr<uint64_t> Session::takeOverflow() {
+StatusOr<ExchangeDemand> Session::readDemand() {
   const auto &states = *model_.artifact().root().states();
-  uint64_t sum = 0;
+  ExchangeDemand most;
   for (unsigned i = 0; i < states.size(); ++i) {
     if (states.Get(i)->name()->string_view() != kOverflow)
       continue;
-    std::vector<int32_t> rows(states_[i].bytes() / sizeof(int32_t));
+    // Rows and pairs for each rank.
+    std::vector<ExchangeDemand> wanted(states_[i].bytes() /
+                                       sizeof(ExchangeDemand));
     HADAL_RETURN_IF_ERROR(model_.driver().read(
-        rows.data(), states_[i].address(), states_[i].bytes()));
-    for (int32_t &r : rows)
-      sum += static_cast<uint64_t>(std::exchange(r, 0));
-    if (sum)
-      HADAL_RETURN_IF_ERROR(model_.driver().write(
-          states_[i].address(), rows.data(), states_[i].bytes()));
+        wanted.data(), states_[i].address(), states_[i].bytes()));
+    for (const ExchangeDemand &demand : wanted)
+      most.raise(demand);
   }
-  return sum;
+  return most;
+}
+
+StatusOr<ExchangeDemand> Session::takeDemand() {
+  const auto &states = *model_.artifact().root().states();
+  HADAL_ASSIGN_OR_RETURN(const ExchangeDemand most, readDemand());
+  for (unsigned i = 0; i < states.size(); ++i) {
+    if (states.Get(i)->name()->string_view() != kOverflow)
+      continue;
+    const std::vector<uint8_t> zeros(states_[i].bytes());
+    HADAL_RETURN_IF_ERROR(model_.driver().write(
+        states_[i].address(), zeros.data(), states_[i].bytes()));
+  }
+  return most;
 }
 
 Status Session::checkTables() {
@@ -114,11 +126,10 @@ Status Session::checkTables() {
     const std::vector<int32_t> loaded = model_.placement().table(
         static_cast<uint32_t>(p.layer()), p.replicas());
     std::vector<int32_t> found(loaded.size());
-    HADAL_RETURN_IF_ERROR(
-        model_.driver().read(found.data(), model_.parameters()[i],
-                             found.size() * sizeof(int32_t)));
-    const auto wrong = std::mismatch(loaded.begin(), loaded.end(),
-                                     found.begin());
+    HADAL_RETURN_IF_ERROR(model_.driver().read(
+        found.data(), model_.parameters()[i], found.size() * sizeof(int32_t)));
+    const auto wrong =
+        std::mismatch(loaded.begin(), loaded.end(), found.begin());
     if (wrong.first == loaded.end())
       continue;
     const auto at = static_cast<size_t>(wrong.first - loaded.begin());
@@ -170,28 +181,44 @@ Status Session::runEntry(const BodyEntry &entry) {
        .label = {}});
   if (options_.checkCollectives)
     HADAL_RETURN_IF_ERROR(quit(checkTables()));
-  if (!entry.worst)
+  if (!entry.worst) {
+    demandOf_.reset();
     return runPrepared(entry.index);
+  }
   // Layers behind the one that overflows route what is wrong: the loads that
   // they count must go.
   HADAL_RETURN_IF_ERROR(quit(saveExpertLoad()));
+  // Of other entries' calls, which have other capacities.
+  if (demandOf_ != entry.index)
+    HADAL_RETURN_IF_ERROR(quit(takeDemand().status()));
+  demandOf_ = entry.index;
   HADAL_RETURN_IF_ERROR(runPrepared(entry.index));
   counters_.expectedCalls += 1;
-  HADAL_ASSIGN_OR_RETURN(const uint64_t mine, takeOverflow());
-  StatusOr<uint64_t> overflow = lockStep_->agreeOnOverflow(mine);
-  if (!overflow.ok())
-    return failure_ = overflow.status();
-  if (!*overflow)
+  HADAL_ASSIGN_OR_RETURN(const ExchangeDemand mine, readDemand());
+  StatusOr<ExchangeDemand> wanted = lockStep_->agreeOnOverflow(mine);
+  if (!wanted.ok())
+    return failure_ = wanted.status();
+  auto holds = [&](unsigned index, const ExchangeDemand &demand) {
+    return demand.rows <= entries.Get(index)->capacity_rows() &&
+           demand.pairs <= entries.Get(index)->capacity_pairs();
+  };
+  if (holds(entry.index, *wanted))
     return {};
   counters_.replayedCalls += 1;
   HADAL_RETURN_IF_ERROR(quit(restoreExpertLoad()));
+  HADAL_RETURN_IF_ERROR(quit(takeDemand().status()));
   HADAL_RETURN_IF_ERROR(runPrepared(*entry.worst));
-  HADAL_ASSIGN_OR_RETURN(const uint64_t again, takeOverflow());
-  if (again)
-    return error(5014,
-                 "entry '{}' has overflowed by {} rows; it was compiled to "
-                 "hold everything",
-                 entries.Get(*entry.worst)->name()->string_view(), again);
+  // What there really was: behind the layer that overflowed, the first run
+  // routed what was wrong.
+  HADAL_ASSIGN_OR_RETURN(const ExchangeDemand again, takeDemand());
+  if (!holds(*entry.worst, again))
+    return error(
+        5014,
+        "entry '{}' has overflowed by {} rows and {} pairs for a rank; "
+        "it was compiled to hold everything",
+        entries.Get(*entry.worst)->name()->string_view(), again.rows,
+        again.pairs);
+  counters_.replayedDemand.raise(again);
   return {};
 }
 

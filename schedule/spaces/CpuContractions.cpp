@@ -27,7 +27,7 @@ static int64_t panelRows(const GemmSpec &spec) {
   int64_t bm = rowTile(spec.rows);
   if (spec.experts > 0 && bm > 16) {
     // An expert gets a fraction of the bucket's rows.
-    int64_t mean = std::max<int64_t>(spec.rows * spec.topk / spec.experts, 1);
+    int64_t mean = std::max<int64_t>(spec.expectedPairs() / spec.experts, 1);
     bm = spec.rows < 256 ? 16 : std::clamp<int64_t>(rowTile(mean), 64, bm);
   }
   constexpr int64_t kPackedElements = 2 << 20;
@@ -98,9 +98,7 @@ const Space<GemmSpec> &cpuSpace(const GemmSpec *) {
     Space<GemmSpec> words = {
         {"bm", "rows of a tile", Bits::same, true,
          [](const F &f) -> Value { return panelRows(f.spec); },
-         [](const F &) {
-           return numbers({1, 4, 8, 16, 64, 128, 256});
-         }},
+         [](const F &) { return numbers({1, 4, 8, 16, 64, 128, 256}); }},
         {"bn", "columns of a tile", Bits::same, true, gemmColumns,
          legalGemmColumns},
         formWord<GemmSpec>(
@@ -136,9 +134,7 @@ template <typename Spec> static Word<Spec> absorbRows() {
           [](const Facts<Spec> &f) -> Value {
             return std::min<int64_t>(rowTile(f.spec.rows), 64);
           },
-          [](const Facts<Spec> &) {
-            return numbers({1, 4, 8, 16, 64});
-          }};
+          [](const Facts<Spec> &) { return numbers({1, 4, 8, 16, 64}); }};
 }
 
 const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
@@ -239,9 +235,7 @@ const Space<MlaDecodeSpec> &cpuSpace(const MlaDecodeSpec *) {
         attentionKeys<MlaDecodeSpec>({16, 32, 128, 256}),
         formWord<MlaDecodeSpec>(
             [](const F &f) { return dotForm(f.number("bm")); },
-            [](const F &) {
-              return texts({"dot", "loops"});
-            }),
+            [](const F &) { return texts({"dot", "loops"}); }),
     };
     addFormWords(words, {"dot", "loops"});
     return words;
@@ -257,9 +251,7 @@ const Space<MlaPrefillSpec> &cpuSpace(const MlaPrefillSpec *) {
         attentionKeys<MlaPrefillSpec>({16, 32, 128, 256}),
         formWord<MlaPrefillSpec>(
             [](const F &f) { return dotForm(f.number("bm")); },
-            [](const F &) {
-              return texts({"dot", "loops"});
-            }),
+            [](const F &) { return texts({"dot", "loops"}); }),
     };
     addFormWords(words, {"dot", "loops"});
     return words;

@@ -10,8 +10,8 @@ const Space<MoePermuteSpec> &cpuSpace(const MoePermuteSpec *) {
   return space;
 }
 
-/// Of the kernels around the exchange: up to a dozen tiles of a step stay in the
-/// first cache.
+/// Of the kernels around the exchange: up to a dozen tiles of a step stay in
+/// the first cache.
 constexpr int64_t kStepChoices = 512;
 
 const Space<MoeCountSpec> &cpuSpace(const MoeCountSpec *) {
@@ -33,7 +33,17 @@ const Space<MoePackSpec> &cpuSpace(const MoePackSpec *) {
 }
 
 const Space<MoeReceiveSpec> &cpuSpace(const MoeReceiveSpec *) {
-  static const Space<MoeReceiveSpec> space = {stepReceived(kStepChoices)};
+  // A step costs what it has room for, so it is a part of a block of which
+  // mostly a third is used.
+  static const Space<MoeReceiveSpec> space = [] {
+    Word<MoeReceiveSpec> word = stepReceived(kStepChoices);
+    word.rule = [](const Facts<MoeReceiveSpec> &f) -> Value {
+      return std::clamp<int64_t>(
+          alignTo(ceilDiv(f.spec.capacity, 3), 8), 8,
+          std::max<int64_t>(alignTo(kStepChoices / f.spec.topk, 8), 8));
+    };
+    return Space<MoeReceiveSpec>{word};
+  }();
   return space;
 }
 

@@ -89,7 +89,8 @@ template <typename Spec> Word<Spec> stepTokens(int64_t choices = 4096) {
       choices);
 }
 
-/// Received rows of a step of moe_receive.
+/// Received rows of a step of moe_receive: about |choices| of them. Steps of
+/// fewer rows than a rank's block walk what came from each rank alone.
 inline Word<kernels::MoeReceiveSpec> stepReceived(int64_t choices = 4096) {
   using Spec = kernels::MoeReceiveSpec;
   return stepRows<Spec>(

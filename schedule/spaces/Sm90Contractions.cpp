@@ -317,7 +317,8 @@ bool isScaled(const GemmSpec &spec) {
 /// The rows that an expert is expected to get, four times the mean: routing is
 /// skewed.
 int64_t rowsOfExpert(const GemmSpec &spec) {
-  return std::min(spec.rows, 4 * spec.rows * spec.topk / spec.experts);
+  return std::clamp<int64_t>(4 * spec.expectedPairs() / spec.experts, 1,
+                             spec.rows);
 }
 
 Fold gemmFold(const Facts<GemmSpec> &f) {
@@ -334,7 +335,7 @@ Fold gemmFold(const Facts<GemmSpec> &f) {
   // Of the experts as many as the tokens name, each the tiles of its share: of
   // several ranks few experts meet the rows of all.
   if (spec.experts > 0) {
-    int64_t pairs = std::max<int64_t>(spec.topk, 1) * spec.rows;
+    int64_t pairs = spec.expectedPairs();
     fold.itemsOfRows *= std::min(spec.experts, pairs) *
                         ceilDiv(ceilDiv(pairs, spec.experts), fold.bm);
   } else {
@@ -492,9 +493,7 @@ template <typename Spec> Word<Spec> absorbRows() {
           [](const Facts<Spec> &f) -> Value {
             return int64_t(f.spec.rows <= 64 ? 64 : 128);
           },
-          [](const Facts<Spec> &) {
-            return numbers({64, 128});
-          }};
+          [](const Facts<Spec> &) { return numbers({64, 128}); }};
 }
 
 /// Only gemm's weights are rows of K.

@@ -44,14 +44,6 @@ TEST(LinkModel, KernelsOfACollectiveGrowWithItsRows) {
   EXPECT_TRUE(collectiveOf(link, "a", 8, 1).holdsMultiprocessors);
 }
 
-// Figures of DeepSeek-V3: 8 of 256 experts.
-TEST(LinkModel, RanksThatATokenMeets) {
-  EXPECT_NEAR(distinctRanks(8, 8), 5.25, 0.01);
-  EXPECT_NEAR(distinctRanks(32, 8), 7.18, 0.01);
-  EXPECT_NEAR(distinctRanks(320, 8), 7.91, 0.01);
-  EXPECT_DOUBLE_EQ(distinctRanks(1, 8), 1);
-}
-
 TEST(LinkModel, EvenRoutingIsNotQuiteEven) {
   // 1 + sqrt(2 ln 32 / 1024)
   EXPECT_NEAR(uniformImbalance(32, 128, 8), 1.0823, 1e-4);

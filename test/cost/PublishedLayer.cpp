@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cost/Routing.h"
 #include "test/Paths.h"
 
 namespace hadal::cost {
@@ -58,6 +59,8 @@ Collective PublishedLayer::collective(const std::string &label,
                                       double rows) const {
   const Link *link = cluster_.find(label, "ep");
   EXPECT_TRUE(link) << label;
+  const double ranks = distinctRanks(
+      {deployment.ranks, deployment.slots, json["choices"].get<int64_t>()});
   double copies = 0;
   switch (link->moves) {
   case Moves::pairs:
@@ -67,12 +70,11 @@ Collective PublishedLayer::collective(const std::string &label,
     copies = link->copies;
     break;
   case Moves::rows:
-    copies = distinctRanks(deployment.ranks, json["choices"]);
+    copies = ranks;
     break;
   case Moves::capacity:
     // Room for twice the mean of a pair of ranks, at most for all rows.
-    copies = std::min<double>(
-        deployment.ranks, 2 * distinctRanks(deployment.ranks, json["choices"]));
+    copies = std::min<double>(deployment.ranks, 2 * ranks);
     break;
   }
   return collectiveOf(*link, label, deployment.ranks,

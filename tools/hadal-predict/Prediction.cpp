@@ -131,9 +131,9 @@ private:
         (options.tokens > 0 ? options.tokens : entry.tokens()) / parts;
     shape.rows = entry.rows() / parts;
     shape.queries = entry.max_queries_per_row();
-    shape.capacityRows = entry.capacity_rows();
     shape.tp = result.tp;
     shape.ep = result.ep;
+    shape.slots = result.slots;
     shape.topk = model.num_experts_per_token();
     shape.context = options.context
                         ? static_cast<double>(options.context)

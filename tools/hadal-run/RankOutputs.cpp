@@ -27,7 +27,9 @@ std::vector<uint8_t> write(const RankOutputs &outputs, bool isFirst) {
                {"generated_tokens", isFirst ? s.generatedTokens : 0},
                {"tokens", isFirst ? outputs.counters.tokens : 0},
                {"prefill_seconds", s.prefillSeconds},
-               {"decode_seconds", s.decodeSeconds}};
+               {"decode_seconds", s.decodeSeconds},
+               {"replayed_rows", outputs.counters.replayedDemand.rows},
+               {"replayed_pairs", outputs.counters.replayedDemand.pairs}};
   if (isFirst) {
     for (const auto &[index, text] : outputs.texts)
       json["texts"].push_back({index, binary(text.data(), text.size())});
@@ -56,6 +58,9 @@ void add(const Json &json, RankOutputs &outputs) {
   s.promptTokens += json.at("prompt_tokens").get<uint64_t>();
   s.generatedTokens += json.at("generated_tokens").get<uint64_t>();
   outputs.counters.tokens += json.at("tokens").get<uint64_t>();
+  outputs.counters.replayedDemand.raise(
+      {json.at("replayed_rows").get<uint32_t>(),
+       json.at("replayed_pairs").get<uint32_t>()});
   s.prefillSeconds =
       std::max(s.prefillSeconds, json.at("prefill_seconds").get<double>());
   s.decodeSeconds =

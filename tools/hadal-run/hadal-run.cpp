@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cost/Routing.h"
 #include "runtime/base/Npy.h"
 #include "runtime/base/OutputFile.h"
 #include "runtime/base/Progress.h"
@@ -121,8 +122,8 @@ private:
   Status readInputs() {
     if (flags.hasInputIds) {
       for (size_t at = 0; at <= flags.inputIds.size();) {
-        size_t end = std::min(flags.inputIds.find(';', at),
-                              flags.inputIds.size());
+        size_t end =
+            std::min(flags.inputIds.find(';', at), flags.inputIds.size());
         if (end == at)
           return error(5005,
                        "row {} of --input-ids is empty; ids are taken as they "
@@ -247,8 +248,7 @@ private:
         [&](size_t row, uint64_t, std::span<const float> logits) -> Status {
           if (row == 0 && !group)
             return file->append(logits);
-          waiting[row].insert(waiting[row].end(), logits.begin(),
-                              logits.end());
+          waiting[row].insert(waiting[row].end(), logits.begin(), logits.end());
           return {};
         }));
     for (size_t row = group ? 0 : 1; row < count; ++row)
@@ -301,8 +301,8 @@ private:
       return;
     }
     const SamplingParameters used = sampling();
-    notice("sampling with temperature {}, top-p {}, top-k {}",
-           used.temperature, used.topP, used.topK);
+    notice("sampling with temperature {}, top-p {}, top-k {}", used.temperature,
+           used.topP, used.topK);
     if (!file.unsupported.empty())
       notice("not supported and not applied of generation_config.json: {}",
              fmt::join(file.unsupported, ", "));
@@ -370,13 +370,21 @@ private:
                       options.timeout, outputs));
     const SessionCounters &c = outputs.counters;
     if (isPrinting() && c.replayedCalls && !flags.load.quiet)
-      notice("{} of {} steps were run again: the experts of a rank got more "
-             "rows than expected; a larger --capacity avoids that",
-             c.replayedCalls, c.expectedCalls);
+      notice("{} of {} steps replayed; --capacity {} would have avoided them",
+             c.replayedCalls, c.expectedCalls,
+             sufficientCapacity(c.replayedDemand));
     if (isPrinting() && c.halvedCalls && !flags.load.quiet)
       notice("{} of {} steps ran as two micro-batches", c.halvedCalls,
              c.bodyCalls);
     return {};
+  }
+
+  /// The number for --capacity that holds |demand|.
+  int64_t sufficientCapacity(const ExchangeDemand &demand) const {
+    const schema::Mesh &mesh = *model->artifact().root().mesh();
+    return cost::rowsThatHold(
+        {mesh.ep(), mesh.slots(), model->description().num_experts_per_token()},
+        demand.rows, demand.pairs);
   }
 
   std::string textOf(size_t r, int32_t token, FinishReason reason) {
@@ -429,8 +437,8 @@ private:
       return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0;
     };
     // The first token of each row comes out of its prefill.
-    uint64_t decoded = s.generatedTokens - std::min<uint64_t>(
-                                               s.generatedTokens, rows.size());
+    uint64_t decoded =
+        s.generatedTokens - std::min<uint64_t>(s.generatedTokens, rows.size());
     fmt::print(stderr,
                "prompt {} tokens in {:.2f} s ({:.1f} tokens/s); generated {} "
                "tokens, decoding {:.2f} s ({:.1f} tokens/s)\n",
@@ -450,7 +458,8 @@ private:
     json["tokens"] = outputs.counters.tokens;
     json["experts_per_token"] = model->description().num_experts_per_token();
     for (const schema::Kernel *kernel : *model->artifact().root().kernels())
-      if (kernel->spec() && kernel->spec()->kind()->string_view() == "gate_topk")
+      if (kernel->spec() &&
+          kernel->spec()->kind()->string_view() == "gate_topk")
         json["expert_groups"] = specJson(kernel->spec())["groups"];
     json["layers"] = nlohmann::ordered_json::object();
     for (const Session::ExpertLoad &load : loads)
@@ -552,13 +561,12 @@ int main(int argc, char **argv) {
   app.add_flag("--ignore-eos", flags.ignoreEos,
                "go on after an end-of-sequence token");
   return cli::run(app, argc, argv, [&] {
-    for (auto [given, option] :
-         {std::pair{&flags.hasPrompt, prompt},
-          {&flags.hasPromptsFile, prompts},
-          {&flags.hasInputIds, inputIds},
-          {&flags.hasTemperature, temperature},
-          {&flags.hasTopP, topP},
-          {&flags.hasTopK, topK}})
+    for (auto [given, option] : {std::pair{&flags.hasPrompt, prompt},
+                                 {&flags.hasPromptsFile, prompts},
+                                 {&flags.hasInputIds, inputIds},
+                                 {&flags.hasTemperature, temperature},
+                                 {&flags.hasTopP, topP},
+                                 {&flags.hasTopK, topK}})
       *given = option->count() > 0;
     HADAL_RETURN_IF_ERROR(checkFlags(flags));
     return cli::runRanks(flags.ranks, flags.load,

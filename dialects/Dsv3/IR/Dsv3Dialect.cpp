@@ -309,8 +309,7 @@ Attribute BucketAttr::parse(AsmParser &p, Type) {
              p.parseKeyword("queries") || p.parseInteger(queries)) {
     return {};
   }
-  if (*kind != BucketKind::Head &&
-      succeeded(p.parseOptionalKeyword("capacity"))) {
+  if (succeeded(p.parseOptionalKeyword("capacity"))) {
     if (p.parseInteger(capacity) || p.parseKeyword("pairs") ||
         p.parseInteger(pairs) || p.parseKeyword("rung"))
       return {};
@@ -346,6 +345,10 @@ LogicalResult BucketAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (kind == BucketKind::Head) {
     if (logits <= 0)
       return emitError() << "a head bucket needs at least one row of logits";
+    if (capacity || pairs || rung != Rung::Worst)
+      return emitError() << "a head bucket exchanges nothing and takes no "
+                            "capacity, got "
+                         << capacity << " rows and " << pairs << " pairs";
     return success();
   }
   if (tokens <= 0 || rows <= 0 || queries <= 0)

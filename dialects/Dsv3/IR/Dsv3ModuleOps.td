@@ -89,7 +89,7 @@ def Dsv3_StateOp : Dsv3_Op<"state", [Symbol]> {
   let summary = "Declares memory that outlives a call: a latent cache or counts.";
   let description = [{
     A latent cache holds a row of `latent + rope` elements for each token that is
-    kept; counts are i32, one per expert, or one per rank of an ep group
+    kept; counts are i32, one per expert, or two per rank of an ep group
     (`comm.overflow`). The host allocates it once for a model and
     every entry sees the same memory.
   }];

@@ -99,9 +99,9 @@ def Dsv3_MoeDispatchOp : Dsv3_Op<"moe_dispatch"> {
     row of a choice. On the sending rank: `place` i32 [S, k]: the returned row of a
     choice, `sent` i32 [ep, 2]: rows and pairs for each rank, and `got`, what each
     rank sent here. Adds the tokens of each expert to `counts`, by their logical
-    number, and to `overflow` what exceeded the bucket's capacity: the step is then
-    repeated, so that no token is dropped. ExpandExchange makes kernels and a
-    collective of it.
+    number, and raises `overflow` (moe_route): a step that wanted more than the
+    bucket's capacity is repeated, so that no token is dropped. ExpandExchange makes
+    kernels and a collective of it.
   }];
   let arguments = (ins Dsv3_Tensor:$input, Dsv3_IndexTensor:$ids,
     Dsv3_IndexTensor:$table, Dsv3_BatchType:$batch,
@@ -160,7 +160,8 @@ def Dsv3_MoeRouteOp : Dsv3_Op<"moe_route"> {
     row's token, the number of its first pair, then for each choice the slot on the
     destination, -1: elsewhere; of an unused row all are -1. `place` i32 [S, k]: the
     returned row of a pair, -1: none. `sent` i32 [ep, 2]: rows and pairs that fit.
-    What does not is counted in `overflow` i32 [ep]. An expert with several slots
+    `overflow` i32 [ep, 2] is raised to the rows and pairs for each rank, whether
+    they fit or not, so that it holds the most of all layers. An expert with several slots
     serves token t's choice j in slot number (t + j) mod their number. One kernel.
   }];
   let arguments = (ins Dsv3_IndexTensor:$ids, Dsv3_IndexTensor:$table,
@@ -192,15 +193,17 @@ def Dsv3_MoePackOp : Dsv3_Op<"moe_pack", [Pure]> {
 def Dsv3_MoeReceiveOp : Dsv3_Op<"moe_receive"> {
   let summary = "Sorts the (received row, choice) pairs by the rank's slots.";
   let description = [{
-    meta i32 [received, M] as received. Pairs are ordered by slot, then received
+    meta i32 [received, M] and got i32 [ep, 2] as received: the rows and pairs that
+    came from each rank. Pairs are ordered by slot, then received
     row, then choice, which inside a slot is the order of the tokens of all ranks
     one after another. source i32 [routed], begin i32 [slots + 1] and back i32
     [received, k] as moe_dispatch gives them. One kernel.
   }];
-  let arguments = (ins Dsv3_IndexTensor:$meta, Dsv3_BatchType:$batch);
+  let arguments = (ins Dsv3_IndexTensor:$meta, Dsv3_IndexTensor:$got,
+                       Dsv3_BatchType:$batch);
   let results = (outs Dsv3_IndexTensor:$source, Dsv3_IndexTensor:$back,
                       Dsv3_IndexTensor:$begin);
-  let assemblyFormat = "$meta `,` $batch attr-dict `:` "
+  let assemblyFormat = "$meta `,` $got `,` $batch attr-dict `:` "
                        "functional-type(operands, results)";
   let hasVerifier = 1;
 }

@@ -180,7 +180,7 @@ LogicalResult MoeDispatchOp::verify() {
       failed(checkRouted(*this, getSource(), getBegin())) ||
       failed(checkType(*this, getPlace(), getIds().getType(), "place")))
     return failure();
-  int64_t ranks = getOverflow().getType().getSize();
+  int64_t ranks = getOverflow().getType().getSize() / 2;
   if (failed(checkCounts(*this, getSent(), ranks, "sent")))
     return failure();
   return checkCounts(*this, getGot(), ranks, "got");
@@ -222,7 +222,7 @@ LogicalResult MoeRouteOp::verify() {
                        "send_meta")) ||
       failed(checkType(*this, getPlace(), getIds().getType(), "place")))
     return failure();
-  return checkCounts(*this, getSent(), getOverflow().getType().getSize(),
+  return checkCounts(*this, getSent(), getOverflow().getType().getSize() / 2,
                      "sent");
 }
 
@@ -237,6 +237,9 @@ LogicalResult MoePackOp::verify() {
 
 LogicalResult MoeReceiveOp::verify() {
   if (failed(checkRank(*this, getBack(), 2, "back")) ||
+      failed(checkRank(*this, getGot(), 2, "got")) ||
+      failed(checkCounts(*this, getGot(), tensorOf(getGot()).getDimSize(0),
+                         "got")) ||
       failed(checkReceived(*this, getMeta(), getBack(),
                            tensorOf(getBack()).getDimSize(1))))
     return failure();

@@ -55,6 +55,8 @@ struct CollectivePart {
 
 /// Ranks that a program may be for.
 inline constexpr int64_t kMaxRanks = 65536;
+/// Most counts that a collective has for each rank.
+inline constexpr int64_t kMaxCountStride = 64;
 
 /// What |module| says of its ranks; null if it is a program of one.
 MeshAttr getMesh(mlir::ModuleOp module);

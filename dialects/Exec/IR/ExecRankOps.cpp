@@ -92,6 +92,11 @@ LogicalResult CollectiveOp::verify() {
            << stringifyCollectiveKind(getKind())
            << (isSum ? " needs the type of its sums, f32 or bf16"
                      : " sums nothing and takes no type");
+  if (int64_t stride = getCountStride().value_or(1);
+      stride < 1 || stride > kMaxCountStride)
+    return emitOpError("has ")
+           << stride << " counts for each rank, expected 1 to "
+           << kMaxCountStride;
   bool isCounted = false;
   for (unsigned i = 0; i < parts; ++i) {
     CollectivePart part = getPart(i);

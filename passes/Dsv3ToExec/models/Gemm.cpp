@@ -19,10 +19,9 @@ static void describeGemm(GemmSpec &spec, Value input, Value weight, Value begin,
   dsv3::LayoutAttr layout = dsv3::getLayout(weight.getType());
   if (layout && layout.getStorage() == dsv3::Storage::Segments)
     spec.segmentRows = dsv3::kBlock;
-  // Of the experts of a token, as many as a rank has on average.
   if (begin) {
     spec.experts = type.getDimSize(0);
-    spec.topk = llvm::divideCeil(f.program().topk, f.program().ep());
+    spec.topk = static_cast<double>(f.program().topk) / f.program().ep();
   }
   spec.gather = static_cast<bool>(gather);
   spec.logitRows = f.bucket().getKind() == dsv3::BucketKind::Head;

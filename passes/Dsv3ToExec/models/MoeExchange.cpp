@@ -66,7 +66,7 @@ static FailureOr<KernelLaunch> describe(dsv3::MoeReceiveOp op,
   // one column.
   f.define(op.getBack(), "back");
   return KernelLaunch{spec,
-                      {f.rowsOf(op.getMeta()),
+                      {f.rowsOf(op.getMeta()), f.rowsOf(op.getGot()),
                        f.define(op.getSource(), "source"),
                        f.rowsOf(op.getBack(), spec.topk)},
                       spec.slots};

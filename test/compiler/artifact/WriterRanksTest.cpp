@@ -32,6 +32,7 @@ exec.parameter @q_b tensor map bf16 rows [384] inner [64] from ["q_b"] accepts [
 exec.parameter @up stack of 2 map bf16 rows [32] inner [64] from ["e.{e}"] accepts [bf16] slice ep dim 0 unit 1 layer 3
 exec.placement_table @layers.3.placement layer 3 experts 6 replicas 2
 exec.state @hidden buffer bytes 512
+exec.state @comm.overflow buffer bytes 32
 tile.kernel @copy(%x: !tile.view<?x64xbf16>, %y: !tile.view<?x64xbf16>, %sz: !tile.sizes)
     domain(%m = ? by 1 in tokens) {
   %c0 = arith.constant 0 : index

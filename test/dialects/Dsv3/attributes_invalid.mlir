@@ -169,6 +169,12 @@ func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<decode tokens 4 ro
 
 // -----
 
+// The head is of each rank's own rows.
+// expected-error@+1 {{a head bucket exchanges nothing and takes no capacity, got 4 rows and 8 pairs}}
+func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<head logits 4 capacity 4 pairs 8 rung worst>}
+
+// -----
+
 // Rungs are a closed list.
 // expected-error@+1 {{'best' is not a rung (worst, expected)}}
 func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<decode tokens 4 rows 4 queries 1 capacity 4 pairs 8 rung best>}

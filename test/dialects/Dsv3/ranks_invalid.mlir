@@ -15,9 +15,9 @@
 !begin = tensor<3xi32>
 
 // Heads are shared over tp, experts over ep.
-func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<4>) {
+func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{'dsv3.moe_dispatch' op experts are shared over ep, got tp}}
-  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over tp : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<4>) -> (!rows, !meta, !source, !begin, !back, !ids, !counts, !counts)
+  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over tp : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<8>) -> (!rows, !meta, !source, !begin, !back, !ids, !counts, !counts)
   return
 }
 
@@ -37,9 +37,9 @@ func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8
 !begin = tensor<3xi32>
 
 // A placement says where each expert lives.
-func.func @f(%x: !x, %ids: !ids, %t: tensor<8xi32>, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<4>) {
+func.func @f(%x: !x, %ids: !ids, %t: tensor<8xi32>, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{placement must be i32[experts, 1 + replicas], got 'tensor<8xi32>'}}
-  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<8xi32>, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<4>) -> (!rows, !meta, !source, !begin, !back, !ids, !counts, !counts)
+  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<8xi32>, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<8>) -> (!rows, !meta, !source, !begin, !back, !ids, !counts, !counts)
   return
 }
 
@@ -59,9 +59,9 @@ func.func @f(%x: !x, %ids: !ids, %t: tensor<8xi32>, %b: !dsv3.batch, %l: !dsv3.c
 !begin = tensor<3xi32>
 
 // The load has a counter for each expert.
-func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<7>, %o: !dsv3.counts<4>) {
+func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<7>, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{expert load must be 8, got 7}}
-  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<7>, !dsv3.counts<4>) -> (!rows, !meta, !source, !begin, !back, !ids, !counts, !counts)
+  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<7>, !dsv3.counts<8>) -> (!rows, !meta, !source, !begin, !back, !ids, !counts, !counts)
   return
 }
 
@@ -81,9 +81,9 @@ func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<7
 !begin = tensor<3xi32>
 
 // What arrives is what was sent.
-func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<4>) {
+func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{rows must be 'tensor<?x256xbf16, #dsv3.layout<[received]>>', got 'tensor<?x256xf32, #dsv3.layout<[received]>>'}}
-  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<4>) -> (tensor<?x256xf32, #dsv3.layout<[received]>>, !meta, !source, !begin, !back, !ids, !counts, !counts)
+  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<8>) -> (tensor<?x256xf32, #dsv3.layout<[received]>>, !meta, !source, !begin, !back, !ids, !counts, !counts)
   return
 }
 
@@ -103,9 +103,9 @@ func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8
 !begin = tensor<3xi32>
 
 // The record of a row holds all of its choices.
-func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<4>) {
+func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{meta must be 'tensor<?x4xi32, #dsv3.layout<[received]>>'}}
-  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<4>) -> (!rows, tensor<?x8xi32, #dsv3.layout<[received]>>, !source, !begin, !back, !ids, !counts, !counts)
+  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<8>) -> (!rows, tensor<?x8xi32, #dsv3.layout<[received]>>, !source, !begin, !back, !ids, !counts, !counts)
   return
 }
 
@@ -125,9 +125,9 @@ func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8
 !begin = tensor<3xi32>
 
 // Every choice of a received row comes back.
-func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<4>) {
+func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{back must be 'tensor<?x2xi32, #dsv3.layout<[received]>>'}}
-  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<4>) -> (!rows, !meta, !source, !begin, tensor<?x3xi32, #dsv3.layout<[received]>>, !ids, !counts, !counts)
+  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<8>) -> (!rows, !meta, !source, !begin, tensor<?x3xi32, #dsv3.layout<[received]>>, !ids, !counts, !counts)
   return
 }
 
@@ -147,9 +147,9 @@ func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8
 !begin = tensor<3xi32>
 
 // Routed rows are what experts compute.
-func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<4>) {
+func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{source must be 'tensor<?xi32, #dsv3.layout<[routed]>>'}}
-  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<4>) -> (!rows, !meta, !token, !begin, !back, !ids, !counts, !counts)
+  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<8>) -> (!rows, !meta, !token, !begin, !back, !ids, !counts, !counts)
   return
 }
 
@@ -169,9 +169,9 @@ func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8
 !begin = tensor<3xi32>
 
 // A rank has an expert.
-func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<4>) {
+func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{expert offsets must be i32[slots + 1], got 'tensor<1xi32>'}}
-  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<4>) -> (!rows, !meta, !source, tensor<1xi32>, !back, !ids, !counts, !counts)
+  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<8>) -> (!rows, !meta, !source, tensor<1xi32>, !back, !ids, !counts, !counts)
   return
 }
 
@@ -191,9 +191,9 @@ func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8
 !begin = tensor<3xi32>
 
 // Places are those of the choices.
-func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<4>) {
+func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{place must be}}
-  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<4>) -> (!rows, !meta, !source, !begin, !back, !back, !counts, !counts)
+  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<8>) -> (!rows, !meta, !source, !begin, !back, !back, !counts, !counts)
   return
 }
 
@@ -213,9 +213,9 @@ func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8
 !begin = tensor<3xi32>
 
 // Every rank has its counts.
-func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<4>) {
+func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{sent must be 'tensor<4x2xi32>', got 'tensor<2x2xi32>'}}
-  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<4>) -> (!rows, !meta, !source, !begin, !back, !ids, tensor<2x2xi32>, !counts)
+  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<8>) -> (!rows, !meta, !source, !begin, !back, !ids, tensor<2x2xi32>, !counts)
   return
 }
 
@@ -235,9 +235,9 @@ func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8
 !begin = tensor<3xi32>
 
 // Rows and pairs are counted.
-func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<4>) {
+func.func @f(%x: !x, %ids: !ids, %t: !table, %b: !dsv3.batch, %l: !dsv3.counts<8>, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{got must be 'tensor<4x2xi32>', got 'tensor<4xi32>'}}
-  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<4>) -> (!rows, !meta, !source, !begin, !back, !ids, !counts, tensor<4xi32>)
+  %r:8 = dsv3.moe_dispatch %x, %ids, %t, %b counting %l overflow %o over ep : (!x, !ids, !table, !dsv3.batch, !dsv3.counts<8>, !dsv3.counts<8>) -> (!rows, !meta, !source, !begin, !back, !ids, !counts, tensor<4xi32>)
   return
 }
 
@@ -323,9 +323,9 @@ func.func @f(%y: !y, %m: !meta, %k: !back, %s: !counts, %g: !counts) {
 !begin = tensor<3xi32>
 
 // A sent row has a token.
-func.func @f(%ids: !ids, %t: !table, %b: !dsv3.batch, %o: !dsv3.counts<4>) {
+func.func @f(%ids: !ids, %t: !table, %b: !dsv3.batch, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{send_token must be 'tensor<?xi32, #dsv3.layout<[received]>>'}}
-  %r:4 = dsv3.moe_route %ids, %t, %b overflow %o : (!ids, !table, !dsv3.batch, !dsv3.counts<4>) -> (!source, !meta, !ids, !counts)
+  %r:4 = dsv3.moe_route %ids, %t, %b overflow %o : (!ids, !table, !dsv3.batch, !dsv3.counts<8>) -> (!source, !meta, !ids, !counts)
   return
 }
 
@@ -345,9 +345,9 @@ func.func @f(%ids: !ids, %t: !table, %b: !dsv3.batch, %o: !dsv3.counts<4>) {
 !begin = tensor<3xi32>
 
 // A sent row has a record.
-func.func @f(%ids: !ids, %t: !table, %b: !dsv3.batch, %o: !dsv3.counts<4>) {
+func.func @f(%ids: !ids, %t: !table, %b: !dsv3.batch, %o: !dsv3.counts<8>) {
   // expected-error@+1 {{send_meta must be 'tensor<?x4xi32, #dsv3.layout<[received]>>'}}
-  %r:4 = dsv3.moe_route %ids, %t, %b overflow %o : (!ids, !table, !dsv3.batch, !dsv3.counts<4>) -> (!token, !back, !ids, !counts)
+  %r:4 = dsv3.moe_route %ids, %t, %b overflow %o : (!ids, !table, !dsv3.batch, !dsv3.counts<8>) -> (!token, !back, !ids, !counts)
   return
 }
 
@@ -568,5 +568,17 @@ func.func @f(%r: !rows, %m: !meta, %s: !counts) {
 func.func @f(%p: !dsv3.pending<!rows>) {
   // expected-error@+1 {{must give the values of '!dsv3.pending<tensor<?x256xbf16, #dsv3.layout<[received]>>>'}}
   %r = dsv3.await %p : !dsv3.pending<!rows> -> !meta
+  return
+}
+
+// -----
+
+// What came from a rank is its rows and pairs.
+!meta = tensor<?x4xi32, #dsv3.layout<[received]>>
+!back = tensor<?x2xi32, #dsv3.layout<[received]>>
+!source = tensor<?xi32, #dsv3.layout<[routed]>>
+func.func @f(%meta: !meta, %got: tensor<4x3xi32>, %b: !dsv3.batch) {
+  // expected-error@+1 {{got must be 'tensor<4x2xi32>', got 'tensor<4x3xi32>'}}
+  %r:3 = dsv3.moe_receive %meta, %got, %b : (!meta, tensor<4x3xi32>, !dsv3.batch) -> (!source, !back, tensor<3xi32>)
   return
 }

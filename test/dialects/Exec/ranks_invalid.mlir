@@ -181,6 +181,14 @@ exec.func @f() states() {
 
 exec.func @f() states() {
   %0 = exec.buffer "x" 64 exchange
+  // expected-error @+1 {{has 65 counts for each rank, expected 1 to 64}}
+  exec.collective @ep all_to_all [(%0, %0, 1 x 8 counted 0)] counts(%0 stride 65) label "l" stream 1
+}
+
+// -----
+
+exec.func @f() states() {
+  %0 = exec.buffer "x" 64 exchange
   // expected-error @+1 {{of kind all_gather moves all rows and takes no counts}}
   exec.collective @ep all_gather [(%0, %0, 1 x 8 counted 0)] counts(%0 stride 1) label "l" stream 1
 }

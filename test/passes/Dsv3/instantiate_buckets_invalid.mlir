@@ -3,9 +3,13 @@
 // RUN: not hadal-opt %t/plain.mlir --hadal-instantiate-buckets="decode=0" 2>&1 | FileCheck %s --check-prefix=ZERO
 // RUN: hadal-opt %t/none.mlir --hadal-instantiate-buckets -verify-diagnostics
 // RUN: not hadal-opt %t/ranks.mlir --hadal-instantiate-buckets="capacity=all" 2>&1 | FileCheck %s --check-prefix=CAPACITY
+// RUN: not hadal-opt %t/ranks.mlir --hadal-instantiate-buckets="prefill=536870912" 2>&1 | FileCheck %s --check-prefix=MANY
 // RUN: hadal-opt %t/dense.mlir --hadal-instantiate-buckets -verify-diagnostics
 
 // CAPACITY: H2002: capacity must be auto, worst or a positive number, got 'all'
+
+// What arrives is numbered in 32 bits.
+// MANY: H2006: a bucket of 536870912 tokens is too large for 2 ranks that share experts: what one receives is numbered in 32 bits; use buckets of at most 536868864 tokens
 
 // Sizes are positive.
 // ZERO: H2002: bucket and batch sizes must be positive, got 0

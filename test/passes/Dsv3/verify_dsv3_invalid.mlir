@@ -180,9 +180,9 @@ func.func @f(%i: tensor<?x2xi32, #dsv3.layout<[tokens]>>, %b: !dsv3.batch, %l: !
 
 // What arrives has room.
 module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>} {
-func.func @f(%x: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %i: tensor<?x2xi32, #dsv3.layout<[tokens]>>, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) attributes {dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1>} {
+func.func @f(%x: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %i: tensor<?x2xi32, #dsv3.layout<[tokens]>>, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<4>) attributes {dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1>} {
   // expected-error@+1 {{H2001: 'dsv3.moe_dispatch' op is in a bucket without a capacity for rows of other ranks}}
-  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (tensor<?x4xbf16, #dsv3.layout<[received]>>, tensor<?x4xi32, #dsv3.layout<[received]>>, tensor<?xi32, #dsv3.layout<[routed]>>, tensor<3xi32>, tensor<?x2xi32, #dsv3.layout<[received]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<2x2xi32>, tensor<2x2xi32>)
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<4>) -> (tensor<?x4xbf16, #dsv3.layout<[received]>>, tensor<?x4xi32, #dsv3.layout<[received]>>, tensor<?xi32, #dsv3.layout<[routed]>>, tensor<3xi32>, tensor<?x2xi32, #dsv3.layout<[received]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<2x2xi32>, tensor<2x2xi32>)
   return
 }
 }
@@ -191,9 +191,9 @@ func.func @f(%x: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %i: tensor<?x2xi32, #
 
 // The ranks are those of a group.
 module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 4, ep 4, node 8, slots 2>} {
-func.func @f(%x: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %i: tensor<?x2xi32, #dsv3.layout<[tokens]>>, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) attributes {dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1 capacity 1 pairs 2 rung worst>} {
+func.func @f(%x: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %i: tensor<?x2xi32, #dsv3.layout<[tokens]>>, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<4>) attributes {dsv3.bucket = #dsv3.bucket<decode tokens 1 rows 1 queries 1 capacity 1 pairs 2 rung worst>} {
   // expected-error@+1 {{H2001: 'dsv3.moe_dispatch' op is among 2 ranks, a group of the mesh has 4}}
-  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (tensor<?x4xbf16, #dsv3.layout<[received]>>, tensor<?x4xi32, #dsv3.layout<[received]>>, tensor<?xi32, #dsv3.layout<[routed]>>, tensor<3xi32>, tensor<?x2xi32, #dsv3.layout<[received]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<2x2xi32>, tensor<2x2xi32>)
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<4>) -> (tensor<?x4xbf16, #dsv3.layout<[received]>>, tensor<?x4xi32, #dsv3.layout<[received]>>, tensor<?xi32, #dsv3.layout<[routed]>>, tensor<3xi32>, tensor<?x2xi32, #dsv3.layout<[received]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<2x2xi32>, tensor<2x2xi32>)
   return
 }
 }

@@ -201,3 +201,21 @@ module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 2>, ds
     return %0 : tensor<?x64xbf16, #tokens>
   }
 }
+
+// -----
+
+// Of what is sent, each rank gets a block.
+#tokens = #dsv3.layout<[tokens]>
+#slice = #dsv3.layout<[slice]>
+module attributes {dsv3.mesh = #dsv3.mesh<tp 2, dp 1, ep 1, node 8, slots 0>, dsv3.model = {num_experts = 0 : i64, num_experts_per_token = 0 : i64, max_seq_len = 64 : i64, max_batch_size = 4 : i64, page_size = 64 : i64, hidden_size = 64 : i64, activations = "bf16"}} {
+  dsv3.parameter @table : tensor<8x64xbf16> from ["t"] accepts [bf16] place map
+  func.func @forward(%tokens: tensor<?xi32, #tokens>, %batch: !dsv3.batch) -> tensor<?x64xbf16, #tokens> attributes {dsv3.attention = "absorbed", dsv3.bucket = #dsv3.bucket<decode tokens 3 rows 3 queries 1>} {
+    %t = dsv3.get_parameter @table : tensor<8x64xbf16>
+    %0 = dsv3.embed %tokens, %t : (tensor<?xi32, #tokens>, tensor<8x64xbf16>) -> tensor<?x64xbf16, #tokens>
+    %1 = dsv3.add %0, %0 : tensor<?x64xbf16, #tokens>
+    // expected-error @+1 {{has a part of 3 rows, not a block for each of 2 ranks}}
+    %p = dsv3.start reduce_scatter over tp (%0) label "x" : (tensor<?x64xbf16, #tokens>) -> !dsv3.pending<tensor<?x64xbf16, #slice>>
+    %s = dsv3.await %p : !dsv3.pending<tensor<?x64xbf16, #slice>> -> tensor<?x64xbf16, #slice>
+    return %1 : tensor<?x64xbf16, #tokens>
+  }
+}

@@ -19,8 +19,8 @@
 // CHECK-NEXT: %[[Q:.*]] = dsv3.quantize_tiles %[[X]] floor 1.000000e-04 : (tensor<?x256xbf16, #tokens>) -> tensor<?x256xf8E4M3FN, #fp8_tokens>
 // CHECK-NEXT: %[[ROWS:rows]], {{.*}} = dsv3.moe_dispatch %[[Q]], {{.*}} -> (tensor<?x256xf8E4M3FN, #fp8_received>
 // CHECK-NEXT: return %[[ROWS]], %[[ROWS]]
-func.func @all(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) -> (!qrows, !qrows) {
-  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
+func.func @all(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<4>) -> (!qrows, !qrows) {
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<4>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
   %0 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
   %1 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
   return %0, %1 : !qrows, !qrows
@@ -30,8 +30,8 @@ func.func @all(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3
 // CHECK-LABEL: func.func @floor
 // CHECK-NEXT: dsv3.moe_dispatch %{{.*}} -> (tensor<?x256xbf16, #received>
 // CHECK-COUNT-2: dsv3.quantize_tiles
-func.func @floor(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) -> (!qrows, !qrows) {
-  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
+func.func @floor(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<4>) -> (!qrows, !qrows) {
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<4>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
   %0 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
   %1 = dsv3.quantize_tiles %r#0 floor 0.125 : (!rows) -> !qrows
   return %0, %1 : !qrows, !qrows
@@ -40,8 +40,8 @@ func.func @floor(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !ds
 // CHECK-LABEL: func.func @format
 // CHECK-NEXT: dsv3.moe_dispatch %{{.*}} -> (tensor<?x256xbf16, #received>
 // CHECK-COUNT-2: dsv3.quantize_tiles
-func.func @format(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) -> (!qrows, !urows) {
-  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
+func.func @format(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<4>) -> (!qrows, !urows) {
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<4>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
   %0 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
   %1 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !urows
   return %0, %1 : !qrows, !urows
@@ -50,8 +50,8 @@ func.func @format(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !d
 // CHECK-LABEL: func.func @reader
 // CHECK-NEXT: dsv3.moe_dispatch %{{.*}} -> (tensor<?x256xbf16, #received>
 // CHECK-COUNT-2: dsv3.quantize_tiles
-func.func @reader(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>) -> (!qrows, !qrows) {
-  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
+func.func @reader(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<4>) -> (!qrows, !qrows) {
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<4>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
   %0 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
   %1 = dsv3.quantize_tiles %r#0 floor 1.0e-4 : (!rows) -> !qrows
   %2 = dsv3.add %r#0, %r#0 : !rows

@@ -24,15 +24,15 @@
 // CHECK-NEXT: %[[P:.*]] = dsv3.start all_to_all over ep(%[[PACKED]], %[[META]], %[[SENT]]) counted [0, -1, -1] by %[[SENT]] label "dispatch"
 // CHECK-NEXT: %[[SHARED:.*]] = dsv3.add %[[X]], %[[X]]
 // CHECK-NEXT: %[[GOT:.*]]:3 = dsv3.await %[[P]]
-// CHECK-NEXT: %[[SOURCE:.*]], %[[BACK:.*]], %[[BEGIN:.*]] = dsv3.moe_receive %[[GOT]]#1, %[[B]]
+// CHECK-NEXT: %[[SOURCE:.*]], %[[BACK:.*]], %[[BEGIN:.*]] = dsv3.moe_receive %[[GOT]]#1, %[[GOT]]#2, %[[B]]
 // CHECK-NEXT: %[[Y:.*]] = dsv3.linear %[[GOT]]#0, %{{.*}} experts(%[[BEGIN]]) gather(%[[SOURCE]])
 // CHECK-NEXT: %[[R:.*]] = dsv3.moe_return_rows %[[Y]], %[[GOT]]#1, %[[BACK]]
 // CHECK-NEXT: %[[Q:.*]] = dsv3.start all_to_all over ep(%[[R]]) counted [1] by %[[GOT]]#2 label "return"
 // CHECK-NEXT: %[[Z:.*]] = dsv3.await %[[Q]]
 // CHECK-NEXT: dsv3.append_latent %[[X]]
 // CHECK-NEXT: dsv3.moe_combine %[[Z]] at %[[PLACE]] {{.*}} residual %[[SHARED]]
-func.func @f(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<2>, %w: tensor<2x256x256xbf16, #dsv3.layout<stack>>, %g: tensor<?x2xf32, #dsv3.layout<[tokens]>>, %k: !dsv3.cache<256 + 2 x bf16>, %e: tensor<?x2xbf16, #dsv3.layout<[tokens]>>) -> !x {
-  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<2>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
+func.func @f(%x: !x, %i: !ids, %t: tensor<4x2xi32>, %b: !dsv3.batch, %l: !dsv3.counts<4>, %o: !dsv3.counts<4>, %w: tensor<2x256x256xbf16, #dsv3.layout<stack>>, %g: tensor<?x2xf32, #dsv3.layout<[tokens]>>, %k: !dsv3.cache<256 + 2 x bf16>, %e: tensor<?x2xbf16, #dsv3.layout<[tokens]>>) -> !x {
+  %r:8 = dsv3.moe_dispatch %x, %i, %t, %b counting %l overflow %o over ep : (!x, !ids, tensor<4x2xi32>, !dsv3.batch, !dsv3.counts<4>, !dsv3.counts<4>) -> (!rows, !meta, !source, tensor<3xi32>, !back, !ids, !counts, !counts)
   %y = dsv3.linear %r#0, %w experts(%r#3) gather(%r#2) : (!rows, tensor<2x256x256xbf16, #dsv3.layout<stack>>, tensor<3xi32>, !source) -> !y
   %z = dsv3.moe_return %y, %r#1, %r#4, %r#6, %r#7 over ep : (!y, !meta, !back, !counts, !counts) -> !z
   dsv3.append_latent %x, %e, %b to %k : (!x, tensor<?x2xbf16, #dsv3.layout<[tokens]>>, !dsv3.batch, !dsv3.cache<256 + 2 x bf16>) -> ()

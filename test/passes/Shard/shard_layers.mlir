@@ -10,11 +10,11 @@
 !stack = tensor<4x256x256xf8E4M3FN, #dsv3.layout<stack, scale = <128x128, f32, k>>>
 
 module attributes {dsv3.mesh = #dsv3.mesh<tp 1, dp 2, ep 2, node 8, slots 3>} {
-// Stacks and their scales have a rank's slots; the tables and the state of what did
-// not fit are declared once.
+// Stacks and their scales have a rank's slots; the tables and the state of what was
+// wanted of the capacity are declared once.
 // CHECK: dsv3.parameter @layers.1.up.scale : tensor<3x2x2xf32, #stack> {{.*}} split <slots by ep of 1> layer 1
 // CHECK: dsv3.parameter @layers.1.up : tensor<3x256x256xf8E4M3FN, #fp8_stack> {{.*}} split <slots by ep of 1> layer 1
-// CHECK: dsv3.state @comm.overflow : !dsv3.counts<2>
+// CHECK: dsv3.state @comm.overflow : !dsv3.counts<4>
 // CHECK: dsv3.state @expert_load.1 : !dsv3.counts<4>
 // An expert may have two slots more than one, but no two on a rank.
 // CHECK: dsv3.placement_table @layers.1.placement : tensor<4x3xi32> layer 1
@@ -23,7 +23,7 @@ dsv3.parameter @layers.1.up : !stack from ["l.1.{e}"] accepts [f8E4M3FN] place m
 dsv3.state @expert_load.1 : !dsv3.counts<4>
 
 // CHECK-LABEL: func.func private @moe_layer
-// CHECK-SAME: %[[X:arg[0-9]+]]: tensor<?x256xbf16, #tokens>, %[[IDS:arg[0-9]+]]: {{[^%]*}}, %{{[^%]*}}, %[[B:arg[0-9]+]]: !dsv3.batch, %[[LOAD:arg[0-9]+]]: !dsv3.counts<4>, %[[W:arg[0-9]+]]: tensor<3x256x256xf8E4M3FN, #fp8_stack>, %[[TABLE:arg[0-9]+]]: tensor<4x3xi32>, %[[OVER:arg[0-9]+]]: !dsv3.counts<2>)
+// CHECK-SAME: %[[X:arg[0-9]+]]: tensor<?x256xbf16, #tokens>, %[[IDS:arg[0-9]+]]: {{[^%]*}}, %{{[^%]*}}, %[[B:arg[0-9]+]]: !dsv3.batch, %[[LOAD:arg[0-9]+]]: !dsv3.counts<4>, %[[W:arg[0-9]+]]: tensor<3x256x256xf8E4M3FN, #fp8_stack>, %[[TABLE:arg[0-9]+]]: tensor<4x3xi32>, %[[OVER:arg[0-9]+]]: !dsv3.counts<4>)
 // CHECK-NEXT: %[[ROWS:.*]], %[[META:.*]], %[[SOURCE:.*]], %[[BEGIN:.*]], %[[BACK:.*]], %[[PLACE:.*]], %[[SENT:.*]], %[[GOT:.*]] = dsv3.moe_dispatch %[[X]], %[[IDS]], %[[TABLE]], %[[B]] counting %[[LOAD]] overflow %[[OVER]] over ep
 // CHECK-NEXT: %[[H:.*]] = dsv3.linear %[[ROWS]], %[[W]] experts(%[[BEGIN]]) gather(%[[SOURCE]])
 // CHECK-NEXT: %[[Y:.*]] = dsv3.linear %[[H]], %[[W]] experts(%[[BEGIN]])

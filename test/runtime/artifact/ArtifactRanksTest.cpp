@@ -1,5 +1,6 @@
-// Artifacts of several ranks with right checksums and wrong meaning: one twin of
-// the toy program of ranks for each check of the verifier, and what it unrolls to.
+// Artifacts of several ranks with right checksums and wrong meaning: one twin
+// of the toy program of ranks for each check of the verifier, and what it
+// unrolls to.
 #include <functional>
 
 #include <gtest/gtest.h>
@@ -23,7 +24,8 @@ struct Case {
 CommandT &layer(ArtifactT &a, size_t index) {
   return *a.functions[toy::rankLayerFunction(a)]->commands[index];
 }
-constexpr size_t kRecord = 2, kWait = 3, kDispatch = 4, kRecord1 = 5, kWait1 = 7;
+constexpr size_t kRecord = 2, kWait = 3, kDispatch = 4, kRecord1 = 5,
+                 kWait1 = 7;
 
 PartT &part(ArtifactT &a, size_t index) {
   return *layer(a, kDispatch).parts[index];
@@ -76,6 +78,18 @@ ParameterT &table(ArtifactT &a) {
   p.layer = 1;
   p.replicas = 4;
   return p;
+}
+
+/// The state in which entries say what they had no room for.
+void addOverflowState(ArtifactT &a) {
+  auto state = std::make_unique<StateT>();
+  state->name = "comm.overflow";
+  state->kind = StateKind::buffer;
+  state->bytes = a.mesh->ep * 8;
+  a.states.push_back(std::move(state));
+  for (auto &function : a.functions)
+    if (function->num_states + 1 == a.states.size())
+      function->num_states += 1;
 }
 
 const std::vector<Case> &cases() {
@@ -157,7 +171,7 @@ const std::vector<Case> &cases() {
          a.states[4]->bytes = 4;
          a.model->hidden_buffer_bytes = 4;
        },
-       "state 'comm.overflow' has 4 bytes, expected one i32 for each rank"},
+       "state 'comm.overflow' has 4 bytes, expected two i32 for each rank"},
       // Collectives
       {"Communicator", [](auto &a) { layer(a, kDispatch).communicator = 1; },
        "command 4: communicator 1 of 1"},
@@ -166,8 +180,8 @@ const std::vector<Case> &cases() {
        "command 4: unknown collective 4"},
       {"Arguments",
        [](auto &a) {
-         layer(a, kDispatch).args.push_back(
-             std::make_unique<ArgT>(toy::arg(ArgKind::scalar)));
+         layer(a, kDispatch)
+             .args.push_back(std::make_unique<ArgT>(toy::arg(ArgKind::scalar)));
        },
        "a collective takes no argument, parameter or state list"},
       {"Label", [](auto &a) { layer(a, kDispatch).label = ""; },
@@ -308,7 +322,43 @@ const std::vector<Case> &cases() {
          a.entries[4]->capacity_rows = a.entries[4]->capacity_pairs = 1;
        },
        "entry 'head_1' has a capacity of 1 rows"},
-      {"RungAlone", [](auto &a) { a.entries[0]->rung = Rung::expected; },
+      {"CapacityOfPairs",
+       [](auto &a) {
+         // Two slots a rank, of two experts a token: four pairs of two rows.
+         a.model->num_experts_per_token = 2;
+         a.entries[0]->tokens = 2;
+       },
+       "entry 'decode_1' has room for 2 rows and 2 pairs, expected 2 and 4: "
+       "nothing holds what exceeds it"},
+      {"CapacityOfRows", [](auto &a) { a.entries[0]->tokens = 3; },
+       "entry 'decode_1' has room for 2 rows and 2 pairs, expected 3 and 3"},
+      {"CapacityOfMicroBatches",
+       [](auto &a) {
+         a.entries[0]->tokens = 10;
+         a.entries[0]->micro_batches = 2;
+       },
+       "entry 'decode_1' has room for 2 rows and 2 pairs, expected 5 and 5"},
+      {"CapacityNumbered",
+       [](auto &a) {
+         a.entries[0]->capacity_rows = a.entries[0]->capacity_pairs = 1u << 30;
+       },
+       "entry 'decode_1' receives 1073741824 rows and 1073741824 pairs of each "
+       "of 2 ranks, more than 32 bits number"},
+      {"CountStride", [](auto &a) { layer(a, kDispatch).count_stride = 65; },
+       "a collective with 65 counts for each rank, expected at most 64"},
+      {"OverflowWithoutState",
+       [](auto &a) {
+         a.entries.push_back(std::make_unique<EntryT>(*a.entries[0]));
+         a.entries.back()->name = "decode_1_expected";
+         a.entries.back()->rung = Rung::expected;
+       },
+       "entry 'decode_1_expected' may overflow, but there is no state "
+       "'comm.overflow' to say so"},
+      {"RungAlone",
+       [](auto &a) {
+         addOverflowState(a);
+         a.entries[0]->rung = Rung::expected;
+       },
        "entry 'decode_1' has no twin for what exceeds its capacity"},
       {"Digest", [](auto &a) { a.entries[0]->collective_digest += 1; },
        "entry 'decode_1' has the collective digest"},
@@ -369,6 +419,7 @@ TEST(RankArtifact, IsAcceptedWithItsParts) {
   a.entries.push_back(std::make_unique<EntryT>(*a.entries[0]));
   a.entries.back()->name = "decode_1_expected";
   a.entries.back()->rung = Rung::expected;
+  addOverflowState(a);
   Status status = verify(std::move(a));
   EXPECT_TRUE(status.ok()) << status.toString();
 }

@@ -123,7 +123,7 @@ void buildMoeRouteCase(CaseBuilder &b, const MoeRouteSpec &spec) {
   Tensor sendToken = filled(ranks * capacity, 1, -1),
          sendMeta = filled(ranks * capacity, words, -1),
          place = filled(tokens * topk, 1, -1), sent = filled(ranks, 2, 0),
-         overflow = filled(1, ranks, 0);
+         overflow = filled(ranks, 2, 0);
   for (uint64_t d = 0; d < ranks; ++d) {
     uint64_t rows = 0, met = 0, fitting = 0;
     for (uint64_t t = 0; t < tokens; ++t) {
@@ -155,23 +155,25 @@ void buildMoeRouteCase(CaseBuilder &b, const MoeRouteSpec &spec) {
     }
     sent.set(d, 0, std::min(rows, capacity));
     sent.set(d, 1, fitting);
-    overflow.set(0, d, met - fitting);
+    overflow.set(d, 0, rows);
+    overflow.set(d, 1, met);
   }
   const std::vector<uint64_t> all = CaseBuilder::firstRows(ranks * capacity);
   b.output("send_token", Tensor(DType::i32, b.rowsOf("send_token"), 1));
   b.output("send_meta", Tensor(DType::i32, b.rowsOf("send_meta"), words));
   b.output("place", Tensor(DType::i32, b.rowsOf("place"), 1));
   b.output("sent", Tensor(DType::i32, ranks, 2));
-  b.output("overflow", Tensor(DType::i32, 1, ranks));
+  b.output("overflow", Tensor(DType::i32, ranks, 2));
   expectExactly(b, "send_token", all, std::move(sendToken));
   expectExactly(b, "send_meta", all, std::move(sendMeta));
   expectExactly(b, "place", CaseBuilder::firstRows(tokens * topk),
                 std::move(place));
   expectExactly(b, "sent", CaseBuilder::firstRows(ranks), std::move(sent));
-  expectExactly(b, "overflow", {0}, std::move(overflow));
+  expectExactly(b, "overflow", CaseBuilder::firstRows(ranks),
+                std::move(overflow));
   b.result->bytes =
       4.0 * static_cast<double>(tokens * topk * 3 +
-                                ranks * capacity * (1 + words) + ranks * 4);
+                                ranks * capacity * (1 + words) + ranks * 6);
 }
 
 void buildMoePackCase(CaseBuilder &b, const MoePackSpec &spec) {
@@ -211,6 +213,18 @@ void buildMoeReceiveCase(CaseBuilder &b, const MoeReceiveSpec &spec) {
   const Tensor &meta =
       b.output("meta", receivedMeta(b, topk, spec.ranks, slots, spec.capacity,
                                     spec.capacity * std::min(topk, slots)));
+  Tensor got = filled(b.rowsOf("got"), 2, 0);
+  for (uint64_t row = 0; row < rows; ++row)
+    if (meta.at(row, 0) >= 0) {
+      const uint64_t from = row / spec.capacity;
+      got.set(from, 0, got.at(from, 0) + 1);
+      for (uint64_t j = 0; j < topk; ++j)
+        got.set(from, 1, got.at(from, 1) + (meta.at(row, kMetaSlots + j) >= 0));
+    }
+  uint64_t arrived = 0;
+  for (uint64_t s = 0; s < got.rows; ++s)
+    arrived += static_cast<uint64_t>(got.at(s, 0));
+  b.output("got", std::move(got));
   b.output("source", Tensor(DType::i32, b.rowsOf("source"), 1));
   b.output("back", Tensor(DType::i32, b.rowsOf("back"), 1));
   Tensor source(DType::i32, rows * topk, 1), back(DType::i32, rows * topk, 1);
@@ -232,7 +246,7 @@ void buildMoeReceiveCase(CaseBuilder &b, const MoeReceiveSpec &spec) {
   expectExactly(b, "back", std::move(written), std::move(back));
   expectExactly(b, "sizes", {0}, std::move(sizes));
   b.result->bytes =
-      4.0 * static_cast<double>(rows * meta.cols + routed * 2 + slots + 1);
+      4.0 * static_cast<double>(arrived * meta.cols + routed * 2 + slots + 1);
 }
 
 void buildMoeReturnRowsCase(CaseBuilder &b, const MoeReturnRowsSpec &spec) {
