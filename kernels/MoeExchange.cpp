@@ -250,10 +250,9 @@ tile::KernelOp buildMoeRoute(OpBuilder &builder, Location loc, StringRef name,
   k.store(k[sent], {rank, zero}, k.concat({rows, counts.getResult(2)}, 1));
   // What was wanted, of whichever launch wanted most. Launches follow each
   // other, and no other item has this row.
-  k.store(k[overflow], {rank, zero},
-          mlir::arith::MaxSIOp::create(
-              k.b, k.loc, k.load(k[overflow], {rank, zero}, {1, 2}),
-              k.concat({counts.getResult(0), counts.getResult(1)}, 1)));
+  tile::ReduceIntoOp::create(
+      k.b, k.loc, k[overflow], ValueRange{rank, zero},
+      k.concat({counts.getResult(0), counts.getResult(1)}, 1), /*max=*/true);
 
   // What is left of the capacity names no row. Not the rows written above: a
   // GPU gives no order between two writes of an item.

@@ -81,7 +81,7 @@ class Overlap(Ranks):
         def of(pattern):
             found = re.search(r"(\d+) of (\d+) steps " + pattern, said)
             return (int(found[1]), int(found[2])) if found else (0, 0)
-        return of("ran as two micro-batches"), of("were run again")
+        return of("ran as two micro-batches"), of("replayed")
 
     def whole(self, name, types, ranks, capacity, chunk, policy, artifact=None):
         # Of each rank the first half and the last end alike, so that the steps

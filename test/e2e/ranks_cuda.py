@@ -74,7 +74,7 @@ class Test:
         cuda, said = self.logits(artifact, "cuda", rows, chunk)
         middle = time.time()
         sim, other = self.logits(artifact, "sim", rows, chunk)
-        replays = [re.search(r"(\d+) of (\d+) steps were run again", text)
+        replays = [re.search(r"(\d+) of (\d+) steps replayed", text)
                    for text in (said, other)]
         counts = [found[0] if found else "" for found in replays]
         return (cuda == sim and counts[0] == counts[1] and

@@ -192,7 +192,7 @@ class Tp:
             PROMPTS * LENGTH, *extra)
         differing = int(np.count_nonzero(plain.view(np.uint32)
                                          != other.view(np.uint32)))
-        again = re.search(r"(\d+) of (\d+) steps were run again", said)
+        again = re.search(r"(\d+) of (\d+) steps replayed", said)
         same = loads == counted
         return (differing == 0 and same and (capacity == "auto" or bool(again)),
                 f"{differing} of {plain.size} logits differ in their bits, loads "

@@ -414,7 +414,9 @@ void TileLowering::lowerReduceInto(tile::ReduceIntoOp op) {
           Value value = element(op.getTile(), index);
           Value place = gep(base, stored, j);
           Value old = decode(load(stored, place), elementType);
-          if (isa<FloatType>(value.getType()))
+          if (op.getMax())
+            value = arith::MaxSIOp::create(b, loc, old, value);
+          else if (isa<FloatType>(value.getType()))
             value = arith::AddFOp::create(b, loc, old, value);
           else
             value = arith::AddIOp::create(b, loc, old, value);

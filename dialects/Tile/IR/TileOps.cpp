@@ -292,6 +292,8 @@ LogicalResult ReduceIntoOp::verify() {
   Type type = viewType(getView()).getElementType();
   if (!type.isF32() && !type.isInteger(32))
     return emitOpError("adds to f32 or i32 views only");
+  if (getMax() && !type.isInteger(32))
+    return emitOpError("takes the greater of i32 only");
   return verifyAccess(*this, getView(), getIndices(), getTile(), {});
 }
 

@@ -276,11 +276,18 @@ def Tile_ReduceIntoOp : Tile_Op<"reduce_into", [MemoryEffects<[MemRead, MemWrite
   let summary = "Adds a tile to memory (f32 or i32), in ascending order of work items.";
   let description = [{
     Only for kernels whose domain has one point per element written, so the
-    order is the program's.
+    order is the program's. `max` (i32) leaves the greater of the two instead of
+    their sum.
+
+    ```mlir
+    tile.reduce_into %load[%e], %count : !tile.view<256xi32>, tensor<16xi32>
+    tile.reduce_into max %most[%r, %c], %seen : !tile.view<8x2xi32>, tensor<1x2xi32>
+    ```
   }];
-  let arguments = (ins Tile_View:$view, Variadic<Index>:$indices, Tile_Tile:$tile);
+  let arguments = (ins Tile_View:$view, Variadic<Index>:$indices, Tile_Tile:$tile,
+                       UnitAttr:$max);
   let assemblyFormat = [{
-    $view `[` $indices `]` `,` $tile attr-dict `:` type($view) `,` type($tile)
+    (`max` $max^)? $view `[` $indices `]` `,` $tile attr-dict `:` type($view) `,` type($tile)
   }];
   let hasVerifier = 1;
 }

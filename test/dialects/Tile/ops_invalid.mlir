@@ -386,3 +386,12 @@ tile.kernel @k(%y: !tile.view<4xbf16>) domain(%m = 8 by 8) {
   // expected-error @+1 {{'tile.reduce_into' op adds to f32 or i32 views only}}
   tile.reduce_into %y[%m], %a : !tile.view<4xbf16>, tensor<4xbf16>
 }
+
+// -----
+
+// The greater is taken of whole numbers.
+tile.kernel @k(%y: !tile.view<4xf32>) domain(%m = 4 by 4) {
+  %a = arith.constant dense<0.0> : tensor<4xf32>
+  // expected-error @+1 {{'tile.reduce_into' op takes the greater of i32 only}}
+  tile.reduce_into max %y[%m], %a : !tile.view<4xf32>, tensor<4xf32>
+}

@@ -335,7 +335,7 @@ const std::vector<Case> &cases() {
       {"CapacityOfMicroBatches",
        [](auto &a) {
          a.entries[0]->tokens = 10;
-         a.entries[0]->micro_batches = 2;
+         a.entries[0]->rows = a.entries[0]->micro_batches = 2;
        },
        "entry 'decode_1' has room for 2 rows and 2 pairs, expected 5 and 5"},
       {"CapacityNumbered",

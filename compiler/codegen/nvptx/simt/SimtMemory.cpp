@@ -408,8 +408,9 @@ LogicalResult SimtEmitter::emitReduceInto(ReduceIntoOp op) {
     Access at = access(view, op.getIndices(), shape, e);
     Value mine = b.both(owns(e, sizeOf(tile)), at.valid);
     Value old = b.loadGlobalIf(type, at.address, mine);
-    Value total = type.isF32() ? Value(arith::AddFOp::create(b, old, value))
-                               : b.add(old, value);
+    Value total = op.getMax()    ? Value(arith::MaxSIOp::create(b, old, value))
+                  : type.isF32() ? Value(arith::AddFOp::create(b, old, value))
+                                 : b.add(old, value);
     b.storeGlobal(total, at.address, mine);
   }
   return failure(failedEmission);

@@ -251,10 +251,11 @@ TEST_P(TileToLoops, ExpertRowsSizesAndScalars) {
 }
 
 TEST_P(TileToLoops, StoreSizeReduceIntoAndRead) {
-  int32_t sizes[20] = {}, load[3] = {10, 20, 30}, at[] = {4, 2};
+  int32_t sizes[20] = {}, load[3] = {10, 20, 30}, most[3] = {1, 0, -1},
+          at[] = {4, 2};
   float sum[2] = {0.5f, 0.25f};
   run(R"(
-    tile.kernel @k(%at: !tile.view<2xi32>, %load: !tile.view<3xi32>, %sum: !tile.view<2xf32>, %sz: !tile.sizes)
+    tile.kernel @k(%at: !tile.view<2xi32>, %load: !tile.view<3xi32>, %most: !tile.view<3xi32>, %sum: !tile.view<2xf32>, %sz: !tile.sizes)
         domain(%m = 1 by 1) {
       %c0 = arith.constant 0 : index
       %c1 = arith.constant 1 : index
@@ -263,17 +264,20 @@ TEST_P(TileToLoops, StoreSizeReduceIntoAndRead) {
       %j = tile.iota 0 : tensor<2xi32>
       tile.store_size %sz[%c1], %j : tensor<2xi32>
       tile.reduce_into %load[%c0], %i : !tile.view<3xi32>, tensor<3xi32>
+      tile.reduce_into max %most[%c0], %i : !tile.view<3xi32>, tensor<3xi32>
       %r = tile.read %at[%c1] : !tile.view<2xi32>
       %t = tile.splat %r : index -> tensor<4xi32>
       %f = arith.sitofp %t : tensor<4xi32> to tensor<4xf32>
       tile.reduce_into %sum[%c0], %f : !tile.view<2xf32>, tensor<4xf32>
     })",
-      {slot(at), slot(load), slot(sum), slot(sizes)});
+      {slot(at), slot(load), slot(most), slot(sum), slot(sizes)});
   std::vector<int32_t> expected(20, 0);
   expected[18] = 1;
   EXPECT_EQ(std::vector<int32_t>(sizes, sizes + 20), expected);
   EXPECT_EQ(std::vector<int32_t>(load, load + 3),
             (std::vector<int32_t>{10, 21, 32}));
+  EXPECT_EQ(std::vector<int32_t>(most, most + 3),
+            (std::vector<int32_t>{1, 1, 2}));
   EXPECT_EQ(sum[0], 2.5f);
   EXPECT_EQ(sum[1], 2.25f);
 }
