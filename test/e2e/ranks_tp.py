@@ -61,11 +61,14 @@ FARTHER = 1.5
 def near(model, types, found, expected, exact, margin):
     """Whether logits are as near as the types allow, and how near they are.
 
-    With f32 activations FP8 codes are of equal values, and so at every position.
+    With f32 activations they are so at every position, but where a value next to
+    the middle of two e4m3 codes takes the other one.
     """
     distance = one_minus_cos(found, expected)
     if types == "f32":
-        return distance.max() < 1e-8, compare.spread(distance)
+        most = 1e-3 if model.endswith("-fp8") else 1e-8
+        return (np.median(distance) < 1e-8 and distance.max() < most,
+                compare.spread(distance))
     types = types.removesuffix("sums")
     # A router that hesitates takes another expert: not wrong, and far.
     kept = margin > (1e-2 if types == "w8a8" else 1e-3)
