@@ -52,7 +52,7 @@ private:
   Status checkRequests() {
     const uint64_t limit = model.description().max_seq_len();
     for (size_t i = 0; i < requests.size(); ++i) {
-      HADAL_RETURN_IF_ERROR(validateSampling(requests[i].sampling));
+      HADAL_RETURN_IF_ERROR(engine::validateSampling(requests[i].sampling, model.description().vocab_size()));
       if (requests[i].prompt.empty())
         return error(5005, "prompt {} is empty; give at least one token", i);
       if (requests[i].prompt.size() > limit)
@@ -108,7 +108,8 @@ private:
       Active &a = active[first + index];
       const GenerateRequest &request = requests[a.request];
       HADAL_ASSIGN_OR_RETURN(
-          a.token, sampler.sample(logits, request.sampling, a.generated));
+          a.token, sampler.sample(logits, request.sampling, {},
+                                  {.seed = request.seed, .step = a.generated}));
       a.generated += 1;
       statistics.generatedTokens += 1;
       FinishReason reason = finishReason(a, position);
@@ -144,7 +145,7 @@ private:
   const Model &model;
   std::span<const GenerateRequest> requests;
   const TokenSink &sink;
-  Sampler sampler;
+  engine::Sampler sampler;
   std::vector<Active> active;
   std::vector<StepRow> rows;
   size_t next = 0;

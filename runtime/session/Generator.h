@@ -7,14 +7,15 @@
 #include <span>
 #include <vector>
 
-#include "runtime/session/Sampler.h"
+#include "runtime/engine/Sampler.h"
 #include "runtime/session/Session.h"
 
 namespace hadal {
 
 struct GenerateRequest {
   std::vector<int32_t> prompt;
-  SamplingParameters sampling;
+  engine::SamplingParameters sampling;
+  uint64_t seed = 0;
   /// Tokens to generate at most.
   uint64_t maxTokens = 64;
   /// Ids that end the row, beside Model::eosTokenIds().
@@ -42,7 +43,7 @@ using TokenSink =
 /// Runs all |requests|, as many at once as the session has rows, the next one
 /// as soon as a row ends. What a request generates does not depend on the
 /// others, up to the rounding of kernels of other buckets. Errors are those of
-/// Session::step and Sampler; an empty prompt or one of more than max_seq_len
+/// Session::step and engine::Sampler; an empty prompt or one of more than max_seq_len
 /// tokens is H5005 before anything runs.
 StatusOr<GenerateStatistics> generate(Session &session, const Model &model,
                                       std::span<const GenerateRequest> requests,

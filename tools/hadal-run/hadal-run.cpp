@@ -265,10 +265,11 @@ private:
 
   /// The options, and where --sampling-defaults is given what they leave open
   /// as generation_config.json says.
-  SamplingParameters sampling() const {
+  engine::SamplingParameters sampling() const {
     const GenerationConfig &file = model->generation();
-    SamplingParameters result{flags.temperature, flags.topP, flags.seed,
-                              flags.topK};
+    engine::SamplingParameters result{.temperature = flags.temperature,
+                                      .topK = flags.topK,
+                                      .topP = flags.topP};
     if (flags.samplingDefaults) {
       if (!flags.hasTemperature)
         result.temperature =
@@ -300,7 +301,7 @@ private:
                file.describeSampling());
       return;
     }
-    const SamplingParameters used = sampling();
+    const engine::SamplingParameters used = sampling();
     notice("sampling with temperature {}, top-p {}, top-k {}", used.temperature,
            used.topP, used.topK);
     if (!file.unsupported.empty())
@@ -316,6 +317,7 @@ private:
       GenerateRequest request;
       request.prompt = rows[i];
       request.sampling = sampling();
+      request.seed = flags.seed;
       if (tokenizer && tokenizer->eosId())
         request.stopTokens = {*tokenizer->eosId()};
       request.maxTokens = flags.maxTokens;

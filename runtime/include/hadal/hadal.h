@@ -213,7 +213,9 @@ const float *hadal_session_logits(const hadal_session *session, size_t index,
 size_t hadal_session_num_logits(const hadal_session *session, size_t index);
 
 /* Chooses a token from the kept logits: temperature 0 is greedy; |step| counts
- * the row's sampled tokens. Equal arguments give the equal token. */
+ * the row's sampled tokens. Equal arguments give the equal token, that of
+ * hadal-run with the same seed; versions before the race of docs/serving.md drew
+ * others. */
 int hadal_session_sample(const hadal_session *session, size_t index,
                          size_t position, float temperature, float top_p,
                          uint64_t seed, uint64_t step, int32_t *token);

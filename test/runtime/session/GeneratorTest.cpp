@@ -106,7 +106,8 @@ TEST(Generator, SampledTokensDoNotDependOnTheBatch) {
   std::vector<GenerateRequest> requests;
   for (int i = 0; i < 6; ++i) {
     requests.push_back(request({i * 3, i}, 10));
-    requests.back().sampling = {.temperature = 8, .topP = 0.9f, .seed = 42};
+    requests.back().sampling = {.temperature = 8, .topP = 0.9f};
+    requests.back().seed = 42;
     requests.back().ignoreEos = true;
   }
   auto together = run(toy, requests);
