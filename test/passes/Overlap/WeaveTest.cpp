@@ -11,10 +11,13 @@
 #include "mlir/Pass/PassManager.h"
 #include "passes/Memory/Passes.h"
 #include "passes/Overlap/Passes.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 using namespace hadal;
 using namespace mlir;
+using testing::AllOf, testing::Each, testing::Ge, testing::HasSubstr,
+    testing::Ne, testing::SizeIs;
 
 namespace {
 
