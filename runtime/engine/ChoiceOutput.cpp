@@ -87,7 +87,7 @@ FinishReason ChoiceOutput::push(int32_t token,
   return FinishReason::None;
 }
 
-void ChoiceOutput::end(FinishReason reason, Status status) {
+void ChoiceOutput::end(FinishReason reason, Status status, bool full) {
   if (finish_ != FinishReason::None)
     return;
   if (decoder_ && emit(decoder_->finish())) {
@@ -95,6 +95,7 @@ void ChoiceOutput::end(FinishReason reason, Status status) {
     return;
   }
   delta_.status = std::move(status);
+  delta_.contextFull = full;
   finishAs(reason);
 }
 

@@ -32,12 +32,14 @@ public:
   /// pushed. Returns the reason if it ends. |logprobs|: where the request wants
   /// them.
   FinishReason push(int32_t token, std::optional<PositionLogprobs> logprobs);
-  /// Ends the choice from outside: Error or Abort, with its |status|. What was
-  /// held back goes out. Nothing if it has ended.
-  void end(FinishReason reason, Status status);
+  /// Ends the choice from outside: Error or Abort, with its |status|, or Length
+  /// (|full|: because no token has room any more). What was held back goes out.
+  /// Nothing if it has ended.
+  void end(FinishReason reason, Status status, bool full = false);
 
   /// What there is for the reader since the last call.
   Delta take() { return std::exchange(delta_, {}); }
+  const Delta &pending() const { return delta_; }
 
   FinishReason finish() const { return finish_; }
   /// Tokens so far, through the one that ended the choice.
