@@ -380,9 +380,12 @@ int hadal_session_step(hadal_session *session, const hadal_row_step *rows,
                      "row {} asks for logits {}; expected "
                      "HADAL_LOGITS_NONE, _LAST or _ALL",
                      rows[i].row, rows[i].logits);
+      const bool generated =
+          rows[i].count == 1 && session->session->length(rows[i].row);
       steps.push_back({rows[i].row,
                        {rows[i].tokens, rows[i].count},
-                       static_cast<LogitsWanted>(rows[i].logits)});
+                       static_cast<LogitsWanted>(rows[i].logits),
+                       generated ? Phase::Decode : Phase::Prompt});
     }
     session->logits.assign(count, {});
     return session->session->step(

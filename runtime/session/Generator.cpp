@@ -80,7 +80,7 @@ private:
     if (active.size() == first)
       return {};
     const auto begin = Clock::now();
-    HADAL_RETURN_IF_ERROR(step(first, [&](const Active &a) {
+    HADAL_RETURN_IF_ERROR(step(first, Phase::Prompt, [&](const Active &a) {
       return std::span<const int32_t>(requests[a.request].prompt);
     }));
     for (size_t i = first; i < active.size(); ++i)
@@ -91,7 +91,7 @@ private:
 
   Status decode() {
     const auto begin = Clock::now();
-    HADAL_RETURN_IF_ERROR(step(0, [](const Active &a) {
+    HADAL_RETURN_IF_ERROR(step(0, Phase::Decode, [](const Active &a) {
       return std::span<const int32_t>(&a.token, 1);
     }));
     statistics.decodeSeconds += secondsSince(begin);
@@ -99,10 +99,11 @@ private:
   }
 
   /// Steps the active rows from |first| on and samples their next tokens.
-  template <typename F> Status step(size_t first, F tokensOf) {
+  template <typename F> Status step(size_t first, Phase phase, F tokensOf) {
     rows.clear();
     for (size_t i = first; i < active.size(); ++i)
-      rows.push_back({active[i].row, tokensOf(active[i]), LogitsWanted::Last});
+      rows.push_back({active[i].row, tokensOf(active[i]), LogitsWanted::Last,
+                      phase});
     return session.step(rows, [&](size_t index, uint64_t position,
                                   std::span<const float> logits) -> Status {
       Active &a = active[first + index];

@@ -14,6 +14,7 @@
 #include "runtime/comm/QueueStream.h"
 #include "runtime/session/LockStep.h"
 #include "runtime/session/Model.h"
+#include "runtime/session/Phase.h"
 
 namespace hadal {
 
@@ -62,6 +63,9 @@ struct StepRow {
   uint32_t row;
   std::span<const int32_t> tokens;
   LogitsWanted logits = LogitsWanted::Last;
+  /// Of all of them. Prompt tokens run in the prefill entries, however few they
+  /// are; those of Decode in the decode entries, one of a row in a call.
+  Phase phase = Phase::Prompt;
 };
 
 /// What has been done since the session was created.
@@ -115,7 +119,8 @@ public:
                                           std::span<const float> logits)>;
 
   /// Appends tokens to rows, in as few calls as the buckets allow, and hands
-  /// the wanted logits to |sink|: positions of a row in ascending order.
+  /// the wanted logits to |sink|: positions of a row in ascending order. A call
+  /// has rows of one phase: first come all calls of decode rows.
   /// Everything is checked before anything runs, and then nothing has changed:
   /// H5005 (a row that does not live or is named twice, no tokens, an id
   /// outside the vocabulary, more than max_seq_len tokens), H5013 (no free
@@ -159,6 +164,7 @@ private:
   };
   struct BodyEntry {
     unsigned index;
+    Phase phase;
     uint32_t tokens, rows, queries;
     /// Index of the entry that holds what overflows this one.
     std::optional<unsigned> worst;
@@ -189,20 +195,25 @@ private:
   void reservePages(Row &row, uint64_t length);
   uint64_t pagesFor(uint64_t length) const;
   Status runStep(std::span<const StepRow> rows, const LogitsSink &sink);
-  /// What the pending rows ask of the next call; sets what each takes of it.
+  /// Whether |entry| is for tokens of |phase|; where no entry is, all are.
+  bool serves(const BodyEntry &entry, Phase phase) const {
+    return entry.phase == phase || !hasEntries_[static_cast<size_t>(phase)];
+  }
+  /// What the pending rows, of one phase, ask of the next call; sets what each
+  /// takes of it.
   StepDemand demandOf(std::span<const StepRow> rows,
-                      std::vector<Pending> &pending) const;
+                      std::span<Pending> pending) const;
   const BodyEntry *smallest(const StepDemand &demand) const;
   /// The smallest entry that holds |demand|, or the largest one.
   const BodyEntry &choose(const StepDemand &demand) const;
   /// Gives the pending rows in order what |entry| has room for; |used|: how many
-  /// of them have a place in it. Returns what they ask.
+  /// of them have a place in it. Returns what they ask, but for the phase.
   StepDemand fill(const BodyEntry &entry, std::span<Pending> pending,
                   size_t &used) const;
   /// The next call's entry, its rows and the tokens of each; of several ranks by
   /// agreement.
   StatusOr<const BodyEntry *> plan(std::span<const StepRow> rows,
-                                   std::vector<Pending> &pending, Parts &parts);
+                                   std::span<Pending> pending, Parts &parts);
   /// Says in |demand| whether and how |pending| can be cut in two.
   void describeHalves(std::span<const Pending> pending,
                       StepDemand &demand) const;
@@ -213,7 +224,7 @@ private:
   /// Gives each micro-batch of |entry| its rows: all where they fit, cut as
   /// describeHalves says, else as many as it has room for.
   Parts divide(const BodyEntry &entry, const StepDemand &agreed,
-               std::vector<Pending> &pending) const;
+               std::span<Pending> pending) const;
   /// Sends all ranks home where one fails on its own, at the agreement that
   /// they come to next.
   Status leave(Status status);
@@ -266,6 +277,7 @@ private:
   std::vector<std::unique_ptr<PreparedEntry>> entries_; // by artifact index
   std::vector<BodyEntry> bodies_; // by tokens, then rows; one of each bucket
   std::vector<BodyEntry> halved_; // of two micro-batches
+  std::array<bool, 2> hasEntries_ = {}; // by phase
   std::vector<HeadEntry> heads_;  // by rows
 
   // Staging of inputs, reused so that a decode step allocates nothing.

@@ -82,6 +82,10 @@ Status Session::prepareEntries() {
     return std::tuple(e.kind(), e.micro_batches(), e.tokens(), e.rows(),
                       e.max_queries_per_row());
   };
+  auto phaseOf = [](const schema::Entry &e) {
+    return e.kind() == schema::EntryKind::decode ? Phase::Decode
+                                                 : Phase::Prompt;
+  };
   std::set<decltype(bucketOf(*entries.Get(0)))> overflowing;
   for (const schema::Entry *e : entries)
     if (e->rung() == schema::Rung::expected)
@@ -100,15 +104,16 @@ Status Session::prepareEntries() {
     else if (e.rung() == schema::Rung::expected ||
              !overflowing.contains(bucketOf(e)))
       (e.micro_batches() == 1 ? bodies_ : halved_)
-          .push_back({i, e.tokens(), e.rows(), e.max_queries_per_row(),
-                      std::nullopt, e.micro_batches(), std::nullopt});
+          .push_back({i, phaseOf(e), e.tokens(), e.rows(),
+                      e.max_queries_per_row(), std::nullopt, e.micro_batches(),
+                      std::nullopt});
   }
   for (BodyEntry &body : bodies_)
     for (unsigned i = 0; i < halved_.size(); ++i)
-      if (halved_[i].tokens == body.tokens &&
-          entries.Get(halved_[i].index)->kind() ==
-              entries.Get(body.index)->kind())
+      if (halved_[i].tokens == body.tokens && halved_[i].phase == body.phase)
         body.twin = i;
+  for (const BodyEntry &body : bodies_)
+    hasEntries_[static_cast<size_t>(body.phase)] = true;
   std::vector<BodyEntry *> all;
   for (auto *list : {&bodies_, &halved_})
     for (BodyEntry &body : *list)

@@ -68,12 +68,15 @@ void Session::reservePages(Row &row, uint64_t length) {
 }
 
 StepDemand Session::demandOf(std::span<const StepRow> rows,
-                             std::vector<Pending> &pending) const {
+                             std::span<Pending> pending) const {
   StepDemand demand;
+  demand.phase = rows[pending.front().index].phase;
   demand.rows = static_cast<uint32_t>(pending.size());
   for (Pending &p : pending) {
     uint64_t left = rows[p.index].tokens.size() - p.done;
-    if (options_.prefillChunk)
+    if (demand.phase == Phase::Decode)
+      left = 1;
+    else if (options_.prefillChunk)
       left = std::min<uint64_t>(left, options_.prefillChunk);
     p.take = static_cast<uint32_t>(left);
     demand.tokens += left;
@@ -85,8 +88,8 @@ StepDemand Session::demandOf(std::span<const StepRow> rows,
 
 const Session::BodyEntry *Session::smallest(const StepDemand &demand) const {
   for (const BodyEntry &e : bodies_)
-    if (e.tokens >= demand.tokens && e.rows >= demand.rows &&
-        e.queries >= demand.queries)
+    if (serves(e, demand.phase) && e.tokens >= demand.tokens &&
+        e.rows >= demand.rows && e.queries >= demand.queries)
       return &e;
   return nullptr;
 }
@@ -100,6 +103,8 @@ const Session::BodyEntry &Session::choose(const StepDemand &demand) const {
       bodies_.begin(), bodies_.end(),
       [&](const BodyEntry &a, const BodyEntry &b) {
         auto key = [&](const BodyEntry &e) {
+          if (!serves(e, demand.phase))
+            return 0u;
           return demand.queries == 1 ? std::min(e.rows, e.tokens)
                                      : e.queries == 1 ? 1u : e.tokens;
         };
@@ -126,12 +131,21 @@ StepDemand Session::fill(const BodyEntry &entry, std::span<Pending> pending,
 }
 
 StatusOr<const Session::BodyEntry *>
-Session::plan(std::span<const StepRow> rows, std::vector<Pending> &pending,
+Session::plan(std::span<const StepRow> rows, std::span<Pending> pending,
               Parts &parts) {
+  // Those of the first one's phase.
+  pending = pending.first(static_cast<size_t>(
+      std::ranges::find_if(pending,
+                           [&](const Pending &p) {
+                             return rows[p.index].phase !=
+                                    rows[pending.front().index].phase;
+                           }) -
+      pending.begin()));
   const StepDemand demand = demandOf(rows, pending);
   if (!lockStep_) {
     size_t used = 0;
-    const StepDemand filled = fill(choose(demand), pending, used);
+    StepDemand filled = fill(choose(demand), pending, used);
+    filled.phase = demand.phase;
     parts = {std::span(pending).first(used)};
     return smallest(filled);
   }
@@ -146,7 +160,9 @@ Session::plan(std::span<const StepRow> rows, std::vector<Pending> &pending,
     return failure_ = agreed.status();
   // Some rank is not finished: this one.
   const BodyEntry &entry = halve(choose(**agreed), **agreed);
-  parts = divide(entry, **agreed, pending);
+  // Where others decode, a prompt waits.
+  parts = (*agreed)->phase == demand.phase ? divide(entry, **agreed, pending)
+                                           : Parts();
   return &entry;
 }
 
@@ -322,10 +338,12 @@ Status Session::runStep(std::span<const StepRow> rows,
   HADAL_RETURN_IF_ERROR(checkStep(rows));
   uint64_t total = 0, done = 0;
   pending_.clear();
-  for (size_t i = 0; i < rows.size(); ++i) {
-    pending_.push_back({i});
-    total += rows[i].tokens.size();
-  }
+  for (Phase phase : {Phase::Decode, Phase::Prompt})
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (rows[i].phase == phase) {
+        pending_.push_back({i});
+        total += rows[i].tokens.size();
+      }
   while (!pending_.empty()) {
     if (options_.interrupt && options_.interrupt->load())
       return error(5016, "interrupted after {} of {} tokens of a step", done,

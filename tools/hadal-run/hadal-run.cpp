@@ -239,7 +239,8 @@ private:
       HADAL_ASSIGN_OR_RETURN(uint32_t row, session->addRow());
       steps.push_back(
           {row, rows[mine[first + i]],
-           flags.logits == "all" ? LogitsWanted::All : LogitsWanted::Last});
+           flags.logits == "all" ? LogitsWanted::All : LogitsWanted::Last,
+           flags.prefillChunk == 1 ? Phase::Decode : Phase::Prompt});
     }
     // The rows of a batch advance together: all but the first wait in memory.
     std::vector<std::vector<float>> waiting(count);
@@ -551,7 +552,8 @@ int main(int argc, char **argv) {
       ->check(cli::nonNegative())
       ->capture_default_str();
   app.add_option("--prefill-chunk", flags.prefillChunk,
-                 "tokens of a prompt per call; default: the largest bucket")
+                 "tokens of a prompt per call; default: the largest bucket. With "
+                 "--logits and 1: as generated tokens, by the decode entries")
       ->check(cli::nonNegative());
   app.add_option("--logits", flags.logits,
                  "write logits of all positions or the last one to --output")

@@ -192,7 +192,9 @@ typedef struct {
   int logits; /* which positions' logits are kept: HADAL_LOGITS_* */
 } hadal_row_step;
 
-/* Appends tokens to rows, as one batch. All is checked before anything runs:
+/* Appends tokens to rows, as one batch. One token behind others of its row is
+ * taken for a generated one, which decode entries compute; else it is a prompt's,
+ * which prefill entries compute. All is checked before anything runs:
  * H5005 (range), H5013 (no free page of the cache). H5008: logits of a row are
  * not finite. */
 int hadal_session_step(hadal_session *session, const hadal_row_step *rows,
