@@ -371,7 +371,7 @@ TEST(SchedulerTest, cancellingGivesPagesBackAtOnce) {
   lab.scheduler->tick();
   lab.scheduler->tick();
   EXPECT_GT(lab.scheduler->statistics().pages.owned, 0u);
-  lab.scheduler->cancel(*ticket, error(5016, "the client has gone"));
+  lab.scheduler->cancel(ticket->id(), error(5016, "the client has gone"));
   EXPECT_EQ(lab.scheduler->statistics().pages.free, 256u);
   EXPECT_TRUE(ticket->ended());
   const Delta delta = ticket->take(0);
