@@ -10,8 +10,7 @@ namespace {
 
 /// Builds a value from the parser's events, refusing what the DOM builder of
 /// the library would let pass: deep nesting and duplicate keys.
-template <typename Json>
-class StrictBuilder : public nlohmann::json_sax<Json> {
+template <typename Json> class StrictBuilder : public nlohmann::json_sax<Json> {
 public:
   using typename nlohmann::json_sax<Json>::number_integer_t;
   using typename nlohmann::json_sax<Json>::number_unsigned_t;
@@ -40,7 +39,8 @@ public:
   bool end_array() override { return close(); }
 
   bool key(string_t &value) override {
-    auto &members = stack_.back()->template get_ref<typename Json::object_t &>();
+    auto &members =
+        stack_.back()->template get_ref<typename Json::object_t &>();
     bool isNew;
     if constexpr (std::is_same_v<Json, OrderedJson>) {
       // A vector, whose own look-up takes time in the number of members.

@@ -29,7 +29,8 @@ Value itemOf(const Value &value, const Value &key);
 /// The elements that Python's iter() gives.
 std::vector<Value> elementsOf(const Value &value);
 bool contains(const Value &container, const Value &element);
-/// The order of two numbers or two strings: <0, 0, >0; 2 if not comparable (NaN).
+/// The order of two numbers, strings or lists: <0, 0, >0; 2 if not comparable
+/// (NaN).
 int compare(const Value &a, const Value &b);
 
 /// The argument at |index| or of |name|; null where it is not given.
@@ -37,6 +38,7 @@ const Value *argument(const Arguments &arguments, size_t index,
                       std::string_view name);
 /// Refuses arguments beyond |most| or of names not in |names|.
 void checkArguments(std::string_view function, const Arguments &arguments,
-                    size_t most, std::initializer_list<std::string_view> names = {});
+                    size_t most,
+                    std::initializer_list<std::string_view> names = {});
 
 } // namespace hadal::chat

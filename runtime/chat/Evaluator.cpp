@@ -174,10 +174,9 @@ Evaluator::Evaluator(const TemplateLimits &limits, std::time_t now)
   add("namespace", makeNamespace);
   add("dict", makeDict);
   add("raise_exception", raise);
-  define("strftime_now",
-         Function{"strftime_now", [this](Arguments &arguments) {
-                    return formatTime(now_, arguments);
-                  }});
+  define("strftime_now", Function{"strftime_now", [this](Arguments &arguments) {
+                                    return formatTime(now_, arguments);
+                                  }});
 }
 
 Evaluator::~Evaluator() {
@@ -306,6 +305,7 @@ Evaluator::Flow Evaluator::runFor(const Statement &statement, Text &out) {
     items.swap(kept);
   }
   Flow flow = Flow::Next;
+  bool completed = false;
   for (size_t i = 0; i < items.size() && flow != Flow::Break; ++i) {
     charge(1);
     enter(items[i]);
@@ -325,15 +325,16 @@ Evaluator::Flow Evaluator::runFor(const Statement &statement, Text &out) {
       add("last", Value(i + 1 == items.size()));
       add("length", number(items.size()));
       add("previtem", i ? items[i - 1] : Value::undefined("previtem"));
-      add("nextitem", i + 1 < items.size() ? items[i + 1]
-                                           : Value::undefined("nextitem"));
+      add("nextitem",
+          i + 1 < items.size() ? items[i + 1] : Value::undefined("nextitem"));
       assign(*scope_, "loop", std::move(loop));
     }
     flow = execute(statement.blocks[0], out);
+    completed |= flow == Flow::Next;
   }
   scope_ = outer;
-  // Python runs it also after `break`, jinja2 only where there were no items.
-  if (items.empty() && statement.blocks.size() > 1) {
+  // As in jinja2, also where `break` or `continue` cut every iteration short.
+  if (!completed && statement.blocks.size() > 1) {
     enter(Value());
     scope_->variables.clear();
     flow = execute(statement.blocks[1], out);
@@ -381,8 +382,8 @@ void Evaluator::runSet(const Statement &statement) {
 
 void Evaluator::defineMacro(const Statement &statement) {
   macroScopes_.push_back(scope_);
-  Function macro{statement.name, [this, &statement, scope = scope_](
-                                     Arguments &arguments) {
+  Function macro{statement.name,
+                 [this, &statement, scope = scope_](Arguments &arguments) {
                    return callMacro(statement, scope, arguments);
                  }};
   assign(*scope_, statement.name, std::move(macro));
@@ -396,9 +397,8 @@ Value Evaluator::callMacro(const Statement &macro, const ScopePointer &scope,
          names.size(), arguments.positional.size());
   for (const auto &[name, value] : arguments.named) {
     const auto known = std::find(names.begin(), names.end(), name);
-    if (known == names.end() ||
-        static_cast<size_t>(known - names.begin()) <
-            arguments.positional.size())
+    if (known == names.end() || static_cast<size_t>(known - names.begin()) <
+                                    arguments.positional.size())
       fail("the macro '{}' has no argument '{}' left", macro.name, name);
   }
   if (calls_ >= limits_.depth)
@@ -527,7 +527,8 @@ Value Evaluator::evaluateAt(const Expression &e) {
   case Expression::Condition:
     if (operand(1).truth())
       return operand(0);
-    return e.operands[2] ? operand(2) : Value::undefined("the value without else");
+    return e.operands[2] ? operand(2)
+                         : Value::undefined("the value without else");
   case Expression::Concatenate: {
     Text text;
     for (size_t i = 0; i < e.operands.size(); ++i)
@@ -572,8 +573,8 @@ Value Evaluator::evaluateSlice(const Expression &e) {
   const List *list = value.as<List>();
   if (!text && !list)
     fail("a slice of {}", value.typeName());
-  const auto size = static_cast<int64_t>(text ? text->length()
-                                              : list->items.size());
+  const auto size =
+      static_cast<int64_t>(text ? text->length() : list->items.size());
   std::optional<int64_t> bounds[3];
   for (unsigned i = 0; i < 3; ++i) {
     if (!e.operands[i + 1])
@@ -696,7 +697,7 @@ bool Evaluator::evaluateCompare(const Expression &e) {
       break;
     default: {
       const int order = compare(left, right);
-      holds = order == 2                              ? false
+      holds = order == 2                           ? false
               : e.comparisons[i] == Expression::Lt ? order < 0
               : e.comparisons[i] == Expression::Le ? order <= 0
               : e.comparisons[i] == Expression::Gt ? order > 0

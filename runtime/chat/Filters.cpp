@@ -46,9 +46,8 @@ Value followPath(Value value, const Value &path) {
     const char *last = part.bytes().data() + part.size();
     const auto [stop, failure] =
         std::from_chars(part.bytes().data(), last, number);
-    value = itemOf(value, failure == std::errc() && stop == last
-                              ? Value(number)
-                              : Value(part));
+    value = itemOf(value, failure == std::errc() && stop == last ? Value(number)
+                                                                 : Value(part));
     at = end + 1;
   }
   return value;
@@ -150,8 +149,6 @@ Value filterFirst(const Value &input, Arguments &arguments) {
 
 Value filterLast(const Value &input, Arguments &arguments) {
   checkArguments("last", arguments, 0);
-  if (input.isUndefined())
-    fail("'{}' is undefined", input.as<Undefined>()->name);
   std::vector<Value> all = elementsOf(input);
   return all.empty() ? Value::undefined("last of nothing") : all.back();
 }
@@ -182,8 +179,8 @@ Value filterToJson(const Value &input, Arguments &arguments) {
     fail("tojson: separators are not supported");
   int64_t spaces = -1;
   if (indent && !indent->isNone())
-    spaces = std::clamp<int64_t>(integerArgument(indent, "tojson: indent"), 0,
-                                 64);
+    spaces =
+        std::clamp<int64_t>(integerArgument(indent, "tojson: indent"), 0, 64);
   return toJson(input, spaces, sort && sort->truth());
 }
 
@@ -340,11 +337,11 @@ int64_t remainderOf(const Value &value, int64_t by) {
     fail("a remainder of {} and {}", value.typeName(), by);
   return by == -1 ? 0 : integer % by;
 }
-bool testOdd(const Value &value, Arguments &) {
-  return remainderOf(value, 2) != 0;
-}
-bool testEven(const Value &value, Arguments &) {
-  return remainderOf(value, 2) == 0;
+/// Whether Python's value % 2 is |remainder|.
+template <int kRemainder> bool testParity(const Value &value, Arguments &) {
+  if (const double *number = value.as<double>())
+    return *number - 2 * std::floor(*number / 2) == kRemainder;
+  return std::abs(remainderOf(value, 2)) == kRemainder;
 }
 bool testDivisible(const Value &value, Arguments &arguments) {
   return remainderOf(value, integerArgument(argument(arguments, 0, "num"),
@@ -385,8 +382,8 @@ constexpr NamedTest kTests[] = {
     {"callable", testCallable},
     {"true", testTruth<true>},
     {"false", testTruth<false>},
-    {"odd", testOdd},
-    {"even", testEven},
+    {"odd", testParity<1>},
+    {"even", testParity<0>},
     {"divisibleby", testDivisible},
     {"eq", testEqual},
     {"equalto", testEqual},

@@ -82,8 +82,7 @@ private:
     } else {
       kept = data;
       const size_t line = data.rfind('\n') + 1; // 0 if there is none
-      const bool starts =
-          line > 0 || begin == 0 || text_[begin - 1] == '\n';
+      const bool starts = line > 0 || begin == 0 || text_[begin - 1] == '\n';
       if (sign != '+' && !isVariable && starts &&
           skipSpace(begin + line) >= end)
         kept.resize(line);
@@ -183,8 +182,7 @@ private:
             text_[at_] == '-' || (isBlock && text_[at_] == '+');
         if (follows(close, at_) || (isSigned && follows(close, at_ + 1))) {
           add(isBlock ? Token::BlockEnd : Token::VariableEnd, at_, "");
-          return endTag(at_ + 2 + isSigned, isSigned ? text_[at_] : 0,
-                        isBlock);
+          return endTag(at_ + 2 + isSigned, isSigned ? text_[at_] : 0, isBlock);
         }
       }
       readToken(open);
@@ -207,9 +205,8 @@ private:
     if (c == '\'' || c == '"')
       return readString(c);
     static constexpr std::array<std::string_view, 26> kOperators = {
-        "**", "//", "==", "!=", ">=", "<=", "+", "-", "/",
-        "*",  "%",  "~",  "[",  "]",  "(",  ")", "{", "}",
-        ">",  "<",  "=",  ".",  ":",  "|",  ",", ";"};
+        "**", "//", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[",
+        "]",  "(",  ")",  "{",  "}",  ">",  "<", "=", ".", ":", "|", ",", ";"};
     for (std::string_view each : kOperators) {
       if (!follows(each, at_))
         continue;
@@ -249,7 +246,8 @@ private:
             std::string_view::npos)
       fail(begin, "numbers of another base than 10 are not supported");
     at_ = digits(at_, isDigit);
-    if (at_ + 1 < text_.size() && text_[at_] == '.' && isDigit(text_[at_ + 1])) {
+    if (at_ + 1 < text_.size() && text_[at_] == '.' &&
+        isDigit(text_[at_ + 1])) {
       kind = Token::Float;
       at_ = digits(at_ + 1, isDigit);
     }
@@ -311,10 +309,11 @@ private:
       const size_t count = c == 'x' ? 2 : c == 'u' ? 4 : 8;
       for (size_t i = 1; i <= count; ++i) {
         const char digit = at_ + i < text_.size() ? text_[at_ + i] : ' ';
-        const size_t digitValue =
-            std::string_view("0123456789abcdef").find(static_cast<char>(digit | 0x20));
+        const size_t digitValue = std::string_view("0123456789abcdef")
+                                      .find(static_cast<char>(digit | 0x20));
         if (digitValue == std::string_view::npos || digit < '0')
-          fail(at_, fmt::format("'\\{}' wants {} hexadecimal digits", c, count));
+          fail(at_,
+               fmt::format("'\\{}' wants {} hexadecimal digits", c, count));
         codePoint = codePoint * 16 + static_cast<uint32_t>(digitValue);
       }
       at_ += count;

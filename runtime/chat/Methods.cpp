@@ -19,8 +19,7 @@ constexpr std::string_view kListMethods[] = {"index", "count"};
 
 template <size_t N>
 bool isOneOf(const std::string_view (&names)[N], std::string_view name) {
-  return std::find(std::begin(names), std::end(names), name) !=
-         std::end(names);
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
 const Text &textAt(const Arguments &arguments, size_t index,
@@ -34,8 +33,8 @@ const Text &textAt(const Arguments &arguments, size_t index,
   return *text;
 }
 
-int64_t countAt(const Arguments &arguments, size_t index,
-                std::string_view name, std::string_view method) {
+int64_t countAt(const Arguments &arguments, size_t index, std::string_view name,
+                std::string_view method) {
   int64_t count = -1;
   if (const Value *value = argument(arguments, index, name);
       value && !value->asInteger(count))
@@ -65,9 +64,9 @@ List splitAtSpace(const Text &text, int64_t most, bool fromRight) {
     words.emplace_back(begin, at);
   }
   List list;
-  const size_t kept = most < 0 ? words.size()
-                               : std::min<uint64_t>(words.size(),
-                                                    static_cast<uint64_t>(most));
+  const size_t kept =
+      most < 0 ? words.size()
+               : std::min<uint64_t>(words.size(), static_cast<uint64_t>(most));
   const size_t rest = words.size() - kept;
   if (rest && fromRight)
     list.items.push_back(
@@ -186,8 +185,7 @@ Value changeCase(const Text &text, Case to) {
     char c = text.bytes()[at];
     if (static_cast<uint8_t>(c) >= 0x80)
       fail("the case of characters beyond ASCII is not supported");
-    const bool upper =
-        to == Case::Upper || (to == Case::Capitalize && at == 0);
+    const bool upper = to == Case::Upper || (to == Case::Capitalize && at == 0);
     if (upper ? c >= 'a' && c <= 'z' : c >= 'A' && c <= 'Z')
       result.append(std::string(1, static_cast<char>(c ^ 0x20)),
                     text.substr(at, 1).isTrusted());
@@ -397,6 +395,17 @@ std::vector<Value> elementsOf(const Value &value) {
   return result;
 }
 
+namespace {
+void checkHashable(const Value &value) {
+  const List *list = value.as<List>();
+  if (value.as<Dict>() || (list && !list->isTuple))
+    fail("{} cannot be a key", value.typeName());
+  if (list)
+    for (const Value &each : list->items)
+      checkHashable(each);
+}
+} // namespace
+
 bool contains(const Value &container, const Value &element) {
   if (const Text *text = container.as<Text>()) {
     const Text *part = element.as<Text>();
@@ -405,15 +414,13 @@ bool contains(const Value &container, const Value &element) {
     return text->bytes().find(part->bytes()) != std::string::npos;
   }
   if (const Dict *dict = container.as<Dict>()) {
-    if (element.as<List>() || element.as<Dict>())
-      fail("{} cannot be a key", element.typeName());
+    checkHashable(element);
     const Text *key = element.as<Text>();
     return key && dict->find(key->bytes());
   }
   if (const List *list = container.as<List>())
-    return std::any_of(
-        list->items.begin(), list->items.end(),
-        [&](const Value &each) { return equal(each, element); });
+    return std::any_of(list->items.begin(), list->items.end(),
+                       [&](const Value &each) { return equal(each, element); });
   if (container.isUndefined())
     return false;
   fail("'in' of {}", container.typeName());
@@ -431,6 +438,15 @@ int compare(const Value &a, const Value &b) {
   if (a.as<Text>() && b.as<Text>()) {
     const int order = a.as<Text>()->bytes().compare(b.as<Text>()->bytes());
     return order < 0 ? -1 : order > 0;
+  }
+  const List *x = a.as<List>(), *y = b.as<List>();
+  if (x && y && x->isTuple == y->isTuple) {
+    for (size_t i = 0; i < std::min(x->items.size(), y->items.size()); ++i)
+      if (!equal(x->items[i], y->items[i]))
+        return compare(x->items[i], y->items[i]);
+    return x->items.size() < y->items.size()
+               ? -1
+               : x->items.size() > y->items.size();
   }
   fail("{} and {} have no order", a.typeName(), b.typeName());
 }

@@ -135,9 +135,9 @@ private:
       ExpressionPointer otherwise;
       if (acceptName("else"))
         otherwise = parseExpression();
-      value = make(E::Condition, position,
-                   list(std::move(value), std::move(condition),
-                        std::move(otherwise)));
+      value = make(
+          E::Condition, position,
+          list(std::move(value), std::move(condition), std::move(otherwise)));
     }
     return value;
   }
@@ -258,8 +258,7 @@ private:
         return constant(position, Value(false));
       if (token.text == "none" || token.text == "None")
         return constant(position, None{});
-      for (const char *other :
-           {"lipsum", "cycler", "joiner", "self", "super"})
+      for (const char *other : {"lipsum", "cycler", "joiner", "self", "super"})
         if (token.text == other)
           fail(position, fmt::format("'{}' is not supported", token.text));
       // Elsewhere they are names as any.
@@ -352,8 +351,8 @@ private:
       if (accept(".")) {
         if (peek().kind == Token::Integer) {
           ExpressionPointer index = parsePrimary();
-          value = make(E::Item, position,
-                       list(std::move(value), std::move(index)));
+          value =
+              make(E::Item, position, list(std::move(value), std::move(index)));
           continue;
         }
         std::string name = expectName();
@@ -391,8 +390,8 @@ private:
       return make(E::Item, position,
                   list(std::move(value), std::move(parts[0])));
     return make(E::Slice, position,
-                list(std::move(value), std::move(parts[0]),
-                     std::move(parts[1]), std::move(parts[2])));
+                list(std::move(value), std::move(parts[0]), std::move(parts[1]),
+                     std::move(parts[2])));
   }
 
   void parseArguments(Expression &call) {
@@ -507,7 +506,8 @@ private:
     ExpressionPointer first = parseExpression();
     if (!isOperator(","))
       return first;
-    ExpressionPointer tuple = make(E::TupleOf, position, list(std::move(first)));
+    ExpressionPointer tuple =
+        make(E::TupleOf, position, list(std::move(first)));
     while (accept(",")) {
       if (peek().kind == Token::VariableEnd || peek().kind == Token::BlockEnd ||
           peek().kind == Token::Operator)
@@ -552,8 +552,8 @@ private:
         statement.kind = Statement::Print;
         statement.expressions.push_back(parseTuple());
         if (peek().kind != Token::VariableEnd)
-          fail(peek().position, "expected the end of the tag '}}', found " +
-                                    describe(peek()));
+          fail(peek().position,
+               "expected the end of the tag '}}', found " + describe(peek()));
         take();
       }
       block.statements.push_back(std::move(statement));
@@ -581,8 +581,7 @@ private:
     else if (word == "break" || word == "continue") {
       if (!loops_)
         fail(statement.position, fmt::format("'{}' outside of a loop", word));
-      statement.kind =
-          word == "break" ? Statement::Break : Statement::Continue;
+      statement.kind = word == "break" ? Statement::Break : Statement::Continue;
       expectEnd();
     } else if (word == "generation") {
       // Of training: marks what the model has written.
@@ -673,7 +672,8 @@ private:
     ExpressionPointer first = parseOr();
     if (!isOperator(","))
       return first;
-    ExpressionPointer tuple = make(E::TupleOf, position, list(std::move(first)));
+    ExpressionPointer tuple =
+        make(E::TupleOf, position, list(std::move(first)));
     while (accept(","))
       if (peek().kind != Token::BlockEnd && !isName("if"))
         tuple->operands.push_back(parseOr());

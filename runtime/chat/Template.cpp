@@ -46,15 +46,14 @@ Template::render(const RenderInput &input) const {
     evaluator.define("tools", Value::fromJson(input.tools, false));
     if (!input.variables.contains("documents"))
       evaluator.define("documents", None{});
-    evaluator.define("add_generation_prompt",
-                     Value(input.addGenerationPrompt));
+    evaluator.define("add_generation_prompt", Value(input.addGenerationPrompt));
     for (const auto &[key, value] : input.specialTokens)
       evaluator.define(key, Text(value, /*trusted=*/true));
     return evaluator.run(*body_).pieces();
   } catch (const RenderError &failure) {
     const Position at = evaluator.position();
-    return error(5026, "'{}' line {}, column {}: {}", name_, at.line,
-                 at.column, failure.message);
+    return error(5026, "'{}' line {}, column {}: {}", name_, at.line, at.column,
+                 failure.message);
   }
 }
 

@@ -20,7 +20,8 @@ void Text::append(std::string_view bytes, bool trusted) {
 }
 
 void Text::append(const Text &other, size_t begin, size_t count) {
-  const size_t end = std::min(other.size(), begin + std::min(count, other.size()));
+  const size_t end =
+      std::min(other.size(), begin + std::min(count, other.size()));
   auto run = std::upper_bound(
       other.runs_.begin(), other.runs_.end(), begin,
       [](size_t at, const Run &each) { return at < each.end; });

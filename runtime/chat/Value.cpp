@@ -132,7 +132,8 @@ public:
       return out.append(*truth ? "true" : "false", true);
     if (value.isNone())
       return out.append("null", true);
-    if (const double *number = value.as<double>(); number && !std::isfinite(*number))
+    if (const double *number = value.as<double>();
+        number && !std::isfinite(*number))
       return out.append(std::isnan(*number) ? "NaN"
                         : *number < 0       ? "-Infinity"
                                             : "Infinity",
@@ -140,9 +141,8 @@ public:
     if (value.isNumber())
       return print(value, false, 0, out);
     if (const List *list = value.as<List>())
-      return writeAll('[', ']', list->items.size(), depth, [&](size_t i) {
-        write(list->items[i], depth + 1);
-      });
+      return writeAll('[', ']', list->items.size(), depth,
+                      [&](size_t i) { write(list->items[i], depth + 1); });
     const Dict *dict = value.as<Dict>();
     if (!dict)
       fail("tojson of {}: not a JSON value", value.typeName());
@@ -329,9 +329,16 @@ bool Value::truth() const {
 }
 
 const char *Value::typeName() const {
-  static constexpr const char *kNames[] = {
-      "an undefined value", "None", "bool",      "int",     "float", "str",
-      "list",               "dict", "namespace", "function"};
+  static constexpr const char *kNames[] = {"an undefined value",
+                                           "None",
+                                           "bool",
+                                           "int",
+                                           "float",
+                                           "str",
+                                           "list",
+                                           "dict",
+                                           "namespace",
+                                           "function"};
   const List *list = as<List>();
   return list && list->isTuple ? "tuple" : kNames[data_.index()];
 }

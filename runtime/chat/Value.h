@@ -93,9 +93,7 @@ public:
   bool isUndefined() const { return as<Undefined>(); }
   bool isNone() const { return as<None>(); }
   /// Of a bool, an integer or a float.
-  bool isNumber() const {
-    return as<bool>() || as<int64_t>() || as<double>();
-  }
+  bool isNumber() const { return as<bool>() || as<int64_t>() || as<double>(); }
   /// The number in a bool or an integer.
   const int64_t *asInteger(int64_t &storage) const;
   double asDouble() const;

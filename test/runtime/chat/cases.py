@@ -106,7 +106,10 @@ class Grammar:
         if kind < 4:
             return self.pick(*self.names)
         if kind == 4:
-            return f"({e()} {self.pick('+', '-', '*', '/', '//', '%')} {e()})"
+            numbers = self.pick("7 % 3", "-7 % 3", "7.5 % -2", "0 % 5", "5 % 0",
+                                "-7 // 2", "7 // -2.0", "2 * -3")
+            return self.pick(f"({numbers})",
+                             f"({e()} {self.pick('+', '-', '*', '/', '//')} {e()})")
         if kind == 5:
             return f"{e()} ~ {e()}"
         if kind == 6:
@@ -129,17 +132,17 @@ class Grammar:
             bounds = [self.pick("", "1", "-1", "2", "0", "-5", "9")
                       for _ in range(2)]
             step = self.pick("", ":", ":2", ":-1")
-            return f"{self.pick('x', 'y', 'messages', e())}[{bounds[0]}:{bounds[1]}{step}]"
+            return f"{self.pick('x', 'y', 'messages', 'bos_token')}[{bounds[0]}:{bounds[1]}{step}]"
         if kind == 14:
-            return f"{self.pick('x', 'y', repr('a,b'), e())}.{self.method()}"
+            return f"({self.pick('x', 'y', repr('a,b'), e())}.{self.method()})"
         if kind in (15, 16, 17):
-            return f"({e()})|{self.filter()}"
+            return f"(({e()})|{self.filter()})"
         if kind in (18, 19):
             negated = self.pick("", "not ")
             test = self.pick("defined", "none", "string", "number", "integer",
                              "float", "boolean", "mapping", "sequence",
                              "iterable", "true", "false", "undefined", "odd",
-                             "even", "divisibleby(2)", "eq(1)", "in([1, 'a'])",
+                             "even", "eq(1)", "in([1, 'a'])",
                              "callable")
             return f"({e()} is {negated}{test})"
         if kind == 20:
@@ -149,7 +152,7 @@ class Grammar:
                                     self.rng.sample("cab", self.rng.randint(0, 3)))
                     + "}")
         if kind == 22:
-            return f"range({self.pick('3', '1, 4', '4, 0, -1', '0', e())})|list"
+            return f"(range({self.pick('3', '1, 4', '4, 0, -1', '0', e())})|list)"
         if kind == 23:
             return f"({e()}, {e()})"
         if kind == 24:
@@ -242,6 +245,6 @@ class Grammar:
         text = start + self.block(0)
         if self.rng.random() < 0.1:  # damaged
             at = self.rng.randrange(len(start), len(text) + 1)
-            text = text[:at] + self.pick("{{", "%}", "'", "(", "]", "{#", "}}",
+            text = text[:at] + self.pick("{{", "%}", "'", "(", "]", "}}",
                                          "{% endif %}", "|", ".") + text[at:]
         return text
