@@ -179,13 +179,18 @@ TEST_F(TokenizerTest, takesAddedTokensFromTrustedPiecesOnly) {
     }
   }
   EXPECT_GT(compared, 50u);
-  const std::string user = "<｜User｜>";
+  const std::string user = "<|user|>";
   const std::vector<int32_t> token = encode(user, AddedTokens::All);
   ASSERT_EQ(token.size(), 1u);
   std::vector<int32_t> expected = token;
   for (int32_t id : encode(user))
     expected.push_back(id);
   EXPECT_EQ(ofPieces({{user, true}, {user, false}}), expected);
+  // Behind a trusted token, what would have made a longer one.
+  expected = token;
+  for (int32_t id : encode("more"))
+    expected.push_back(id);
+  EXPECT_EQ(ofPieces({{user, true}, {"more", false}}), expected);
   // Half of it trusted is not trusted.
   EXPECT_EQ(ofPieces({{user.substr(0, 4), true}, {user.substr(4), false}}),
             encode(user));
