@@ -5,36 +5,15 @@
 #include <functional>
 #include <memory>
 
-#include "runtime/engine/Statistics.h"
+#include "runtime/engine/Scheduler.h"
 #include "runtime/session/Model.h"
 #include "runtime/tokenizer/Tokenizer.h"
 
 namespace hadal::engine {
 
-struct EngineOptions {
-  /// Choices that run at once; 0: the artifact's max_batch_size, which is the
-  /// upper limit.
-  uint32_t maxRows = 0;
+struct EngineOptions : SchedulerOptions {
   /// Pages of the cache; 0: enough for maxRows rows of max_seq_len tokens.
   uint64_t cachePages = 0;
-  /// Requests that wait at most.
-  uint32_t maxQueue = 256;
-  /// Of a request without maxTokens.
-  uint64_t defaultMaxTokens = 2048;
-  /// Tokens of a prompt per call; 0: what the buckets hold.
-  uint32_t prefillChunk = 0;
-  /// How long decoding rows may wait for a prompt's call beside them: the
-  /// largest prompt bucket within it is taken, the smallest at least.
-  std::chrono::milliseconds maxInterTokenLatency{250};
-  /// How long a request waits for its first row, and how long it takes in all;
-  /// 0: without limit.
-  std::chrono::milliseconds queueTimeout{0}, requestTimeout{0};
-  /// Rows of one Request::key while others wait; 0: without limit.
-  uint32_t maxRowsPerKey = 0;
-  /// Keep the pages of prompts for others with the same beginning.
-  bool prefixCache = true;
-  /// May be null. It outlives the engine.
-  Observer *observer = nullptr;
 };
 
 /// All members but the destructor may be called from any thread.
@@ -42,10 +21,15 @@ class Engine {
 public:
   /// |model|, of one rank, and |tokenizer| outlive the engine; without a
   /// tokenizer there is no text, and no request with stop strings. Errors as of
-  /// Session::create.
+  /// ModelRunner::create. HADAL_CHECK_SCHEDULER=1 in the environment sets
+  /// checkInvariants.
   static StatusOr<std::unique_ptr<Engine>>
   create(Model &model, const Tokenizer *tokenizer,
          const EngineOptions &options = {});
+  /// On any runner.
+  static std::unique_ptr<Engine> create(std::unique_ptr<Runner> runner,
+                                        const Tokenizer *tokenizer,
+                                        const SchedulerOptions &options);
   /// Aborts what still runs.
   virtual ~Engine() = default;
 
@@ -65,7 +49,9 @@ public:
   virtual void drain(std::chrono::milliseconds timeout) = 0;
   virtual bool drained() const = 0;
 
+  /// As of the end of the last tick.
   virtual Statistics statistics() const = 0;
+  virtual const RunnerLimits &limits() const = 0;
 };
 
 } // namespace hadal::engine

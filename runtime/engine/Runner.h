@@ -4,12 +4,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
-#include <span>
 #include <vector>
 
 #include "runtime/base/Status.h"
-#include "runtime/session/Phase.h"
+#include "runtime/session/Call.h"
 
 namespace hadal::engine {
 
@@ -37,33 +35,6 @@ struct RunnerLimits {
     return (tokens + pageSize - 1) / pageSize;
   }
 };
-
-/// New tokens of one sequence.
-struct CallRow {
-  std::span<const int32_t> tokens;
-  /// Of the first of them; all before it are in the cache.
-  uint64_t position = 0;
-  /// Of the sequence: |pages|[i] has positions i * pageSize on; they reach
-  /// behind the last of |tokens|.
-  std::span<const int32_t> pages;
-  /// False: the cache has the latents of |tokens| already, in pages that may be
-  /// others' too, and they are not written again.
-  bool writes = true;
-  /// After every token, or after the last one, or none.
-  enum class Logits : uint8_t { None, Last, All } logits = Logits::None;
-};
-
-/// The logits after one position.
-struct RowLogits {
-  size_t row; ///< index in the call
-  uint64_t position;
-  std::span<const float> values; ///< vocabSize, valid during the call
-  /// Not all of them are: a kernel or a weight is at fault. Other rows are as
-  /// good as ever.
-  bool finite;
-};
-
-using RowLogitsSink = std::function<void(const RowLogits &)>;
 
 class Runner {
 public:

@@ -187,11 +187,11 @@ void Scheduler::retire() {
   touched_.clear();
 }
 
-void Scheduler::cancel(const Ticket &ticket, const Status &reason) {
+void Scheduler::cancel(uint64_t id, const Status &reason) {
   now_ = time_.now();
   for (Entries *list : {&waiting_, &running_})
     for (auto &entry : *list)
-      if (entry->ticket.get() == &ticket)
+      if (entry->ticket->id() == id)
         endEntry(*entry, FinishReason::Abort, reason);
   retire();
 }

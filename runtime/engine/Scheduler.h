@@ -60,8 +60,9 @@ public:
   /// Queues |ticket|: H5024 where the queue is full, or the failure that ended
   /// everything.
   Status submit(std::shared_ptr<Ticket> ticket);
-  /// Ends a request with Abort and |reason|, if it has not ended.
-  void cancel(const Ticket &ticket, const Status &reason);
+  /// Ends the request of the ticket |id| with Abort and |reason|, if it has not
+  /// ended.
+  void cancel(uint64_t id, const Status &reason);
   /// Ends those that wait and have never run (|all|: and all others) so.
   void abort(const Status &reason, bool all);
 

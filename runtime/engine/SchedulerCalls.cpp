@@ -144,7 +144,7 @@ CallRow Scheduler::callRow(const Row &row) const {
     result.tokens = std::span(choice.generated).subspan(next, 1);
     // What is fed again after a preemption has its next token already.
     if (next + 1 == choice.generated.size())
-      result.logits = CallRow::Logits::Last;
+      result.logits = LogitsWanted::Last;
     return result;
   }
   const Request &request = entry.request();
@@ -153,9 +153,9 @@ CallRow Scheduler::callRow(const Row &row) const {
   if (entry.sampled)
     return result;
   if (request.promptLogprobs)
-    result.logits = CallRow::Logits::All;
+    result.logits = LogitsWanted::All;
   else if (choice.length + row.take == entry.promptSize() && entry.maxTokens)
-    result.logits = CallRow::Logits::Last;
+    result.logits = LogitsWanted::Last;
   return result;
 }
 

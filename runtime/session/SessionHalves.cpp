@@ -26,11 +26,11 @@ void Session::describeHalves(std::span<const Pending> pending,
   }
 }
 
-const Session::BodyEntry &Session::halve(const BodyEntry &entry,
+const Session::Body &Session::halve(const Body &entry,
                                          const StepDemand &agreed) const {
   if (!entry.twin || !agreed.halves)
     return entry;
-  const BodyEntry &twin = halved_[*entry.twin];
+  const Body &twin = runner_->halved()[*entry.twin];
   // What no bucket holds fills each half as far as it goes.
   const bool fits = agreed.halfTokens <= twin.tokens / twin.microBatches &&
                     agreed.halfRows <= twin.rows / twin.microBatches &&
@@ -38,14 +38,14 @@ const Session::BodyEntry &Session::halve(const BodyEntry &entry,
   return fits || !smallest(agreed) ? twin : entry;
 }
 
-Session::Parts Session::divide(const BodyEntry &entry, const StepDemand &agreed,
+Session::Parts Session::divide(const Body &entry, const StepDemand &agreed,
                                std::span<Pending> all) const {
   if (entry.microBatches == 1) {
     size_t used = 0;
     fill(entry, all, used);
     return {all.first(used)};
   }
-  BodyEntry half = entry;
+  Body half = entry;
   half.tokens /= entry.microBatches;
   half.rows /= entry.microBatches;
   if (!smallest(agreed)) {

@@ -72,9 +72,8 @@ public:
       uint64_t hash = 1;
       for (uint64_t p = 0; p < row.position + count; ++p) {
         hash = hashSlot(hash, slot(row, p));
-        if (p < row.position || row.logits == CallRow::Logits::None ||
-            (row.logits == CallRow::Logits::Last &&
-             p + 1 < row.position + count))
+        if (p < row.position || row.logits == LogitsWanted::None ||
+            (row.logits == LogitsWanted::Last && p + 1 < row.position + count))
           continue;
         hashLogits(hash, logits_);
         const bool bad = faults && isFault(hash);

@@ -171,7 +171,9 @@ TEST(SchedulerTest, aKeyHasItsShareWhileOthersWait) {
 }
 
 TEST(SchedulerTest, aLongPromptNeitherBlocksNorStarves) {
-  Lab lab;
+  SchedulerOptions options;
+  options.prefixCache = false;
+  Lab lab(limits(), options);
   auto longOne = lab.submit(request(2000, 4));
   lab.scheduler->tick();
   std::vector<std::shared_ptr<Ticket>> shortOnes;
@@ -261,6 +263,20 @@ TEST(SchedulerTest, pagesForThreeOfEight) {
   EXPECT_GT(preemptions.all, 0u);
   EXPECT_LE(preemptions.most, 4u);
   EXPECT_EQ(lab.scheduler->statistics().preemptions, preemptions.all);
+}
+
+TEST(SchedulerTest, aPreemptedRequestComesBackFirst) {
+  Lab lab(limits(12)); // for 192 tokens
+  auto older = lab.submit(request(60, 100));
+  auto younger = lab.submit(request(60, 100, 5));
+  while (!lab.scheduler->statistics().preemptions)
+    ASSERT_TRUE(lab.scheduler->tick());
+  EXPECT_FALSE(older->ended());
+  // There would be room for it.
+  auto last = lab.submit(request(10, 2, 9));
+  lab.finish();
+  EXPECT_GE(last->times().admitted, older->times().end);
+  EXPECT_EQ(younger->take(0).ids, alone(request(60, 100, 5)));
 }
 
 TEST(SchedulerTest, aSharedPrefixIsComputedOnce) {
@@ -355,7 +371,7 @@ TEST(SchedulerTest, cancellingGivesPagesBackAtOnce) {
   lab.scheduler->tick();
   lab.scheduler->tick();
   EXPECT_GT(lab.scheduler->statistics().pages.owned, 0u);
-  lab.scheduler->cancel(*ticket, error(5016, "the client has gone"));
+  lab.scheduler->cancel(ticket->id(), error(5016, "the client has gone"));
   EXPECT_EQ(lab.scheduler->statistics().pages.free, 256u);
   EXPECT_TRUE(ticket->ended());
   const Delta delta = ticket->take(0);

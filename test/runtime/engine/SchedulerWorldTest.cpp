@@ -129,7 +129,7 @@ public:
       if (!tickets.empty() && chance(10)) {
         const size_t i = below(static_cast<uint32_t>(tickets.size()));
         cancelled[i] = cancelled[i] || !tickets[i]->ended();
-        scheduler.cancel(*tickets[i], error(5016, "cancelled"));
+        scheduler.cancel(tickets[i]->id(), error(5016, "cancelled"));
         if (!tickets[i]->ended())
           return "a cancelled request goes on";
       }
