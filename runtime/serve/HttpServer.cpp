@@ -335,6 +335,11 @@ std::optional<std::pair<unsigned, std::string>> Connection::faultOf() const {
   const auto lengths = message.count(http::field::content_length);
   if (lengths > 1)
     return std::pair(400u, "more than one Content-Length");
+  // The library also takes a list of equal numbers, which a proxy may read
+  // otherwise.
+  const auto length = message[http::field::content_length];
+  if (length.find_first_not_of("0123456789") != length.npos)
+    return std::pair(400u, "a Content-Length that is no number");
   if (message.method() == http::verb::post && !lengths)
     return std::pair(411u, "a POST needs a Content-Length");
   const auto hosts = message.count(http::field::host);
