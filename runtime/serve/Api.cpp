@@ -59,7 +59,17 @@ std::optional<HttpResponse> Api::unavailable() const {
   return std::nullopt;
 }
 
+const StaticFile *Api::findFile(const HttpRequest &request) const {
+  for (const StaticFile &file : options.files)
+    if (request.path == file.path &&
+        (request.method == "GET" || request.method == "HEAD"))
+      return &file;
+  return nullptr;
+}
+
 std::optional<HttpResponse> Api::refuse(const HttpRequest &head) {
+  if (findFile(head))
+    return std::nullopt;
   const Route *route = nullptr;
   std::string methods;
   for (const Route &each : routes())
@@ -113,6 +123,8 @@ void Api::respond(Exchange &exchange, HttpResponse response) {
 }
 
 void Api::handle(HttpRequest request, std::shared_ptr<Exchange> exchange) {
+  if (const StaticFile *file = findFile(request))
+    return respond(*exchange, file->response);
   const std::string method = request.method == "HEAD" ? "GET" : request.method;
   for (const Route &route : routes())
     if (request.path == route.path && method == route.method) {

@@ -13,6 +13,12 @@
 
 namespace hadal::serve {
 
+/// Given to everybody at its path, also before the model is there.
+struct StaticFile {
+  std::string path;
+  HttpResponse response;
+};
+
 struct ApiOptions {
   std::string modelName;
   std::string version;      ///< of hadal
@@ -20,6 +26,7 @@ struct ApiOptions {
   std::string allowOrigin;  ///< CORS; empty: none
   /// A key's requests share cached prefixes with no other key's.
   bool cachePerKey = false;
+  std::vector<StaticFile> files;
 };
 
 /// What is there once the model is loaded.
@@ -85,6 +92,7 @@ private:
   void chatCompletions(HttpRequest &, std::shared_ptr<Exchange>);
   void complete(HttpRequest &request, std::shared_ptr<Exchange> exchange,
                 bool chat);
+  const StaticFile *findFile(const HttpRequest &request) const;
   /// Why requests are refused now; nothing if they are not.
   std::optional<HttpResponse> unavailable() const;
   void respond(Exchange &exchange, HttpResponse response);

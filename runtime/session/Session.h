@@ -80,6 +80,8 @@ public:
   Status truncateRow(uint32_t row, uint64_t length);
   /// Tokens of a living row; 0 otherwise.
   uint64_t length(uint32_t row) const;
+  /// Rows that live.
+  uint32_t rows() const;
   uint64_t freePages() const { return freePages_.size(); }
 
   /// Receives the logits after one position: |index| of the row in the step's
@@ -111,6 +113,8 @@ public:
   }
   Status resetExpertLoad() { return runner_->resetExpertLoad(); }
 
+  /// Below the rows; for others that manage pages, while there are no rows.
+  BatchRunner &runner() { return *runner_; }
   const SessionCounters &counters() const { return runner_->counters(); }
   /// Bytes of device memory by use, for reports.
   uint64_t arenaBytes() const { return runner_->arenaBytes(); }

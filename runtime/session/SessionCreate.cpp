@@ -1,4 +1,6 @@
 // Creation of a session, its rows and their pages.
+#include <algorithm>
+
 #include "runtime/session/MemoryPlan.h"
 #include "runtime/session/Session.h"
 
@@ -53,6 +55,11 @@ Status Session::removeRow(uint32_t row) {
   HADAL_RETURN_IF_ERROR(truncateRow(row, 0));
   rows_[row].live = false;
   return {};
+}
+
+uint32_t Session::rows() const {
+  return static_cast<uint32_t>(std::ranges::count_if(
+      rows_, [](const Row &row) { return row.live; }));
 }
 
 uint64_t Session::length(uint32_t row) const {

@@ -7,6 +7,7 @@
 #include "tools/common/Cli.h"
 #include "tools/hadal-serve/RequestLogFile.h"
 #include "tools/hadal-serve/Signals.h"
+#include "tools/hadal-serve/page/Page.h"
 
 using namespace hadal;
 using namespace hadal::serve;
@@ -59,6 +60,14 @@ public:
                        .version = HADAL_VERSION,
                        .allowOrigin = flags.allowOrigin,
                        .cachePerKey = flags.cachePerKey};
+    for (const PageFile &file : pageFiles())
+      options.files.push_back(
+          {std::string(file.path),
+           {.type = std::string(file.type),
+            .body = std::string(file.body),
+            .headers = {{"Content-Security-Policy",
+                         std::string(kContentSecurityPolicy)},
+                        {"X-Content-Type-Options", "nosniff"}}}});
     if (!flags.keyFile.empty()) {
       HADAL_ASSIGN_OR_RETURN(options.keys, Keys::load(flags.keyFile));
     }

@@ -379,6 +379,16 @@ TEST_F(ApiTest, AFailureInAStreamIsItsLastEvent) {
   EXPECT_EQ(all.back()["error"]["type"], "server_error");
 }
 
+TEST_F(ApiTest, FilesAreForEverybody) {
+  start({.files = {{"/", {.type = "text/html", .body = "<p>"}}}});
+  const Answer page = ask("GET", "/");
+  EXPECT_EQ(page.status, 200u);
+  EXPECT_EQ(page.body, "<p>");
+  EXPECT_NE(page.head.find("Content-Type: text/html\r\n"), std::string::npos);
+  EXPECT_EQ(ask("HEAD", "/").body, "");
+  EXPECT_EQ(ask("POST", "/", "{}").status, 404u);
+}
+
 TEST_F(ApiTest, EchoAloneRunsNothing) {
   start();
   load();

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "runtime/comm/loopback/Loopback.h"
-#include "runtime/session/Generator.h"
+#include "runtime/engine/Generator.h"
 #include "runtime/cts/ToyRanks.h"
 #include "test/runtime/session/ForwardingDriver.h"
 #include "test/runtime/session/ToyModel.h"
@@ -622,12 +622,12 @@ TEST(Ranks, OfATpGroupMustSampleTheSameTokens) {
   run.artifactOf = [](unsigned) { return model(4, 2); };
   run([&](Rank &rank) -> Status {
     rank.driver.altersNext = rank.group.rank() == 3;
-    GenerateRequest request;
+    engine::Request request;
     request.prompt = someTokens(1, 1 + int(rank.group.rank()) / 2);
     request.maxTokens = 8;
     request.ignoreEos = true;
-    return generate(rank.session, rank.model, {&request, 1},
-                    [](size_t, int32_t, FinishReason) { return Status(); })
+    return engine::generate(rank.session, rank.model, {&request, 1},
+                    [](size_t, const engine::Delta &) { return Status(); })
         .status();
   });
   for (const Status &status : run.statuses) {
