@@ -208,7 +208,8 @@ TEST_F(ApiTest, AStreamAddsUpToTheWholeAnswer) {
     EXPECT_NE(stream.head.find("Cache-Control: no-store\r\n"),
               std::string::npos);
     const std::vector<json> all = events(stream);
-    ASSERT_GT(all.size(), 4u);
+    // A slow reader gets few chunks; each choice has one at least.
+    ASSERT_GE(all.size(), 4u);
     EXPECT_EQ(all.back(), "[DONE]");
     const json &usage = all[all.size() - 2];
     EXPECT_EQ(usage["choices"], json::array());
