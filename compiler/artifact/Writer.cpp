@@ -1,12 +1,11 @@
 #include "compiler/artifact/Writer.h"
 
 #include "compiler/artifact/KernelFlops.h"
-#include "dialects/Exec/IR/Exec.h"
+#include "compiler/artifact/ProgramWriter.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "frontend/Error.h"
 #include "kernels/SpecAttr.h"
 #include "passes/Memory/KernelSlots.h"
-#include "runtime/schemas/CollectiveDigest.h"
 #include "schedule/Attribute.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/raw_ostream.h"
@@ -20,47 +19,19 @@ namespace hadal {
 
 namespace {
 
-namespace fb = flatbuffers;
-
 /// Of zstd: some milliseconds for each kernel, and within a few percent of the
 /// smallest.
 constexpr int kCompressionLevel = 15;
 
 // exec's enums are the schema's, number for number.
-static_assert(static_cast<int>(exec::Input::Sizes) ==
-                  static_cast<int>(schema::Input::sizes) &&
-              static_cast<int>(exec::Input::Tokens) ==
-                  static_cast<int>(schema::Input::tokens));
 static_assert(static_cast<int>(exec::ParameterKind::Segments) ==
               static_cast<int>(schema::ParameterKind::segments));
 static_assert(static_cast<int>(exec::Placement::Copy) ==
               static_cast<int>(schema::Placement::copy));
 static_assert(static_cast<int>(exec::StateKind::Buffer) ==
               static_cast<int>(schema::StateKind::buffer));
-static_assert(static_cast<int>(exec::EntryKind::Head) ==
-              static_cast<int>(schema::EntryKind::head));
 static_assert(static_cast<int>(exec::Axis::World) ==
               static_cast<int>(schema::Axis::world));
-static_assert(static_cast<int>(exec::CollectiveKind::AllToAll) ==
-              static_cast<int>(schema::CollectiveKind::all_to_all));
-static_assert(static_cast<int>(exec::Rung::Expected) ==
-              static_cast<int>(schema::Rung::expected));
-
-schema::DType dtypeOf(Type type) {
-  if (type.isF32())
-    return schema::DType::f32;
-  if (type.isBF16())
-    return schema::DType::bf16;
-  if (isa<Float8E4M3FNType>(type))
-    return schema::DType::f8e4m3fn;
-  if (isa<Float8E8M0FNUType>(type))
-    return schema::DType::f8e8m0fnu;
-  if (type.isInteger(32))
-    return schema::DType::i32;
-  if (type.isInteger(64))
-    return schema::DType::i64;
-  return type.isInteger(8) ? schema::DType::u8 : schema::DType::none;
-}
 
 std::string printed(Attribute attribute) {
   std::string text;
@@ -74,10 +45,10 @@ std::string printed(Attribute attribute) {
   return text;
 }
 
-class Serializer {
+class Serializer : Manifest {
 public:
   Serializer(ModuleOp module, const TargetCode &code)
-      : module(module), code(code), symbols(module) {}
+      : module(module), code(code), program(module, *this) {}
 
   llvm::Expected<std::vector<uint8_t>> run() {
     model = module->getAttrOfType<DictionaryAttr>(exec::kModelAttr);
@@ -92,9 +63,9 @@ public:
     auto communicators = serializeCommunicators();
     std::vector<fb::Offset<schema::Entry>> entries;
     for (auto func : module.getOps<exec::FuncOp>())
-      emitFunction(func);
+      program.add(func);
     for (auto entry : module.getOps<exec::EntryOp>())
-      entries.push_back(serializeEntry(entry));
+      entries.push_back(program.add(entry));
     auto provenance = serializeProvenance();
     auto modelTable = serializeModel();
     auto mesh = serializeMesh();
@@ -103,9 +74,10 @@ public:
     b.Finish(schema::CreateArtifact(
                  b, provenance, modelTable, b.CreateVector(parameters),
                  b.CreateVector(states), b.CreateVector(*kernels),
-                 b.CreateVector(images), b.CreateVector(functions),
+                 b.CreateVector(images), b.CreateVector(program.getFunctions()),
                  b.CreateVector(entries), b.CreateVector(blobs),
-                 b.CreateVector(opNames), mesh, communicators, exchangeBytes()),
+                 b.CreateVector(program.getOpNames()), mesh, communicators,
+                 exchangeBytes()),
              artifact::kIdentifier);
     std::vector<uint8_t> manifest(b.GetBufferPointer(),
                                   b.GetBufferPointer() + b.GetSize());
@@ -116,29 +88,9 @@ public:
   }
 
 private:
-  using Strings = fb::Offset<fb::Vector<fb::Offset<fb::String>>>;
-
-  fb::Offset<fb::String> string(StringRef text) {
-    return b.CreateString(text.data(), text.size());
-  }
-  Strings strings(ArrayAttr attributes) {
-    std::vector<fb::Offset<fb::String>> out;
-    if (attributes)
-      for (auto text : attributes.getAsRange<StringAttr>())
-        out.push_back(string(text));
-    return b.CreateVector(out);
-  }
   fb::Offset<fb::Vector<uint64_t>> numbers(ArrayRef<int64_t> values) {
     return b.CreateVector(std::vector<uint64_t>(values.begin(), values.end()));
   }
-
-  /// Keeps the first message.
-  void fail(const Twine &message) {
-    if (error.empty())
-      error = message.str();
-  }
-
-  //===--- Model and provenance ------------------------------------------===//
 
   int64_t number(StringRef key) {
     if (auto value = model.getAs<IntegerAttr>(key))
@@ -522,274 +474,13 @@ private:
     return blobs.size() - 1;
   }
 
-  //===--- Program -------------------------------------------------------===//
-
-  /// Serialises |func| after its callees and returns its index.
-  uint32_t emitFunction(exec::FuncOp func) {
-    auto it = functionIndex.find(func);
-    if (it != functionIndex.end())
-      return it->second;
-    auto commands = serializeCommands(func.getBodyBlock());
-    auto name = string(func.getSymName());
-    functions.push_back(schema::CreateFunction(
-        b, name, func.getParameters().size(), func.getStates().size(),
-        b.CreateVector(commands), strings(func.getArgNames()),
-        countEvents(func.getBodyBlock())));
-    return functionIndex[func] = functions.size() - 1;
-  }
-
-  fb::Offset<schema::Entry> serializeEntry(exec::EntryOp entry) {
-    auto commands = serializeCommands(entry.getBodyBlock());
-    auto functionName = string(entry.getSymName());
-    functions.push_back(schema::CreateFunction(
-        b, functionName, parameterIndex.size(), stateIndex.size(),
-        b.CreateVector(commands), /*arg_names=*/0,
-        countEvents(entry.getBodyBlock())));
-    if (!entry.getArena())
-      fail("entry '" + entry.getSymName() + "' has no arena");
-    auto name = string(entry.getSymName());
-    auto attention = string(entry.getAttention().value_or(""));
-    artifact::CollectiveDigest digest;
-    addCollectives(entry.getBodyBlock(), digest);
-    fb::Offset<schema::Overlap> overlap;
-    if (exec::OverlapAttr made = entry.getOverlapAttr())
-      overlap = schema::CreateOverlap(
-          b, made.getStepBefore(), made.getStepAfter(), made.getExposedBefore(),
-          made.getExposedAfter(),
-          static_cast<schema::OverlapDecision>(made.getDecision()),
-          string(made.getReason().getValue()));
-    return schema::CreateEntry(
-        b, name, static_cast<schema::EntryKind>(entry.getKind()),
-        entry.getTokens().value_or(0), entry.getRows().value_or(0),
-        entry.getQueries().value_or(0), entry.getLogitRows().value_or(0),
-        entry.getArena().value_or(0), functions.size() - 1, attention,
-        static_cast<schema::Rung>(entry.getRung().value_or(exec::Rung::Worst)),
-        entry.getCapacity().value_or(0), entry.getPairs().value_or(0),
-        digest.finish(), entry.getMicroBatches(), overlap);
-  }
-
-  /// Events are numbered from 0.
-  static uint32_t countEvents(Block &block) {
-    int64_t count = 0;
-    for (auto record : block.getOps<exec::RecordOp>())
-      count = std::max(count, record.getEvent() + 1);
-    return count;
-  }
-
-  /// The collectives of |block| in the order in which a rank issues them.
-  void addCollectives(Block &block, artifact::CollectiveDigest &digest) {
-    for (Operation &op : block) {
-      if (auto collective = dyn_cast<exec::CollectiveOp>(op)) {
-        std::vector<artifact::CollectiveDigest::Part> parts;
-        for (unsigned i = 0; i < collective.getNumParts(); ++i) {
-          exec::CollectivePart part = collective.getPart(i);
-          parts.push_back({sumTypeOf(collective),
-                           static_cast<uint64_t>(part.rows),
-                           static_cast<uint64_t>(part.rowBytes),
-                           static_cast<int32_t>(part.countColumn)});
-        }
-        digest.add(communicatorIndex.lookup(collective.getCommunicator()),
-                   static_cast<schema::CollectiveKind>(collective.getKind()),
-                   collective.getCountStride().value_or(0), parts);
-      } else if (isa<exec::CallOp, exec::RepeatOp>(op)) {
-        auto repeat = dyn_cast<exec::RepeatOp>(op);
-        StringRef callee =
-            repeat ? repeat.getCallee() : cast<exec::CallOp>(op).getCallee();
-        artifact::CollectiveDigest inner;
-        addCollectives(symbols.lookup<exec::FuncOp>(callee).getBodyBlock(),
-                       inner);
-        if (!inner.empty())
-          for (int64_t i = 0; i < (repeat ? repeat.getCount() : 1); ++i)
-            digest.add(inner);
-      }
-    }
-  }
-
-  static schema::DType sumTypeOf(exec::CollectiveOp op) {
-    return op.getSumType() ? dtypeOf(*op.getSumType()) : schema::DType::none;
-  }
-
-  std::vector<fb::Offset<schema::Command>> serializeCommands(Block &block) {
-    std::vector<fb::Offset<schema::Command>> out;
-    for (Operation &op : block) {
-      if (auto launch = dyn_cast<exec::LaunchOp>(op))
-        out.push_back(serialize(launch));
-      else if (auto collective = dyn_cast<exec::CollectiveOp>(op))
-        out.push_back(serialize(collective));
-      else if (auto record = dyn_cast<exec::RecordOp>(op))
-        out.push_back(serializeEvent(schema::CommandKind::record,
-                                     record.getEvent(), record.getStream()));
-      else if (auto wait = dyn_cast<exec::WaitOp>(op))
-        out.push_back(serializeEvent(schema::CommandKind::wait, wait.getEvent(),
-                                     wait.getStream()));
-      else if (auto call = dyn_cast<exec::CallOp>(op))
-        out.push_back(serializeCall(schema::CommandKind::call,
-                                    call.getCallee(), 0, call.getParameters(),
-                                    call.getStates()));
-      else if (auto repeat = dyn_cast<exec::RepeatOp>(op))
-        out.push_back(serializeCall(
-            schema::CommandKind::repeat, repeat.getCallee(), repeat.getCount(),
-            repeat.getParameters(), repeat.getStates()));
-    }
-    return out;
-  }
-
-  /// Kind and slot of what |ref| refers to, in its function.
-  std::pair<schema::ArgKind, uint32_t> slotOf(Value ref) {
-    if (auto at = ref.getDefiningOp<exec::AtOp>())
-      ref = at.getBase();
-    if (auto arg = dyn_cast<BlockArgument>(ref)) {
-      auto func = cast<exec::FuncOp>(arg.getOwner()->getParentOp());
-      uint32_t parameters = func.getParameters().size();
-      if (arg.getArgNumber() < parameters)
-        return {schema::ArgKind::parameter, arg.getArgNumber()};
-      return {schema::ArgKind::state, arg.getArgNumber() - parameters};
-    }
-    using Slot = std::pair<schema::ArgKind, uint32_t>;
-    return llvm::TypeSwitch<Operation *, Slot>(ref.getDefiningOp())
-        .Case([&](exec::GetParameterOp op) {
-          return Slot{schema::ArgKind::parameter,
-                      parameterIndex.lookup(op.getParameter())};
-        })
-        .Case([&](exec::GetStateOp op) {
-          return Slot{schema::ArgKind::state,
-                      stateIndex.lookup(op.getState())};
-        })
-        .Case([&](exec::InputOp op) {
-          return Slot{schema::ArgKind::input,
-                      static_cast<uint32_t>(op.getName())};
-        })
-        .Case([&](exec::OutputOp op) {
-          return Slot{schema::ArgKind::output,
-                      static_cast<uint32_t>(op.getName())};
-        })
-        .Default([](Operation *) { return Slot{schema::ArgKind::arena, 0}; });
-  }
-
-  fb::Offset<schema::Command> serialize(exec::LaunchOp op) {
-    std::vector<fb::Offset<schema::Arg>> args;
-    for (unsigned slot = 0; slot < op.getNumSlots(); ++slot) {
-      Value ref = op.getRef(slot);
-      if (!ref) {
-        args.push_back(schema::CreateArg(b, schema::ArgKind::scalar, 0,
-                                         op.getScalars()[slot]));
-        continue;
-      }
-      args.push_back(argOf(ref));
-    }
-    auto argTable = b.CreateVector(args);
-    auto none = b.CreateVector(std::vector<uint32_t>());
-    int32_t name = op.getOp() ? int32_t(nameOf(*op.getOp())) : -1;
-    fb::Offset<fb::Vector<uint32_t>> members;
-    if (op.getMembers()) {
-      std::vector<uint32_t> list;
-      for (StringRef member : op.getAllMembers())
-        list.push_back(nameOf(member));
-      members = b.CreateVector(list);
-    }
-    return schema::CreateCommand(b, schema::CommandKind::launch, op.getStream(),
-                                 kernelIndex.lookup(op.getKernel()),
-                                 op.getItems(), argTable, 0, 0, none, none,
-                                 name, members);
-  }
-
-  fb::Offset<schema::Arg> argOf(Value ref) {
-    auto [kind, index] = slotOf(ref);
-    uint64_t offset = 0;
-    if (auto buffer = ref.getDefiningOp<exec::BufferOp>())
-      offset = buffer.getOffset().value_or(0);
-    else if (auto input = ref.getDefiningOp<exec::InputOp>())
-      offset = input.getOffset();
-    else if (auto at = ref.getDefiningOp<exec::AtOp>())
-      offset = at.getOffset();
-    return schema::CreateArg(b, kind, index, offset);
-  }
-
-  fb::Offset<schema::Command> serialize(exec::CollectiveOp op) {
-    std::vector<fb::Offset<schema::Part>> parts;
-    for (unsigned i = 0; i < op.getNumParts(); ++i) {
-      exec::CollectivePart part = op.getPart(i);
-      auto send = argOf(part.send);
-      parts.push_back(schema::CreatePart(b, send, argOf(part.receive),
-                                         part.rows, part.rowBytes,
-                                         sumTypeOf(op), part.countColumn));
-    }
-    auto noArgs = b.CreateVector(std::vector<fb::Offset<schema::Arg>>());
-    auto none = b.CreateVector(std::vector<uint32_t>());
-    auto partTable = b.CreateVector(parts);
-    fb::Offset<schema::Arg> counts;
-    if (op.getCounts())
-      counts = argOf(op.getCounts());
-    auto label = string(op.getLabel());
-    schema::CommandBuilder c(b);
-    c.add_kind(schema::CommandKind::collective);
-    c.add_stream(op.getStream());
-    c.add_args(noArgs);
-    c.add_parameters(none);
-    c.add_states(none);
-    c.add_op(op.getOp() ? int32_t(nameOf(*op.getOp())) : -1);
-    c.add_communicator(communicatorIndex.lookup(op.getCommunicator()));
-    c.add_collective(static_cast<schema::CollectiveKind>(op.getKind()));
-    c.add_parts(partTable);
-    if (op.getCounts())
-      c.add_counts(counts);
-    c.add_count_stride(op.getCountStride().value_or(0));
-    c.add_label(label);
-    return c.Finish();
-  }
-
-  fb::Offset<schema::Command> serializeEvent(schema::CommandKind kind,
-                                             int64_t event, int64_t stream) {
-    auto noArgs = b.CreateVector(std::vector<fb::Offset<schema::Arg>>());
-    auto none = b.CreateVector(std::vector<uint32_t>());
-    schema::CommandBuilder c(b);
-    c.add_kind(kind);
-    c.add_stream(stream);
-    c.add_args(noArgs);
-    c.add_parameters(none);
-    c.add_states(none);
-    c.add_event(event);
-    return c.Finish();
-  }
-
-  /// The index of |key| in op_names.
-  uint32_t nameOf(StringRef key) {
-    auto [it, isNew] = opIndex.try_emplace(key, opNames.size());
-    if (isNew)
-      opNames.push_back(string(key));
-    return it->second;
-  }
-
-  fb::Offset<schema::Command>
-  serializeCall(schema::CommandKind kind, StringRef callee, int64_t count,
-                OperandRange parameters, OperandRange states) {
-    uint32_t index = emitFunction(symbols.lookup<exec::FuncOp>(callee));
-    auto slots = [&](OperandRange refs) {
-      std::vector<uint32_t> out;
-      for (Value ref : refs)
-        out.push_back(slotOf(ref).second);
-      return b.CreateVector(out);
-    };
-    auto parameterSlots = slots(parameters), stateSlots = slots(states);
-    auto noArgs = b.CreateVector(std::vector<fb::Offset<schema::Arg>>());
-    return schema::CreateCommand(b, kind, 0, 0, 0, noArgs, index, count,
-                                 parameterSlots, stateSlots);
-  }
-
   ModuleOp module;
   const TargetCode &code;
-  SymbolTable symbols;
   DictionaryAttr model;
-  fb::FlatBufferBuilder b;
-  llvm::StringMap<uint32_t> parameterIndex, stateIndex, kernelIndex, opIndex,
-      communicatorIndex;
-  std::vector<fb::Offset<fb::String>> opNames;
-  DenseMap<Operation *, uint32_t> functionIndex;
+  ProgramWriter program;
   std::vector<fb::Offset<schema::Blob>> blobs;
   std::vector<artifact::BlobContent> contents;
   std::list<std::vector<uint8_t>> compressed; // what `contents` points to
-  std::vector<fb::Offset<schema::Function>> functions;
-  std::string error;
 };
 
 } // namespace

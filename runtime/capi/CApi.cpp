@@ -13,7 +13,7 @@
 #include "runtime/base/CpuCount.h"
 #include "runtime/capi/RankGroup.h"
 #include "runtime/drivers/CreateDriver.h"
-#include "runtime/session/Sampler.h"
+#include "runtime/engine/Sampler.h"
 #include "runtime/session/Session.h"
 #include "runtime/tokenizer/Tokenizer.h"
 
@@ -380,9 +380,12 @@ int hadal_session_step(hadal_session *session, const hadal_row_step *rows,
                      "row {} asks for logits {}; expected "
                      "HADAL_LOGITS_NONE, _LAST or _ALL",
                      rows[i].row, rows[i].logits);
+      const bool generated =
+          rows[i].count == 1 && session->session->length(rows[i].row);
       steps.push_back({rows[i].row,
                        {rows[i].tokens, rows[i].count},
-                       static_cast<LogitsWanted>(rows[i].logits)});
+                       static_cast<LogitsWanted>(rows[i].logits),
+                       generated ? Phase::Decode : Phase::Prompt});
     }
     session->logits.assign(count, {});
     return session->session->step(
@@ -435,10 +438,13 @@ int hadal_session_sample(const hadal_session *session, size_t index,
                    "no logits were kept for position {} of element {} of "
                    "the last step",
                    position, index);
-    SamplingParameters parameters{temperature, top_p, seed};
-    HADAL_RETURN_IF_ERROR(validateSampling(parameters));
+    const engine::SamplingParameters parameters{.temperature = temperature,
+                                                .topP = top_p};
+    HADAL_RETURN_IF_ERROR(validateSampling(parameters, session->vocab));
     HADAL_ASSIGN_OR_RETURN(
-        *token, Sampler().sample({logits, session->vocab}, parameters, step));
+        *token,
+        engine::Sampler().sample({logits, session->vocab}, parameters, {},
+                                 {.seed = seed, .step = step}));
     return {};
   });
 }

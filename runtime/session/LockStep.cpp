@@ -23,7 +23,7 @@ struct LockStep::Record {
   ExchangeDemand wanted; // of a question whether the call has overflowed
   uint32_t halves = 0;
   uint32_t halfRows = 0;
-  uint32_t zero = 0;
+  uint32_t decodes = 0;
 };
 
 StatusOr<std::vector<LockStep::Record>>
@@ -80,9 +80,13 @@ LockStep::agreeOnCall(const StepDemand &mine, bool finished,
   record.halves = mine.halves;
   record.halfTokens = mine.halfTokens;
   record.halfRows = mine.halfRows;
+  record.decodes = mine.phase == Phase::Decode;
   HADAL_ASSIGN_OR_RETURN(std::vector<Record> all, exchange(record));
   StepDemand demand;
   bool working = false;
+  for (const Record &r : all)
+    if (r.rows && r.decodes)
+      demand.phase = Phase::Decode;
   for (size_t r = 0; r < all.size(); ++r) {
     const size_t first = r / layout.tp * layout.tp;
     if (all[r].hash != all[first].hash)
@@ -91,6 +95,10 @@ LockStep::agreeOnCall(const StepDemand &mine, bool finished,
                    "logits to step {}: what they have computed differs",
                    first, r, step - 1);
     working |= all[r].state == Record::working;
+    if (all[r].rows && (demand.phase == Phase::Decode) != (all[r].decodes != 0)) {
+      demand.halves = false; // it has rows, and none in this call
+      continue;
+    }
     demand.tokens = std::max(demand.tokens, all[r].tokens);
     demand.rows = std::max(demand.rows, all[r].rows);
     demand.queries = std::max(demand.queries, all[r].queries);

@@ -7,12 +7,14 @@
 #include <optional>
 
 #include "runtime/comm/Group.h"
+#include "runtime/session/Phase.h"
 #include "runtime/session/RankLayout.h"
 
 namespace hadal {
 
 /// What the rows that are left of a step ask of a call.
 struct StepDemand {
+  Phase phase = Phase::Prompt;
   uint64_t tokens = 0;
   uint32_t rows = 0;
   uint32_t queries = 0; ///< of one row at most
@@ -46,8 +48,9 @@ public:
            std::chrono::milliseconds timeout)
       : group(group), layout(layout), timeout(timeout) {}
 
-  /// What a call must hold to hold every rank's |mine|; nothing if all are
-  /// finished. |hash|: of the tokens that the rank brings, and of what else must
+  /// What a call must hold to hold every rank's |mine|, of those that decode if
+  /// there are any: the others have no rows in it. Nothing if all are finished.
+  /// |hash|: of the tokens that the rank brings, and of what else must
   /// be equal in a tp group.
   StatusOr<std::optional<StepDemand>>
   agreeOnCall(const StepDemand &mine, bool finished, uint64_t hash);

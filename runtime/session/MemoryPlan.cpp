@@ -1,6 +1,7 @@
 #include "runtime/session/MemoryPlan.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "runtime/base/Checked.h"
 #include "runtime/base/Progress.h"
@@ -12,6 +13,28 @@ namespace hadal {
 
 uint64_t cachePagesFor(const schema::Model &model, uint32_t rows) {
   return artifact::pagesPerRow(model) * (rows ? rows : model.max_batch_size());
+}
+
+Status completeCapacity(const schema::Model &model, uint32_t &rows,
+                        uint64_t &pages) {
+  if (rows > model.max_batch_size())
+    return error(5005,
+                 "{} rows asked for, the artifact was compiled for at most {}; "
+                 "compile with a larger --max-batch-size",
+                 rows, model.max_batch_size());
+  if (!rows)
+    rows = model.max_batch_size();
+  if (!pages)
+    pages = cachePagesFor(model, rows);
+  // The compiled views of the cache have this many pages.
+  const uint64_t mostPages =
+      std::min<uint64_t>(artifact::pagesPerRow(model) * model.max_batch_size(),
+                         std::numeric_limits<int32_t>::max());
+  if (pages > mostPages)
+    return error(5005, "a cache of {} pages asked for, the artifact addresses "
+                       "at most {}; ask for fewer",
+                 pages, mostPages);
+  return {};
 }
 
 std::optional<uint64_t> stateBytes(const schema::Model &model,

@@ -29,6 +29,11 @@ struct MemoryPlan {
 /// tokens need.
 uint64_t cachePagesFor(const schema::Model &model, uint32_t rows);
 
+/// Replaces a 0 by what it stands for: max_batch_size rows, pages enough for the
+/// rows. H5005 for more of either than the artifact was compiled for.
+Status completeCapacity(const schema::Model &model, uint32_t &rows,
+                        uint64_t &pages);
+
 /// Bytes of |state| with a cache of |pages| pages; nothing if they exceed 64
 /// bits.
 std::optional<uint64_t> stateBytes(const schema::Model &model,

@@ -26,11 +26,11 @@ void Session::describeHalves(std::span<const Pending> pending,
   }
 }
 
-const Session::BodyEntry &Session::halve(const BodyEntry &entry,
+const Session::Body &Session::halve(const Body &entry,
                                          const StepDemand &agreed) const {
   if (!entry.twin || !agreed.halves)
     return entry;
-  const BodyEntry &twin = halved_[*entry.twin];
+  const Body &twin = runner_->halved()[*entry.twin];
   // What no bucket holds fills each half as far as it goes.
   const bool fits = agreed.halfTokens <= twin.tokens / twin.microBatches &&
                     agreed.halfRows <= twin.rows / twin.microBatches &&
@@ -38,15 +38,14 @@ const Session::BodyEntry &Session::halve(const BodyEntry &entry,
   return fits || !smallest(agreed) ? twin : entry;
 }
 
-Session::Parts Session::divide(const BodyEntry &entry, const StepDemand &agreed,
-                               std::vector<Pending> &pending) const {
-  const std::span<Pending> all(pending);
+Session::Parts Session::divide(const Body &entry, const StepDemand &agreed,
+                               std::span<Pending> all) const {
   if (entry.microBatches == 1) {
     size_t used = 0;
-    fill(entry, pending, used);
+    fill(entry, all, used);
     return {all.first(used)};
   }
-  BodyEntry half = entry;
+  Body half = entry;
   half.tokens /= entry.microBatches;
   half.rows /= entry.microBatches;
   if (!smallest(agreed)) {
@@ -57,15 +56,15 @@ Session::Parts Session::divide(const BodyEntry &entry, const StepDemand &agreed,
     return {all.first(first), all.subspan(first, second)};
   }
   uint64_t total = 0, before = 0;
-  for (const Pending &p : pending)
+  for (const Pending &p : all)
     total += p.take;
   StepDemand mine;
   mine.tokens = total;
-  describeHalves(pending, mine);
-  for (size_t cut = 1; cut < pending.size(); ++cut) {
-    before += pending[cut - 1].take;
+  describeHalves(all, mine);
+  for (size_t cut = 1; cut < all.size(); ++cut) {
+    before += all[cut - 1].take;
     if (std::max(before, total - before) == mine.halfTokens &&
-        std::max(cut, pending.size() - cut) == mine.halfRows)
+        std::max(cut, all.size() - cut) == mine.halfRows)
       return {all.first(cut), all.subspan(cut)};
   }
   return {};

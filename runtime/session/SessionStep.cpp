@@ -1,26 +1,10 @@
 // One step of a session: checks, choice of buckets, calls.
 #include <algorithm>
-#include <array>
-#include <bit>
 
 #include "runtime/base/Hash.h"
-#include "runtime/schemas/ArtifactFile.h"
 #include "runtime/session/Session.h"
 
 namespace hadal {
-
-namespace {
-
-/// True if no value is infinite or NaN. Written on the bits, so that it holds
-/// whatever floating-point options it is compiled with.
-bool allFinite(std::span<const float> values) {
-  uint32_t bad = 0;
-  for (float v : values)
-    bad |= (std::bit_cast<uint32_t>(v) & 0x7f800000u) == 0x7f800000u;
-  return !bad;
-}
-
-} // namespace
 
 Status Session::checkStep(std::span<const StepRow> rows) const {
   const schema::Model &m = model_.description();
@@ -68,12 +52,15 @@ void Session::reservePages(Row &row, uint64_t length) {
 }
 
 StepDemand Session::demandOf(std::span<const StepRow> rows,
-                             std::vector<Pending> &pending) const {
+                             std::span<Pending> pending) const {
   StepDemand demand;
+  demand.phase = rows[pending.front().index].phase;
   demand.rows = static_cast<uint32_t>(pending.size());
   for (Pending &p : pending) {
     uint64_t left = rows[p.index].tokens.size() - p.done;
-    if (options_.prefillChunk)
+    if (demand.phase == Phase::Decode)
+      left = 1;
+    else if (options_.prefillChunk)
       left = std::min<uint64_t>(left, options_.prefillChunk);
     p.take = static_cast<uint32_t>(left);
     demand.tokens += left;
@@ -83,23 +70,25 @@ StepDemand Session::demandOf(std::span<const StepRow> rows,
   return demand;
 }
 
-const Session::BodyEntry *Session::smallest(const StepDemand &demand) const {
-  for (const BodyEntry &e : bodies_)
-    if (e.tokens >= demand.tokens && e.rows >= demand.rows &&
-        e.queries >= demand.queries)
+const Session::Body *Session::smallest(const StepDemand &demand) const {
+  for (const Body &e : runner_->bodies())
+    if (runner_->serves(e, demand.phase) && e.tokens >= demand.tokens &&
+        e.rows >= demand.rows && e.queries >= demand.queries)
       return &e;
   return nullptr;
 }
 
-const Session::BodyEntry &Session::choose(const StepDemand &demand) const {
-  if (const BodyEntry *e = smallest(demand))
+const Session::Body &Session::choose(const StepDemand &demand) const {
+  if (const Body *e = smallest(demand))
     return *e;
   // No bucket holds all: the largest one. Where every row has one token left,
   // that is the one with the most rows.
   return *std::max_element(
-      bodies_.begin(), bodies_.end(),
-      [&](const BodyEntry &a, const BodyEntry &b) {
-        auto key = [&](const BodyEntry &e) {
+      runner_->bodies().begin(), runner_->bodies().end(),
+      [&](const Body &a, const Body &b) {
+        auto key = [&](const Body &e) {
+          if (!runner_->serves(e, demand.phase))
+            return 0u;
           return demand.queries == 1 ? std::min(e.rows, e.tokens)
                                      : e.queries == 1 ? 1u : e.tokens;
         };
@@ -107,7 +96,7 @@ const Session::BodyEntry &Session::choose(const StepDemand &demand) const {
       });
 }
 
-StepDemand Session::fill(const BodyEntry &entry, std::span<Pending> pending,
+StepDemand Session::fill(const Body &entry, std::span<Pending> pending,
                          size_t &used) const {
   StepDemand filled;
   uint32_t room = entry.tokens;
@@ -125,226 +114,132 @@ StepDemand Session::fill(const BodyEntry &entry, std::span<Pending> pending,
   return filled;
 }
 
-StatusOr<const Session::BodyEntry *>
-Session::plan(std::span<const StepRow> rows, std::vector<Pending> &pending,
+StatusOr<const Session::Body *>
+Session::plan(std::span<const StepRow> rows, std::span<Pending> pending,
               Parts &parts) {
+  // Those of the first one's phase.
+  pending = pending.first(static_cast<size_t>(
+      std::ranges::find_if(pending,
+                           [&](const Pending &p) {
+                             return rows[p.index].phase !=
+                                    rows[pending.front().index].phase;
+                           }) -
+      pending.begin()));
   const StepDemand demand = demandOf(rows, pending);
-  if (!lockStep_) {
+  if (!runner_->hasRanks()) {
     size_t used = 0;
-    const StepDemand filled = fill(choose(demand), pending, used);
+    StepDemand filled = fill(choose(demand), pending, used);
+    filled.phase = demand.phase;
     parts = {std::span(pending).first(used)};
     return smallest(filled);
   }
-  uint64_t hash = logitsHash_;
+  uint64_t hash = 0;
   for (const Pending &p : pending)
     hash = 31 * hash + xxh3(std::span(reinterpret_cast<const uint8_t *>(
                                           rows[p.index].tokens.data() + p.done),
                                       p.take * sizeof(int32_t)));
-  StatusOr<std::optional<StepDemand>> agreed =
-      lockStep_->agreeOnCall(demand, /*finished=*/false, hash);
-  if (!agreed.ok())
-    return failure_ = agreed.status();
+  HADAL_ASSIGN_OR_RETURN(
+      const std::optional<StepDemand> agreed,
+      runner_->agreeOnCall(demand, /*finished=*/false, hash));
   // Some rank is not finished: this one.
-  const BodyEntry &entry = halve(choose(**agreed), **agreed);
-  parts = divide(entry, **agreed, pending);
+  const Body &entry = halve(choose(*agreed), *agreed);
+  // Where others decode, a prompt waits.
+  parts = agreed->phase == demand.phase ? divide(entry, *agreed, pending)
+                                           : Parts();
   return &entry;
 }
 
-template <typename T>
-Status Session::writeInput(schema::Input input, const std::vector<T> &values) {
-  const DeviceBuffer &buffer = inputs_[static_cast<unsigned>(input)];
-  return model_.driver().write(buffer.address(), values.data(),
-                               values.size() * sizeof(T));
-}
-
-void Session::setSizes(uint32_t capacity, int32_t tokens, int32_t rows,
-                       int32_t logitRows, size_t at) {
-  const RankLayout::Slice slice = model_.layout().slice(capacity, tokens);
-  sizes_.resize(at);
-  sizes_.resize(at + artifact::kSizesHead);
-  std::ranges::copy(std::to_array({tokens, rows, logitRows,
-                                   /*slice_tokens=*/slice.tokens,
-                                   /*flags=*/artifact::kCountExpertLoad,
-                                   /*slice_begin=*/slice.begin}),
-                    sizes_.begin() + static_cast<ptrdiff_t>(at));
-}
-
-Status Session::writeBodyInputs() {
-  using schema::Input;
-  HADAL_RETURN_IF_ERROR(writeInput(Input::tokens, tokens_));
-  HADAL_RETURN_IF_ERROR(writeInput(Input::positions, positions_));
-  HADAL_RETURN_IF_ERROR(writeInput(Input::q_start, qStart_));
-  HADAL_RETURN_IF_ERROR(writeInput(Input::kv_len, kvLen_));
-  HADAL_RETURN_IF_ERROR(writeInput(Input::page_table, pageTable_));
-  HADAL_RETURN_IF_ERROR(writeInput(Input::slot, slots_));
-  return writeInput(Input::sizes, sizes_);
-}
-
-size_t Session::strideOf(schema::Input input, const BodyEntry &entry,
-                         size_t bytes) const {
-  const schema::Artifact &root = model_.artifact().root();
-  return artifact::inputStride(artifact::inputBlockBytes(
-             static_cast<unsigned>(input),
-             artifact::inputShape(root, *root.entries()->Get(entry.index)))) /
-         bytes;
-}
-
-int32_t Session::stage(const BodyEntry &entry, uint32_t part,
-                       std::span<const StepRow> rows,
-                       std::span<Pending> pending,
-                       std::vector<WantedLogits> &wanted) {
-  using schema::Input;
-  const uint64_t pageSize = model_.description().page_size();
-  const uint32_t capacity = entry.tokens / entry.microBatches;
-  const uint32_t capacityRows = entry.rows / entry.microBatches;
-  // Rows of the hidden state lie without gaps, parts of inputs do not.
-  const int32_t hidden = static_cast<int32_t>(part * capacity);
-  auto begin = [&](auto &values, Input input, size_t count, auto padding) {
-    const size_t at = part * strideOf(input, entry, sizeof(values[0]));
-    values.resize(at);
-    values.resize(at + count, padding);
-    return values.data() + at;
-  };
-  int32_t *tokens = begin(tokens_, Input::tokens, capacity, 0);
-  int32_t *positions = begin(positions_, Input::positions, capacity, 0);
-  int64_t *slots = begin(slots_, Input::slot, capacity, -1);
-  int32_t *qStart = begin(qStart_, Input::q_start, capacityRows + 1, 0);
-  int32_t *kvLen = begin(kvLen_, Input::kv_len, capacityRows, 0);
-  int32_t *pageTable =
-      begin(pageTable_, Input::page_table, capacityRows * pagesPerRow_, 0);
-
-  int32_t t = 0;
-  for (size_t r = 0; r < pending.size(); ++r) {
-    Pending &p = pending[r];
-    const StepRow &step = rows[p.index];
-    Row &row = rows_[step.row];
-    reservePages(row, row.length + p.take);
-    for (uint32_t i = 0; i < p.take; ++i, ++t) {
-      uint64_t position = row.length + i;
-      tokens[t] = step.tokens[p.done + i];
-      positions[t] = static_cast<int32_t>(position);
-      slots[t] = int64_t(row.pages[position / pageSize]) * int64_t(pageSize) +
-                 int64_t(position % pageSize);
-      bool last = p.done + i + 1 == step.tokens.size();
-      if (step.logits == LogitsWanted::All ||
-          (step.logits == LogitsWanted::Last && last))
-        wanted.push_back({p.index, position, hidden + t});
+Status Session::call(const Body &body, std::span<const StepRow> rows,
+                     const Parts &parts, const LogitsSink &sink) {
+  callRows_.clear();
+  for (std::span<const Pending> part : parts)
+    for (const Pending &p : part) {
+      const StepRow &step = rows[p.index];
+      Row &row = rows_[step.row];
+      reservePages(row, row.length + p.take);
+      const bool last = p.done + p.take == step.tokens.size();
+      callRows_.push_back({step.tokens.subspan(p.done, p.take), row.length,
+                           row.pages,
+                           step.logits == LogitsWanted::Last && !last
+                               ? LogitsWanted::None
+                               : step.logits});
     }
-    qStart[r + 1] = t;
-    kvLen[r] = static_cast<int32_t>(row.length + p.take);
-    std::copy(row.pages.begin(), row.pages.end(), pageTable + r * pagesPerRow_);
-  }
-  std::fill(qStart + pending.size() + 1, qStart + capacityRows + 1, t);
-  setSizes(capacity, t, static_cast<int32_t>(pending.size()), 0,
-           part * strideOf(Input::sizes, entry, sizeof(int32_t)));
-  return t;
-}
-
-Status Session::runBody(const BodyEntry &entry, std::span<const StepRow> rows,
-                        const Parts &parts, std::vector<WantedLogits> &wanted,
-                        int32_t &tokens) {
-  wanted.clear();
-  tokens = 0;
-  for (uint32_t part = 0; part < entry.microBatches; ++part)
-    tokens += stage(entry, part, rows, parts[part], wanted);
-  HADAL_RETURN_IF_ERROR(quit(writeBodyInputs()));
-  HADAL_RETURN_IF_ERROR(runEntry(entry));
-  counters_.bodyCalls += 1;
-  counters_.halvedCalls += entry.microBatches > 1;
-  counters_.tokens += static_cast<uint64_t>(tokens);
+  const std::span<const CallRow> all(callRows_);
+  Status refused; // by the sink
+  auto take = [&](const RowLogits &logits) {
+    const size_t first = parts[0].size();
+    const size_t index = logits.row < first
+                             ? parts[0][logits.row].index
+                             : parts[1][logits.row - first].index;
+    if (!logits.finite && badRow_.ok())
+      badRow_ =
+          error(5008,
+                "the logits of row {} after position {} are not finite; "
+                "check the weights, or compile with --activations f32",
+                rows[index].row, logits.position);
+    if (logits.finite && refused.ok())
+      refused = sink(index, logits.position, logits.values);
+  };
+  HADAL_RETURN_IF_ERROR(runner_->run(
+      body, {all.first(parts[0].size()), all.subspan(parts[0].size())}, take));
   for (std::span<Pending> part : parts)
     for (Pending &p : part) {
       rows_[rows[p.index].row].length += p.take;
       p.done += p.take;
     }
-  return {};
-}
-
-void Session::hashLogits(std::span<const float> logits) {
-  logitsHash_ = 31 * logitsHash_ +
-                xxh3(std::span(reinterpret_cast<const uint8_t *>(logits.data()),
-                               logits.size_bytes()));
-}
-
-Status Session::runHead(const BodyEntry &body, std::span<const StepRow> rows,
-                        std::span<const WantedLogits> wanted,
-                        std::array<int32_t, 2> tokensAndRows,
-                        const LogitsSink &sink) {
-  using schema::Input;
-  Driver &driver = model_.driver();
-  const uint64_t vocab = model_.description().vocab_size();
-  while (!wanted.empty()) {
-    auto fits = std::find_if(
-        heads_.begin(), heads_.end(),
-        [&](const HeadEntry &e) { return e.rows >= wanted.size(); });
-    const HeadEntry &head = fits == heads_.end() ? heads_.back() : *fits;
-    const size_t count = std::min<size_t>(wanted.size(), head.rows);
-    logitRows_.assign(head.rows, 0);
-    for (size_t i = 0; i < count; ++i)
-      logitRows_[i] = wanted[i].token;
-    setSizes(body.tokens, tokensAndRows[0], tokensAndRows[1],
-             static_cast<int32_t>(count));
-    HADAL_RETURN_IF_ERROR(quit(writeInput(Input::logit_rows, logitRows_)));
-    HADAL_RETURN_IF_ERROR(quit(writeInput(Input::sizes, sizes_)));
-    HADAL_RETURN_IF_ERROR(runPrepared(head.index));
-    counters_.headCalls += 1;
-
-    const float *values = reinterpret_cast<const float *>(logits_.address());
-    if (!driver.sharesHostMemory()) {
-      hostLogits_.resize(count * vocab);
-      HADAL_RETURN_IF_ERROR(driver.read(hostLogits_.data(), logits_.address(),
-                                        count * vocab * sizeof(float)));
-      values = hostLogits_.data();
-    }
-    if (options_.checkCollectives)
-      hashLogits({values, count * vocab});
-    for (size_t i = 0; i < count; ++i) {
-      std::span<const float> row(values + i * vocab, vocab);
-      if (!allFinite(row))
-        return error(5008,
-                     "the logits of row {} after position {} are not finite; "
-                     "check the weights, or compile with --activations f32",
-                     rows[wanted[i].index].row, wanted[i].position);
-      HADAL_RETURN_IF_ERROR(sink(wanted[i].index, wanted[i].position, row));
-    }
-    wanted = wanted.subspan(count);
-  }
-  return {};
+  return refused;
 }
 
 Status Session::step(std::span<const StepRow> rows, const LogitsSink &sink) {
-  return leave(runStep(rows, sink));
+  return runner_->leave(runStep(rows, sink));
 }
 
 Status Session::runStep(std::span<const StepRow> rows,
                         const LogitsSink &sink) {
-  HADAL_RETURN_IF_ERROR(failure_);
+  HADAL_RETURN_IF_ERROR(runner_->failure());
   HADAL_RETURN_IF_ERROR(checkStep(rows));
   uint64_t total = 0, done = 0;
   pending_.clear();
-  for (size_t i = 0; i < rows.size(); ++i) {
-    pending_.push_back({i});
-    total += rows[i].tokens.size();
-  }
+  badRow_ = {};
+  for (Phase phase : {Phase::Decode, Phase::Prompt})
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (rows[i].phase == phase) {
+        pending_.push_back({i});
+        total += rows[i].tokens.size();
+      }
   while (!pending_.empty()) {
     if (options_.interrupt && options_.interrupt->load())
       return error(5016, "interrupted after {} of {} tokens of a step", done,
                    total);
     Parts parts;
-    HADAL_ASSIGN_OR_RETURN(const BodyEntry *entry, plan(rows, pending_, parts));
-    int32_t tokens = 0;
-    HADAL_RETURN_IF_ERROR(runBody(*entry, rows, parts, wanted_, tokens));
-    const size_t used = parts[0].size() + parts[1].size();
-    HADAL_RETURN_IF_ERROR(runHead(*entry, rows, wanted_,
-                                  {tokens, static_cast<int32_t>(used)}, sink));
-    done += static_cast<uint64_t>(tokens);
+    HADAL_ASSIGN_OR_RETURN(const Body *entry, plan(rows, pending_, parts));
+    HADAL_RETURN_IF_ERROR(call(*entry, rows, parts, sink));
+    for (std::span<const Pending> part : parts)
+      for (const Pending &p : part)
+        done += p.take;
     if (options_.progress)
       options_.progress(done, total);
     std::erase_if(pending_, [&](const Pending &p) {
       return p.done == rows[p.index].tokens.size();
     });
   }
-  return {};
+  return badRow_;
+}
+
+Status Session::finish() {
+  if (!runner_->hasRanks())
+    return {};
+  HADAL_RETURN_IF_ERROR(runner_->failure());
+  while (true) {
+    HADAL_ASSIGN_OR_RETURN(
+        const std::optional<StepDemand> agreed,
+        runner_->agreeOnCall({.halves = options_.microBatches},
+                             /*finished=*/true, 0));
+    if (!agreed)
+      return {};
+    HADAL_RETURN_IF_ERROR(runner_->leave(
+        call(halve(choose(*agreed), *agreed), {}, {}, {})));
+  }
 }
 
 } // namespace hadal

@@ -12,49 +12,16 @@ one rank changes no text and takes at most 40 lines.
 import argparse
 import collections
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MODEL = os.path.join(ROOT, "models", "tiny")
+from tiny import TinyTest
+
 LABELS = {"dispatch", "return"}
 
 
-class Test:
-    def __init__(self, tools, directory):
-        self.tools, self.directory = tools, directory
-        self.failures, self.checks = [], 0
-
-    def file(self, name):
-        return os.path.join(self.directory, name)
-
-    def tool(self, name):
-        return os.path.join(self.tools, name)
-
-    def check(self, what, good, found=""):
-        self.checks += 1
-        if not good:
-            self.failures.append(f"{what}: {found}")
-        return good
-
-    def compile(self, name, *options):
-        subprocess.run([self.tool("hadal-compile"), MODEL, "--images=native",
-                        "-o", self.file(name), *options], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def run(self, tool, artifact, *options):
-        environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1",
-                           OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-                           OMPI_MCA_rmaps_base_oversubscribe="1",
-                           OMPI_MCA_hwloc_base_binding_policy="none")
-        return subprocess.run(
-            [self.tool(tool), self.file(artifact), "--weights", MODEL, "-q",
-             *options], env=environment, capture_output=True, text=True,
-            timeout=300)
-
+class Test(TinyTest):
     def bench(self, *options):
         """hadal-bench on two ranks; its output and report, if it succeeded."""
         report = self.file("report.json")
@@ -236,7 +203,7 @@ def main():
     parser.add_argument("--bin", required=True)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hadal-bench-") as directory:
-        test = Test(os.path.abspath(args.bin), directory)
+        test = Test(args.bin, directory)
         test.compile("one.hadal")
         test.compile("two.hadal", "--dp", "2")
         test.one_rank()
@@ -248,10 +215,7 @@ def main():
             print(test.trace("--comm", "mpi") or "")
         else:
             print("no mpirun: ranks as processes are left out")
-    print(f"{test.checks} checks, {len(test.failures)} failed")
-    for failure in test.failures:
-        print("FAIL", failure)
-    return 1 if test.failures else 0
+    return test.finish()
 
 
 if __name__ == "__main__":

@@ -40,29 +40,23 @@ The bounds, and where each is from:
   sm_90a       sm90.py.
 """
 
-import argparse
 import json
 import os
-import shutil
 import subprocess
-import sys
-import tempfile
 
 import make_configs
 import numpy as np
+import script
 import sm90
 from metrics import nats_per_token, one_minus_cos, relative_error
 from oracle import Oracle
+from script import ToolError
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TINY = os.path.join(HERE, "../../models/tiny")
 QUICK = ["v3-odd", "v2-groups", "v3-odd-fp8", "layer-ue8m0-fp8"]
 CROSS = ["v3", "v3-odd", "v2-groups"]  # chunks and batches
 PROMPTS, PROMPT = 8, 40  # of a w8a8 row
-
-
-class ToolError(Exception):
-    """A tool ended with a status other than zero."""
 
 
 class Tools:
@@ -142,25 +136,6 @@ class Tools:
             "--input-ids", ",".join(map(str, ids)), "-n", count, "--temp", 0,
             "--ignore-eos", "-t", self.threads)
         return [int(t) for t in out.replace(",", " ").split()]
-
-
-class Report:
-    """Prints one line a row and counts."""
-
-    def __init__(self, only):
-        self.only, self.passed, self.failed = only, 0, 0
-
-    def row(self, name, check):
-        """Runs check() -> (passed, text) unless --only leaves the row out."""
-        if self.only and self.only not in name:
-            return
-        try:
-            good, text = check()
-        except (ToolError, subprocess.TimeoutExpired) as error:
-            good, text = False, str(error)
-        self.passed += good
-        self.failed += not good
-        print(f"{'ok  ' if good else 'FAIL'} {name}: {text}", flush=True)
 
 
 def spread(distance):
@@ -335,7 +310,7 @@ def check_tiny_nats(tools, activations, fp8):
             f"{nats:.4f} nats a token, {held['nats']:.4f} in float32")
 
 
-def run(tools, report, quick):
+def rows_on_cpu(tools, report, quick):
     expected = Expected()
     for name in QUICK if quick else make_configs.CONFIGS:
         quantized = name.endswith("-fp8")
@@ -382,31 +357,15 @@ def run(tools, report, quick):
                    lambda k=key: check_threads(tools, k))
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bin", required=True)
-    parser.add_argument("--work")
-    parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "sim", "cuda"])
-    args = parser.parse_args()
-    work = args.work or tempfile.mkdtemp(prefix="hadal-e2e-")
-    os.makedirs(work, exist_ok=True)
-    report = Report(args.only)
-    try:
-        if args.device == "cpu":
-            run(Tools(args.bin, work, args.threads), report, args.quick)
-        else:
-            sm90.run(Tools(args.bin, work, args.threads, args.device), report,
-                     args.quick)
-    finally:
-        if not args.keep and not args.work:
-            shutil.rmtree(work)
-    print(f"{report.passed} passed, {report.failed} failed")
-    sys.exit(1 if report.failed or not report.passed else 0)
+def run(args, work, report):
+    if args.device == "cpu":
+        rows_on_cpu(Tools(args.bin, work, args.threads), report, args.quick)
+    else:
+        sm90.run(Tools(args.bin, work, args.threads, args.device), report,
+                 args.quick)
 
 
 if __name__ == "__main__":
-    main()
+    script.main("e2e", run, script.QUICK, script.THREADS,
+              ("--device", {"default": "cpu",
+                            "choices": ["cpu", "sim", "cuda"]}))

@@ -11,17 +11,15 @@ special to one of them: blocks of FP8 scales that span W_UK and W_UV, layer 61 o
 One line a row, then `N passed, N failed`. Needs python3 and numpy.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
-import sys
-import tempfile
 
 import compare
 import formats
 import make_configs
 import numpy as np
+import script
 from metrics import one_minus_cos
 
 F32 = ["gigachat", "moonlight", "glm-flash", "glm-flash-eps", "youtu", "v32",
@@ -179,29 +177,13 @@ class Family:
                 {shared: t[wk]})))
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bin", required=True)
-    parser.add_argument("--work")
-    parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--only")
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
-    work = args.work or tempfile.mkdtemp(prefix="hadal-families-")
-    os.makedirs(work, exist_ok=True)
-    report = compare.Report(args.only)
+def run(args, work, report):
     family = Family(compare.Tools(args.bin, work, args.threads), report)
-    try:
-        for name in F32 + FP8:
-            family.numerics(name)
-        family.deep()
-        family.indexer()
-    finally:
-        if not args.keep and not args.work:
-            shutil.rmtree(work)
-    print(f"{report.passed} passed, {report.failed} failed")
-    sys.exit(1 if report.failed or not report.passed else 0)
+    for name in F32 + FP8:
+        family.numerics(name)
+    family.deep()
+    family.indexer()
 
 
 if __name__ == "__main__":
-    main()
+    script.main("families", run, script.THREADS)

@@ -12,16 +12,12 @@ kernels on the simulator. One line a row, then `N passed, N failed`. Needs
 python3 and numpy.
 """
 
-import argparse
 import os
 import re
-import shutil
-import sys
-import tempfile
 
-import compare
 import make_configs
 import numpy as np
+import script
 from ranks import Ranks, TYPES
 
 ROWS, LENGTH = 8, 16
@@ -199,32 +195,16 @@ class Overlap(Ranks):
         return ok and count > 0, said
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bin", required=True)
-    parser.add_argument("--work")
-    parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only")
-    args = parser.parse_args()
-    work = args.work or tempfile.mkdtemp(prefix="hadal-overlap-")
-    os.makedirs(work, exist_ok=True)
-    report = compare.Report(args.only)
-    try:
-        overlap = Overlap(args.bin, work, report)
-        for case in QUICK if args.quick else QUICK + LONG:
-            overlap.case(*case)
-        overlap.others()
-        report.row("an edited order", overlap.edited)
-        for policy in ("eager", "lazy"):
-            report.row(f"on the simulator, {policy}",
-                       lambda p=policy: overlap.on_sim(p))
-    finally:
-        if not args.keep and not args.work:
-            shutil.rmtree(work)
-    print(f"{report.passed} passed, {report.failed} failed")
-    sys.exit(1 if report.failed or not report.passed else 0)
+def run(args, work, report):
+    overlap = Overlap(args.bin, work, report)
+    for case in QUICK if args.quick else QUICK + LONG:
+        overlap.case(*case)
+    overlap.others()
+    report.row("an edited order", overlap.edited)
+    for policy in ("eager", "lazy"):
+        report.row(f"on the simulator, {policy}",
+                   lambda p=policy: overlap.on_sim(p))
 
 
 if __name__ == "__main__":
-    main()
+    script.main("overlap", run, script.QUICK)

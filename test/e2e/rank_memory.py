@@ -10,16 +10,14 @@ driver and is left out of the plan. One line a row, then `N passed, N failed`.
 Needs python3 and numpy.
 """
 
-import argparse
 import json
 import os
 import re
 import subprocess
-import sys
-import tempfile
 
 import compare
 import make_configs
+import script
 
 CLOSE = 0.02
 SIZES = ["--max-batch-size=8", "--max-seq-len=512", "--decode-buckets=8",
@@ -38,7 +36,7 @@ def call(*command):
     done = subprocess.run(list(map(str, command)), capture_output=True,
                           text=True, timeout=600)
     if done.returncode:
-        raise compare.ToolError(f"{command[0]}: status {done.returncode}: "
+        raise script.ToolError(f"{command[0]}: status {done.returncode}: "
                                 f"{done.stderr.strip()[-400:]}")
     return done.stdout + done.stderr
 
@@ -50,7 +48,7 @@ def planned_bytes(report):
         return int(found[1]) if found else 0
     total = bytes_of("total")
     if not total:
-        raise compare.ToolError(f"no total in {report}")
+        raise script.ToolError(f"no total in {report}")
     return total - bytes_of("scratch, each thread")
 
 
@@ -76,22 +74,13 @@ def check(args, work, name, layout, target):
             f"{'exact' if exact else 'not what is allocated'}")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bin", required=True)
-    parser.add_argument("--worker", required=True)
-    parser.add_argument("--only")
-    args = parser.parse_args()
-    report = compare.Report(args.only)
-    with tempfile.TemporaryDirectory(prefix="hadal-memory-") as work:
-        for name, layout, targets in CASES:
-            for target in targets:
-                report.row(f"{name} {' '.join(layout) or 'one rank'} {target}",
-                           lambda n=name, l=layout, t=target:
-                           check(args, work, n, l, t))
-    print(f"{report.passed} passed, {report.failed} failed")
-    sys.exit(1 if report.failed or not report.passed else 0)
+def run(args, work, report):
+    for name, layout, targets in CASES:
+        for target in targets:
+            report.row(f"{name} {' '.join(layout) or 'one rank'} {target}",
+                       lambda n=name, l=layout, t=target:
+                       check(args, work, n, l, t))
 
 
 if __name__ == "__main__":
-    main()
+    script.main("memory", run, ("--worker", {"required": True}))

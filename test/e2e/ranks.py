@@ -12,18 +12,15 @@ where a step that exceeds it is run again. Last, what ranks must refuse to run
 together. One line a row, then `N passed, N failed`. Needs python3 and numpy.
 """
 
-import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
-import tempfile
 
 import compare
 import make_configs
 import numpy as np
+import script
 
 PROMPTS, LENGTH = 8, 16
 TYPES = {"f32": ["--activations=f32"], "bf16": ["--activations=bf16"],
@@ -63,7 +60,7 @@ class Ranks:
     def call(self, tool, *args):
         done = self.start(tool, *args)
         if done.returncode:
-            raise compare.ToolError(
+            raise script.ToolError(
                 f"{tool} {' '.join(map(str, args))}: status {done.returncode}: "
                 f"{done.stderr.strip()[-400:]}")
         return done.stderr
@@ -243,28 +240,12 @@ class Ranks:
                             refused(s, t, *a, "--weights", weights, *ids))
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bin", required=True)
-    parser.add_argument("--work")
-    parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only")
-    args = parser.parse_args()
-    work = args.work or tempfile.mkdtemp(prefix="hadal-ranks-")
-    os.makedirs(work, exist_ok=True)
-    report = compare.Report(args.only)
-    try:
-        ranks = Ranks(args.bin, work, report)
-        for case in QUICK if args.quick else QUICK + LONG:
-            ranks.case(*case)
-        ranks.refusals()
-    finally:
-        if not args.keep and not args.work:
-            shutil.rmtree(work)
-    print(f"{report.passed} passed, {report.failed} failed")
-    sys.exit(1 if report.failed or not report.passed else 0)
+def run(args, work, report):
+    ranks = Ranks(args.bin, work, report)
+    for case in QUICK if args.quick else QUICK + LONG:
+        ranks.case(*case)
+    ranks.refusals()
 
 
 if __name__ == "__main__":
-    main()
+    script.main("ranks", run, script.QUICK)

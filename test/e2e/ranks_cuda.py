@@ -11,25 +11,23 @@ steps are run again; a rank that is killed is named; what cannot run is refused.
 
 One line a row, then `N passed, N failed`.
 """
-import argparse
 import json
 import os
 import re
 import subprocess
-import sys
-import tempfile
 import time
 
 import compare
 import make_configs
+import script
 
 MODEL = compare.TINY
 
 
 class Test:
-    def __init__(self, arguments, directory):
+    def __init__(self, arguments, directory, report):
         self.arguments, self.directory = arguments, directory
-        self.report = compare.Report(None)
+        self.report = report
 
     def file(self, name):
         return os.path.join(self.directory, name)
@@ -48,7 +46,7 @@ class Test:
                          "--max-seq-len=256", f"--decode-buckets={rows}",
                          "--prefill-buckets=16", "--dp=2", *options)
         if done.returncode:
-            raise compare.ToolError(done.stderr)
+            raise script.ToolError(done.stderr)
 
     def run(self, artifact, *options, ranks=2, **environment):
         return self.tool("hadal-run", self.file(artifact), "--weights", MODEL,
@@ -62,7 +60,7 @@ class Test:
                         "--logits=all", "--output", output, "--prefill-chunk",
                         chunk)
         if done.returncode:
-            raise compare.ToolError(f"{device}: {done.stderr}")
+            raise script.ToolError(f"{device}: {done.stderr}")
         with open(output, "rb") as file:
             return file.read(), done.stderr
 
@@ -169,20 +167,11 @@ class Test:
         self.refusals()
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bin", required=True)
-    parser.add_argument("--libcuda", required=True)
-    parser.add_argument("--libnccl", required=True)
-    parser.add_argument("--steps", type=int, default=12)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="hadal-cuda-ranks-") as directory:
-        test = Test(arguments, directory)
-        test.all()
-    report = test.report
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed or not report.passed else 0
+def run(arguments, work, report):
+    Test(arguments, work, report).all()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script.main("cuda-ranks", run, ("--libcuda", {"required": True}),
+                ("--libnccl", {"required": True}),
+                ("--steps", {"type": int, "default": 12}))

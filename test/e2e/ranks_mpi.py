@@ -17,9 +17,9 @@ import sys
 import tempfile
 import time
 
+from tiny import MODEL, TinyTest
+
 SKIPPED = 77
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MODEL = os.path.join(ROOT, "models", "tiny")
 IDS = "5,17,3,9,20,4;9,4,8;100,7,7,12,30;2,3;44,5,6,7,8,9,10,11"
 MPIRUN = ["mpirun", "--oversubscribe", "--bind-to", "none"]
 # mpirun is not to end the others: they do that themselves.
@@ -29,36 +29,14 @@ KEEP = ["--mca", "orte_allowed_exit_without_sync", "1",
 WRAPPER = '"$@"; echo $? >"$RUN/end-$OMPI_COMM_WORLD_RANK"'
 
 
-class Test:
+class Test(TinyTest):
     def __init__(self, tools, directory):
-        self.tools, self.directory = tools, directory
-        self.failures, self.checks, self.runs = [], 0, 0
-
-    def file(self, name):
-        return os.path.join(self.directory, name)
-
-    def tool(self, name):
-        return os.path.join(self.tools, name)
-
-    def check(self, what, good, found=""):
-        self.checks += 1
-        if not good:
-            self.failures.append(f"{what}: {found}")
-
-    def compile(self, name, *options):
-        subprocess.run([self.tool("hadal-compile"), MODEL, "--images=native",
-                        "-o", self.file(name), *options], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        super().__init__(tools, directory)
+        self.runs = 0
 
     def environment(self, **more):
         return dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1",
                     OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", **more)
-
-    def run(self, artifact, *options):
-        return subprocess.run(
-            [self.tool("hadal-run"), self.file(artifact), "--weights", MODEL,
-             "-q", *options], env=self.environment(), capture_output=True,
-            text=True, timeout=120)
 
     def ranks(self, each, **environment):
         """Ranks with different commands; their exit statuses, stderr, seconds."""
@@ -91,9 +69,9 @@ class Test:
 
     def equal_bits(self):
         for comm in ("loopback", "mpi"):
-            result = self.run("four.hadal", "--ranks", "4", "--comm", comm,
-                              "--input-ids", IDS, "--logits", "all", "--output",
-                              self.file(comm + ".npy"))
+            result = self.run("hadal-run", "four.hadal", "--ranks", "4",
+                              "--comm", comm, "--input-ids", IDS, "--logits",
+                              "all", "--output", self.file(comm + ".npy"))
             self.check(f"logits over {comm}", result.returncode == 0,
                        result.stderr)
         logits = []
@@ -102,14 +80,14 @@ class Test:
                 logits.append(file.read())
         self.check("logits over mpi and loopback", logits[0] == logits[1],
                    "they differ")
-        texts = [self.run("four.hadal", "--ranks", "4", "--comm", comm, "-n",
-                          "8", "-p", "Once upon").stdout
+        texts = [self.run("hadal-run", "four.hadal", "--ranks", "4",
+                          "--comm", comm, "-n", "8", "-p", "Once upon").stdout
                  for comm in ("loopback", "mpi")]
         self.check("text", texts[0] == texts[1] and texts[0].strip(), texts)
 
     def environment_check(self):
-        result = self.run("four.hadal", "--ranks", "2", "--comm", "mpi", "-p",
-                          "x", "--check-env")
+        result = self.run("hadal-run", "four.hadal", "--ranks", "2",
+                          "--comm", "mpi", "-p", "x", "--check-env")
         self.check("--check-env", result.returncode == 0 and
                    "rank 1: host " in result.stderr and "Open MPI" in
                    result.stderr and "all_to_all of 1 MiB" in result.stderr,
@@ -185,7 +163,7 @@ class Test:
                 (["--comm", "mpi", "--ranks", "2", "--comm-delay", "5"],
                  "--comm-delay is for ranks that are threads"),
                 (["--comm", "tcp"], "--comm")):
-            result = self.run("two.hadal", "-p", "x", *options)
+            result = self.run("hadal-run", "two.hadal", "-p", "x", *options)
             self.check(f"{options}", result.returncode == 2 and
                        "error H5011" in result.stderr and
                        text in result.stderr, result.stderr)
@@ -217,9 +195,7 @@ def main():
         test.refusals()
         test.contradictions()
         test.lost()
-    print("\n".join(test.failures))
-    print(f"ranks_mpi: {test.checks} checks, {len(test.failures)} failures")
-    return 1 if test.failures else 0
+    return test.finish()
 
 
 if __name__ == "__main__":

@@ -12,18 +12,16 @@ and the tokens that experts count in all. One line a row, then
 `N passed, N failed`. Needs python3 and numpy.
 """
 
-import argparse
 import json
 import os
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 
 import compare
 import make_configs
 import numpy as np
+import script
 from metrics import one_minus_cos
 from oracle import Oracle
 
@@ -94,7 +92,7 @@ class Tp:
             capture_output=True, text=True, errors="replace", timeout=600,
             **options)
         if done.returncode:
-            raise compare.ToolError(
+            raise script.ToolError(
                 f"{tool} {' '.join(map(str, args))}: status {done.returncode}: "
                 f"{done.stderr.strip()[-400:]}")
         return done
@@ -244,26 +242,14 @@ class Tp:
                 name, types, layout, "auto", ["--comm=mpi"]))
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bin", required=True)
-    parser.add_argument("--work")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only")
-    args = parser.parse_args()
+def run(args, work, report):
     os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1",
                       OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-    report = compare.Report(args.only)
-    with tempfile.TemporaryDirectory(prefix="hadal-tp-") as temporary:
-        work = args.work or temporary
-        os.makedirs(work, exist_ok=True)
-        tp = Tp(args.bin, work, report)
-        for name, types, layout in QUICK if args.quick else LONG:
-            if not args.only or args.only in f"{name} {types} {layout}":
-                tp.case(name, types, layout, args.quick)
-    print(f"{report.passed} passed, {report.failed} failed")
-    sys.exit(1 if report.failed or not report.passed else 0)
+    tp = Tp(args.bin, work, report)
+    for name, types, layout in QUICK if args.quick else LONG:
+        if not args.only or args.only in f"{name} {types} {layout}":
+            tp.case(name, types, layout, args.quick)
 
 
 if __name__ == "__main__":
-    main()
+    script.main("tp", run, script.QUICK)

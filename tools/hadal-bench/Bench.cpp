@@ -146,6 +146,7 @@ private:
       for (size_t i = 0; i < batch; ++i) {
         tokens[i].assign(1, source.next());
         steps[i].tokens = tokens[i];
+        steps[i].phase = Phase::Decode;
       }
       HADAL_RETURN_IF_ERROR(session.resetExpertLoad());
       const auto begin = std::chrono::steady_clock::now();

@@ -11,6 +11,7 @@
 #include "runtime/artifact/Verify.h"
 #include "schedule/Chip.h"
 #include "tools/common/SpecJson.h"
+#include "tools/common/SpecOf.h"
 #include "tools/hadal-bench/DeviceArguments.h"
 #include "tools/hadal-bench/MachineRates.h"
 #include "tools/hadal-bench/Statistics.h"
@@ -18,17 +19,6 @@
 namespace hadal::bench {
 
 namespace {
-
-/// The spec in |kernel|, or why this version reads none there.
-kernels::ParsedSpec specOf(const schema::Kernel &kernel) {
-  if (!kernel.spec())
-    return {{}, "it has no spec"};
-  kernels::SpecText text;
-  text.kind = kernel.spec()->kind()->str();
-  for (const schema::KeyValue *field : *kernel.spec()->fields())
-    text.fields.emplace_back(field->key()->str(), field->value()->str());
-  return kernels::parseSpec(text);
-}
 
 /// The launch of a kernel in the largest bucket that has it.
 struct Sample {

@@ -120,6 +120,7 @@ private:
       for (uint32_t i = 0; i < batch; ++i) {
         tokens[i].assign(1, source.next());
         rows[i].tokens = tokens[i];
+        rows[i].phase = Phase::Decode;
       }
       const Clock::time_point begin = Clock::now();
       HADAL_RETURN_IF_ERROR(session.step(rows, ignoreLogits));

@@ -19,7 +19,7 @@ Json binary(const void *data, size_t bytes) {
 }
 
 std::vector<uint8_t> write(const RankOutputs &outputs, bool isFirst) {
-  const GenerateStatistics &s = outputs.statistics;
+  const engine::GenerateStatistics &s = outputs.statistics;
   Json json = {{"texts", Json::array()},
                {"logits", Json::array()},
                {"cut", Json::array()},
@@ -54,7 +54,7 @@ void add(const Json &json, RankOutputs &outputs) {
   }
   for (const Json &index : json.at("cut"))
     outputs.cut.push_back(index.get<size_t>());
-  GenerateStatistics &s = outputs.statistics;
+  engine::GenerateStatistics &s = outputs.statistics;
   s.promptTokens += json.at("prompt_tokens").get<uint64_t>();
   s.generatedTokens += json.at("generated_tokens").get<uint64_t>();
   outputs.counters.tokens += json.at("tokens").get<uint64_t>();

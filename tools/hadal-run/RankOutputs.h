@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "runtime/comm/Group.h"
-#include "runtime/session/Generator.h"
+#include "runtime/engine/Generator.h"
 
 namespace hadal {
 
@@ -15,7 +15,7 @@ struct RankOutputs {
   std::map<size_t, std::string> texts;
   std::map<size_t, std::vector<float>> logits; ///< position after position
   std::vector<size_t> cut; ///< requests that ended for want of room
-  GenerateStatistics statistics;
+  engine::GenerateStatistics statistics;
   SessionCounters counters;
 };
 

@@ -8,7 +8,7 @@
 #include "runtime/base/Npy.h"
 #include "runtime/base/OutputFile.h"
 #include "runtime/base/Progress.h"
-#include "runtime/session/Generator.h"
+#include "runtime/engine/Generator.h"
 #include "runtime/tokenizer/Tokenizer.h"
 #include "tools/common/Ranks.h"
 #include "tools/common/SpecJson.h"
@@ -239,7 +239,8 @@ private:
       HADAL_ASSIGN_OR_RETURN(uint32_t row, session->addRow());
       steps.push_back(
           {row, rows[mine[first + i]],
-           flags.logits == "all" ? LogitsWanted::All : LogitsWanted::Last});
+           flags.logits == "all" ? LogitsWanted::All : LogitsWanted::Last,
+           flags.prefillChunk == 1 ? Phase::Decode : Phase::Prompt});
     }
     // The rows of a batch advance together: all but the first wait in memory.
     std::vector<std::vector<float>> waiting(count);
@@ -265,10 +266,11 @@ private:
 
   /// The options, and where --sampling-defaults is given what they leave open
   /// as generation_config.json says.
-  SamplingParameters sampling() const {
+  engine::SamplingParameters sampling() const {
     const GenerationConfig &file = model->generation();
-    SamplingParameters result{flags.temperature, flags.topP, flags.seed,
-                              flags.topK};
+    engine::SamplingParameters result{.temperature = flags.temperature,
+                                      .topK = flags.topK,
+                                      .topP = flags.topP};
     if (flags.samplingDefaults) {
       if (!flags.hasTemperature)
         result.temperature =
@@ -300,7 +302,7 @@ private:
                file.describeSampling());
       return;
     }
-    const SamplingParameters used = sampling();
+    const engine::SamplingParameters used = sampling();
     notice("sampling with temperature {}, top-p {}, top-k {}", used.temperature,
            used.topP, used.topK);
     if (!file.unsupported.empty())
@@ -311,12 +313,13 @@ private:
   Status generateText() {
     if (!flags.load.quiet)
       describeGeneration();
-    std::vector<GenerateRequest> requests;
+    std::vector<engine::Request> requests;
     for (size_t i : mine) {
-      GenerateRequest request;
+      engine::Request request;
       request.prompt = rows[i];
       request.sampling = sampling();
-      if (tokenizer && tokenizer->eosId())
+      request.seed = flags.seed;
+      if (tokenizer && tokenizer->eosId() && !flags.ignoreEos)
         request.stopTokens = {*tokenizer->eosId()};
       request.maxTokens = flags.maxTokens;
       request.ignoreEos = flags.ignoreEos;
@@ -327,17 +330,17 @@ private:
       decoders.assign(rows.size(), IncrementalDecoder(*tokenizer));
     HADAL_ASSIGN_OR_RETURN(
         outputs.statistics,
-        generate(*session, *model, requests,
-                 [&](size_t i, int32_t token, FinishReason reason) {
+        engine::generate(*session, *model, requests,
+                 [&](size_t i, const engine::Delta &delta) {
                    const size_t r = mine[i];
-                   if (reason == FinishReason::Context)
+                   if (delta.contextFull)
                      outputs.cut.push_back(r);
                    if (!isPrinting()) {
-                     outputs.texts[r] += textOf(r, token, reason);
+                     outputs.texts[r] += textOf(r, delta);
                      return Status();
                    }
-                   return many ? collect(r, token, reason)
-                               : stream(r, token, reason);
+                   return many ? collect(r, delta)
+                               : stream(r, delta);
                  }));
     HADAL_RETURN_IF_ERROR(finishRanks());
     if (!isPrinting())
@@ -387,30 +390,42 @@ private:
         demand.rows, demand.pairs);
   }
 
-  std::string textOf(size_t r, int32_t token, FinishReason reason) {
-    if (!tokenizer)
-      return fmt::format("{}{}", outputs.texts[r].empty() ? "" : ",", token);
+  std::string textOf(size_t r, const engine::Delta &delta) {
     std::string text;
-    if (reason != FinishReason::Eos)
-      text = decoders[r].push(token);
-    if (reason != FinishReason::None)
+    if (!tokenizer) {
+      for (int32_t token : delta.ids)
+        text += fmt::format(
+            "{}{}", outputs.texts[r].empty() && text.empty() ? "" : ",",
+            token);
+      return text;
+    }
+    // An end-of-sequence token is no text.
+    const size_t shown =
+        delta.ids.size() - (delta.finish == engine::FinishReason::Stop);
+    for (size_t i = 0; i < shown; ++i)
+      text += decoders[r].push(delta.ids[i]);
+    if (isLast(delta))
       text += decoders[r].finish();
     return text;
   }
 
-  Status stream(size_t r, int32_t token, FinishReason reason) {
-    std::string text = textOf(r, token, reason);
+  static bool isLast(const engine::Delta &delta) {
+    return delta.finish != engine::FinishReason::None;
+  }
+
+  Status stream(size_t r, const engine::Delta &delta) {
+    std::string text = textOf(r, delta);
     outputs.texts[r] += text;
-    if (reason != FinishReason::None)
+    if (isLast(delta))
       text += '\n';
     return cli::writeStdout(text);
   }
 
   /// Several prompts: one line each, in their order, as soon as all before it
   /// are complete; line ends inside a text are written as \n.
-  Status collect(size_t r, int32_t token, FinishReason reason) {
-    outputs.texts[r] += textOf(r, token, reason);
-    if (reason != FinishReason::None)
+  Status collect(size_t r, const engine::Delta &delta) {
+    outputs.texts[r] += textOf(r, delta);
+    if (isLast(delta))
       complete.insert(r);
     return printComplete();
   }
@@ -432,7 +447,7 @@ private:
     return lines.empty() ? Status() : cli::writeStdout(lines);
   }
 
-  void printStatistics(const GenerateStatistics &s) const {
+  void printStatistics(const engine::GenerateStatistics &s) const {
     auto rate = [](uint64_t tokens, double seconds) {
       return seconds > 0 ? static_cast<double>(tokens) / seconds : 0.0;
     };
@@ -549,7 +564,8 @@ int main(int argc, char **argv) {
       ->check(cli::nonNegative())
       ->capture_default_str();
   app.add_option("--prefill-chunk", flags.prefillChunk,
-                 "tokens of a prompt per call; default: the largest bucket")
+                 "tokens of a prompt per call; default: the largest bucket. With "
+                 "--logits and 1: as generated tokens, by the decode entries")
       ->check(cli::nonNegative());
   app.add_option("--logits", flags.logits,
                  "write logits of all positions or the last one to --output")

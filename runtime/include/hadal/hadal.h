@@ -192,7 +192,9 @@ typedef struct {
   int logits; /* which positions' logits are kept: HADAL_LOGITS_* */
 } hadal_row_step;
 
-/* Appends tokens to rows, as one batch. All is checked before anything runs:
+/* Appends tokens to rows, as one batch. One token behind others of its row is
+ * taken for a generated one, which decode entries compute; else it is a prompt's,
+ * which prefill entries compute. All is checked before anything runs:
  * H5005 (range), H5013 (no free page of the cache). H5008: logits of a row are
  * not finite. */
 int hadal_session_step(hadal_session *session, const hadal_row_step *rows,
@@ -213,7 +215,9 @@ const float *hadal_session_logits(const hadal_session *session, size_t index,
 size_t hadal_session_num_logits(const hadal_session *session, size_t index);
 
 /* Chooses a token from the kept logits: temperature 0 is greedy; |step| counts
- * the row's sampled tokens. Equal arguments give the equal token. */
+ * the row's sampled tokens. Equal arguments give the equal token, that of
+ * hadal-run with the same seed; versions before the race of docs/serving.md drew
+ * others. */
 int hadal_session_sample(const hadal_session *session, size_t index,
                          size_t position, float temperature, float top_p,
                          uint64_t seed, uint64_t step, int32_t *token);

@@ -78,35 +78,34 @@ TEST(CApiRanks, OptionsThatCannotBeAreRefused) {
     uint64_t unknown;
   } larger{options, 1};
   expectRefused(dir, larger.known, 5005, "members that this version");
-  options = optionsOf(2, 2, "refused");
-  expectRefused(dir, options, 5011, "rank 2 of 2 ranks");
-  options = optionsOf(0, 0, "refused");
-  expectRefused(dir, options, 5011, "rank 0 of 0 ranks");
-  options = optionsOf(0, 2, "refused");
-  options.comm = "pigeon";
-  expectRefused(dir, options, 5011, "comm 'pigeon'");
-  options = optionsOf(0, 2, "refused");
-  options.comm_policy = "never";
-  expectRefused(dir, options, 5011, "never");
-  options = optionsOf(0, 2, "refused");
-  options.comm_delay = "soon";
-  expectRefused(dir, options, 5011, "soon");
-  options = optionsOf(0, 2, "refused");
-  options.token = "0";
-  expectRefused(dir, options, 5011, "processes");
-  options = optionsOf(0, 2, "refused");
-  options.comm_timeout = -1;
-  expectRefused(dir, options, 5005, "comm_timeout is -1 seconds");
-  // Processes.
-  options = optionsOf(0, 2, "file:/nonexistent/meet");
-  options.comm = "mpi";
-  options.token = "0";
-  expectRefused(dir, options, 5011, "64 hexadecimal digits");
-  options.comm_delay = "5";
-  expectRefused(dir, options, 5011, "comm_delay");
-  options = optionsOf(5, 2, "file:/nonexistent/meet");
-  options.comm = "mpi";
-  expectRefused(dir, options, 5011, "rank 5 of 2 ranks");
+
+  using Options = hadal_rank_options;
+  const struct {
+    void (*change)(Options &);
+    int code;
+    const char *part;
+  } refusals[] = {
+      {[](Options &o) { o.rank = 2; }, 5011, "rank 2 of 2 ranks"},
+      {[](Options &o) { o.ranks = 0; }, 5011, "rank 0 of 0 ranks"},
+      {[](Options &o) { o.comm = "pigeon"; }, 5011, "comm 'pigeon'"},
+      {[](Options &o) { o.comm_policy = "never"; }, 5011, "never"},
+      {[](Options &o) { o.comm_delay = "soon"; }, 5011, "soon"},
+      {[](Options &o) { o.token = "0"; }, 5011, "processes"},
+      {[](Options &o) { o.comm_timeout = -1; }, 5005,
+       "comm_timeout is -1 seconds"},
+      // Processes.
+      {[](Options &o) { o.comm = "mpi", o.token = "0"; }, 5011,
+       "64 hexadecimal digits"},
+      {[](Options &o) { o.comm = "mpi", o.comm_delay = "5"; }, 5011,
+       "comm_delay"},
+      {[](Options &o) { o.comm = "mpi", o.rank = 5; }, 5011,
+       "rank 5 of 2 ranks"},
+  };
+  for (const auto &[change, code, part] : refusals) {
+    options = optionsOf(0, 2, "file:/nonexistent/meet");
+    change(options);
+    expectRefused(dir, options, code, part);
+  }
 }
 
 TEST(CApiRanks, AStructOfAnOlderProgramIsShorter) {

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "runtime/comm/loopback/Loopback.h"
-#include "runtime/session/Generator.h"
+#include "runtime/engine/Generator.h"
 #include "runtime/cts/ToyRanks.h"
 #include "test/runtime/session/ForwardingDriver.h"
 #include "test/runtime/session/ToyModel.h"
@@ -211,7 +211,8 @@ Status stepAndCheck(Session &session, const Tokens &tokens, size_t first) {
   const std::vector<std::vector<float>> expected = toy::referenceLogits(tokens);
   for (size_t at = 0; at < tokens.size();) {
     const size_t count = at ? 1 : first;
-    StepRow step{row, std::span(tokens).subspan(at, count), LogitsWanted::All};
+    StepRow step{row, std::span(tokens).subspan(at, count), LogitsWanted::All,
+                 at ? Phase::Decode : Phase::Prompt};
     HADAL_RETURN_IF_ERROR(
         session.step({&step, 1}, [&](size_t, uint64_t position,
                                      std::span<const float> logits) {
@@ -256,6 +257,31 @@ TEST(Ranks, TakeTheSmallestEntryThatHoldsWhatEachAsks) {
     HADAL_RETURN_IF_ERROR(session.finish());
     EXPECT_EQ(session.counters().bodyCalls, 12u);
     EXPECT_EQ(session.counters().idleCalls, rank.group.rank() ? 11u : 0u);
+    return {};
+  });
+  run.expectAllOk();
+}
+
+TEST(Ranks, PromptsWaitWhereOthersDecode) {
+  RankRun run(2);
+  run([&](Rank &rank) -> Status {
+    Session &session = rank.session;
+    HADAL_ASSIGN_OR_RETURN(uint32_t row, session.addRow());
+    const Tokens tokens = someTokens(5, int(rank.group.rank()));
+    const std::vector<std::vector<float>> expected =
+        toy::referenceLogits(tokens);
+    const StepRow step{row, tokens, LogitsWanted::All,
+                       rank.group.rank() ? Phase::Prompt : Phase::Decode};
+    HADAL_RETURN_IF_ERROR(
+        session.step({&step, 1}, [&](size_t, uint64_t position,
+                                     std::span<const float> logits) {
+          EXPECT_EQ(std::vector<float>(logits.begin(), logits.end()),
+                    expected[position]);
+          return Status();
+        }));
+    HADAL_RETURN_IF_ERROR(session.finish());
+    EXPECT_EQ(session.counters().bodyCalls, 6u); // five tokens, then a prompt
+    EXPECT_EQ(session.counters().headCalls, rank.group.rank() ? 2u : 5u);
     return {};
   });
   run.expectAllOk();
@@ -520,7 +546,8 @@ TEST(Ranks, WhatFailsBehindAnAgreementEndsAllAtOnce) {
     run([&](Rank &rank) -> Status {
       HADAL_ASSIGN_OR_RETURN(uint32_t row, rank.session.addRow());
       const int32_t token = 3;
-      const StepRow step{row, {&token, 1}, LogitsWanted::None};
+      const StepRow step{row, {&token, 1}, LogitsWanted::None,
+                         Phase::Decode};
       HADAL_RETURN_IF_ERROR(rank.session.step({&step, 1}, {}));
       if (rank.group.rank() == 1)
         (writes ? rank.driver.failsWrites : rank.driver.failsReads) = true;
@@ -595,12 +622,12 @@ TEST(Ranks, OfATpGroupMustSampleTheSameTokens) {
   run.artifactOf = [](unsigned) { return model(4, 2); };
   run([&](Rank &rank) -> Status {
     rank.driver.altersNext = rank.group.rank() == 3;
-    GenerateRequest request;
+    engine::Request request;
     request.prompt = someTokens(1, 1 + int(rank.group.rank()) / 2);
     request.maxTokens = 8;
     request.ignoreEos = true;
-    return generate(rank.session, rank.model, {&request, 1},
-                    [](size_t, int32_t, FinishReason) { return Status(); })
+    return engine::generate(rank.session, rank.model, {&request, 1},
+                    [](size_t, const engine::Delta &) { return Status(); })
         .status();
   });
   for (const Status &status : run.statuses) {
@@ -623,7 +650,8 @@ TEST(Ranks, CheckedTpGroupsMustHaveEqualLogits) {
         HADAL_ASSIGN_OR_RETURN(uint32_t row, rank.session.addRow());
         rank.driver.altersNext = rank.group.rank() == 1;
         const int32_t token = 7;
-        const StepRow step{row, {&token, 1}, LogitsWanted::Last};
+        const StepRow step{row, {&token, 1}, LogitsWanted::Last,
+                           Phase::Decode};
         for (unsigned i = 0; i < steps; ++i)
           HADAL_RETURN_IF_ERROR(rank.session.step(
               {&step, 1}, [](size_t, uint64_t, std::span<const float>) {

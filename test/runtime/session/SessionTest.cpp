@@ -70,6 +70,56 @@ TEST(Session, EveryChunkingGivesTheLogitsOfTheDefinition) {
   }
 }
 
+TEST(Session, ThePhaseOfATokenChoosesItsEntry) {
+  LoadedToy toy;
+  std::vector<std::string> ran;
+  SessionOptions options;
+  options.onRun = [&](const EntryRun &run) {
+    const schema::Entry &entry =
+        *toy.model->artifact().root().entries()->Get(run.entry);
+    if (entry.kind() != schema::EntryKind::head)
+      ran.push_back(entry.name()->str());
+  };
+  auto session = toy.session(options);
+  const Tokens one = someTokens(1, 1), three = someTokens(3, 2);
+  auto step = [&](std::vector<StepRow> rows) {
+    ran.clear();
+    Collected got;
+    Status status = session->step(rows, got.sink());
+    ASSERT_TRUE(status.ok()) << status.toString();
+    ASSERT_EQ(got.rows.size(), rows.size());
+    for (size_t i = 0; i < rows.size(); ++i)
+      expectAll(got.rows[i], Tokens(rows[i].tokens.begin(),
+                                    rows[i].tokens.end()));
+  };
+  using Names = std::vector<std::string>;
+  constexpr auto all = LogitsWanted::All;
+  step({{addRow(*session), one, all, Phase::Prompt}});
+  EXPECT_EQ(ran, (Names{"prefill_8"}));
+  step({{addRow(*session), three, all, Phase::Decode}});
+  EXPECT_EQ(ran, (Names{"decode_1", "decode_1", "decode_1"}));
+  // No call has both, and decode rows come first.
+  step({{addRow(*session), three, all, Phase::Prompt},
+        {addRow(*session), one, all, Phase::Decode}});
+  EXPECT_EQ(ran, (Names{"decode_1", "prefill_8"}));
+}
+
+TEST(Session, APhaseWithoutEntriesRunsInTheOthers) {
+  schema::ArtifactT a = toy::model();
+  std::erase_if(a.entries, [](const auto &entry) {
+    return entry->kind == schema::EntryKind::decode;
+  });
+  LoadedToy toy(a);
+  auto session = toy.session();
+  const Tokens tokens = someTokens(3, 2);
+  Collected got;
+  StepRow step{addRow(*session), tokens, LogitsWanted::All, Phase::Decode};
+  Status status = session->step({&step, 1}, got.sink());
+  ASSERT_TRUE(status.ok()) << status.toString();
+  expectAll(got.rows[0], tokens);
+  EXPECT_EQ(session->counters().bodyCalls, 3u);
+}
+
 TEST(Session, RowsOfUnequalLengthDoNotDisturbEachOther) {
   LoadedToy toy;
   auto session = toy.session();

@@ -45,3 +45,21 @@ function definitions(object) {
     [el("dt", {}, key), el("dd", {}, typeof value === "object" && value !== null
                                        ? JSON.stringify(value) : String(value))]));
 }
+
+const kColours = ["--a", "--b", "--c", "--d", "--e", "--f"];
+
+/// A pen for |canvas|, |height| pixels of CSS high, with its width and the page's
+/// colours; null where the canvas is not shown.
+function penOf(canvas, height) {
+  const width = canvas.clientWidth, ratio = devicePixelRatio || 1;
+  if (!width) return null;
+  canvas.style.height = height + "px";
+  canvas.width = width * ratio;
+  canvas.height = height * ratio;
+  const pen = canvas.getContext("2d");
+  pen.scale(ratio, ratio);
+  pen.font = "11px system-ui, sans-serif";
+  const style = getComputedStyle(document.documentElement);
+  const colour = name => style.getPropertyValue(name).trim();
+  return {pen, width, colour, colours: kColours.map(colour)};
+}

@@ -58,18 +58,9 @@ async function memoryPanel() {
 }
 
 function drawArena(canvas, lifetimes, [from, to], bytes, peak) {
-  const width = canvas.clientWidth, height = 260, count = to - from;
-  if (!width) return;
-  const ratio = devicePixelRatio || 1;
-  canvas.style.height = height + "px";
-  canvas.width = width * ratio;
-  canvas.height = height * ratio;
-  const pen = canvas.getContext("2d");
-  pen.scale(ratio, ratio);
-  const style = getComputedStyle(document.documentElement);
-  const colour = name => style.getPropertyValue(name).trim();
-  const colours = kColours.map(colour);
-  pen.font = "11px system-ui, sans-serif";
+  const height = 260, count = to - from, drawing = penOf(canvas, height);
+  if (!drawing) return;
+  const {pen, width, colour, colours} = drawing;
   for (const life of lifetimes) {
     const x = (life.first - from) / count * width, w = Math.max((life.last + 1 - life.first) / count * width, 1);
     const y = life.offset / bytes * height, h = Math.max(life.bytes / bytes * height, 1);

@@ -2,7 +2,6 @@
 // rank and thread. The table is its twin.
 
 const kTrackHeight = 22, kTrackGap = 16;
-const kColours = ["--a", "--b", "--c", "--d", "--e", "--f"];
 
 async function timelinePanel() {
   const tracks = [...await predictedTracks(), ...await measuredTracks()];
@@ -132,18 +131,10 @@ function eventAt(tracks, pointer, time) {
 }
 
 function drawTimeline(canvas, tracks, view) {
-  const width = canvas.clientWidth, height = tracks.reduce((sum, track) => sum + heightOf(track), 0);
-  if (!width) return;
-  const ratio = devicePixelRatio || 1;
-  canvas.style.height = height + "px";
-  canvas.width = width * ratio;
-  canvas.height = height * ratio;
-  const pen = canvas.getContext("2d");
-  pen.scale(ratio, ratio);
-  const style = getComputedStyle(document.documentElement);
-  const colour = name => style.getPropertyValue(name).trim();
-  const colours = kColours.map(colour), ink = colour("--ink"), mark = colour("--mark"), page = colour("--page");
-  pen.font = "11px system-ui, sans-serif";
+  const drawing = penOf(canvas, tracks.reduce((sum, track) => sum + heightOf(track), 0));
+  if (!drawing) return;
+  const {pen, width, colour, colours} = drawing;
+  const ink = colour("--ink"), mark = colour("--mark"), page = colour("--page");
   let top = 0;
   tracks.forEach(track => {
     pen.fillStyle = ink;

@@ -87,6 +87,7 @@ private:
   mlir::LogicalResult
   joinParts(llvm::MutableArrayRef<Fragment> state);
   Value rowsThatCount();
+  llvm::SmallVector<Value> storedRows(const Fragment &frag);
 
   // Scalars.cpp: uniform values, as i64 for index.
   Value scalar(Value value) { return scalar(value, scalars); }

@@ -90,16 +90,59 @@ Value PipelineEmitter::rowsThatCount() {
   return b.cmp(arith::CmpIPredicate::slt, row, scalar(below));
 }
 
+/// For each register of |frag|, whether a store of the kernel writes its row.
+/// What the others hold means nothing: rows that the view does not have were
+/// never written by anybody. Empty where the stores do not say.
+SmallVector<Value> PipelineEmitter::storedRows(const Fragment &frag) {
+  sm90::AsmBuilder &b = *builder;
+  SmallVector<StoreOp> stores;
+  bool known = true;
+  kernel.walk([&](StoreOp store) {
+    known &= store->getBlock() == mainFold->getBlock() &&
+             store.getIndices().size() == 2 && views.count(store.getView());
+    stores.push_back(store);
+  });
+  if (!known || stores.empty())
+    return {};
+  DenseMap<int64_t, Value> byRow;
+  SmallVector<Value> stored;
+  for (int64_t i = 0; i < frag.count(); ++i) {
+    int64_t line = i % (frag.rows / 2);
+    Value &any = byRow[frag.blocks ? line / 4 * 2 + line % 2
+                                   : fragmentHalf(frag, i)];
+    if (!any) {
+      Value row = arith::ExtUIOp::create(b, b.getI64Type(), fragmentRow(frag, i));
+      for (StoreOp store : stores) {
+        Value inside = b.cmp(
+            arith::CmpIPredicate::ult, b.add(scalar(store.getIndices()[0]), row),
+            views.find(store.getView())->second->extents[0]);
+        if (Value below = store.getRowsBelow())
+          inside = b.bitAnd(
+              inside, b.cmp(arith::CmpIPredicate::slt, row, scalar(below)));
+        any = any ? b.bitOr(any, inside) : inside;
+      }
+    }
+    stored.push_back(any);
+  }
+  return stored;
+}
+
 LogicalResult
 PipelineEmitter::joinParts(MutableArrayRef<Fragment> state) {
   sm90::AsmBuilder &b = *builder;
   FoldOp fold = mainFold;
   SmallVector<Value> pieces, identity;
+  SmallVector<SmallVector<Value>> stored; // by piece
   for (auto [frag, init] : llvm::zip(state, fold.getInits())) {
     FailureOr<Fragment> first = materialize(fold, init, frag);
     if (failed(first))
       return failure();
+    SmallVector<Value> rows = storedRows(frag);
     for (int64_t i = 0; i < piecesOf(frag); ++i) {
+      SmallVector<Value> &ofPiece = stored.emplace_back();
+      if (!rows.empty())
+        for (int64_t at : pieceOf(frag, i))
+          ofPiece.push_back(rows[at]);
       pieces.push_back(shuffle(frag.regs, pieceOf(frag, i)));
       identity.push_back(shuffle(first->regs, pieceOf(frag, i)));
     }
@@ -179,8 +222,14 @@ PipelineEmitter::joinParts(MutableArrayRef<Fragment> state) {
   layout.unroll = unroll;
   Value thread = sm90::SregOp::create(b, b.getI32Type(), sm90::Sreg::Tid);
   SplitPart at{workspace, item, part, b.i32(split), thread, rowsThatCount()};
-  JoinedFold joined = emitJoin(b, layout, at, splitFlag, pieces,
-                               /*keep=*/nullptr, identity, merge);
+  Value none = arith::ConstantOp::create(b, b.getF32FloatAttr(0));
+  auto keep = [&](size_t i, size_t j, Value element) -> Value {
+    if (stored[i].empty())
+      return element;
+    return arith::SelectOp::create(b, stored[i][j], element, none);
+  };
+  JoinedFold joined =
+      emitJoin(b, layout, at, splitFlag, pieces, keep, identity, merge);
   if (failed(status))
     return failure();
   // The others are done: what follows in the kernel is the last one's.

@@ -111,7 +111,7 @@ protected:
       return session.status();
     StatusOr<uint32_t> row = (*session)->addRow();
     std::vector<int32_t> tokens = {1};
-    StepRow step{*row, tokens, LogitsWanted::Last};
+    StepRow step{*row, tokens, LogitsWanted::Last, Phase::Decode};
     return (*session)->step(
         {&step, 1},
         [](size_t, uint64_t, std::span<const float>) { return Status(); });
@@ -198,7 +198,8 @@ TEST_F(CudaTest, DecodeRunsAsOneGraphAndTheRestDirectly) {
   StatusOr<uint32_t> row = (*session)->addRow();
   std::vector<int32_t> prompt = {1, 2, 3}, next = {4};
   auto step = [&](std::span<const int32_t> tokens) {
-    StepRow s{*row, tokens, LogitsWanted::None};
+    StepRow s{*row, tokens, LogitsWanted::None,
+              tokens.size() == 1 ? Phase::Decode : Phase::Prompt};
     Status status =
         (*session)->step({&s, 1}, [](size_t, uint64_t, std::span<const float>) {
           return Status();
@@ -236,7 +237,7 @@ TEST_F(CudaTest, KernelsAreTimedByEventsWithoutOverlap) {
   (*model)->executable().setProfiling(true);
   StatusOr<uint32_t> row = (*session)->addRow();
   std::vector<int32_t> next = {4};
-  StepRow s{*row, next, LogitsWanted::None};
+  StepRow s{*row, next, LogitsWanted::None, Phase::Decode};
   for (int i = 0; i < 3; ++i)
     ASSERT_TRUE(
         (*session)

@@ -66,7 +66,7 @@ protected:
       return session.status();
     StatusOr<uint32_t> row = (*session)->addRow();
     std::vector<int32_t> tokens = {1};
-    StepRow step{*row, tokens, LogitsWanted::Last};
+    StepRow step{*row, tokens, LogitsWanted::Last, Phase::Decode};
     return (*session)->step(
         {&step, 1},
         [](size_t, uint64_t, std::span<const float>) { return Status(); });

@@ -1,11 +1,11 @@
-// What a session does beside others: communicators, calls that are made
-// together and again, the end of a run.
+// What a runner does beside others: communicators, calls that are made together
+// and again, the end of a run.
 #include <algorithm>
 #include <cstring>
 
 #include "runtime/comm/CheckedCommunicator.h"
 #include "runtime/comm/Gather.h"
-#include "runtime/session/Session.h"
+#include "runtime/session/BatchRunner.h"
 
 namespace hadal {
 
@@ -20,7 +20,7 @@ bool isLoad(const schema::State &state) {
 
 } // namespace
 
-Session::~Session() {
+BatchRunner::~BatchRunner() {
   // A collective may still be under way where a call has failed.
   if (!failure_.ok())
     for (const auto &communicator : communicators_)
@@ -29,7 +29,7 @@ Session::~Session() {
   entries_.clear();
 }
 
-Status Session::createEndpoint() {
+Status BatchRunner::createEndpoint() {
   comm::Group *group = model_.group();
   if (!group)
     return {};
@@ -37,9 +37,8 @@ Status Session::createEndpoint() {
   if (const auto *list = model_.artifact().root().communicators())
     for (const schema::Communicator *c : *list) {
       const std::vector<unsigned> members = model_.layout().members(c->axis());
-      HADAL_ASSIGN_OR_RETURN(
-          std::unique_ptr<comm::Communicator> communicator,
-          group->create(c->name()->string_view(), members));
+      HADAL_ASSIGN_OR_RETURN(std::unique_ptr<comm::Communicator> communicator,
+                             group->create(c->name()->string_view(), members));
       if (options_.checkCollectives &&
           !communicator->capabilities().hostOrdered)
         return error(6005,
@@ -59,7 +58,7 @@ Status Session::createEndpoint() {
   return {};
 }
 
-Status Session::leave(Status status) {
+Status BatchRunner::leave(Status status) {
   if (lockStep_ && !status.ok() && failure_.ok()) {
     failure_ = status;
     lockStep_->fail(status);
@@ -67,7 +66,7 @@ Status Session::leave(Status status) {
   return status;
 }
 
-Status Session::quit(Status status) {
+Status BatchRunner::quit(Status status) {
   if (lockStep_ && !status.ok() && failure_.ok()) {
     failure_ = status;
     model_.group()->fail(status);
@@ -75,9 +74,16 @@ Status Session::quit(Status status) {
   return status;
 }
 
-void Session::fail(const Status &status) { (void)leave(status); }
+StatusOr<std::optional<StepDemand>>
+BatchRunner::agreeOnCall(const StepDemand &mine, bool finished, uint64_t hash) {
+  StatusOr<std::optional<StepDemand>> agreed =
+      lockStep_->agreeOnCall(mine, finished, 31 * hash + logitsHash_);
+  if (!agreed.ok())
+    failure_ = agreed.status();
+  return agreed;
+}
 
-Status Session::runPrepared(unsigned index) {
+Status BatchRunner::runPrepared(unsigned index) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point begin =
       options_.onRun ? Clock::now() : Clock::time_point();
@@ -87,7 +93,7 @@ Status Session::runPrepared(unsigned index) {
   return quit(status);
 }
 
-StatusOr<ExchangeDemand> Session::readDemand() {
+StatusOr<ExchangeDemand> BatchRunner::readDemand() {
   const auto &states = *model_.artifact().root().states();
   ExchangeDemand most;
   for (unsigned i = 0; i < states.size(); ++i) {
@@ -104,7 +110,7 @@ StatusOr<ExchangeDemand> Session::readDemand() {
   return most;
 }
 
-StatusOr<ExchangeDemand> Session::takeDemand() {
+StatusOr<ExchangeDemand> BatchRunner::takeDemand() {
   const auto &states = *model_.artifact().root().states();
   HADAL_ASSIGN_OR_RETURN(const ExchangeDemand most, readDemand());
   for (unsigned i = 0; i < states.size(); ++i) {
@@ -117,7 +123,7 @@ StatusOr<ExchangeDemand> Session::takeDemand() {
   return most;
 }
 
-Status Session::checkTables() {
+Status BatchRunner::checkTables() {
   const auto &parameters = *model_.artifact().root().parameters();
   for (unsigned i = 0; i < parameters.size(); ++i) {
     const schema::Parameter &p = *parameters.Get(i);
@@ -143,7 +149,7 @@ Status Session::checkTables() {
   return {};
 }
 
-Status Session::saveExpertLoad() {
+Status BatchRunner::saveExpertLoad() {
   const auto &states = *model_.artifact().root().states();
   savedLoad_.clear();
   for (unsigned i = 0; i < states.size(); ++i) {
@@ -157,7 +163,7 @@ Status Session::saveExpertLoad() {
   return {};
 }
 
-Status Session::restoreExpertLoad() {
+Status BatchRunner::restoreExpertLoad() {
   const auto &states = *model_.artifact().root().states();
   size_t at = 0;
   for (unsigned i = 0; i < states.size(); ++i) {
@@ -170,29 +176,29 @@ Status Session::restoreExpertLoad() {
   return {};
 }
 
-Status Session::runEntry(const BodyEntry &entry) {
+Status BatchRunner::runEntry(const Body &body) {
   if (!lockStep_)
-    return runPrepared(entry.index);
+    return runPrepared(body.index);
   const auto &entries = *model_.artifact().root().entries();
   model_.group()->report(
       {.step = lockStep_->steps(),
        .sequence = 0,
-       .entry = entries.Get(entry.index)->name()->string_view(),
+       .entry = entries.Get(body.index)->name()->string_view(),
        .label = {}});
   if (options_.checkCollectives)
     HADAL_RETURN_IF_ERROR(quit(checkTables()));
-  if (!entry.worst) {
+  if (!body.worst) {
     demandOf_.reset();
-    return runPrepared(entry.index);
+    return runPrepared(body.index);
   }
   // Layers behind the one that overflows route what is wrong: the loads that
   // they count must go.
   HADAL_RETURN_IF_ERROR(quit(saveExpertLoad()));
   // Of other entries' calls, which have other capacities.
-  if (demandOf_ != entry.index)
+  if (demandOf_ != body.index)
     HADAL_RETURN_IF_ERROR(quit(takeDemand().status()));
-  demandOf_ = entry.index;
-  HADAL_RETURN_IF_ERROR(runPrepared(entry.index));
+  demandOf_ = body.index;
+  HADAL_RETURN_IF_ERROR(runPrepared(body.index));
   counters_.expectedCalls += 1;
   HADAL_ASSIGN_OR_RETURN(const ExchangeDemand mine, readDemand());
   StatusOr<ExchangeDemand> wanted = lockStep_->agreeOnOverflow(mine);
@@ -202,46 +208,27 @@ Status Session::runEntry(const BodyEntry &entry) {
     return demand.rows <= entries.Get(index)->capacity_rows() &&
            demand.pairs <= entries.Get(index)->capacity_pairs();
   };
-  if (holds(entry.index, *wanted))
+  if (holds(body.index, *wanted))
     return {};
   counters_.replayedCalls += 1;
   HADAL_RETURN_IF_ERROR(quit(restoreExpertLoad()));
   HADAL_RETURN_IF_ERROR(quit(takeDemand().status()));
-  HADAL_RETURN_IF_ERROR(runPrepared(*entry.worst));
+  HADAL_RETURN_IF_ERROR(runPrepared(*body.worst));
   // What there really was: behind the layer that overflowed, the first run
   // routed what was wrong.
   HADAL_ASSIGN_OR_RETURN(const ExchangeDemand again, takeDemand());
-  if (!holds(*entry.worst, again))
+  if (!holds(*body.worst, again))
     return error(
         5014,
         "entry '{}' has overflowed by {} rows and {} pairs for a rank; "
         "it was compiled to hold everything",
-        entries.Get(*entry.worst)->name()->string_view(), again.rows,
+        entries.Get(*body.worst)->name()->string_view(), again.rows,
         again.pairs);
   counters_.replayedDemand.raise(again);
   return {};
 }
 
-Status Session::finish() {
-  if (!lockStep_)
-    return {};
-  HADAL_RETURN_IF_ERROR(failure_);
-  while (true) {
-    StatusOr<std::optional<StepDemand>> agreed =
-        lockStep_->agreeOnCall({.halves = options_.microBatches},
-                               /*finished=*/true, logitsHash_);
-    if (!agreed.ok())
-      return failure_ = agreed.status();
-    if (!*agreed)
-      return {};
-    int32_t tokens = 0;
-    HADAL_RETURN_IF_ERROR(leave(runBody(halve(choose(**agreed), **agreed), {},
-                                        {}, wanted_, tokens)));
-    counters_.idleCalls += 1;
-  }
-}
-
-StatusOr<std::vector<Session::ExpertLoad>> Session::expertLoad() const {
+StatusOr<std::vector<BatchRunner::ExpertLoad>> BatchRunner::expertLoad() const {
   std::vector<ExpertLoad> loads;
   std::vector<uint8_t> all;
   const auto &states = *model_.artifact().root().states();
