@@ -1,5 +1,7 @@
 #include "runtime/base/Json.h"
 
+#include <unordered_set>
+
 #include "runtime/base/MappedFile.h"
 
 namespace hadal {
@@ -8,8 +10,14 @@ namespace {
 
 /// Builds a value from the parser's events, refusing what the DOM builder of
 /// the library would let pass: deep nesting and duplicate keys.
-class StrictBuilder : public nlohmann::json_sax<Json> {
+template <typename Json> class StrictBuilder : public nlohmann::json_sax<Json> {
 public:
+  using typename nlohmann::json_sax<Json>::number_integer_t;
+  using typename nlohmann::json_sax<Json>::number_unsigned_t;
+  using typename nlohmann::json_sax<Json>::number_float_t;
+  using typename nlohmann::json_sax<Json>::string_t;
+  using typename nlohmann::json_sax<Json>::binary_t;
+
   StrictBuilder(Json &root, unsigned maxDepth)
       : root_(root), maxDepth_(maxDepth) {}
 
@@ -31,13 +39,23 @@ public:
   bool end_array() override { return close(); }
 
   bool key(string_t &value) override {
-    auto [position, isNew] =
-        stack_.back()->get_ref<Json::object_t &>().try_emplace(value);
+    auto &members =
+        stack_.back()->template get_ref<typename Json::object_t &>();
+    bool isNew;
+    if constexpr (std::is_same_v<Json, OrderedJson>) {
+      // A vector, whose own look-up takes time in the number of members.
+      isNew = keys_.back().insert(value).second;
+      if (isNew)
+        member_ = &members.emplace_back(value, nullptr).second;
+    } else {
+      auto [position, inserted] = members.try_emplace(value);
+      isNew = inserted;
+      member_ = &position->second;
+    }
     if (!isNew) {
       message_ = fmt::format("duplicate key \"{}\"", value);
       return false;
     }
-    member_ = &position->second;
     return true;
   }
 
@@ -60,7 +78,7 @@ private:
     }
     Json &parent = *stack_.back();
     if (parent.is_array()) {
-      auto &elements = parent.get_ref<Json::array_t &>();
+      auto &elements = parent.template get_ref<typename Json::array_t &>();
       elements.push_back(std::move(value));
       return &elements.back();
     }
@@ -77,10 +95,14 @@ private:
       return false;
     }
     stack_.push_back(place(std::move(empty)));
+    if constexpr (std::is_same_v<Json, OrderedJson>)
+      keys_.emplace_back();
     return true;
   }
   bool close() {
     stack_.pop_back();
+    if constexpr (std::is_same_v<Json, OrderedJson>)
+      keys_.pop_back();
     return true;
   }
 
@@ -90,20 +112,20 @@ private:
   // open.
   std::vector<Json *> stack_;
   Json *member_ = nullptr;
+  std::vector<std::unordered_set<std::string>> keys_; // of open objects
   std::string message_;
 };
 
-} // namespace
-
-StatusOr<Json> parseJson(std::string_view text, int errorCode,
-                         const std::string &what, JsonLimits limits) {
+template <typename Json>
+StatusOr<Json> parseStrictly(std::string_view text, int errorCode,
+                             const std::string &what, JsonLimits limits) {
   // JSON has no raw zero byte, but the parser takes one for the end of the text
   // and would accept anything after it.
   if (size_t zero = text.find('\0'); zero != std::string_view::npos)
     return error(errorCode, "'{}' is not valid JSON: byte {}: zero byte", what,
                  zero + 1);
   Json root;
-  StrictBuilder builder(root, limits.depth);
+  StrictBuilder<Json> builder(root, limits.depth);
   bool accepted = false;
   std::string reason;
   try {
@@ -115,6 +137,19 @@ StatusOr<Json> parseJson(std::string_view text, int errorCode,
   if (!accepted)
     return error(errorCode, "'{}' is not valid JSON: {}", what, reason);
   return root;
+}
+
+} // namespace
+
+StatusOr<Json> parseJson(std::string_view text, int errorCode,
+                         const std::string &what, JsonLimits limits) {
+  return parseStrictly<Json>(text, errorCode, what, limits);
+}
+
+StatusOr<OrderedJson> parseOrderedJson(std::string_view text, int errorCode,
+                                       const std::string &what,
+                                       JsonLimits limits) {
+  return parseStrictly<OrderedJson>(text, errorCode, what, limits);
 }
 
 StatusOr<Json> readJsonFile(const std::string &path, int errorCode,

@@ -13,6 +13,8 @@
 namespace hadal {
 
 using Json = nlohmann::json;
+/// Objects keep their members in the order of the text.
+using OrderedJson = nlohmann::ordered_json;
 
 struct JsonLimits {
   /// Nesting of arrays and objects.
@@ -26,6 +28,11 @@ struct JsonLimits {
 /// nesting deeper than the limit, anything after the value.
 StatusOr<Json> parseJson(std::string_view text, int errorCode,
                          const std::string &what, JsonLimits limits = {});
+
+/// The same with the order of members kept.
+StatusOr<OrderedJson> parseOrderedJson(std::string_view text, int errorCode,
+                                       const std::string &what,
+                                       JsonLimits limits = {});
 
 /// Reads and parses the file |path|.
 StatusOr<Json> readJsonFile(const std::string &path, int errorCode,

@@ -32,10 +32,26 @@ void takeCharacters(std::string &pending, std::string &text, bool isLast) {
   pending.erase(0, pending.size() - rest.size());
 }
 
+/// Bytes of a text.
+struct ByteRange {
+  size_t begin, end;
+};
+
 /// A part of the text: ordinary text, or the added token |id|.
 struct Segment {
   std::string_view text;
   int32_t id = -1;
+  /// Where in it added tokens may stand: ascending, not adjacent.
+  std::vector<ByteRange> trusted;
+
+  Segment part(size_t begin, size_t end) const {
+    Segment result{text.substr(begin, end - begin), -1, {}};
+    for (const ByteRange &range : trusted)
+      if (range.begin < end && range.end > begin)
+        result.trusted.push_back({std::max(range.begin, begin) - begin,
+                                  std::min(range.end, end) - begin});
+    return result;
+  }
 };
 
 /// Whether a character of |words| begins or ends |text|.
@@ -49,11 +65,11 @@ bool endsWith(std::string_view text, const CodePointSet &set) {
   return beginsWith(text.substr(at), set);
 }
 
-/// Cuts |text| at the tokens of |matcher|, in the reference's way: a token that
-/// does not count where it stands is passed over whole, and white space that
-/// one token took is no longer there for the next.
+/// Cuts |segment| at the tokens of |matcher|, in the reference's way: a token
+/// that does not count where it stands is passed over whole, and white space
+/// that one token took is no longer there for the next.
 void cutAtTokens(const TokenizerModel &model, const AddedTokenMatcher &matcher,
-                 std::string_view text, AddedTokens policy,
+                 const Segment &segment, AddedTokens policy,
                  std::vector<Segment> &segments) {
   static const CodePointSet spaces = CodePointSet::space();
   static const CodePointSet words = [] {
@@ -61,49 +77,73 @@ void cutAtTokens(const TokenizerModel &model, const AddedTokenMatcher &matcher,
     set.add({0x200C, 0x200D});
     return set;
   }();
+  const std::string_view text = segment.text;
   size_t done = 0;
-  for (size_t at = 0; at < text.size();) {
-    AddedTokenMatcher::Match match = matcher.find(text, at);
-    at = match.end;
-    if (match.id < 0)
-      break;
-    const TokenizerModel::Token &token = model.tokens[match.id];
-    if (policy == AddedTokens::NonSpecial && token.special)
-      continue;
-    if (token.singleWord && (endsWith(text.substr(0, match.begin), words) ||
-                             beginsWith(text.substr(match.end), words)))
-      continue;
-    if (token.stripsLeft)
-      while (match.begin > 0 && endsWith(text.substr(0, match.begin), spaces))
-        do
-          --match.begin;
-        while ((static_cast<uint8_t>(text[match.begin]) & 0xC0) == 0x80);
-    match.begin = std::max(match.begin, std::min(done, match.end));
-    if (token.stripsRight)
-      while (beginsWith(text.substr(match.end), spaces))
-        match.end += decodeUtf8(text.substr(match.end)).bytes;
-    if (done < match.begin)
-      segments.push_back({text.substr(done, match.begin - done)});
-    segments.push_back(
-        {text.substr(match.begin, match.end - match.begin), match.id});
-    done = match.end;
-  }
+  for (const ByteRange &range : segment.trusted)
+    for (size_t at = std::max(range.begin, done); at < range.end;) {
+      AddedTokenMatcher::Match match =
+          matcher.find(text.substr(0, range.end), at);
+      at = match.end;
+      if (match.id < 0)
+        break;
+      const TokenizerModel::Token &token = model.tokens[match.id];
+      if (policy == AddedTokens::NonSpecial && token.special)
+        continue;
+      if (token.singleWord && (endsWith(text.substr(0, match.begin), words) ||
+                               beginsWith(text.substr(match.end), words)))
+        continue;
+      if (token.stripsLeft)
+        while (match.begin > 0 && endsWith(text.substr(0, match.begin), spaces))
+          do
+            --match.begin;
+          while ((static_cast<uint8_t>(text[match.begin]) & 0xC0) == 0x80);
+      match.begin = std::max(match.begin, std::min(done, match.end));
+      if (token.stripsRight)
+        while (beginsWith(text.substr(match.end), spaces))
+          match.end += decodeUtf8(text.substr(match.end)).bytes;
+      if (done < match.begin)
+        segments.push_back(segment.part(done, match.begin));
+      segments.push_back(
+          {text.substr(match.begin, match.end - match.begin), match.id, {}});
+      done = match.end;
+    }
   if (done < text.size())
-    segments.push_back({text.substr(done)});
+    segments.push_back(segment.part(done, text.size()));
 }
 
-/// |text| cut at the added tokens that |policy| lets it produce, and normalised
-/// between them. What is not a part of |text| lies in |storage|.
+/// |segment| in form C. Parts of different origin are not composed with each
+/// other, so that their boundary remains.
+Segment normalize(const Segment &segment, std::deque<std::string> &storage) {
+  std::string text;
+  Segment result;
+  size_t done = 0;
+  const auto take = [&](size_t end) {
+    text += normalizeNfc(segment.text.substr(done, end - done));
+    done = end;
+  };
+  for (const ByteRange &range : segment.trusted) {
+    take(range.begin);
+    const size_t begin = text.size();
+    take(range.end);
+    result.trusted.push_back({begin, text.size()});
+  }
+  take(segment.text.size());
+  result.text = storage.emplace_back(std::move(text));
+  return result;
+}
+
+/// |whole| cut at the added tokens that |policy| lets it produce, and normalised
+/// between them. What is not a part of its text lies in |storage|.
 std::vector<Segment> segmentsOf(const TokenizerModel &model,
-                                std::string_view text, AddedTokens policy,
+                                const Segment &whole, AddedTokens policy,
                                 std::deque<std::string> &storage) {
-  std::vector<Segment> segments = {{text}}, next;
+  std::vector<Segment> segments = {whole}, next;
   // Those that are not `normalized` are looked for in the text as it is.
   for (bool normalized : {false, true}) {
     if (normalized && model.normalizes)
       for (Segment &segment : segments)
         if (segment.id < 0)
-          segment.text = storage.emplace_back(normalizeNfc(segment.text));
+          segment = normalize(segment, storage);
     if (policy == AddedTokens::None)
       continue;
     next.clear();
@@ -111,10 +151,15 @@ std::vector<Segment> segmentsOf(const TokenizerModel &model,
       if (segment.id >= 0)
         next.push_back(segment);
       else
-        cutAtTokens(model, model.added[normalized], segment.text, policy, next);
+        cutAtTokens(model, model.added[normalized], segment, policy, next);
     segments.swap(next);
   }
   return segments;
+}
+
+/// The whole of |text|, trusted.
+Segment trustedSegment(std::string_view text) {
+  return {text, -1, {{0, text.size()}}};
 }
 
 std::string_view viewOf(const MappedFile &file) {
@@ -183,6 +228,32 @@ StatusOr<Tokenizer> Tokenizer::parse(std::string_view tokenizerJson,
 
 StatusOr<std::vector<int32_t>>
 Tokenizer::encode(std::string_view text, const EncodeOptions &options) const {
+  const std::pair<size_t, size_t> all[] = {{0, text.size()}};
+  return encodeText(text, all, options);
+}
+
+StatusOr<std::vector<int32_t>>
+Tokenizer::encode(std::span<const TextPiece> pieces,
+                  const EncodeOptions &options) const {
+  std::string text;
+  std::vector<std::pair<size_t, size_t>> trusted;
+  for (const TextPiece &piece : pieces) {
+    const size_t begin = text.size();
+    text += piece.text;
+    if (!piece.trusted || piece.text.empty())
+      continue;
+    if (!trusted.empty() && trusted.back().second == begin)
+      trusted.back().second = text.size();
+    else
+      trusted.emplace_back(begin, text.size());
+  }
+  return encodeText(text, trusted, options);
+}
+
+StatusOr<std::vector<int32_t>> Tokenizer::encodeText(
+    std::string_view text,
+    std::span<const std::pair<size_t, size_t>> trusted,
+    const EncodeOptions &options) const {
   for (size_t offset = 0; offset < text.size();) {
     Utf8Character character = decodeUtf8(text.substr(offset));
     if (character.state != Utf8Character::Valid)
@@ -214,8 +285,11 @@ Tokenizer::encode(std::string_view text, const EncodeOptions &options) const {
     model_->encoder.encode(word, ids);
   };
   std::deque<std::string> storage;
+  Segment whole{text, -1, {}};
+  for (auto [begin, end] : trusted)
+    whole.trusted.push_back({begin, end});
   for (const Segment &segment :
-       segmentsOf(*model_, text, options.addedTokens, storage)) {
+       segmentsOf(*model_, whole, options.addedTokens, storage)) {
     if (segment.id >= 0)
       ids.push_back(segment.id);
     else
@@ -241,7 +315,7 @@ std::optional<std::string>
 Tokenizer::findAddedToken(std::string_view text) const {
   std::deque<std::string> storage;
   for (const Segment &segment :
-       segmentsOf(*model_, text, AddedTokens::All, storage))
+       segmentsOf(*model_, trustedSegment(text), AddedTokens::All, storage))
     if (segment.id >= 0)
       return std::string(segment.text);
   return std::nullopt;

@@ -7,9 +7,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/Status.h"
+#include "runtime/base/TextPiece.h"
 
 namespace hadal {
 
@@ -68,6 +70,13 @@ public:
   StatusOr<std::vector<int32_t>>
   encode(std::string_view text, const EncodeOptions &options = {}) const;
 
+  /// The same of the pieces as one text, in which an added token counts only
+  /// where all of it is trusted: the spelling of one in another piece is cut
+  /// and merged as the ordinary text that it is, and all else as in the whole.
+  StatusOr<std::vector<int32_t>>
+  encode(std::span<const TextPiece> pieces,
+         const EncodeOptions &options = {AddedTokens::All, false}) const;
+
   /// True if |text| itself begins, under AddedTokens::All, with the tokens that
   /// encode() would put first: it has been rendered from a template.
   bool writesPrefix(std::string_view text) const;
@@ -100,6 +109,12 @@ public:
   std::span<const std::string> notices() const;
 
 private:
+  /// |trusted|: begin and end of where added tokens may stand.
+  StatusOr<std::vector<int32_t>>
+  encodeText(std::string_view text,
+             std::span<const std::pair<size_t, size_t>> trusted,
+             const EncodeOptions &options) const;
+
   explicit Tokenizer(std::unique_ptr<TokenizerModel> model);
   std::unique_ptr<TokenizerModel> model_;
 };

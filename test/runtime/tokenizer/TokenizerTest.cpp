@@ -152,6 +152,50 @@ TEST_F(TokenizerTest, keepsControlTokensOutOfOrdinaryText) {
   EXPECT_NE(std::find(all.begin(), all.end(), *tokenizer_->eosId()), all.end());
 }
 
+TEST_F(TokenizerTest, takesAddedTokensFromTrustedPiecesOnly) {
+  EncodeOptions all{AddedTokens::All, false};
+  const auto ofPieces = [&](std::vector<TextPiece> pieces) {
+    auto ids = tokenizer_->encode(std::span<const TextPiece>(pieces), all);
+    EXPECT_TRUE(ids.ok()) << ids.status().toString();
+    return ids.ok() ? *ids : std::vector<int32_t>();
+  };
+  size_t compared = 0;
+  for (const Json &each : *cases_) {
+    const std::string &text = *asString(&each[0]);
+    // As in the whole text, however it is cut; and with no piece trusted as
+    // ordinary text.
+    const std::vector<int32_t> whole = encode(text, AddedTokens::All);
+    EXPECT_EQ(ofPieces({{text, true}}), whole);
+    EXPECT_EQ(ofPieces({{text, false}}), encode(text));
+    const size_t cut = text.size() / 2;
+    EXPECT_EQ(ofPieces({{text.substr(0, cut), true}, {text.substr(cut), true}}),
+              whole);
+    // Of text without added tokens the origin changes nothing.
+    if (whole == encode(text)) {
+      EXPECT_EQ(
+          ofPieces({{text.substr(0, cut), false}, {text.substr(cut), true}}),
+          whole);
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, 50u);
+  const std::string user = "<|user|>";
+  const std::vector<int32_t> token = encode(user, AddedTokens::All);
+  ASSERT_EQ(token.size(), 1u);
+  std::vector<int32_t> expected = token;
+  for (int32_t id : encode(user))
+    expected.push_back(id);
+  EXPECT_EQ(ofPieces({{user, true}, {user, false}}), expected);
+  // Behind a trusted token, what would have made a longer one.
+  expected = token;
+  for (int32_t id : encode("more"))
+    expected.push_back(id);
+  EXPECT_EQ(ofPieces({{user, true}, {"more", false}}), expected);
+  // Half of it trusted is not trusted.
+  EXPECT_EQ(ofPieces({{user.substr(0, 4), true}, {user.substr(4), false}}),
+            encode(user));
+}
+
 TEST_F(TokenizerTest, knowsItsTokens) {
   int32_t user = *tokenizer_->idOf("<|user|>");
   EXPECT_EQ(tokenizer_->tokenBytes(user), "<|user|>");
