@@ -7,6 +7,7 @@ do not.
 equal      clients in a closed loop, greedy and seeded, n, stops, logprobs, streams
            and whole answers, some given up: every text and id equals that, and every
            logprob nearly, of the request alone on a server of one row without prefix cache
+preempted  the same with pages for three of eight requests
 limits     more requests than rows and queue hold: 429, and what is taken completes
 killed     clients that are killed inside their streams: rows and pages come back
 mutated    bodies with damage: a 4xx at most, fields out of range named
@@ -99,11 +100,9 @@ def is_prefix(part, whole):
                for index, choice in part.choices.items())
 
 
-# Flags that must not change an answer; the second pair makes requests wait for
-# pages, and be preempted.
-VARIANTS = [[], ["--cache-pages", "8"]]
+# Flags that must not change an answer.
 LONG_VARIANTS = [["-t", "1"], ["--prefill-chunk", "17"], ["--no-prefix-cache"],
-                 ["--max-rows", "3"]]
+                 ["--max-rows", "3"], ["--cache-pages", "16"]]
 
 
 async def run_client(port, bodies, expected, rng, tally):
@@ -132,8 +131,8 @@ async def equal(place, counts):
                for _ in range(counts.clients)]
     expected = await alone(place, [body for bodies in clients for body in bodies])
     tally = argparse.Namespace(wrong=[], given_up=0, tokens=0)
-    hits = preempted = seconds = 0
-    variants = VARIANTS + (LONG_VARIANTS if counts.long else [])
+    hits = seconds = 0
+    variants = [[]] + (LONG_VARIANTS if counts.long else [])
     for flags in variants:
         before = tally.tokens
         async with place.server(*flags) as server:
@@ -144,18 +143,32 @@ async def equal(place, counts):
             seconds += time.monotonic() - begun
             await server.wait_idle()
             hits += await metric(server.port, "vllm:prefix_cache_hits_total")
-            preempted += await metric(server.port, "vllm:num_preemptions_total")
             generated = await metric(server.port, "vllm:generation_tokens_total")
         if generated < tally.tokens - before:
             tally.wrong.append(f"{flags}: {generated} tokens counted, clients got "
                                f"{tally.tokens - before}")
-    for count, what in ((hits, "no prefix was cached"), (preempted, "nothing was preempted")):
-        if not count:
-            tally.wrong.append(f"{what}, so that was not tested")
+    if not hits:
+        tally.wrong.append("the prefix cache was never hit, so it was not tested")
     return tally.wrong, (
         f"{len(variants)} x {counts.clients} x {counts.requests} requests, {tally.given_up} "
-        f"given up, {tally.tokens} tokens, {tally.tokens / seconds:.0f} a second, {hits:.0f} "
-        f"cached, {preempted:.0f} preempted")
+        f"given up, {tally.tokens} tokens, {tally.tokens / seconds:.0f} a second, {hits:.0f} cached")
+
+
+async def preempted(place, counts):
+    """Eight answers of three pages each, in twelve."""
+    bodies = [{"prompt": f"{i} {PROMPTS[i % len(PROMPTS)]}", "max_tokens": 150, "seed": i,
+               "temperature": i % 2, "ignore_eos": True, "return_token_ids": True}
+              for i in range(8)]
+    expected = await alone(place, bodies)
+    async with place.server("--cache-pages", "12") as server:
+        answers = await asyncio.gather(*(complete(server.port, body) for body in bodies))
+        count = await metric(server.port, "vllm:num_preemptions_total")
+        await server.wait_idle()
+    wrong = [f"{body['prompt']}: {answer.result()}" for body, answer in zip(bodies, answers)
+             if answer.result() != expected[key_of(body)]]
+    if not count:
+        wrong.append("nothing was preempted, so that was not tested")
+    return wrong, f"8 answers, {count:.0f} preempted"
 
 
 async def limits(place, counts):
@@ -263,7 +276,7 @@ async def drain(place, counts):
     return wrong, "8 finish and exit 0; 8 cut off after 0.1 s and exit 143"
 
 
-PARTS = {"equal": equal, "limits": limits, "killed": killed, "mutated": hostile.mutated,
+PARTS = {"equal": equal, "preempted": preempted, "limits": limits, "killed": killed, "mutated": hostile.mutated,
          "smuggling": hostile.smuggling, "slow": hostile.slow, "drain": drain}
 
 
