@@ -220,12 +220,12 @@ async def slow(place, counts):
         beside = await seconds()
         headers = b"".join(b"X-%d: y\r\n" % i for i in range(100000))
         status = await too_much(server.port, [b"GET / HTTP/1.1\r\nHost: a\r\n", headers])
-        if status not in (431, "reset"):
+        if status != 431:
             wrong.append(f"100 000 headers: {status}")
         status = await too_much(server.port, [
             b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n",
             *[b"x" * (1 << 20)] * 950])
-        if status not in (413, "reset"):
+        if status != 413:
             wrong.append(f"a body of 1 GB: {status}")
         grown = (server.memory() - memory) / 2**20
         lived = await asyncio.gather(*clients)
