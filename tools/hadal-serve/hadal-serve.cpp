@@ -87,10 +87,10 @@ public:
     if (!status.ok())
       server->stop();
     io.join();
-    // Requests before the engine that runs them.
-    server.reset();
-    api.reset();
+    // The engine's thread and the workers post to the server to their end.
     engine.reset();
+    api.reset();
+    server.reset();
     if (!status.ok())
       return status;
     if (cut)
