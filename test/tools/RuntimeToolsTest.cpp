@@ -147,6 +147,7 @@ TEST(HadalInspect, OverviewAndSections) {
   auto overview = inspectJson(c, "")["artifact"];
   EXPECT_EQ(overview["target"], "cpu");
   EXPECT_EQ(overview["images"], "v3");
+  EXPECT_EQ(overview["deterministic"], false);
   EXPECT_EQ(overview["entries"].size(), 6u);
   EXPECT_EQ(overview["entries"][2]["tokens"], 8);
 

@@ -109,11 +109,14 @@ TEST_F(CompilerTest, OptionsOfAModuleComeBack) {
   EXPECT_EQ(loaded->images, "all");
   EXPECT_EQ(loaded->attention, AttentionChoice::Expanded);
   EXPECT_TRUE(loaded->f32Activations && loaded->w8a16);
+  EXPECT_FALSE(loaded->deterministic);
+  cpu.deterministic = true;
   cpu.images = "v3,v4";
   storeOptions(*empty, cpu);
   loaded = loadOptions(*empty);
   ASSERT_TRUE(static_cast<bool>(loaded)) << llvm::toString(loaded.takeError());
   EXPECT_EQ(loaded->images, "v3,v4");
+  EXPECT_TRUE(loaded->deterministic);
 }
 
 TEST_F(CompilerTest, AModuleWithoutOneOfTheOptionsIsNamed) {
@@ -167,6 +170,10 @@ TEST_F(CompilerTest, OptionsThatNoCompilationCanMeet) {
        3004, "--activations=f32 is not supported by --target=sm_90a"},
       {[](auto &o) { o.target = "sm_90a", o.chip = "h100", o.w8a16 = true; },
        3004, "--fp8=w8a16 is not supported by --target=sm_90a"},
+      {[](auto &o) {
+         o.target = "sm_90a", o.chip = "h100", o.deterministic = true;
+       },
+       3004, "--deterministic is not supported by --target=sm_90a"},
       {[](auto &o) { o.maxBatchSize = 0; }, 2002,
        "--max-batch-size takes a number from 1 to 4096, found 0"},
       {[](auto &o) { o.maxSeqLen = (1 << 24) + 1; }, 2002,
