@@ -297,15 +297,21 @@ class Place:
         return Server(self.binary, self.artifact, self.weights, *flags)
 
 
-def main():
-    parser = argparse.ArgumentParser()
+def parse_place(text):
+    parser = argparse.ArgumentParser(description=text,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bin", type=pathlib.Path)
     parser.add_argument("source", type=pathlib.Path)
     parser.add_argument("work", type=pathlib.Path)
     parser.add_argument("--compile", type=pathlib.Path, help="default: BIN_DIR/hadal-compile")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def main():
+    parser = parse_place(__doc__)
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--only", default=",".join(PARTS))
-    parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     counts = argparse.Namespace(clients=8, requests=50 if args.long else 6,
                                 killed=100 if args.long else 20,
