@@ -8,6 +8,7 @@ equal      clients in a closed loop, greedy and seeded, n, stops, logprobs, stre
            and whole answers, some given up: every text and id equals that, and every
            logprob nearly, of the request alone on a server of one row without prefix cache
 preempted  the same with pages for three of eight requests
+chat       a template's text, continued messages, tools, reasoning
 limits     more requests than rows and queue hold: 429, and what is taken completes
 killed     clients that are killed inside their streams: rows and pages come back
 mutated    bodies with damage: a 4xx at most, fields out of range named
@@ -26,6 +27,7 @@ import subprocess
 import sys
 import time
 
+import chats
 import hostile
 from client import Broken, Server, complete, get, metric
 
@@ -66,11 +68,11 @@ LOGPROB_TOLERANCE = 1e-4
 def flatten(result):
     """(result without the values of its logprobs, these)."""
     values, rest = [], []
-    for text, ids, logprobs, finish, stop in result:
+    for text, reasoning, ids, logprobs, finish, stop in result:
         pairs = [pair if isinstance(pair, tuple) else (pair["token"], pair["logprob"])
                  for pair in logprobs]
         values += [value for _, value in pairs]
-        rest.append((text, ids, [token for token, _ in pairs], finish, stop))
+        rest.append((text, reasoning, ids, [token for token, _ in pairs], finish, stop))
     return rest, values
 
 
@@ -96,7 +98,7 @@ async def alone(place, bodies):
 def is_prefix(part, whole):
     """Of a stream that was given up: what came begins what would have come."""
     return all(index in range(len(whole)) and whole[index][0].startswith(choice.text)
-               and whole[index][1][:len(choice.ids)] == choice.ids
+               and whole[index][2][:len(choice.ids)] == choice.ids
                for index, choice in part.choices.items())
 
 
@@ -276,7 +278,7 @@ async def drain(place, counts):
     return wrong, "8 finish and exit 0; 8 cut off after 0.1 s and exit 143"
 
 
-PARTS = {"equal": equal, "preempted": preempted, "limits": limits, "killed": killed, "mutated": hostile.mutated,
+PARTS = {"equal": equal, "chat": chats.chat, "preempted": preempted, "limits": limits, "killed": killed, "mutated": hostile.mutated,
          "smuggling": hostile.smuggling, "slow": hostile.slow, "drain": drain}
 
 
