@@ -28,7 +28,7 @@ void Completion::start() {
       // Without tokens to generate or to judge there is nothing to run.
       choice.ended = body.request.maxTokens == 0 && !body.request.promptLogprobs;
       if (choice.ended)
-        choice.text.delta.finish = FinishReason::Length;
+        choice.finish = choice.text.delta.finish = FinishReason::Length;
     }
   std::weak_ptr<Completion> weak = weak_from_this();
   exchange->onGone = [weak] {
@@ -81,7 +81,8 @@ std::optional<ChoiceText> Completion::take(uint32_t number) {
   engine::Delta delta = tickets[number / n]->take(number % n);
   if (delta.empty())
     return std::nullopt;
-  choice.ended = delta.finish != FinishReason::None;
+  choice.finish = delta.finish;
+  choice.ended = choice.finish != FinishReason::None;
   ChoiceText text{.index = number, .text = {}, .delta = std::move(delta)};
   text.text = std::exchange(text.delta.text, "");
   text.wantsLogprobs = body.request.logprobs.has_value();
@@ -110,6 +111,7 @@ void Completion::pump() {
 }
 
 void Completion::finishWhole() {
+  const std::string how = endings();
   std::vector<ChoiceText> texts;
   for (Choice &choice : choices) {
     choice.text.textOffset = 0;
@@ -121,7 +123,7 @@ void Completion::finishWhole() {
     return fail(reason);
   api.respond(*exchange, {.status = 200, .body = dump(wholeAnswer(
                                              head, texts, usage()))});
-  end(finishReasonName(texts.front().delta.finish));
+  end(how);
 }
 
 void Completion::pumpStream() {
@@ -164,10 +166,15 @@ void Completion::finishStream(std::string last) {
   const auto keep = shared_from_this(); // end() lets go of it
   exchange->send(std::move(last));
   exchange->end();
-  std::string how;
+  end(endings());
+}
+
+std::string Completion::endings() const {
+  std::string all;
   for (const Choice &choice : choices)
-    how += (how.empty() ? "" : ",") + std::string(choice.ended ? "ended" : "cut");
-  end(how);
+    all += (all.empty() ? "" : ",") +
+           std::string(choice.ended ? finishReasonName(choice.finish) : "cut");
+  return all;
 }
 
 void Completion::keepAlive() {

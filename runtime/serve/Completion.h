@@ -22,6 +22,7 @@ private:
   struct Choice {
     ChoiceText text; ///< of a whole answer what has come so far
     bool ended = false;
+    engine::FinishReason finish = engine::FinishReason::None;
     bool begun = false; ///< something of it has been written
   };
 
@@ -36,6 +37,8 @@ private:
   void cancelAll(const Status &reason);
   void keepAlive();
   void end(const std::string &how);
+  /// Finish reasons of the choices, for the log.
+  std::string endings() const;
   engine::Usage usage() const;
   bool allEnded() const;
 

@@ -54,6 +54,8 @@ private:
   void writeText(std::string text, std::function<void()> then);
   void write(HttpResponse response, bool close);
   void finishAnswer(bool close);
+  void linger();
+  void discard();
   void gone();
   /// Whatever happens within |limit| disarms it; else |expired|.
   void arm(std::chrono::milliseconds limit, std::function<void()> expired);
@@ -69,7 +71,7 @@ private:
   std::optional<Parser> parser_;
   HttpRequest request_;
   std::shared_ptr<Answer> answer_;
-  std::string writing_;
+  std::string writing_, discarded_;
   bool keepAlive_ = false, http10_ = false, timedOut_ = false, closed_ = false,
        retired_ = false;
 };
@@ -508,8 +510,30 @@ void Connection::finishAnswer(bool close) {
   Code ignored;
   socket_.cancel(ignored); // the watch
   if (close || !keepAlive_)
-    return this->close();
+    return linger();
   readRequest();
+}
+
+/// Closing with what the client still sends unread resets the connection
+/// and may take the answer with it; so it is read for a second.
+void Connection::linger() {
+  constexpr std::chrono::seconds kLonger{1};
+  Code failure;
+  socket_.shutdown(Tcp::socket::shutdown_send, failure);
+  if (failure)
+    return close();
+  arm(kLonger, [self = shared_from_this()] { self->close(); });
+  discard();
+}
+
+void Connection::discard() {
+  discarded_.resize(64 << 10);
+  socket_.async_read_some(asio::buffer(discarded_),
+                          [self = shared_from_this()](Code code, size_t) {
+                            if (code || self->closed_)
+                              return self->close();
+                            self->discard();
+                          });
 }
 
 } // namespace

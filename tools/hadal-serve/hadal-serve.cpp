@@ -87,10 +87,10 @@ public:
     if (!status.ok())
       server->stop();
     io.join();
-    // Requests before the engine that runs them.
-    server.reset();
-    api.reset();
+    // The engine's thread and the workers post to the server to their end.
     engine.reset();
+    api.reset();
+    server.reset();
     if (!status.ok())
       return status;
     if (cut)
@@ -161,20 +161,29 @@ private:
     server->post([this] {
       api->drain();
       server->stopAccepting();
-      engine->drain(milliseconds(flags.drainTimeout));
+      // Before the engine's own, which so ends nothing earlier.
       deadline = std::chrono::steady_clock::now() +
                  milliseconds(flags.drainTimeout);
+      engine->drain(milliseconds(flags.drainTimeout));
       waitForEnd();
     });
   }
 
+  /// For the engine, then for the clients to get what it has made: connections
+  /// close behind their answers.
   void waitForEnd() {
-    if (engine->drained() && api->idle())
+    const auto now = std::chrono::steady_clock::now();
+    if (!drained && engine->drained()) {
+      drained = true;
+      cut = now >= deadline;
+    }
+    if (drained && api->idle() && server->connections() == 0)
       return server->stop();
-    cut |= std::chrono::steady_clock::now() >= deadline;
     // Answers that nobody reads must not hold the process.
-    if (std::chrono::steady_clock::now() >= deadline + std::chrono::seconds(2))
+    if (now >= deadline + std::chrono::seconds(2)) {
+      cut = true;
       return server->stop();
+    }
     server->postAfter(std::chrono::milliseconds(10), [this] { waitForEnd(); });
   }
 
@@ -205,7 +214,7 @@ private:
   std::unique_ptr<HttpServer> server;
   std::atomic<bool> listening{false}, ready{false};
   int endedBy = 0;
-  bool cut = false;
+  bool drained = false, cut = false;
   std::chrono::steady_clock::time_point deadline;
 };
 

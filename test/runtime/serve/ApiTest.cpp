@@ -81,9 +81,9 @@ protected:
       return;
     server->stop();
     io.join();
-    server.reset();
-    api.reset();
     engine.reset();
+    api.reset();
+    server.reset();
   }
 
   static std::string request(const std::string &method, const std::string &path,
