@@ -9,6 +9,7 @@ equal      clients in a closed loop, greedy and seeded, n, stops, logprobs, stre
            of the request alone on a server of one row without prefix cache
 preempted  the same with pages for three of eight requests
 chat       a template's text, continued messages, tools, reasoning
+documented docs/serving.md names every flag and metric
 limits     more requests than rows and queue hold: 429, and what is taken completes
 killed     clients that are killed inside their streams: rows and pages come back
 mutated    bodies with damage: a 4xx at most, fields out of range named
@@ -28,6 +29,7 @@ import sys
 import time
 
 import chats
+import documented
 import hostile
 from client import Broken, Server, complete, get, metric
 
@@ -255,7 +257,8 @@ async def drain(place, counts):
     return wrong, "8 finish and exit 0; 8 cut off after 0.1 s and exit 143"
 
 
-PARTS = {"equal": equal, "chat": chats.chat, "preempted": preempted, "limits": limits, "killed": killed, "mutated": hostile.mutated,
+PARTS = {"equal": equal, "chat": chats.chat,
+         "documented": documented.documented, "preempted": preempted, "limits": limits, "killed": killed, "mutated": hostile.mutated,
          "smuggling": hostile.smuggling, "slow": hostile.slow, "drain": drain}
 
 
@@ -264,7 +267,8 @@ class Place:
 
     def __init__(self, args):
         self.binary = args.bin.resolve() / "hadal-serve"
-        self.weights = args.source.resolve() / "models/tiny"
+        self.source = args.source.resolve()
+        self.weights = self.source / "models/tiny"
         self.artifact = args.work.resolve() / "tiny.hadal"
         self.seed = args.seed
         args.work.mkdir(parents=True, exist_ok=True)
