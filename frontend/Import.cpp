@@ -353,6 +353,8 @@ void Importer::setModelAttribute() {
       b.getNamedAttr("eos_token_ids", b.getDenseI64ArrayAttr(c.eosTokens)));
   string("activations", o.f32Activations ? "f32" : "bf16");
   string("activation_scale_format", c.ue8m0Activations ? "ue8m0" : "f32");
+  if (o.deterministic)
+    facts.push_back(b.getNamedAttr(kDeterministic, b.getUnitAttr()));
   (*module)->setAttr(kModelAttr, b.getDictionaryAttr(facts));
 }
 

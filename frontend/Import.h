@@ -13,6 +13,7 @@ struct ImportOptions {
   int64_t maxBatchSize = 16;
   int64_t pageSize = 64;       ///< tokens per page of the latent cache
   bool f32Activations = false; ///< element type A: f32, else bf16
+  bool deterministic = false;  ///< dsv3::kDeterministic
   /// Matrices in float32 are rounded to bf16 when they are loaded, for a target
   /// whose matrix units take no float32.
   bool roundF32Matrices = false;

@@ -59,6 +59,26 @@ struct OptionalFlag {
   }
 };
 
+/// The same for a word: held only where it is not the first of its enum.
+template <typename Enum> struct OptionalWord {
+  Enum word{};
+  constexpr operator Enum() const { return word; }
+  constexpr OptionalWord &operator=(Enum value) {
+    word = value;
+    return *this;
+  }
+};
+
+/// In which order a kernel that contracts adds the products of an element.
+/// `free`: in that which its schedule finds best, so that buckets may differ in
+/// bits. Where the order is said, the bits of a row depend neither on the
+/// bucket nor on the other rows: `rows` (lanes along K), which is fast for few
+/// rows, or `panel` (a lane per row), which is fast for many.
+enum class Sums { free, rows, panel };
+inline constexpr auto wordsOf(Sums) {
+  return std::to_array<std::string_view>({"free", "rows", "panel"});
+}
+
 /// What every kernel needs to know.
 struct Common {
   Act act = Act::bf16;
@@ -233,6 +253,7 @@ struct GemmSpec : Common {
   int64_t segmentRows = 0; // segments of wq_a | wkv_a
   Epilogue epilogue = Epilogue::none;
   int64_t headDim = 0, ropeDim = 0, positions = 0; // rope
+  OptionalWord<Sums> sums;
 
   /// (row, expert) pairs of even routing in a full bucket.
   int64_t expectedPairs() const {
@@ -259,6 +280,7 @@ struct GemmSpec : Common {
     v("head_dim", s.headDim);
     v("rope_dim", s.ropeDim);
     v("positions", s.positions);
+    v("sums", s.sums);
   }
 };
 
@@ -297,6 +319,7 @@ struct AbsorbQSpec : Common {
       "absorb_q_h{heads}_{nope}x{latent}_r{rows}";
   int64_t heads, nope, rope, value, latent, rows;
   Weight weight = Weight::fp8;
+  OptionalWord<Sums> sums;
 
   template <typename Spec, typename Visitor>
   static constexpr void fields(Spec &s, Visitor &&v) {
@@ -308,6 +331,7 @@ struct AbsorbQSpec : Common {
     v("latent", s.latent);
     v("rows", s.rows);
     v("weight", s.weight);
+    v("sums", s.sums);
   }
 };
 
@@ -321,6 +345,7 @@ struct AbsorbVSpec : Common {
   int64_t heads, nope, value, latent, rows;
   Weight weight = Weight::fp8;
   bool quantize = false;
+  OptionalWord<Sums> sums;
 
   template <typename Spec, typename Visitor>
   static constexpr void fields(Spec &s, Visitor &&v) {
@@ -332,6 +357,7 @@ struct AbsorbVSpec : Common {
     v("rows", s.rows);
     v("weight", s.weight);
     v("quantize", s.quantize);
+    v("sums", s.sums);
   }
 };
 
@@ -358,6 +384,7 @@ struct MlaDecodeSpec : Common {
   /// Facts of the bucket, which schedules go by: sequences, and most keys of
   /// one; 0 where the target shares no keys.
   int64_t rows = 0, maxKeys = 0;
+  OptionalWord<Sums> sums;
 
   template <typename Spec, typename Visitor>
   static constexpr void fields(Spec &s, Visitor &&v) {
@@ -370,6 +397,7 @@ struct MlaDecodeSpec : Common {
     v("softmax_scale", s.softmaxScale);
     v("rows", s.rows);
     v("max_keys", s.maxKeys);
+    v("sums", s.sums);
   }
 };
 
@@ -387,6 +415,7 @@ struct MlaPrefillSpec : Common {
   double softmaxScale;
   Weight weight = Weight::fp8;
   bool quantizeLatent = false, quantize = false;
+  OptionalWord<Sums> sums;
 
   template <typename Spec, typename Visitor>
   static constexpr void fields(Spec &s, Visitor &&v) {
@@ -402,6 +431,7 @@ struct MlaPrefillSpec : Common {
     v("weight", s.weight);
     v("quantize_latent", s.quantizeLatent);
     v("quantize", s.quantize);
+    v("sums", s.sums);
   }
 };
 

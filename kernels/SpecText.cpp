@@ -7,6 +7,10 @@ namespace hadal::kernels {
 
 namespace {
 
+template <typename T> constexpr bool isOptionalWord = false;
+template <typename Enum>
+constexpr bool isOptionalWord<OptionalWord<Enum>> = true;
+
 //===----------------------------------------------------------------------===//
 // Completeness of the field lists
 //===----------------------------------------------------------------------===//
@@ -66,6 +70,11 @@ public:
     if (isGiven(name))
       (*this)(name, value);
     field = value;
+  }
+  template <typename Enum>
+  void operator()(std::string_view name, OptionalWord<Enum> &field) {
+    if (isGiven(name))
+      (*this)(name, field.word);
   }
   template <typename Enum> void operator()(std::string_view name, Enum &field) {
     const std::string *value = find(name);
@@ -182,6 +191,10 @@ valuesOf(const AnySpec &spec) {
     } else if constexpr (std::is_same_v<T, OptionalFlag>) {
       if (field)
         values.emplace_back(name, true);
+    } else if constexpr (isOptionalWord<T>) {
+      if (field != decltype(field.word){})
+        values.emplace_back(
+            name, wordsOf(field.word)[static_cast<size_t>(field.word)]);
     } else {
       values.emplace_back(name, field);
     }
@@ -247,6 +260,8 @@ std::string symbolFor(const AnySpec &spec) {
         leaveOut = value == T{};
         if constexpr (std::is_enum_v<T>)
           out += wordsOf(value)[static_cast<size_t>(value)];
+        else if constexpr (isOptionalWord<T>)
+          out += wordsOf(value.word)[static_cast<size_t>(value.word)];
         else if constexpr (std::is_same_v<T, bool> ||
                            std::is_same_v<T, OptionalFlag>)
           out += name;

@@ -26,6 +26,9 @@ struct CompileOptions {
   AttentionChoice attention = AttentionChoice::Auto;
   bool f32Activations = false; ///< --activations f32, else bf16
   bool w8a16 = false;          ///< --fp8 w8a16, else w8a8
+  /// --deterministic, the cpu target's default: the bits of a token's results
+  /// depend on its phase (prompt, generated) and on its predecessors' bits only.
+  bool deterministic = false;
   /// Batch sizes; only those up to the first that holds |maxBatchSize| are
   /// used.
   std::vector<int64_t> decodeBuckets = {1, 4, 16, 64};

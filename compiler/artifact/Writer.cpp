@@ -120,7 +120,8 @@ private:
         number("bos_token_id"), eosIds,
         text("activations") == "f32" ? schema::DType::f32
                                      : schema::DType::bf16,
-        fp8, number("hidden_buffer_bytes"));
+        fp8, number("hidden_buffer_bytes"),
+        model.contains(exec::kDeterministic));
   }
 
   fb::Offset<schema::Provenance> serializeProvenance() {

@@ -172,6 +172,7 @@ llvm::Error CompileRun::import() {
   ImportOptions importOptions;
   importOptions.f32Activations = options.f32Activations;
   importOptions.maxSeqLen = options.maxSeqLen;
+  importOptions.deterministic = options.deterministic;
   importOptions.maxBatchSize = options.maxBatchSize;
   importOptions.pageSize = options.pageSize;
   importOptions.roundF32Matrices = target->roundsF32Matrices;

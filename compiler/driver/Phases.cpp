@@ -164,6 +164,8 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
       b.getNamedAttr("prefill_buckets", list(options.prefillBuckets)),
       b.getNamedAttr("target", b.getStringAttr(options.target)),
   };
+  if (options.deterministic)
+    attributes.push_back(b.getNamedAttr("deterministic", b.getBoolAttr(true)));
   if (!options.chip.empty())
     attributes.push_back(b.getNamedAttr("chip", b.getStringAttr(options.chip)));
   if (!options.images.empty())
@@ -247,6 +249,9 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
     options.images = images.str();
   options.f32Activations = text("activations") == "f32";
   options.w8a16 = text("fp8") == "w8a16";
+  // Absent: no, and of older files.
+  if (auto deterministic = dictionary.getAs<BoolAttr>("deterministic"))
+    options.deterministic = deterministic.getValue();
   if (auto schedules = dictionary.getAs<ArrayAttr>("schedules"))
     for (Attribute schedule : schedules)
       if (auto given = dyn_cast<StringAttr>(schedule))

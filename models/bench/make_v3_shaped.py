@@ -1,12 +1,15 @@
 """Writes a random FP8 checkpoint of DeepSeek-V3's real widths, for measuring.
 
     make_v3_shaped.py --out DIR [--dense-layers 1] [--moe-layers 1]
-                      [--experts 16] [--vocab 16384] [--seed 1] [--config-only]
+                      [--experts 16] [--vocab 16384] [--seed 1] [--codes normal]
+                      [--config-only]
 
 Widths are those of V3 (7168, q_lora 1536, kv_lora 512, 128 heads of 128 + 64,
 dense 18432, experts 2048, top-8); the number of layers, of experts and the
-vocabulary are reduced. Weights are random bytes, which is what memory traffic
-cares about, with scales that keep activations of order 1. Prints the bytes of
+vocabulary are reduced. Codes are those of normal weights, quantised under a
+scale of amax / 448 as real checkpoints are, with scales that keep activations
+of order 1; `--codes uniform` draws all finite codes alike, of which one in 18
+is subnormal and some processors slow down at denormals. Prints the bytes of
 weights that one decode step of one row reads: with the defaults 1.40 GB, of a
 checkpoint of 1.99 GB. Needs numpy; writes about as fast as the disk.
 """
@@ -21,8 +24,23 @@ import numpy as np
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import formats
 
-# Mean square of a code drawn from the 254 finite ones, for the scales.
-RMS = float(np.sqrt(np.nanmean(formats.E4M3.astype(np.float64) ** 2)))
+# Codes that tensors are drawn from, each as likely: all finite ones, or those of
+# normal values whose largest of a block of 128 x 128, about four of their
+# deviation, is 448.
+UNIFORM = np.flatnonzero(~np.isnan(formats.E4M3)).astype(np.uint8)
+DRAWS = 1 << 16
+
+
+def normal_codes():
+    """Returns DRAWS e4m3 codes of normal values, rounded to nearest."""
+    finite = formats.E4M3[:0x7F].astype(np.float64)
+    middles = (finite[1:] + finite[:-1]) / 2
+    values = np.random.Generator(np.random.SFC64(0)).standard_normal(DRAWS) * 112
+    found = np.searchsorted(middles, np.minimum(np.abs(values), 448))
+    return (found | np.where(values < 0, 0x80, 0)).astype(np.uint8)
+
+
+CODES = {"normal": normal_codes(), "uniform": np.resize(UNIFORM, DRAWS)}
 
 
 def configuration(args):
@@ -73,12 +91,14 @@ class Writer:
         return offset
 
 
-def codes(rng, shape):
-    """Random e4m3 codes without the two NaN codes."""
-    count = int(np.prod(shape))
-    found = np.frombuffer(rng.bytes(count), np.uint8).copy()
-    found[(found & 0x7F) == 0x7F] ^= 1
-    return found
+def codes(kind):
+    """Returns a function that draws a tensor of e4m3 codes of |kind|."""
+
+    def make(rng, shape):
+        count = int(np.prod(shape))
+        return CODES[kind][np.frombuffer(rng.bytes(2 * count), np.uint16)]
+
+    return make
 
 
 def bf16(std, mean=0.0):
@@ -89,16 +109,18 @@ def bf16(std, mean=0.0):
     return make
 
 
-def build(config):
+def build(config, kind):
     writer = Writer()
+    # Root mean square of a code, for the scales.
+    rms = float(np.sqrt(np.mean(formats.E4M3[CODES[kind]].astype(np.float64) ** 2)))
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
     nope, rope = config["qk_nope_head_dim"], config["qk_rope_head_dim"]
     value, latent = config["v_head_dim"], config["kv_lora_rank"]
     rank, vocab = config["q_lora_rank"], config["vocab_size"]
 
     def linear(name, out, inner, share=1.0):
-        writer.add(name + ".weight", "F8_E4M3", (out, inner), codes, share)
-        scale = 1 / (RMS * inner**0.5)
+        writer.add(name + ".weight", "F8_E4M3", (out, inner), codes(kind), share)
+        scale = 1 / (rms * inner**0.5)
 
         def scales(rng, shape):
             return (scale * rng.uniform(0.8, 1.2, shape)).astype(np.float32)
@@ -154,6 +176,7 @@ def main():
     parser.add_argument("--experts", type=int, default=16)
     parser.add_argument("--vocab", type=int, default=16384)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--codes", choices=sorted(CODES), default="normal")
     parser.add_argument("--config-only", action="store_true",
                         help="write config.json and no weights")
     args = parser.parse_args()
@@ -164,7 +187,7 @@ def main():
         file.write("\n")
     if args.config_only:
         return
-    writer = build(config)
+    writer = build(config, args.codes)
     total = writer.write(os.path.join(args.out, "model.safetensors"), args.seed)
     print(f"{total / 1e9:.2f} GB written, a decode step of one row reads "
           f"{writer.read / 1e9:.2f} GB")

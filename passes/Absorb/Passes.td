@@ -29,6 +29,10 @@ def SelectAttentionForm
     remark with both costs, appends it to the module's `dsv3.remarks`, and
     records the form as `dsv3.attention` on the bucket's functions.
 
+    Of a model that is `deterministic`, the bucket with the most queries of a
+    family (decode, prefill) decides for all of it: a prompt may be cut into
+    buckets anywhere, and the forms differ in bits.
+
     A kernel that works on tiles of Q rows expands the keys again for each, and
     multiplies whole tiles: ceil(S / Q) * (Q * expanded + expansion), where Q is
     `query-tile`, or S in steps of 128 if that is less. Per query row and head of

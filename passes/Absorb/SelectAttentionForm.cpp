@@ -34,12 +34,25 @@ struct SelectAttentionFormPass
     llvm::MapVector<BucketAttr, StringAttr> forms;
     SmallVector<AttentionFormsOp> ops;
     module.walk([&](AttentionFormsOp op) { ops.push_back(op); });
+    // The bucket that decides for another: itself, or of a deterministic
+    // program the largest of its family.
+    llvm::DenseMap<BucketKind, BucketAttr> largest;
+    auto model = module->getAttrOfType<DictionaryAttr>(kModelAttr);
+    bool deterministic = model && model.contains(kDeterministic);
     for (AttentionFormsOp op : ops) {
       BucketAttr bucket = getBucket(op->getParentOfType<func::FuncOp>());
       if (!bucket)
         return emitCodedOpError(op, 2001)
                << "lies in a function without a bucket";
-      bool absorbed = choose(op, bucket);
+      BucketAttr &decisive = largest[bucket.getKind()];
+      if (!decisive || decisive.getQueries() < bucket.getQueries())
+        decisive = bucket;
+    }
+    for (AttentionFormsOp op : ops) {
+      BucketAttr bucket = getBucket(op->getParentOfType<func::FuncOp>());
+      bool absorbed =
+          choose(op, bucket,
+                 deterministic ? largest.lookup(bucket.getKind()) : bucket);
       forms[bucket] =
           StringAttr::get(&getContext(), absorbed ? "absorbed" : "expanded");
       inlineForm(op, absorbed ? op.getAbsorbed() : op.getExpanded());
@@ -50,17 +63,19 @@ struct SelectAttentionFormPass
     return success();
   }
 
-  /// True for the absorbed form. Explains itself once per bucket.
-  bool choose(AttentionFormsOp op, BucketAttr bucket) {
+  /// True for the absorbed form, of |bucket| by the costs of |decisive|.
+  /// Explains itself once per bucket.
+  bool choose(AttentionFormsOp op, BucketAttr bucket, BucketAttr decisive) {
     auto absorbed = static_cast<double>(op.getAbsorbedFlops());
     auto expanded = static_cast<double>(op.getExpandedFlops());
     auto expansion = static_cast<double>(op.getExpansionFlops());
-    auto s = static_cast<double>(bucket.getQueries());
+    int64_t queries = decisive.getQueries();
+    auto s = static_cast<double>(queries);
     double expandedCost = s * expanded + expansion;
     std::string note = "expanding never pays";
     if (queryTile > 0) {
-      int64_t tile = tileOf(bucket.getQueries());
-      auto tiles = llvm::divideCeil(bucket.getQueries(), tile);
+      int64_t tile = tileOf(queries);
+      auto tiles = llvm::divideCeil(queries, tile);
       expandedCost = tiles * (tile * expanded + expansion);
       note = llvm::formatv("keys are expanded for each {0} rows", tile);
     } else if (absorbed > expanded) {
@@ -79,8 +94,11 @@ struct SelectAttentionFormPass
         "{0}: {1} attention{2}: {3} query rows per sequence cost {4:F0} flops "
         "per key absorbed, {5:F0} expanded; {6}",
         getBucketName(bucket), result ? "absorbed" : "expanded",
-        attention == "auto" ? "" : " (as asked)", bucket.getQueries(),
-        s * absorbed, expandedCost, note);
+        attention != "auto" ? " (as asked)"
+        : queries == bucket.getQueries()
+            ? ""
+            : " (as " + getBucketName(decisive) + ", deterministic)",
+        queries, s * absorbed, expandedCost, note);
     recordChoice(op, remark);
     return result;
   }

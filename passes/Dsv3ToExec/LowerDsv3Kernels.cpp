@@ -41,6 +41,13 @@ Weight weightOf(Value value) {
   return element.isF32() ? Weight::f32 : Weight::bf16;
 }
 
+/// The order that a deterministic program gives the sums of a bucket of |kind|:
+/// one for all buckets of a family (docs/numerics.md). Rows of logits are few,
+/// whoever asks for them.
+static Sums sumsOf(dsv3::BucketKind kind) {
+  return kind == dsv3::BucketKind::Prefill ? Sums::panel : Sums::rows;
+}
+
 //===----------------------------------------------------------------------===//
 // Operands and launches
 //===----------------------------------------------------------------------===//
@@ -192,9 +199,20 @@ tile::KernelOp FunctionLowering::kernelFor(Operation *op, AnySpec spec) {
   return kernel;
 }
 
+AnySpec FunctionLowering::withSums(AnySpec spec) {
+  if (context.deterministic)
+    std::visit(
+        [&](auto &s) {
+          if constexpr (requires { s.sums; })
+            s.sums = sumsOf(functionBucket.getKind());
+        },
+        spec);
+  return spec;
+}
+
 LogicalResult FunctionLowering::launch(Operation *op,
                                        const KernelLaunch &what) {
-  tile::KernelOp kernel = kernelFor(op, what.spec);
+  tile::KernelOp kernel = kernelFor(op, withSums(what.spec));
   if (!kernel)
     return failure();
   StringRef name = kernel.getSymName();

@@ -208,6 +208,7 @@ private:
     if (!activations)
       return context.module.emitError("'")
              << dsv3::kModelAttr << "' lacks 'activations'";
+    context.deterministic = model.contains(dsv3::kDeterministic);
     context.act = activations.getValue() == "f32" ? kernels::Act::f32
                                                   : kernels::Act::bf16;
     for (auto func : context.module.getOps<func::FuncOp>()) {

@@ -46,6 +46,8 @@ struct ProgramContext {
   std::vector<GivenSchedule> given;
   /// Experts get the schedules of one rank.
   bool scheduleAsOneRank = false;
+  /// All buckets of a family add in one order.
+  bool deterministic = false;
   /// How ranks share the model; null for one rank.
   dsv3::MeshAttr mesh;
   /// Rows of the state `hidden`: the largest bucket.
@@ -157,6 +159,8 @@ private:
                                                 llvm::StringRef symbol,
                                                 const kernels::AnySpec &spec);
   mlir::LogicalResult launch(mlir::Operation *op, const KernelLaunch &what);
+  /// |spec| with the order of sums of the bucket, of a deterministic program.
+  kernels::AnySpec withSums(kernels::AnySpec spec);
   /// A buffer that is called |op|'s name and |suffix|.
   mlir::Value allocate(mlir::Operation *op, llvm::StringRef suffix,
                        int64_t bytes, bool exchange = false);

@@ -43,6 +43,10 @@ def VerifyExec : Pass<"hadal-verify-exec", "::mlir::ModuleOp"> {
     waited for once; at the end of a function the launches' stream has waited for every
     collective of it. A function is reached from one entry, without recursion.
     `carried` buffers of one name have the same bytes.
+
+    Of a model that is `deterministic`: entries of a kind have one form of
+    attention, and kernels that contract the order of sums of the kind of their
+    entry (`sums`: decode and head rows, prefill panel).
   }];
 }
 

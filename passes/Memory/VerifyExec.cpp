@@ -6,6 +6,7 @@
 #include "kernels/SpecAttr.h"
 #include "passes/Memory/KernelSlots.h"
 #include "passes/Memory/StreamClocks.h"
+#include "passes/Memory/VerifyDeterminism.h"
 
 using namespace mlir;
 
@@ -520,6 +521,8 @@ class VerifyExecPass : public impl::VerifyExecBase<VerifyExecPass> {
     for (auto kernel : getOperation().getOps<tile::KernelOp>())
       if (kernel.getSpecAttr() && failed(kernels::readSpec(kernel)))
         return signalPassFailure();
+    if (failed(verifyDeterminism(getOperation(), symbols)))
+      return signalPassFailure();
     for (auto entry : getOperation().getOps<exec::EntryOp>())
       if (failed(EntryVerifier(entry, symbols, ownerOf).run()))
         return signalPassFailure();

@@ -186,6 +186,10 @@ private:
     std::string_view fp8 = m.fp8_mode()->string_view();
     if (fp8 != "none" && fp8 != "w8a8" && fp8 != "w8a16")
       return fail("fp8_mode is '{}', expected none, w8a8 or w8a16", fp8);
+    if (m.deterministic() && !isCpu())
+      return fail("the model is deterministic, which the kernels of target "
+                  "'{}' are not",
+                  a.provenance()->target()->string_view());
     return {};
   }
 
@@ -655,6 +659,14 @@ private:
       return fail("entry '{}' has attention '{}', expected absorbed or "
                   "expanded",
                   n, attention);
+    if (a.model()->deterministic())
+      for (const Entry *other : *a.entries())
+        if (other->kind() == e.kind() &&
+            other->attention()->string_view() != attention)
+          return fail("entry '{}' has {} attention and '{}' {}; of a "
+                      "deterministic model entries of a kind have one form",
+                      n, attention, other->name()->string_view(),
+                      other->attention()->string_view());
     return {};
   }
 

@@ -249,13 +249,29 @@ bool Scheduler::exceedsKey(const Entry &entry) const {
   return rows > options_.maxRowsPerKey && rows > rowsOf(entry);
 }
 
+/// Whether a running prompt is about to publish pages that |entry| begins with
+/// too: computing them twice at once would take longer than waiting for them.
+bool Scheduler::awaitsPrefix(const Entry &entry) const {
+  const Request &mine = entry.request();
+  if (!options_.prefixCache || mine.promptLogprobs)
+    return false;
+  return std::ranges::any_of(running_, [&](const auto &other) {
+    const Request &theirs = other->request();
+    if (other->forked || theirs.cacheSalt != mine.cacheSalt)
+      return false;
+    const auto [end, _] = std::ranges::mismatch(theirs.prompt, mine.prompt);
+    const auto equal = static_cast<uint64_t>(end - theirs.prompt.begin());
+    return equal / limits_.pageSize > other->owner->chain.size();
+  });
+}
+
 void Scheduler::admit() {
   std::ranges::sort(waiting_, {}, [](const auto &entry) {
     return std::tuple(entry->request().priority, !entry->preempted,
                       entry->arrival);
   });
   for (size_t i = 0; i < waiting_.size();) {
-    if (exceedsKey(*waiting_[i])) {
+    if (exceedsKey(*waiting_[i]) || awaitsPrefix(*waiting_[i])) {
       ++i;
       continue;
     }

@@ -133,6 +133,7 @@ private:
   void admit();
   bool admitOne(Entry &entry);
   bool exceedsKey(const Entry &entry) const;
+  bool awaitsPrefix(const Entry &entry) const;
   void endEntry(Entry &entry, FinishReason reason, const Status &status);
   void retire();
   void fail(const Status &status);

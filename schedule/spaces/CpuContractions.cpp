@@ -1,4 +1,6 @@
 // The words of the CPU's kernels that contract.
+#include <limits>
+
 #include "schedule/spaces/CpuForms.h"
 #include "schedule/spaces/RowWords.h"
 
@@ -75,9 +77,20 @@ static constexpr int64_t kMostLegalRows = 64;
 /// Fewer rows than this are not worth packing the other operand.
 static constexpr int64_t kFewestDotRows = 4;
 
-/// The form of folds over memory whose tiles have |bm| rows.
-static Value rowForm(int64_t bm, int64_t mostRows) {
-  return std::string(bm == 1 ? "gemv" : bm <= mostRows ? "rows" : "panel");
+/// Legal are |values|, but where |spec| says the order of its sums that of the
+/// rule alone.
+template <typename Spec>
+static std::vector<Value> unlessFixed(const Spec &spec,
+                                      std::vector<Value> values) {
+  return spec.sums == Sums::free ? std::move(values) : std::vector<Value>{};
+}
+
+/// The form of folds over memory whose tiles have |bm| rows. An element has the
+/// same bits in gemv and in rows, whatever the group of rows it is computed in.
+static Value rowForm(Sums sums, int64_t bm, int64_t mostRows) {
+  if (sums != Sums::free)
+    mostRows = sums == Sums::rows ? kMostLegalRows : 0;
+  return std::string(bm > mostRows ? "panel" : bm == 1 ? "gemv" : "rows");
 }
 static std::vector<Value> legalRowForms(int64_t bm) {
   if (bm == 1)
@@ -88,8 +101,15 @@ static std::vector<Value> legalRowForms(int64_t bm) {
 }
 
 /// The form of products of tiles with |rows| rows.
-static Value dotForm(int64_t rows) {
-  return std::string(rows < kFewestDotRows ? "loops" : "dot");
+static Value dotForm(Sums sums, int64_t rows) {
+  bool few = sums == Sums::free && rows < kFewestDotRows;
+  return std::string(few ? "loops" : "dot");
+}
+
+/// The most rows of a tile whose sums have the order |sums|.
+static int64_t mostRowsOf(Sums sums) {
+  return sums == Sums::rows ? kMostLegalRows
+                            : std::numeric_limits<int64_t>::max();
 }
 
 const Space<GemmSpec> &cpuSpace(const GemmSpec *) {
@@ -97,16 +117,24 @@ const Space<GemmSpec> &cpuSpace(const GemmSpec *) {
   static const Space<GemmSpec> space = [] {
     Space<GemmSpec> words = {
         {"bm", "rows of a tile", Bits::same, true,
-         [](const F &f) -> Value { return panelRows(f.spec); },
-         [](const F &) { return numbers({1, 4, 8, 16, 64, 128, 256}); }},
+         [](const F &f) -> Value {
+           return std::min(panelRows(f.spec), mostRowsOf(f.spec.sums));
+         },
+         [](const F &f) {
+           return numbers({1, 4, 8, 16, 64, 128, 256}, [&](int64_t n) {
+             return n <= mostRowsOf(f.spec.sums);
+           });
+         }},
         {"bn", "columns of a tile", Bits::same, true, gemmColumns,
          legalGemmColumns},
         formWord<GemmSpec>(
             [](const F &f) {
-              return rowForm(f.number("bm"),
+              return rowForm(f.spec.sums, f.number("bm"),
                              f.spec.experts > 0 ? kMostExpertRows : kMostRows);
             },
-            [](const F &f) { return legalRowForms(f.number("bm")); }),
+            [](const F &f) {
+              return unlessFixed(f.spec, legalRowForms(f.number("bm")));
+            }),
         // Forms walk K in blocks of 128, and so do codes with scales.
         {"bk", "step along K", Bits::order, true,
          [](const F &) -> Value { return kScaleGroup; },
@@ -126,26 +154,42 @@ const Space<GemmSpec> &cpuSpace(const GemmSpec *) {
 // The halves of wkv_b
 //===----------------------------------------------------------------------===//
 
-template <typename Spec> static Word<Spec> absorbRows() {
+/// |oneRow|: an order of sums that tiles of one row alone have.
+template <typename Spec> static Word<Spec> absorbRows(Sums oneRow) {
+  auto isOneRow = [=](const Facts<Spec> &f) {
+    return oneRow != Sums::free && f.spec.sums == oneRow;
+  };
   return {"bm",
           "rows of a tile",
           Bits::same,
           true,
-          [](const Facts<Spec> &f) -> Value {
-            return std::min<int64_t>(rowTile(f.spec.rows), 64);
+          [=](const Facts<Spec> &f) -> Value {
+            return isOneRow(f) ? int64_t(1)
+                               : std::min<int64_t>(rowTile(f.spec.rows), 64);
           },
-          [](const Facts<Spec> &) { return numbers({1, 4, 8, 16, 64}); }};
+          [=](const Facts<Spec> &f) {
+            return isOneRow(f) ? std::vector<Value>{}
+                               : numbers({1, 4, 8, 16, 64});
+          }};
 }
 
 const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
   using F = Facts<AbsorbQSpec>;
   // The form reads whole blocks of columns.
   auto hasColumns = [](const F &f) {
-    return f.number("bm") == 1 && f.number("bn") % kScaleGroup == 0;
+    return f.spec.sums != Sums::panel && f.number("bm") == 1 &&
+           f.number("bn") % kScaleGroup == 0;
+  };
+  // Tiles of one row that nothing else computes may be loops.
+  auto tileForm = [](const F &f) {
+    return dotForm(f.spec.sums == Sums::panel ? Sums::panel : Sums::free,
+                   f.number("bm"));
   };
   static const Space<AbsorbQSpec> space = [&] {
     Space<AbsorbQSpec> words = {
-        absorbRows<AbsorbQSpec>(),
+        // Columns and tiles add in orders of their own, and a row's columns are
+        // as fast as a weight that stays in L2 between rows.
+        absorbRows<AbsorbQSpec>(/*oneRow=*/Sums::rows),
         // One row: whole rows of the weight, a few at a time. More: the usual
         // tile.
         {"bn", "columns of a tile", Bits::same, true,
@@ -159,24 +203,28 @@ const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
          }},
         formWord<AbsorbQSpec>(
             [=](const F &f) -> Value {
-              return hasColumns(f) ? std::string("columns")
-                                   : dotForm(f.number("bm"));
+              return hasColumns(f) ? std::string("columns") : tileForm(f);
             },
             [=](const F &f) {
-              return hasColumns(f) ? texts({"columns", "dot", "loops"})
-                                   : texts({"dot", "loops"});
+              return unlessFixed(f.spec,
+                                 hasColumns(f)
+                                     ? texts({"columns", "dot", "loops"})
+                                     : texts({"dot", "loops"}));
             }),
         // A step of tiles is a few rows, so that their exact f32 values stay in
         // the first cache; columns has no tiles.
         {"bk", "step along the head", Bits::order, true,
          [](const F &f) -> Value {
-           return f.number("bm") == 1 && f.spec.nope % 16 == 0 ? int64_t(16)
-                                                               : f.spec.nope;
+           return f.number("bm") == 1 && f.spec.nope % 16 == 0 &&
+                          f.spec.sums != Sums::panel
+                      ? int64_t(16)
+                      : f.spec.nope;
          },
          [](const F &f) {
-           return numbers({16, 32, 64, 128}, [&](int64_t n) {
-             return f.text("form") != "columns" && f.spec.nope % n == 0;
-           });
+           return unlessFixed(
+               f.spec, numbers({16, 32, 64, 128}, [&](int64_t n) {
+                 return f.text("form") != "columns" && f.spec.nope % n == 0;
+               }));
          }},
     };
     addFormWords(words, {"columns", "dot", "loops"});
@@ -189,7 +237,7 @@ const Space<AbsorbVSpec> &cpuSpace(const AbsorbVSpec *) {
   using F = Facts<AbsorbVSpec>;
   static const Space<AbsorbVSpec> space = [] {
     Space<AbsorbVSpec> words = {
-        absorbRows<AbsorbVSpec>(),
+        absorbRows<AbsorbVSpec>(/*oneRow=*/Sums::free),
         {"bn", "columns of a tile", Bits::same, true,
          [](const F &f) -> Value {
            return exactStep(f.spec.value, kScaleGroup);
@@ -201,8 +249,12 @@ const Space<AbsorbVSpec> &cpuSpace(const AbsorbVSpec *) {
            });
          }},
         formWord<AbsorbVSpec>(
-            [](const F &f) { return rowForm(f.number("bm"), kMostRows); },
-            [](const F &f) { return legalRowForms(f.number("bm")); }),
+            [](const F &f) {
+              return rowForm(f.spec.sums, f.number("bm"), kMostRows);
+            },
+            [](const F &f) {
+              return unlessFixed(f.spec, legalRowForms(f.number("bm")));
+            }),
         // The contraction must not leave the head's columns of o_lat, and a
         // step must lie in one scale block.
         {"bk", "step along the latent", Bits::order, true,
@@ -234,8 +286,10 @@ const Space<MlaDecodeSpec> &cpuSpace(const MlaDecodeSpec *) {
         decodeQueryRows(),
         attentionKeys<MlaDecodeSpec>({16, 32, 128, 256}),
         formWord<MlaDecodeSpec>(
-            [](const F &f) { return dotForm(f.number("bm")); },
-            [](const F &) { return texts({"dot", "loops"}); }),
+            [](const F &f) { return dotForm(f.spec.sums, f.number("bm")); },
+            [](const F &f) {
+              return unlessFixed(f.spec, texts({"dot", "loops"}));
+            }),
     };
     addFormWords(words, {"dot", "loops"});
     return words;
@@ -250,8 +304,10 @@ const Space<MlaPrefillSpec> &cpuSpace(const MlaPrefillSpec *) {
         prefillQueryRows(16),
         attentionKeys<MlaPrefillSpec>({16, 32, 128, 256}),
         formWord<MlaPrefillSpec>(
-            [](const F &f) { return dotForm(f.number("bm")); },
-            [](const F &) { return texts({"dot", "loops"}); }),
+            [](const F &f) { return dotForm(f.spec.sums, f.number("bm")); },
+            [](const F &f) {
+              return unlessFixed(f.spec, texts({"dot", "loops"}));
+            }),
     };
     addFormWords(words, {"dot", "loops"});
     return words;

@@ -117,7 +117,10 @@ Word<Spec> attentionKeys(std::initializer_list<int64_t> others) {
           Bits::order,
           /*inBody=*/true,
           [](const Facts<Spec> &) -> Value { return int64_t(64); },
-          [values = numbers(others)](const Facts<Spec> &) { return values; }};
+          [values = numbers(others)](const Facts<Spec> &f) {
+            return f.spec.sums == kernels::Sums::free ? values
+                                                      : std::vector<Value>{};
+          }};
 }
 
 } // namespace hadal::schedule

@@ -107,6 +107,59 @@ TEST(Resolve, namesWordValueAndLegalValues) {
   EXPECT_EQ(number(resolved(spec, Target::sm90a, given), "bm"), 40);
 }
 
+TEST(Resolve, saysOneOrderOfSumsForAllSizes) {
+  auto form = [](const auto &spec) {
+    Schedule schedule = resolved(spec, Target::cpu);
+    const std::string *text = schedule.find<std::string>("form");
+    EXPECT_TRUE(text);
+    return text ? *text : std::string();
+  };
+  for (int64_t rows : {1, 2, 4, 8, 16, 64, 256, 1024}) {
+    for (int64_t experts : {0, 8}) {
+      GemmSpec gemm{{}, 512, 1024, rows};
+      gemm.experts = experts;
+      gemm.topk = experts ? 2 : 0;
+      gemm.sums = Sums::panel;
+      EXPECT_EQ(form(gemm), "panel") << rows;
+      gemm.sums = Sums::rows;
+      // A gemv is a group of one row.
+      EXPECT_EQ(form(gemm), rows == 1 ? "gemv" : "rows") << rows;
+      EXPECT_LE(number(resolved(gemm, Target::cpu), "bm"), 64);
+    }
+    AbsorbQSpec q{{}, 4, 128, 64, 128, 256, rows};
+    q.sums = Sums::panel;
+    EXPECT_EQ(form(q), "dot") << rows;
+    q.sums = Sums::rows;
+    EXPECT_EQ(form(q), "columns") << rows;
+    EXPECT_EQ(number(resolved(q, Target::cpu), "bm"), 1);
+    AbsorbVSpec v{{}, 4, 128, 128, 512, rows};
+    v.sums = Sums::panel;
+    EXPECT_EQ(form(v), "panel") << rows;
+    v.sums = Sums::rows;
+    EXPECT_EQ(form(v), rows == 1 ? "gemv" : "rows") << rows;
+    for (int64_t heads : {1, 2, 3, 128}) {
+      MlaDecodeSpec attention{{}, heads, 256, 64, 64, rows, 0.1};
+      attention.sums = Sums::rows;
+      EXPECT_EQ(form(attention), "dot") << rows << " " << heads;
+    }
+  }
+}
+
+TEST(Resolve, refusesAnotherOrderOfSumsThanTheSpecs) {
+  GemmSpec gemm{{}, 512, 1024, 4};
+  gemm.sums = Sums::rows;
+  EXPECT_EQ(refusal(gemm, Target::cpu, {{"form", std::string("panel")}}),
+            "the word 'form' is panel; legal values: rows");
+  EXPECT_EQ(refusal(gemm, Target::cpu, {{"bm", int64_t(128)}}),
+            "the word 'bm' is 128; legal values: 1, 4, 8, 16, 64");
+  MlaDecodeSpec attention{{}, 32, 256, 64, 64, 2, 0.1};
+  attention.sums = Sums::panel;
+  EXPECT_EQ(refusal(attention, Target::cpu, {{"bn", int64_t(128)}}),
+            "the word 'bn' is 128; legal values: 64");
+  EXPECT_EQ(refusal(attention, Target::cpu, {{"form", std::string("loops")}}),
+            "the word 'form' is loops; legal values: dot");
+}
+
 TEST(Resolve, keepsTheOrigin) {
   GemmSpec spec{{}, 2112, 7168, 512};
   spec.quantizedInput = true;

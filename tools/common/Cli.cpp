@@ -40,8 +40,10 @@ Status withoutExceptions(const std::function<Status()> &body) {
   }
 }
 
-int run(CLI::App &app, int argc, char **argv,
-        const std::function<Status()> &body) {
+namespace {
+
+int runWatched(CLI::App &app, int argc, char **argv,
+               const std::function<Status()> &body, bool watches) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp &) {
@@ -51,13 +53,26 @@ int run(CLI::App &app, int argc, char **argv,
     std::fprintf(stderr, "error H5011: %s; see --help\n", e.what());
     return 2;
   }
-  watchInterrupts(kGrace);
+  if (watches)
+    watchInterrupts(kGrace);
   endProcessAtLostMapping();
   const Status status = withoutExceptions(body);
   if (status.ok())
     return 0;
   comm::printFailure(status);
   return status.exitCode();
+}
+
+} // namespace
+
+int run(CLI::App &app, int argc, char **argv,
+        const std::function<Status()> &body) {
+  return runWatched(app, argc, argv, body, /*watches=*/true);
+}
+
+int runWithoutWatch(CLI::App &app, int argc, char **argv,
+                    const std::function<Status()> &body) {
+  return runWatched(app, argc, argv, body, /*watches=*/false);
 }
 
 void LoadFlags::add(CLI::App &app, bool needsWeights) {

@@ -25,6 +25,9 @@ namespace hadal::cli {
 /// H5012.
 int run(CLI::App &app, int argc, char **argv,
         const std::function<Status()> &body);
+/// The same where the tool waits for the signals itself.
+int runWithoutWatch(CLI::App &app, int argc, char **argv,
+                    const std::function<Status()> &body);
 
 /// What |body| returns; H5006 or H5014 for an exception.
 Status withoutExceptions(const std::function<Status()> &body);

@@ -76,6 +76,16 @@ cl::opt<Fp8> fp8(
                clEnumValN(Fp8::w8a16, "w8a16",
                           "exact codes, activations as they are")),
     cl::init(Fp8::w8a8), cl::cat(category));
+cl::opt<bool> deterministic(
+    "deterministic",
+    cl::desc("the bits of a token's results depend on its phase (prompt, "
+             "generated) and on what precedes it only, not on the batch, "
+             "chunks or threads (default of cpu; other targets cannot)"),
+    cl::cat(category));
+cl::opt<bool> noDeterministic(
+    "no-deterministic",
+    cl::desc("the schedules that are fastest for each bucket"),
+    cl::cat(category));
 cl::list<int64_t> decodeBuckets("decode-buckets", cl::CommaSeparated,
                                 cl::desc("batch sizes (1,4,16,64)"),
                                 cl::value_desc("N,..."), cl::cat(category));
@@ -295,6 +305,8 @@ int main(int argc, char **argv) {
                                  &attention,
                                  &activations,
                                  &fp8,
+                                 &deterministic,
+                                 &noDeterministic,
                                  std::addressof(decodeBuckets),
                                  std::addressof(prefillBuckets),
                                  std::addressof(schedules),
@@ -331,6 +343,10 @@ int main(int argc, char **argv) {
   options.attention = attention;
   options.f32Activations = activations == Activations::f32;
   options.w8a16 = fp8 == Fp8::w8a16;
+  if (deterministic && noDeterministic)
+    return usage("--deterministic and --no-deterministic exclude each other");
+  if (deterministic || noDeterministic)
+    options.deterministic = deterministic;
   if (!decodeBuckets.empty())
     options.decodeBuckets.assign(decodeBuckets.begin(), decodeBuckets.end());
   if (!prefillBuckets.empty())

@@ -329,6 +329,7 @@ Json overview(const hadal::Artifact &artifact) {
   json["page_size"] = m.page_size();
   json["activations"] = artifact::dtypeName(m.activations());
   json["fp8"] = m.fp8_mode()->str();
+  json["deterministic"] = m.deterministic();
   json["kernels"] = artifact.root().kernels()->size();
   json["parameters"] = artifact.root().parameters()->size();
   if (artifact.root().mesh())

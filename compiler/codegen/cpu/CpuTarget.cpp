@@ -51,6 +51,7 @@ static CompileOptions defaults() {
   CompileOptions options;
   options.target = "cpu";
   options.images = kAll;
+  options.deterministic = true;
   return options;
 }
 

@@ -38,6 +38,10 @@ uint16_t bf16OfMagnitude(unsigned code) {
   return ((127 + top - 9) << 7) | ((mantissa << (7 - top)) & 0x7F);
 }
 
+/// f16 of a unit, and how many units are staged at a time.
+constexpr int64_t kHalvesBytes = 2 * 64;
+constexpr int64_t kHalvesParts = 8;
+
 } // namespace
 
 std::string formSymbol(const FormKey &key) {
@@ -168,10 +172,12 @@ int64_t panelWorkBytes(int64_t columns, int64_t rows, int64_t decodedRows) {
 FormBuilder::FormBuilder(ModuleOp module, const FormKey &key, Variant variant)
     : key(key), variant(variant), b(module.getLoc(), module.getContext()) {
   bf16Math = variant == Variant::v4Bf16Vbmi && key.x != Elt::f32 &&
-             key.w != Elt::f32;
+             key.w != Elt::f32 && key.kind != FormKind::gemvColumns;
   lanes = variant == Variant::v3 ? 8 : 16;
   tile = lanes == 16 ? key.tuning.tile : key.tuning.tile256;
-  permuted = bf16Math && key.w == Elt::fp8;
+  bool oneRow = key.kind == FormKind::packRow || key.kind == FormKind::gemv;
+  permuted = key.w == Elt::fp8 ||
+             (key.w == Elt::bf16 && oneRow && !bf16Math);
   factorBytes = bf16Math ? 2 : 4;
   b.setInsertionPointToEnd(module.getBody());
   func = LLVM::LLVMFuncOp::create(
@@ -352,8 +358,21 @@ void FormBuilder::transpose(MutableArrayRef<Value> rows) {
 //===----------------------------------------------------------------------===//
 
 void FormBuilder::loadTables(Elt elt) {
-  if (elt != Elt::fp8 || !bf16Math)
+  if (elt != Elt::fp8)
     return;
+  if (!bf16Math) {
+    halvesOut = stackBytes(kHalvesParts * kHalvesBytes);
+    // vcvtph2ps of memory takes no shuffle where that of registers takes two:
+    // the vectors must not be taken from the stores.
+    halvesIn = LLVM::InlineAsmOp::create(
+                   b, halvesOut.getType(), ValueRange{halvesOut},
+                   /*asm_string=*/"", /*constraints=*/"=r,0",
+                   /*has_side_effects=*/false, /*is_align_stack=*/false,
+                   LLVM::TailCallKind::None, LLVM::AsmDialectAttr(),
+                   ArrayAttr())
+                   .getResult(0);
+    return;
+  }
   VectorType bytes = vec(64, b.getI8Type());
   for (int part = 0; part < 4; ++part) {
     SmallVector<int8_t> table;
@@ -367,11 +386,41 @@ void FormBuilder::loadTables(Elt elt) {
   signs = splatI(bytes, 0x80);
 }
 
-FormBuilder::Values FormBuilder::decodeUnit(Elt elt, Value ptr) {
+FormBuilder::Values FormBuilder::decodeUnit(Elt elt, Value ptr,
+                                            Value *largest) {
   Values out;
+  if (isScaledCode(elt)) {
+    int64_t part = stageCodes(ptr, largest);
+    for (int64_t i = 0; i < vectorsPerUnit(); ++i)
+      out.push_back(stagedVector(part, i));
+    return out;
+  }
   if (!bf16Math) {
-    for (int64_t i = 0; i < 64 / lanes; ++i)
-      out.push_back(decodeF32(elt, at(ptr, i * lanes * bytesOf(elt))));
+    for (int64_t i = 0; i < 64; i += 2 * lanes) {
+      Value pair = at(ptr, i * bytesOf(elt));
+      if (permuted && elt == Elt::bf16) {
+        // The even are the low halves of words, the odd the high halves.
+        VectorType words = vec(lanes, b.getI32Type());
+        Value v = load(words, pair);
+        Value even = arith::ShLIOp::create(b, v, splatI(words, 16));
+        Value odd = arith::AndIOp::create(b, v, splatI(words, 0xFFFF0000));
+        out.push_back(bitcast(f32Vec(), even));
+        out.push_back(bitcast(f32Vec(), odd));
+        continue;
+      }
+      Value low = decodeF32(elt, pair),
+            high = decodeF32(elt, at(pair, lanes * bytesOf(elt)));
+      if (!permuted) {
+        out.append({low, high});
+        continue;
+      }
+      for (int32_t odd = 0; odd < 2; ++odd) {
+        SmallVector<int32_t> mask;
+        for (int32_t l = 0; l < lanes; ++l)
+          mask.push_back(2 * l + odd);
+        out.push_back(shuffle(low, high, mask));
+      }
+    }
     return out;
   }
   VectorType bytes = vec(64, b.getI8Type());
@@ -412,28 +461,71 @@ FormBuilder::Values FormBuilder::decodeUnit(Elt elt, Value ptr) {
   return out;
 }
 
+FormBuilder::Values FormBuilder::decodeExactUnit(Elt elt, Value ptr) {
+  Values out = decodeUnit(elt, ptr);
+  if (isScaledCode(elt))
+    for (Value &v : out)
+      v = mulf(v, splatF(1 / kCodeScale));
+  return out;
+}
+
+int64_t FormBuilder::stageCodes(Value ptr, Value *largest) {
+  // As f16 a code is its sign in bit 15 and its magnitude in bits 7..13: the
+  // odd bytes of words by one shift, the even ones by two. vcvtph2ps makes
+  // subnormals exact without the assist that f32 denormals cost some CPUs.
+  VectorType words = vec(2 * lanes, b.getI16Type());
+  int64_t part = nextHalves;
+  nextHalves = (nextHalves + 1) % kHalvesParts;
+  Value out = at(halvesOut, part * kHalvesBytes);
+  for (int64_t i = 0; i < 64; i += 4 * lanes) {
+    Value codes = load(codeVec(), at(ptr, i));
+    if (largest)
+      *largest = arith::MaxUIOp::create(
+          b, *largest, arith::AddIOp::create(b, codes, codes));
+    Value v = bitcast(words, codes);
+    Value even = arith::ShLIOp::create(b, v, splatI(words, 8));
+    for (auto [source, offset] : {std::pair(even, i), {v, i + 2 * lanes}}) {
+      Value half = arith::ShRSIOp::create(b, source, splatI(words, 1));
+      half = arith::AndIOp::create(b, half, splatI(words, 0xBF80));
+      if (!largest) {
+        Value nan = splatI(words, 0x3F80);
+        Value isNan = arith::CmpIOp::create(
+            b, arith::CmpIPredicate::eq, arith::AndIOp::create(b, half, nan),
+            nan);
+        half = arith::OrIOp::create(b, half,
+                                    arith::ExtSIOp::create(b, words, isNan));
+      }
+      store(half, at(out, 2 * offset));
+    }
+  }
+  return part;
+}
+
+Value FormBuilder::stagedVector(int64_t part, int64_t i) {
+  // Vectors of 4 * lanes codes: even and odd of the first half, of the second.
+  int64_t group = i / 4, half = i % 4 / 2, odd = i % 2;
+  int64_t offset = part * kHalvesBytes +
+                   2 * lanes * (4 * group + 2 * odd + half);
+  Value v = load(vec(lanes, b.getF16Type()), at(halvesIn, offset));
+  return LLVM::FPExtOp::create(b, f32Vec(), v);
+}
+
+Value FormBuilder::hasNan(Value largest) {
+  Value isNan = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, largest,
+                                      splatI(codeVec(), kNanByte));
+  Value bits = bitcast(b.getIntegerType(4 * lanes), isNan);
+  Value none = arith::ConstantOp::create(
+      b, b.getIntegerAttr(bits.getType(), 0));
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, bits, none);
+}
+
 Value FormBuilder::decodeF32(Elt elt, Value ptr) {
-  VectorType words = vec(lanes, b.getI32Type());
   if (elt == Elt::f32)
     return load(f32Vec(), ptr);
-  if (elt == Elt::bf16) {
-    Value v = load(vec(lanes, b.getI16Type()), ptr);
-    v = arith::ExtUIOp::create(b, words, v);
-    return bitcast(f32Vec(), arith::ShLIOp::create(b, v, splatI(words, 16)));
-  }
-  // Sign to bit 31, magnitude to bits 20..26: the value times 2^-120, exactly
-  // (subnormals become f32 denormals), then NaN for magnitude 0x7F.
-  Value v = load(vec(lanes, b.getI8Type()), ptr);
-  v = arith::ExtSIOp::create(b, words, v);
-  v = arith::ShLIOp::create(b, v, splatI(words, 20));
-  v = arith::AndIOp::create(b, v, splatI(words, 0x87F00000));
-  Value value = mulf(bitcast(f32Vec(), v), splatF(0x1p120));
-  Value magnitude =
-      arith::AndIOp::create(b, v, splatI(words, 0x07F00000));
-  Value isNan = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, magnitude,
-                                      splatI(words, 0x07F00000));
-  Value nan = bitcast(f32Vec(), splatI(words, 0x7FC00000));
-  return arith::SelectOp::create(b, isNan, nan, value);
+  VectorType words = vec(lanes, b.getI32Type());
+  Value v = load(vec(lanes, b.getI16Type()), ptr);
+  v = arith::ExtUIOp::create(b, words, v);
+  return bitcast(f32Vec(), arith::ShLIOp::create(b, v, splatI(words, 16)));
 }
 
 Value FormBuilder::stackBytes(int64_t bytes) {

@@ -9,12 +9,21 @@
 
 namespace hadal::cpu {
 
+/// A code that is read as f16 is the e4m3 value times this (the difference of
+/// the exponents' biases); the f16 is normal or subnormal where the code is.
+constexpr double kCodeScale = 0x1p-8;
+/// Twice a NaN code, in a byte.
+constexpr int64_t kNanByte = 0xFE;
+
 /// Emits one form of one variant.
 ///
 /// An *operand vector* holds `lanes` f32 lanes' worth of factors: 2*lanes bf16
 /// in bf16 arithmetic, lanes f32 otherwise. A *unit* is 64 elements of K: the
-/// span inside which bf16 arithmetic permutes K to the byte-unpack order
-/// (0-7,16-23,32-39,48-55, then 8-15,...) where the weights are e4m3.
+/// span inside which a form may permute K to the order in which its weights are
+/// cheapest to decode. bf16 arithmetic does so for e4m3, to the byte-unpack
+/// order (0-7,16-23,32-39,48-55, then 8-15,...); f32 arithmetic for e4m3, and
+/// for bf16 where one row is packed, to the even and then the odd of every
+/// 2 * lanes elements.
 class FormBuilder {
 public:
   using Value = mlir::Value;
@@ -37,10 +46,14 @@ private:
   bool bf16Math;   // vdpbf16ps; else f32 FMA
   int64_t lanes;   // f32 lanes of a vector
   PanelTile tile;  // of this variant
-  bool permuted;   // K in unpack order
+  bool permuted;   // K not in natural order
   int64_t factorBytes; // of one factor in a packed operand: 2 or 4
   mlir::LLVM::LLVMFuncOp func;
   Value tables[4], signs; // the byte tables of e4m3 -> bf16
+  // Where f32 arithmetic stages codes as f16, as it is written and as it is
+  // read (the same address, which the optimiser does not know).
+  Value halvesOut, halvesIn;
+  int64_t nextHalves = 0; // the part of it that is written next
 
   //===--- Scalars and memory ---------------------------------------------===//
   Value arg(unsigned i) { return func.getArgument(i); }
@@ -97,10 +110,24 @@ private:
   }
   /// Loads what decodeUnit of e4m3 needs; call once, outside loops.
   void loadTables(Elt elt);
+  /// Whether |elt| is decoded to f32 times kCodeScale.
+  bool isScaledCode(Elt elt) const { return elt == Elt::fp8 && !bf16Math; }
   /// The 64 elements at |ptr|, stored as |elt|, as operand vectors in this
-  /// form's K order.
-  Values decodeUnit(Elt elt, Value ptr);
-  /// |lanes| elements at |ptr| as f32, in natural order.
+  /// form's K order; a scaled code times kCodeScale. With |largest| (vectors of
+  /// f32 arithmetic and e4m3 only) NaN codes are not decoded: it gathers the
+  /// greatest of all bytes 2 * code, which is kNanByte if one of them is NaN.
+  Values decodeUnit(Elt elt, Value ptr, Value *largest = nullptr);
+  /// decodeUnit, with no factor left in it.
+  Values decodeExactUnit(Elt elt, Value ptr);
+  /// Stages the 64 scaled codes at |ptr| as f16; the part where they are.
+  int64_t stageCodes(Value ptr, Value *largest);
+  /// Operand vector |i| of the unit that is staged in |part|.
+  Value stagedVector(int64_t part, int64_t i);
+  /// A vector of bytes for decodeUnit's |largest|.
+  mlir::VectorType codeVec() { return vec(4 * lanes, b.getI8Type()); }
+  /// Whether |largest| met a NaN code.
+  Value hasNan(Value largest);
+  /// |lanes| elements (bf16 or f32) at |ptr| as f32, in natural order.
   Value decodeF32(Elt elt, Value ptr);
   /// A copy of the last |count| (< 128) elements at |ptr| in |stage|, padded
   /// with zeros to 128.
@@ -110,12 +137,16 @@ private:
 
   //===--- gemv -------------------------------------------------------------===//
   void gemvRows(Value lo, Value hi, mlir::ValueRange scaleRows);
-  Values gemvBlock(Value weights, Value kb, mlir::ValueRange totals,
+  /// One block of K; the state is the rows' totals and, where codes are
+  /// scaled, the greatest byte (decodeUnit).
+  Values gemvBlock(Value weights, Value kb, mlir::ValueRange state,
                    mlir::ValueRange scaleRows);
 
   //===--- gemvColumns ------------------------------------------------------===//
   /// Adds |count| weight rows from |row| on to the output.
   void columnsOfRows(Value row, int64_t count);
+  /// Brings the output from the order of the decoded weights to its own.
+  void restoreColumns();
 
   //===--- panel
   //------------------------------------------------------------===//

@@ -1,5 +1,7 @@
 // gemv: one weight row at a time over the whole of K, against 1..8 packed
 // activation rows. The stream of weights is one linear run of memory.
+#include <cmath>
+
 #include "compiler/codegen/cpu/FormBuilder.h"
 
 using namespace mlir;
@@ -43,7 +45,8 @@ void FormBuilder::emitPackRow() {
       Value out = at(arg(kPackOut), mul(kb, blockBytes));
       for (int64_t unit = 0; unit < 2; ++unit) {
         int64_t offset = unit * 64 * factorBytes;
-        for (Value v : decodeUnit(key.x, at(source, unit * 64 * bytesOf(key.x)))) {
+        for (Value v :
+             decodeExactUnit(key.x, at(source, unit * 64 * bytesOf(key.x)))) {
           store(v, at(out, offset));
           offset += lanes * 4;
         }
@@ -57,10 +60,13 @@ void FormBuilder::emitPackRow() {
 }
 
 FormBuilder::Values FormBuilder::gemvBlock(Value weights, Value kb,
-                                           ValueRange totals,
+                                           ValueRange state,
                                            ValueRange scaleRows) {
-  // The block's sums start at zero, so that blocks overlap in the pipeline.
-  Values sums(key.m, splatF(0));
+  // The block's sums start at zero, so that blocks overlap in the pipeline. Two
+  // of them in f32 arithmetic, where a block has more terms.
+  int64_t parts = bf16Math ? 1 : 2;
+  Values sums(key.m * parts, splatF(0));
+  Value largest = isScaledCode(key.w) ? state.back() : Value();
   Value xBlock = at(arg(kPacked), mul(kb, kBlock * factorBytes));
   for (int64_t unit = 0; unit < 2; ++unit) {
     Value source = at(weights, unit * 64 * bytesOf(key.w));
@@ -68,23 +74,30 @@ FormBuilder::Values FormBuilder::gemvBlock(Value weights, Value kb,
          ++line)
       prefetch(at(source, key.tuning.prefetch + 64 * line));
     int64_t offset = unit * 64 * factorBytes;
-    for (Value factor : decodeUnit(key.w, source)) {
+    Values factors = decodeUnit(key.w, source, largest ? &largest : nullptr);
+    for (auto [i, factor] : llvm::enumerate(factors)) {
       for (int m = 0; m < key.m; ++m) {
         Value x = at(xBlock, add(mul(arg(kRowStride), m), i64(offset)));
-        sums[m] = mac(sums[m], factor, load(factorVec(), x));
+        Value &sum = sums[m * parts + i % parts];
+        sum = mac(sum, factor, load(factorVec(), x));
       }
       offset += lanes * 4;
     }
   }
   Values next;
   for (int m = 0; m < key.m; ++m) {
+    Value sum = sums[m * parts];
+    if (parts == 2)
+      sum = addf(sum, sums[m * parts + 1]);
     if (scaleRows.empty()) {
-      next.push_back(addf(totals[m], sums[m]));
+      next.push_back(addf(state[m], sum));
       continue;
     }
     Value scale = load(b.getF32Type(), at(scaleRows[m], mul(kb, 4)));
-    next.push_back(fma(sums[m], broadcast(scale), totals[m]));
+    next.push_back(fma(sum, broadcast(scale), state[m]));
   }
+  if (largest)
+    next.push_back(largest);
   return next;
 }
 
@@ -101,25 +114,38 @@ void FormBuilder::gemvRows(Value lo, Value hi, ValueRange scaleRows) {
   Value stage = stackBytes(kBlock * 4);
   loop(lo, hi, 1, [&](Value row) {
     Value weights = at(arg(kW), mul(row, arg(kWStride)));
-    auto block = [&](Value kb, ValueRange totals) {
-      return gemvBlock(at(weights, mul(kb, blockBytes)), kb, totals, scaleRows);
+    auto block = [&](Value kb, ValueRange state) {
+      return gemvBlock(at(weights, mul(kb, blockBytes)), kb, state, scaleRows);
     };
-    Values totals(key.m, splatF(0));
-    totals =
-        loop(i64(0), turns, unroll, totals, [&](Value kb, ValueRange state) {
-          Values sums = block(kb, state);
-          for (int64_t u = 1; u < unroll; ++u)
-            sums = block(add(kb, i64(u)), sums);
-          return sums;
-        });
-    totals = loop(turns, whole, 1, totals, block);
-    totals = loop(i64(0), hasTail, 1, totals, [&](Value, ValueRange state) {
-      stageTail(key.w, at(weights, mul(whole, blockBytes)), rest, stage);
-      return gemvBlock(stage, whole, state, scaleRows);
+    Values state(key.m, splatF(0));
+    if (isScaledCode(key.w))
+      state.push_back(splatI(codeVec(), 0));
+    state = loop(i64(0), turns, unroll, state, [&](Value kb, ValueRange in) {
+      Values out = block(kb, in);
+      for (int64_t u = 1; u < unroll; ++u)
+        out = block(add(kb, i64(u)), out);
+      return out;
     });
-    for (int m = 0; m < key.m; ++m)
-      store(horizontalSum(totals[m]),
-            at(arg(kY), mul(add(mul(arg(kYStride), m), row), 4)));
+    state = loop(turns, whole, 1, state, block);
+    state = loop(i64(0), hasTail, 1, state, [&](Value, ValueRange in) {
+      stageTail(key.w, at(weights, mul(whole, blockBytes)), rest, stage);
+      return gemvBlock(stage, whole, in, scaleRows);
+    });
+    // A NaN code makes the whole row NaN, whatever it meets.
+    Value factor;
+    if (isScaledCode(key.w)) {
+      auto constant = [&](float v) -> Value {
+        return arith::ConstantOp::create(b, b.getF32FloatAttr(v));
+      };
+      factor = arith::SelectOp::create(b, hasNan(state.back()), constant(NAN),
+                                       constant(1 / kCodeScale));
+    }
+    for (int m = 0; m < key.m; ++m) {
+      Value sum = horizontalSum(state[m]);
+      if (factor)
+        sum = mulf(sum, factor);
+      store(sum, at(arg(kY), mul(add(mul(arg(kYStride), m), row), 4)));
+    }
   });
 }
 

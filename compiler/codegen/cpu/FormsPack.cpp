@@ -135,7 +135,8 @@ void FormBuilder::emitPackPanel() {
       });
       SmallVector<Values> rows; // [row][vector of the unit]
       for (int64_t r = 0; r < lanes; ++r)
-        rows.push_back(decodeUnit(key.x, load(ptr, at(sources, r * 8), 8)));
+        rows.push_back(
+            decodeExactUnit(key.x, load(ptr, at(sources, r * 8), 8)));
       Value width = groupOf(allColumns, group).width;
       Value out = add(packedWord(allColumns, group, arith::ShRUIOp::create(
                                                   b, unit, i64(1))),

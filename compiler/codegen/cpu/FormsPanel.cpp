@@ -125,8 +125,11 @@ void FormBuilder::panelDecode(const Panel &p, Value first, Value count,
       }
     if (key.w == Elt::fp8) {
       Value row = load(ptr, at(p.scalePtrs, mul(r, 8)), 8);
-      store(load(b.getF32Type(), at(row, mul(kb, 4))),
-            at(p.scaleTile, mul(r, 4)), 4);
+      Value scale = load(b.getF32Type(), at(row, mul(kb, 4)));
+      if (isScaledCode(key.w))
+        scale = mulf(scale, arith::ConstantOp::create(
+                                b, b.getF32FloatAttr(1 / kCodeScale)));
+      store(scale, at(p.scaleTile, mul(r, 4)), 4);
     }
   });
 }

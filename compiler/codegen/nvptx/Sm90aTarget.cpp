@@ -43,6 +43,10 @@ static llvm::Error resolveOptions(CompileOptions &options) {
   if (options.w8a16)
     return refuse("--fp8=w8a16", "its tensor cores multiply FP8 by FP8; use "
                                  "--fp8=w8a8, or --target=cpu");
+  if (options.deterministic)
+    return refuse("--deterministic",
+                  "the bits of its kernels follow from the bucket; leave the "
+                  "option out, or use --target=cpu");
   // Nothing else is known of its links.
   if (options.ranks() > 1 && options.overlap != OverlapChoice::Off &&
       options.cluster.empty())

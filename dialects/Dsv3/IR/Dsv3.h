@@ -41,6 +41,9 @@ inline constexpr llvm::StringLiteral kDroppedAttr = "dsv3.dropped";
 /// the choices made by passes, as sentences for the provenance.
 inline constexpr llvm::StringLiteral kModelAttr = "dsv3.model";
 inline constexpr llvm::StringLiteral kRemarksAttr = "dsv3.remarks";
+/// Of kModelAttr, and of exec's: a token's bits depend on its phase and on its
+/// predecessors' bits only. A unit; absent where nothing is promised.
+inline constexpr llvm::StringLiteral kDeterministic = "deterministic";
 /// On the module: how ranks share the model; absent for one rank.
 inline constexpr llvm::StringLiteral kMeshAttr = "dsv3.mesh";
 /// The state that counts what exceeded a bucket's capacity, by rank.

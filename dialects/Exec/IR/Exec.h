@@ -24,6 +24,8 @@ namespace hadal::exec {
 
 /// Attributes of the module (see the dialect's description).
 inline constexpr llvm::StringLiteral kModelAttr = "exec.model";
+/// Of kModelAttr: dsv3::kDeterministic, which is handed through.
+inline constexpr llvm::StringLiteral kDeterministic = "deterministic";
 inline constexpr llvm::StringLiteral kOptionsAttr = "exec.options";
 inline constexpr llvm::StringLiteral kRemarksAttr = "exec.remarks";
 /// A MeshAttr; absent where the program is one rank's.

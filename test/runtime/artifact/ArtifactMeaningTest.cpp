@@ -308,6 +308,12 @@ const std::vector<Case> &cases() {
        "has 2 queries per row, expected 1"},
       {"EntryAttention", [](auto &a) { a.entries[0]->attention = "flash"; },
        "has attention 'flash'"},
+      {"DeterministicAttention",
+       [](auto &a) {
+         a.model->deterministic = true;
+         a.entries[0]->attention = "expanded";
+       },
+       "of a deterministic model entries of a kind have one form"},
       {"HeadAttention", [](auto &a) { a.entries[4]->attention = "absorbed"; },
        "names attention 'absorbed'"},
       {"HeadRows", [](auto &a) { a.entries[4]->logit_rows = 0; },

@@ -101,6 +101,9 @@ const std::vector<Case> &cases() {
          a.parameters.clear();
        },
        "state 'kv.0' has a row pitch of 16 bytes"},
+      {"Deterministic", [](auto &a) { a.model->deterministic = true; },
+       "the model is deterministic, which the kernels of target 'sm_90a' are "
+       "not"},
       {"Name", [](auto &a) { attend(a).name = "at end"; },
        "kernel 'at end' is not named as a function can be"},
       {"Scratch", [](auto &a) { attend(a).scratch_bytes = 64; },

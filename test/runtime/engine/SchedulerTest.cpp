@@ -317,6 +317,24 @@ TEST(SchedulerTest, aSharedPrefixIsComputedOnce) {
   EXPECT_EQ(echoTicket->take(0).promptLogprobs.size(), 999u);
 }
 
+TEST(SchedulerTest, promptsThatArriveTogetherShareAsWell) {
+  Lab lab(limits(512));
+  std::vector<Request> requests;
+  std::vector<std::shared_ptr<Ticket>> tickets;
+  for (int i = 0; i < 8; ++i) {
+    requests.push_back(request(1000, 4));
+    requests.back().prompt.push_back(i);
+    tickets.push_back(lab.submit(requests.back()));
+  }
+  auto other = lab.submit(request(50, 4, 20)); // waits for nobody's prefix
+  lab.scheduler->tick();
+  EXPECT_TRUE(other->times().admitted != Clock::time_point());
+  lab.finish();
+  EXPECT_LE(lab.runner.promptTokens, 1300u);
+  for (int i = 0; i < 8; ++i)
+    EXPECT_EQ(tickets[i]->take(0).ids, alone(requests[i])) << i;
+}
+
 TEST(SchedulerTest, aWhollyCachedPromptComputesItsLastTokenAlone) {
   Lab lab;
   const Request r = request(64, 5);

@@ -1,9 +1,14 @@
 // Speed of the dot forms at the shapes of DeepSeek-V3, beside a plain read of
-// the same memory (gemv) or the peak of vdpbf16ps (panel), interleaved in one
-// run. A tool for docs/benchmarks.md, not a test: timing is not asserted.
+// the same memory (gemv, rows) or the peak of the multiply-add that the image
+// has (panel), interleaved in one run. A tool for docs/benchmarks.md, not a
+// test: timing is not asserted.
 //
-//   CpuFormsBench [threads] [rounds]
-//   CpuFormsBench panel ROUNDS M N K BM...   (panels alone, one thread)
+//   CpuFormsBench [uniform] [THREADS] [ROUNDS]
+//   CpuFormsBench [uniform] panel ROUNDS M N K BM... (panels alone, one thread)
+//
+// The image is this machine's best, or what HADAL_CPU_VARIANT says. Codes are
+// those of normal weights under a scale of amax / 448; `uniform` draws all
+// finite codes alike, of which one in 18 is subnormal.
 #include <cstdio>
 #include <immintrin.h>
 #include <random>
@@ -41,24 +46,40 @@ template <typename Work> double timed(int threads, Work work) {
   return *std::max_element(times.begin(), times.end());
 }
 
-__attribute__((target("avx512f"))) void readAll(const uint8_t *data,
-                                                int64_t bytes) {
-  __m512i sums[8];
-  for (__m512i &sum : sums)
-    sum = _mm512_setzero_si512();
-  for (int64_t i = 0; i + 512 <= bytes; i += 512)
+/// Vectors of the image's width, for reads and peaks in C++.
+bool isWide(Variant variant) { return variant != Variant::v3; }
+
+typedef int64_t Words256 __attribute__((vector_size(32), aligned(1)));
+typedef int64_t Words512 __attribute__((vector_size(64), aligned(1)));
+
+template <typename Words>
+__attribute__((always_inline)) inline void readWords(const uint8_t *data,
+                                                     int64_t bytes) {
+  Words sums[8] = {};
+  constexpr int64_t size = sizeof(Words);
+  for (int64_t i = 0; i + 8 * size <= bytes; i += 8 * size)
     for (int j = 0; j < 8; ++j)
-      sums[j] = _mm512_xor_si512(
-          sums[j], _mm512_loadu_si512(data + i + 64 * j));
+      sums[j] ^= *reinterpret_cast<const Words *>(data + i + size * j);
   for (int j = 1; j < 8; ++j)
-    sums[0] = _mm512_xor_si512(sums[0], sums[j]);
-  volatile int64_t sink = _mm512_reduce_add_epi64(sums[0]);
+    sums[0] ^= sums[j];
+  volatile int64_t sink = sums[0][0];
   (void)sink;
+}
+__attribute__((target("avx2"))) void readAll256(const uint8_t *data,
+                                                int64_t bytes) {
+  readWords<Words256>(data, bytes);
+}
+__attribute__((target("avx512f"))) void readAll512(const uint8_t *data,
+                                                   int64_t bytes) {
+  readWords<Words512>(data, bytes);
+}
+void readAll(Variant variant, const uint8_t *data, int64_t bytes) {
+  (isWide(variant) ? readAll512 : readAll256)(data, bytes);
 }
 
 constexpr int64_t kPeakRounds = 1000000;
 
-__attribute__((target("avx512f,avx512bf16"))) void runPeak() {
+__attribute__((target("avx512f,avx512bf16"))) double peakBf16() {
   __m512 acc[24];
   __m512bh x = (__m512bh)_mm512_set1_epi16(0x3f80);
 #pragma clang loop unroll(full)
@@ -74,6 +95,49 @@ __attribute__((target("avx512f,avx512bf16"))) void runPeak() {
     acc[0] = _mm512_add_ps(acc[0], acc[j]);
   volatile float sink = _mm512_reduce_add_ps(acc[0]);
   (void)sink;
+  return kPeakRounds * 24.0 * 64;
+}
+__attribute__((target("avx512f"))) double peak512() {
+  __m512 acc[24];
+  __m512 x = _mm512_set1_ps(1.0f);
+#pragma clang loop unroll(full)
+  for (int j = 0; j < 24; ++j)
+    acc[j] = _mm512_setzero_ps();
+  for (int64_t i = 0; i < kPeakRounds; ++i) {
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 24; ++j)
+      acc[j] = _mm512_fmadd_ps(acc[j], x, x);
+  }
+#pragma clang loop unroll(full)
+  for (int j = 1; j < 24; ++j)
+    acc[0] = _mm512_add_ps(acc[0], acc[j]);
+  volatile float sink = _mm512_reduce_add_ps(acc[0]);
+  (void)sink;
+  return kPeakRounds * 24.0 * 32;
+}
+__attribute__((target("avx2,fma"))) double peak256() {
+  __m256 acc[12];
+  __m256 x = _mm256_set1_ps(1.0f);
+#pragma clang loop unroll(full)
+  for (int j = 0; j < 12; ++j)
+    acc[j] = _mm256_setzero_ps();
+  for (int64_t i = 0; i < kPeakRounds; ++i) {
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 12; ++j)
+      acc[j] = _mm256_fmadd_ps(acc[j], x, x);
+  }
+#pragma clang loop unroll(full)
+  for (int j = 1; j < 12; ++j)
+    acc[0] = _mm256_add_ps(acc[0], acc[j]);
+  volatile float sink = acc[0][0];
+  (void)sink;
+  return kPeakRounds * 12.0 * 16;
+}
+/// Runs the multiply-adds of |variant|; how many operations they were.
+double runPeak(Variant variant) {
+  return variant == Variant::v3   ? peak256()
+         : variant == Variant::v4 ? peak512()
+                                  : peakBf16();
 }
 
 double median(std::vector<double> values) {
@@ -81,15 +145,36 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+/// What weights hold.
+enum class Codes { normal, uniform };
+
+/// The e4m3 code of |value|, which is finite, the nearest one below in
+/// magnitude.
+uint8_t codeBelow(float value) {
+  uint8_t code = 0x7E;
+  while (code > 0 && decodeE4M3(code) > std::abs(value))
+    --code;
+  return value < 0 ? code | 0x80 : code;
+}
+
 struct Weights {
   int64_t n, k;
   Aligned codes, scales;
-  Weights(int64_t n, int64_t k)
+  Weights(int64_t n, int64_t k, Codes kind)
       : n(n), k(k), codes(n * k), scales((n / 128 + 1) * (k / 128) * 4) {
     std::mt19937_64 random(1);
-    for (int64_t i = 0; i < n * k; i += 8) {
-      uint64_t word = random() & 0xF7F7F7F7F7F7F7F7ull; // never NaN
-      std::memcpy(codes.data + i, &word, 8);
+    // The largest of a block of 128 x 128 normal values is about four of them.
+    std::normal_distribution<float> normal(0, 448 / 4.0f);
+    std::vector<uint8_t> drawn(1 << 16);
+    for (uint8_t &code : drawn) {
+      code = kind == Codes::normal ? codeBelow(normal(random)) : random() & 0xFF;
+      if ((code & 0x7F) == 0x7F)
+        code ^= 1;
+    }
+    for (int64_t i = 0; i < n * k; i += 4) {
+      uint64_t index = random();
+      for (int64_t j = 0; j < 4; ++j)
+        codes.data[i + j] = drawn[index >> (16 * j) & 0xFFFF];
     }
     auto *s = reinterpret_cast<float *>(scales.data);
     for (int64_t i = 0; i < (n / 128 + 1) * (k / 128); ++i)
@@ -138,13 +223,20 @@ struct Activations {
 
 const char *nameOf(Elt elt) { return elt == Elt::fp8 ? "W8A8" : "W8A16"; }
 
-void benchGemv(int threads, int rounds, int64_t k, Elt elt, int m) {
+/// What a run measures.
+struct Setup {
+  Variant variant;
+  Codes codes;
+};
+
+void benchGemv(const Setup &setup, int threads, int rounds, int64_t k, Elt elt,
+               int m) {
   int64_t tile = 64, n = (int64_t(256) << 20) / k / (tile * 2) * (tile * 2);
-  Weights w(n, k);
+  Weights w(n, k, setup.codes);
   Activations x(m, k, elt);
   FormKey pack{FormKind::packRow, elt, Elt::fp8, kTuning},
       gemv{FormKind::gemv, elt, Elt::fp8, kTuning, m};
-  FormImage image({pack, gemv}, Variant::v4Bf16Vbmi);
+  FormImage image({pack, gemv}, setup.variant);
   int64_t blocks = k / 128, share = n / threads, rowStride = k * 4;
   std::vector<float> y(m * n);
   auto run = [&](int t) {
@@ -164,7 +256,7 @@ void benchGemv(int threads, int rounds, int64_t k, Elt elt, int m) {
   for (int r = 0; r < rounds; ++r) {
     auto plain = [&] {
       return timed(threads, [&](int t) {
-        readAll(w.codes.data + t * share * k, share * k);
+        readAll(setup.variant, w.codes.data + t * share * k, share * k);
       });
     };
     double before = plain(), time = timed(threads, run), after = plain();
@@ -182,15 +274,16 @@ double quartile(std::vector<double> &times) {
   return times[times.size() / 4];
 }
 
-void benchPanel(int rounds, int64_t m, int64_t n, int64_t k, Elt elt,
-                const std::vector<int64_t> &tiles) {
-  Weights w(n, k);
+void benchPanel(const Setup &setup, int rounds, int64_t m, int64_t n,
+                int64_t k, Elt elt, const std::vector<int64_t> &tiles) {
+  Weights w(n, k, setup.codes);
   Activations x(m, k, elt);
   FormKey pack{FormKind::packPanel, elt, Elt::fp8, kTuning},
       panel{FormKind::panel, elt, Elt::fp8, kTuning};
-  FormImage image({pack, panel}, Variant::v4Bf16Vbmi);
+  FormImage image({pack, panel}, setup.variant);
   int64_t blocks = k / 128, bn = 128;
   std::vector<double> peaks;
+  double operations = 0;
   std::vector<std::vector<double>> packs(tiles.size()), panels(tiles.size());
   for (int r = 0; r < rounds; ++r)
     for (size_t i = 0; i < tiles.size(); ++i) {
@@ -220,18 +313,18 @@ void benchPanel(int rounds, int64_t m, int64_t n, int64_t k, Elt elt,
       }
       double start = threadSeconds();
       for (int p = 0; p < 4; ++p) {
-        runPeak();
+        operations = runPeak(setup.variant);
         peaks.push_back(threadSeconds() - start);
         start = threadSeconds();
       }
     }
-  double peak = kPeakRounds * 24.0 * 64 / quartile(peaks) * 1e-9;
+  double peak = operations / quartile(peaks) * 1e-9;
   for (size_t i = 0; i < tiles.size(); ++i) {
     double flops = 2.0 * tiles[i] * bn * k;
     double alone = quartile(panels[i]);
     double whole = alone + quartile(packs[i]) / (n / bn);
     std::printf("panel %-5s n=%ld k=%ld bm=%-3ld: %5.1f GFLOP/s a thread, %.3f "
-                "of vdpbf16ps peak, %.3f with packing\n",
+                "of the peak, %.3f with packing\n",
                 nameOf(elt), long(n), long(k), long(tiles[i]),
                 flops / alone * 1e-9, flops / alone * 1e-9 / peak,
                 flops / whole * 1e-9 / peak);
@@ -241,30 +334,40 @@ void benchPanel(int rounds, int64_t m, int64_t n, int64_t k, Elt elt,
 } // namespace
 
 int main(int argc, char **argv) {
-  if (!hostRuns(Variant::v4Bf16Vbmi)) {
-    std::printf("this host has no AVX512-BF16 and VBMI\n");
-    return 0;
+  std::optional<Variant> variant = nativeVariant();
+  if (!variant) {
+    std::printf("this host runs no image, or not that of HADAL_CPU_VARIANT\n");
+    return 1;
   }
-  auto panels = [](int rounds, int64_t m, int64_t n, int64_t k,
-                   const std::vector<int64_t> &tiles) {
-    for (Elt elt : {Elt::bf16, Elt::fp8})
-      benchPanel(rounds, m, n, k, elt, tiles);
+  Setup setup{*variant, Codes::normal};
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (!words.empty() && words[0] == "uniform") {
+    setup.codes = Codes::uniform;
+    words.erase(words.begin());
+  }
+  auto number = [&](size_t i, int64_t otherwise) {
+    return i < words.size() ? std::atol(words[i].c_str()) : otherwise;
   };
-  if (argc > 6 && std::string(argv[1]) == "panel") {
+  std::printf("image %s, %s codes\n", variantName(*variant).str().c_str(),
+              setup.codes == Codes::normal ? "normal" : "uniform");
+  auto panels = [&](int rounds, int64_t m, int64_t n, int64_t k,
+                    const std::vector<int64_t> &tiles) {
+    for (Elt elt : {Elt::bf16, Elt::fp8})
+      benchPanel(setup, rounds, m, n, k, elt, tiles);
+  };
+  if (words.size() > 5 && words[0] == "panel") {
     std::vector<int64_t> tiles;
-    for (int i = 6; i < argc; ++i)
-      tiles.push_back(std::atol(argv[i]));
-    panels(std::atoi(argv[2]), std::atol(argv[3]), std::atol(argv[4]),
-           std::atol(argv[5]), tiles);
+    for (size_t i = 5; i < words.size(); ++i)
+      tiles.push_back(number(i, 0));
+    panels(number(1, 0), number(2, 0), number(3, 0), number(4, 0), tiles);
     return 0;
   }
-  int threads = argc > 1 ? std::atoi(argv[1]) : 1;
-  int rounds = argc > 2 ? std::atoi(argv[2]) : 9;
+  int threads = number(0, 1), rounds = number(1, 9);
   for (Elt elt : {Elt::bf16, Elt::fp8})
     for (int64_t k : {7168, 2048})
-      benchGemv(threads, rounds, k, elt, 1);
+      benchGemv(setup, threads, rounds, k, elt, 1);
   for (int m : {2, 4, 8})
-    benchGemv(threads, rounds, 7168, Elt::bf16, m);
+    benchGemv(setup, threads, rounds, 7168, Elt::bf16, m);
   panels(rounds, 64, 4096, 7168, {16, 64});
   panels(rounds, 512, 2048, 7168, {64, 128, 256});
   panels(rounds, 512, 7168, 2048, {64, 128, 256});
