@@ -133,18 +133,15 @@ StatusOr<Conversation::End>
 Conversation::generate(const std::vector<int32_t> &prompt, const Write &write,
                        std::string &text) {
   // The last token is computed in any case: its logits are wanted.
-  const auto differs =
-      std::mismatch(prompt.begin(), prompt.end() - 1, cached_.begin(),
-                    cached_.end())
-          .first;
+  const auto differs = std::mismatch(prompt.begin(), prompt.end() - 1,
+                                     cached_.begin(), cached_.end())
+                           .first;
   reusedTokens_ = static_cast<uint64_t>(differs - prompt.begin());
   promptTokens_ = prompt.size();
   HADAL_RETURN_IF_ERROR(session_->truncateRow(row_, reusedTokens_));
-  Status status =
-      step(std::span(prompt).subspan(reusedTokens_), Phase::Prompt);
-  cached_.assign(prompt.begin(),
-                 prompt.begin() +
-                     static_cast<ptrdiff_t>(session_->length(row_)));
+  Status status = step(std::span(prompt).subspan(reusedTokens_), Phase::Prompt);
+  cached_.assign(prompt.begin(), prompt.begin() + static_cast<ptrdiff_t>(
+                                                      session_->length(row_)));
   if (status.code() == 5016)
     return End::Interrupt;
   HADAL_RETURN_IF_ERROR(status);

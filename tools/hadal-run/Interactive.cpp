@@ -147,12 +147,14 @@ private:
     if (quiet_)
       return {};
     if (*end == Conversation::End::Context)
-      fmt::print(stderr, "notice: the context of {} tokens is full; /clear "
-                         "begins anew\n",
+      fmt::print(stderr,
+                 "notice: the context of {} tokens is full; /clear "
+                 "begins anew\n",
                  conversation_.maxTokens());
     else if (*end == Conversation::End::Length)
-      fmt::print(stderr, "notice: the answer ends at {} tokens "
-                         "(--max-new-tokens)\n",
+      fmt::print(stderr,
+                 "notice: the answer ends at {} tokens "
+                 "(--max-new-tokens)\n",
                  conversation_.options.maxTokens);
     else if (*end == Conversation::End::Interrupt)
       fmt::print(stderr, "notice: stopped\n");
@@ -223,7 +225,8 @@ private:
     return {};
   }
 
-  template <typename T> static Status readNumber(const std::string &text, T &value) {
+  template <typename T>
+  static Status readNumber(const std::string &text, T &value) {
     T number{};
     const char *end = text.data() + text.size();
     const auto [stop, failure] = std::from_chars(text.data(), end, number);

@@ -7,8 +7,8 @@
 
 namespace hadal {
 
-/// Reads lines and commands, and writes answers, until the input ends (0) or the
-/// person interrupts (H5016).
+/// Reads lines and commands, and writes answers, until the input ends (0) or
+/// the person interrupts (H5016).
 Status converse(Conversation &conversation, bool quiet);
 
 /// Answers each line of |path|, each in a conversation of its own; prints

@@ -320,8 +320,7 @@ void LineEditor::recall(Line &line, int step) {
   if (line.entry == history_.size())
     line.draft = line.text;
   line.entry = step < 0 ? line.entry - 1 : line.entry + 1;
-  line.text =
-      line.entry == history_.size() ? line.draft : history_[line.entry];
+  line.text = line.entry == history_.size() ? line.draft : history_[line.entry];
   line.cursor = line.text.size();
 }
 
@@ -385,8 +384,7 @@ void LineEditor::remember(const std::string &line) {
 }
 
 Status LineEditor::useHistory(const std::string &path) {
-  const int file =
-      ::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+  const int file = ::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
   if (file < 0)
     return error(5001, "cannot open the history '{}': {}", path,
                  std::strerror(errno));

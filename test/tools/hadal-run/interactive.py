@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Scenes of hadal-run -i in a pseudo-terminal, on models/tiny.
 
-    interactive.py HADAL_RUN ARTIFACT [SCENE...]
+    interactive.py HADAL_RUN HADAL_COMPILE|ARTIFACT [SCENE...]
+
+The model is compiled first, if there is no artifact of it.
 """
 import fcntl
 import json
@@ -21,7 +23,7 @@ import time
 
 MODEL = str(pathlib.Path(__file__).resolve().parents[3] / "models" / "tiny")
 RUN, ARTIFACT = sys.argv[1], sys.argv[2]
-TIMEOUT = 5
+TIMEOUT = 30
 
 
 class Terminal:
@@ -225,7 +227,7 @@ def blocks_continue():
     t = began()
     for line in ('"""a', "b\\"):
         t.send(line + "\r")
-        t.wait(r"\r\n\r\. ")
+        t.wait(r"\r\. \x1b\[K\r\x1b\[2C")
     t.ask('c"""')
     assert saved(t)[0]["content"] == "a\nb\\\nc"
 
@@ -335,7 +337,14 @@ SCENES = [f for n, f in list(globals().items())
 
 
 def main():
+    global ARTIFACT
     wanted = sys.argv[3:]
+    directory = tempfile.TemporaryDirectory()
+    if not ARTIFACT.endswith(".hadal"):
+        compiler, ARTIFACT = ARTIFACT, os.path.join(directory.name, "m.hadal")
+        subprocess.run([compiler, MODEL, "--images=native", "--max-batch-size",
+                        "1", "--max-seq-len", "256", "-o", ARTIFACT],
+                       check=True, capture_output=True)
     failed = 0
     for scene in SCENES:
         if wanted and scene.__name__ not in wanted:
