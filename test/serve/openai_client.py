@@ -56,6 +56,28 @@ async def completions(client, model):
     return wrong
 
 
+async def chats(client, model):
+    wrong = []
+    messages = [{"role": "user", "content": "who made the earth?"}]
+    whole = await client.chat.completions.create(
+        model=model, messages=messages, max_tokens=12, temperature=0, logprobs=True,
+        top_logprobs=2)
+    choice = whole.choices[0]
+    check(wrong, f"a chat: {choice}", choice.message.role == "assistant"
+          and choice.message.content and choice.finish_reason in ("stop", "length")
+          and len(choice.logprobs.content) == whole.usage.completion_tokens)
+    text, roles = "", []
+    stream = await client.chat.completions.create(
+        model=model, messages=messages, max_completion_tokens=12, temperature=0, stream=True)
+    async for chunk in stream:
+        delta = chunk.choices[0].delta
+        roles += [delta.role] if delta.role else []
+        text += delta.content or ""
+    check(wrong, f"a chat as a stream: {roles} {text!r}",
+          text == choice.message.content and roles == ["assistant"])
+    return wrong
+
+
 async def errors(openai, client, model, refused):
     wrong = []
 
@@ -91,6 +113,7 @@ async def run(openai, place):
         models = [model.id async for model in client.models.list()]
         wrong = [] if models == ["tiny"] else [f"models {models}"]
         wrong += await completions(client, models[0])
+        wrong += await chats(client, models[0])
         wrong += await errors(openai, client, models[0], refused)
         if (await get(server.port, "/metrics"))[0] != 401:
             wrong.append("/metrics needs no key")
