@@ -1,6 +1,7 @@
 #include "runtime/engine/Sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -13,8 +14,12 @@ namespace {
 
 constexpr double kMasked = -std::numeric_limits<double>::infinity();
 
-/// More than -ln E can be: E >= -ln(1 - 2^-33), so that -ln E <= 22.88.
-constexpr double kMostGain = 23;
+/// More than -ln E can be for a |word|: u = (word + 1/2) 2^-32 with k leading
+/// ones has 1 - u > 2^-(k + 1), and E = -ln u >= 1 - u.
+double mostGain(uint32_t word) {
+  constexpr double kLn2 = 0.6931472; // rounded up
+  return (std::countl_one(word) + 1) * kLn2;
+}
 
 std::array<uint32_t, 4> drawBlock(const Draw &draw, uint32_t block) {
   return philox4x32({static_cast<uint32_t>(draw.step),
@@ -25,6 +30,31 @@ std::array<uint32_t, 4> drawBlock(const Draw &draw, uint32_t block) {
 
 double exponentialOf(uint32_t word) {
   return -std::log((word + 0.5) * 0x1p-32);
+}
+
+/// Written on the bits and without a branch, so that it is vectorised.
+bool allFinite(std::span<const float> values) {
+  uint32_t bad = 0;
+  for (float v : values)
+    bad |= (std::bit_cast<uint32_t>(v) & 0x7f800000u) == 0x7f800000u;
+  return !bad;
+}
+
+/// The first of the largest of finite |values|.
+size_t firstLargest(std::span<const float> values) {
+  // Lanes of their own: a single maximum may not be reordered.
+  constexpr size_t kLanes = 16;
+  std::array<float, kLanes> lanes;
+  lanes.fill(values[0]);
+  size_t i = 0;
+  for (; i + kLanes <= values.size(); i += kLanes)
+    for (size_t lane = 0; lane < kLanes; ++lane)
+      lanes[lane] = std::max(lanes[lane], values[i + lane]);
+  float largest = *std::ranges::max_element(lanes);
+  for (; i < values.size(); ++i)
+    largest = std::max(largest, values[i]);
+  return static_cast<size_t>(std::ranges::find(values, largest) -
+                             values.begin());
 }
 
 Status outOfRange(const char *name, double value, const char *range) {
@@ -115,14 +145,23 @@ StatusOr<int32_t> Sampler::sample(std::span<const float> logits,
                                   const Past &past, const Draw &draw) {
   if (logits.empty())
     return error(5005, "no logits to sample from");
-  for (size_t i = 0; i < logits.size(); ++i)
-    if (!std::isfinite(logits[i]))
-      return error(5008,
-                   "logit {} of {} at step {} is {}: expected finite "
-                   "values; the weights or a kernel are at fault",
-                   i, logits.size(), draw.step, logits[i]);
+  if (!allFinite(logits)) {
+    size_t i = 0;
+    while (std::isfinite(logits[i]))
+      ++i;
+    return error(5008,
+                 "logit {} of {} at step {} is {}: expected finite "
+                 "values; the weights or a kernel are at fault",
+                 i, logits.size(), draw.step, logits[i]);
+  }
+  const bool keepsBack =
+      draw.step < parameters.minTokens && !past.endTokens.empty();
+  const bool adjusts = !parameters.logitBias.empty() || keepsBack ||
+                       (past.counts && !past.counts->counts().empty());
+  if (parameters.temperature == 0 && !adjusts)
+    return static_cast<int32_t>(firstLargest(logits));
   adjust(logits, parameters, past);
-  if (draw.step < parameters.minTokens)
+  if (keepsBack)
     keepBack(past.endTokens);
   const auto largest = std::max_element(values_.begin(), values_.end());
   if (parameters.temperature == 0)
@@ -188,14 +227,14 @@ int32_t Sampler::race(const Draw &draw) const {
   std::array<uint32_t, 4> words;
   bool drawn = false;
   for (const Candidate &c : candidates_) {
-    // Most tokens of a large vocabulary cannot win any more.
-    if (c.z + kMostGain < best)
-      continue;
     const auto id = static_cast<uint32_t>(c.id);
     if (!std::exchange(drawn, true) || block != id / 4) {
       block = id / 4;
       words = drawBlock(draw, block);
     }
+    // Most tokens of a large vocabulary cannot win, and need no logarithm.
+    if (c.z + mostGain(words[id % 4]) < best)
+      continue;
     const double score = c.z - std::log(exponentialOf(words[id % 4]));
     if (score > best || (score == best && c.id < winner)) {
       best = score;
