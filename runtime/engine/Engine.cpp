@@ -15,7 +15,7 @@ public:
   ThreadedEngine(std::unique_ptr<Runner> runner, const Tokenizer *tokenizer,
                  const SchedulerOptions &options)
       : runner_(std::move(runner)),
-        scheduler_(*runner_, tokenizer, options, time_),
+        scheduler_(*runner_, tokenizer, publishing(options), time_),
         statistics_(scheduler_.statistics()), thread_([this] { loop(); }) {}
 
   ~ThreadedEngine() override {
@@ -85,6 +85,16 @@ public:
   const RunnerLimits &limits() const override { return runner_->limits(); }
 
 private:
+  /// Who is told of an end finds it in the statistics: a failed call in
+  /// particular, which ends the readiness of a server.
+  SchedulerOptions publishing(SchedulerOptions options) {
+    options.beforeNotify = [this] {
+      std::lock_guard lock(mutex_);
+      statistics_ = scheduler_.statistics();
+    };
+    return options;
+  }
+
   void loop() {
     while (true) {
       std::vector<std::shared_ptr<Ticket>> submitted;

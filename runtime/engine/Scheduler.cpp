@@ -182,6 +182,8 @@ void Scheduler::retire() {
       }
       return true;
     });
+  if (options_.beforeNotify && !touched_.empty())
+    options_.beforeNotify();
   for (const auto &ticket : touched_)
     ticket->notifyReader();
   touched_.clear();

@@ -39,6 +39,8 @@ struct SchedulerOptions {
   bool checkInvariants = false;
   /// May be null. It outlives the scheduler.
   Observer *observer = nullptr;
+  /// Called before readers are notified of what has changed; may be empty.
+  std::function<void()> beforeNotify;
 };
 
 class Scheduler {

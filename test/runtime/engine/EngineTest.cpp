@@ -259,6 +259,29 @@ TEST(EngineTest, aFullQueueRefusesAtOnce) {
     EXPECT_EQ(ticket->take(0).finish, FinishReason::Abort);
 }
 
+TEST(EngineTest, whoIsToldOfAFailureFindsItInTheStatistics) {
+  for (int turn = 0; turn < 30; ++turn) {
+    RunnerLimits l;
+    l.vocabSize = 64;
+    l.maxSeqLen = 100;
+    l.pageSize = l.pages = 16;
+    l.maxRows = 2;
+    l.prompt = {{64, 2, 64}};
+    l.decode = {{2, 2, 1}};
+    auto runner = std::make_unique<HashRunner>(l);
+    runner->failingCall = 1;
+    auto engine = Engine::create(std::move(runner), nullptr, {});
+    std::atomic<int> code = 0;
+    auto ticket = engine->submit(endless(), [&] {
+      code = engine->statistics().failure.code();
+      code.notify_one();
+    });
+    ASSERT_TRUE(ticket.ok());
+    code.wait(0);
+    ASSERT_EQ(code, 5017);
+  }
+}
+
 TEST(EngineTest, readersAreNotified) {
   auto engine = slowEngine();
   std::atomic<int> notified = 0;
