@@ -15,8 +15,10 @@ public:
   ThreadedEngine(std::unique_ptr<Runner> runner, const Tokenizer *tokenizer,
                  const SchedulerOptions &options)
       : runner_(std::move(runner)),
-        scheduler_(*runner_, tokenizer, publishing(options), time_),
-        statistics_(scheduler_.statistics()), thread_([this] { loop(); }) {}
+        scheduler_(*runner_, tokenizer, publishing(options), time_) {
+    statistics_ = scheduler_.statistics();
+    thread_ = std::thread([this] { loop(); });
+  }
 
   ~ThreadedEngine() override {
     {
@@ -143,12 +145,12 @@ private:
 
   const TimeSource time_;
   const std::unique_ptr<Runner> runner_;
+  mutable std::mutex mutex_; // guards all below but the scheduler
+  Statistics statistics_;    // published by the scheduler to its last moment
   Scheduler scheduler_;      // of the thread, but for validate() and options()
-  mutable std::mutex mutex_; // guards what follows
   std::condition_variable wake_;
   std::vector<std::shared_ptr<Ticket>> submitted_;
   std::vector<std::pair<uint64_t, Status>> cancelled_;
-  Statistics statistics_;
   Clock::time_point deadline_;
   bool draining_ = false, stopping_ = false, idle_ = true;
   std::thread thread_; // last: it uses all of the above
