@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <ctime>
+#include <optional>
 #include <thread>
 
 #include <unistd.h>
@@ -11,6 +12,8 @@ namespace hadal {
 namespace {
 
 std::atomic<bool> interrupted{false};
+/// Of InterruptScope.
+std::atomic<bool> isScoped{false}, scopeInterrupted{false};
 /// Of endAfterCleanUp(), which hands over to the watching thread.
 std::atomic<bool> isWatched{false};
 std::atomic<int> wantedStatus{0};
@@ -46,9 +49,21 @@ timespec timespecOf(std::chrono::milliseconds time) {
 
 void watch(sigset_t signals, std::chrono::milliseconds grace,
            std::string prefix) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::seconds kTwice{1};
+  std::optional<Clock::time_point> last;
   int signal = 0;
-  while (sigwait(&signals, &signal) != 0)
-    ;
+  for (;;) {
+    while (sigwait(&signals, &signal) != 0)
+      ;
+    if (signal != SIGINT || !isScoped)
+      break;
+    scopeInterrupted = true;
+    if (last && Clock::now() - *last < kTwice)
+      endProcess("", kInterruptedStatus);
+    last = Clock::now();
+  }
+  scopeInterrupted = true;
   if (signal != requestSignal()) {
     interrupted = true;
     // Ends at the limit, or at a second signal.
@@ -78,6 +93,15 @@ void watchInterrupts(std::chrono::milliseconds grace, std::string prefix) {
 }
 
 const std::atomic<bool> &interruptFlag() { return interrupted; }
+
+InterruptScope::InterruptScope() {
+  scopeInterrupted = interrupted.load();
+  isScoped = true;
+}
+InterruptScope::~InterruptScope() { isScoped = false; }
+const std::atomic<bool> &InterruptScope::flag() {
+  return scopeInterrupted;
+}
 
 void endAfterCleanUp(int status) {
   if (!isWatched)

@@ -27,6 +27,21 @@ void watchInterrupts(std::chrono::milliseconds grace, std::string prefix = "");
 /// True from the first signal on.
 const std::atomic<bool> &interruptFlag();
 
+/// While one lives, SIGINT sets its flag instead of ending the process, as often
+/// as it comes; a second one within a second still ends it, and the other
+/// signals do what they always do. One at a time; for work that a person stops
+/// and goes on from.
+class InterruptScope {
+public:
+  InterruptScope();
+  ~InterruptScope();
+  InterruptScope(const InterruptScope &) = delete;
+  InterruptScope &operator=(const InterruptScope &) = delete;
+
+  /// True from the first signal on, also of one that ends the process.
+  static const std::atomic<bool> &flag();
+};
+
 /// Runs all CleanUps and ends the process with |status|; at once and without
 /// them where nobody called watchInterrupts(). Async-signal-safe: for handlers
 /// of faults.

@@ -55,10 +55,37 @@ OrderedJson usageJson(const engine::Usage &usage) {
           {"prompt_tokens_details", {{"cached_tokens", usage.cachedTokens}}}};
 }
 
-OrderedJson finishOf(const engine::Delta &delta) {
-  return delta.finish == FinishReason::None
-             ? OrderedJson()
-             : OrderedJson(finishReasonName(delta.finish));
+OrderedJson finishOf(const ChoiceText &choice) {
+  const FinishReason reason = choice.delta.finish;
+  if (reason == FinishReason::None)
+    return nullptr;
+  // As clients tell that it is their turn to call.
+  const bool called = choice.firstCall + choice.calls.size() > 0;
+  return reason == FinishReason::Stop && called ? "tool_calls"
+                                                : finishReasonName(reason);
+}
+
+/// Adds reasoning, under both of its names, and calls to a message or a delta
+/// of one.
+void addParts(const AnswerHead &head, const ChoiceText &choice, bool isDelta,
+              OrderedJson &message) {
+  if (!choice.reasoning.empty()) {
+    message["reasoning_content"] = choice.reasoning;
+    message["reasoning"] = choice.reasoning;
+  }
+  uint32_t number = choice.firstCall;
+  for (const chat::ToolCall &call : choice.calls) {
+    OrderedJson one;
+    if (isDelta)
+      one["index"] = number;
+    one["id"] = !call.id.empty() ? call.id
+                                 : fmt::format("call-{}-{}-{}", head.id,
+                                               choice.index, number);
+    one["type"] = "function";
+    one["function"] = {{"name", call.name}, {"arguments", call.arguments}};
+    message["tool_calls"].push_back(std::move(one));
+    ++number;
+  }
 }
 
 OrderedJson stopOf(const engine::Delta &delta) {
@@ -128,7 +155,7 @@ void addEnd(const AnswerHead &head, const ChoiceText &choice,
   json["logprobs"] = !choice.wantsLogprobs ? OrderedJson()
                      : head.chat           ? chatLogprobs(choice.delta)
                                            : textLogprobs(choice);
-  json["finish_reason"] = finishOf(choice.delta);
+  json["finish_reason"] = finishOf(choice);
   json["stop_reason"] = stopOf(choice.delta);
   if (head.returnTokenIds)
     json["token_ids"] = choice.delta.ids;
@@ -144,10 +171,16 @@ OrderedJson wholeAnswer(const AnswerHead &head,
   json["choices"] = OrderedJson::array();
   for (const ChoiceText &choice : choices) {
     OrderedJson one = {{"index", choice.index}};
-    if (head.chat)
-      one["message"] = {{"role", "assistant"}, {"content", choice.text}};
-    else
+    if (head.chat) {
+      const bool isNull = choice.text.empty() &&
+                          (!choice.reasoning.empty() || !choice.calls.empty());
+      OrderedJson &message = one["message"];
+      message = {{"role", "assistant"},
+                 {"content", isNull ? OrderedJson() : OrderedJson(choice.text)}};
+      addParts(head, choice, /*isDelta=*/false, message);
+    } else {
       one["text"] = choice.text;
+    }
     addEnd(head, choice, one);
     json["choices"].push_back(std::move(one));
   }
@@ -159,11 +192,15 @@ OrderedJson chunk(const AnswerHead &head, const ChoiceText &choice) {
   OrderedJson json =
       begin(head, head.chat ? "chat.completion.chunk" : "text_completion");
   OrderedJson one = {{"index", choice.index}};
-  if (head.chat)
-    one["delta"] = choice.text.empty() ? OrderedJson::object()
-                                       : OrderedJson{{"content", choice.text}};
-  else
+  if (head.chat) {
+    OrderedJson &delta = one["delta"];
+    delta = OrderedJson::object();
+    if (!choice.text.empty())
+      delta["content"] = choice.text;
+    addParts(head, choice, /*isDelta=*/true, delta);
+  } else {
     one["text"] = choice.text;
+  }
   addEnd(head, choice, one);
   json["choices"] = OrderedJson::array({std::move(one)});
   return json;

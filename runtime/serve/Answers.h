@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/chat/AnswerParser.h"
 #include "runtime/engine/Ticket.h"
 #include "runtime/serve/Body.h"
 #include "runtime/serve/Http.h"
@@ -28,6 +29,14 @@ struct AnswerHead {
   int64_t created = 0;
   std::string model;
   bool returnTokenIds = false;
+  /// Of a chat: how its answer is written.
+  chat::AnswerFormat format;
+  bool startsInReasoning = false;
+
+  /// The text has parts: reasoning, calls of tools.
+  bool readsParts() const {
+    return format.hasReasoning || format.tools != chat::ToolFormat::None;
+  }
 };
 
 /// A choice as the client sees it: of the answer, or of one chunk of it.
@@ -35,6 +44,9 @@ struct ChoiceText {
   uint32_t index = 0;
   std::string text;
   engine::Delta delta; ///< all but the text
+  std::string reasoning;
+  std::vector<chat::ToolCall> calls;
+  uint32_t firstCall = 0; ///< number of calls.front() in the whole answer
   /// Of /v1/completions with echo: characters of the answer before this.
   uint64_t textOffset = 0;
   bool wantsLogprobs = false;

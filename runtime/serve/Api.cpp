@@ -302,7 +302,12 @@ void Api::complete(HttpRequest &request, std::shared_ptr<Exchange> exchange,
     if (!chat) {
       status = encodePrompts(body, served, prompts, echoes);
     } else if (auto prompt = served.renderChat(body); prompt.ok()) {
-      prompts.push_back(std::move(*prompt));
+      head.format = prompt->format;
+      head.startsInReasoning = prompt->startsInReasoning;
+      // The parser needs the markers.
+      if (head.readsParts())
+        body.request.skipSpecial = false;
+      prompts.push_back(std::move(prompt->ids));
       echoes.emplace_back();
     } else {
       status = prompt.status();

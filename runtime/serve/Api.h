@@ -6,6 +6,7 @@
 
 #include "runtime/engine/Engine.h"
 #include "runtime/serve/Answers.h"
+#include "runtime/serve/ChatPrompt.h"
 #include "runtime/serve/HttpServer.h"
 #include "runtime/serve/Keys.h"
 #include "runtime/serve/Metrics.h"
@@ -36,8 +37,7 @@ struct Served {
   BodyLimits limits;
   uint64_t maxSeqLen = 0;
   /// The prompt of a chat.
-  std::function<StatusOr<std::vector<int32_t>>(const CompletionBody &)>
-      renderChat;
+  std::function<StatusOr<ChatPrompt>(const CompletionBody &)> renderChat;
 };
 
 /// Told of each request that has ended, for the log.

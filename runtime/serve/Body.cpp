@@ -14,9 +14,10 @@ constexpr size_t kMostStops = 16, kMostStopBytes = 256;
 constexpr size_t kMostBias = 1024;
 constexpr size_t kMostName = 1024;
 constexpr int64_t kMostTokens = int64_t{1} << 32;
+constexpr JsonLimits kLimits{.depth = 32};
 
 std::variant<Json, BodyError> parseObject(std::string_view text) {
-  StatusOr<Json> json = parseJson(text, 5028, "the body", {.depth = 32});
+  StatusOr<Json> json = parseJson(text, 5028, "the body", kLimits);
   if (!json.ok())
     return BodyError{json.status(), ""};
   if (!json->is_object())
@@ -162,14 +163,8 @@ void readChat(Fields &fields, CompletionBody &body) {
   if (!messages || !messages->is_array() || messages->empty())
     fields.fail("messages", messages ? *messages : Json(),
                 "a list of at least one message");
-  else
-    body.messages = *messages;
-  if (const Json *tools = fields.find("tools")) {
-    if (tools->is_array())
-      body.tools = *tools;
-    else
-      fields.fail("tools", *tools, "a list");
-  }
+  if (const Json *tools = fields.find("tools"); tools && !tools->is_array())
+    fields.fail("tools", *tools, "a list");
   if (const Json *choice = fields.find("tool_choice")) {
     const std::string *word = asString(choice);
     if (!word || (*word != "auto" && *word != "none"))
@@ -178,12 +173,9 @@ void readChat(Fields &fields, CompletionBody &body) {
     else
       body.toolsAllowed = *word == "auto";
   }
-  if (const Json *variables = fields.find("chat_template_kwargs")) {
-    if (variables->is_object())
-      body.templateVariables = *variables;
-    else
-      fields.fail("chat_template_kwargs", *variables, "an object");
-  }
+  if (const Json *variables = fields.find("chat_template_kwargs");
+      variables && !variables->is_object())
+    fields.fail("chat_template_kwargs", *variables, "an object");
   body.continueFinalMessage =
       fields.flag("continue_final_message").value_or(false);
   body.addGenerationPrompt =
@@ -192,6 +184,21 @@ void readChat(Fields &fields, CompletionBody &body) {
     fields.failWith("continue_final_message",
                     "continue_final_message and add_generation_prompt are one "
                     "or the other");
+}
+
+/// What templates see, of a |text| that has been found usable: in its order,
+/// which Json forgets.
+Status readOrdered(std::string_view text, CompletionBody &body) {
+  HADAL_ASSIGN_OR_RETURN(OrderedJson json,
+                         parseOrderedJson(text, 5028, "the body", kLimits));
+  for (auto [name, member] :
+       {std::pair("messages", &body.messages), {"tools", &body.tools},
+        {"chat_template_kwargs", &body.templateVariables}})
+    if (auto at = json.find(name); at != json.end())
+      *member = std::move(*at);
+  if (!body.toolsAllowed || body.tools.empty())
+    body.tools = nullptr;
+  return {};
 }
 
 } // namespace
@@ -280,6 +287,9 @@ parseCompletion(std::string_view text, bool chat, const BodyLimits &limits) {
                                  "\"echo\": true"),
                      "max_tokens"};
   body.unknown = fields.unknownNames();
+  if (chat)
+    if (Status status = readOrdered(text, body); !status.ok())
+      return BodyError{std::move(status), ""};
   return body;
 }
 

@@ -40,7 +40,9 @@ struct CompletionBody {
   std::vector<Prompt> prompts; ///< 1 to 64
   bool echo = false;
   // /v1/chat/completions
-  Json messages, tools, templateVariables;
+  // Their members are in the order in which they came, as templates print them;
+  // null where absent.
+  OrderedJson messages, tools, templateVariables;
   bool toolsAllowed = true; ///< tool_choice is not "none"
   bool addGenerationPrompt = true;
   bool continueFinalMessage = false;

@@ -25,6 +25,8 @@ void Completion::start() {
       choice.text.index = static_cast<uint32_t>(choices.size() - 1);
       choice.text.text = echoes[p];
       choice.text.wantsLogprobs = body.request.logprobs.has_value();
+      if (head.readsParts())
+        choice.parser.emplace(head.format, head.startsInReasoning);
       // Without tokens to generate or to judge there is nothing to run.
       choice.ended = body.request.maxTokens == 0 && !body.request.promptLogprobs;
       if (choice.ended)
@@ -86,11 +88,29 @@ std::optional<ChoiceText> Completion::take(uint32_t number) {
   ChoiceText text{.index = number, .text = {}, .delta = std::move(delta)};
   text.text = std::exchange(text.delta.text, "");
   text.wantsLogprobs = body.request.logprobs.has_value();
+  readParts(choice, text);
   text.textOffset = choice.text.textOffset;
   for (const auto *list : {&text.delta.promptLogprobs, &text.delta.logprobs})
     for (const engine::PositionLogprobs &position : *list)
       choice.text.textOffset += countCharacters(position.token.bytes);
   return text;
+}
+
+void Completion::readParts(Choice &choice, ChoiceText &text) {
+  if (!choice.parser)
+    return;
+  auto add = [&](chat::AnswerDelta parts) {
+    text.text += parts.content;
+    text.reasoning += parts.reasoning;
+    std::move(parts.calls.begin(), parts.calls.end(),
+              std::back_inserter(text.calls));
+  };
+  const std::string written = std::exchange(text.text, "");
+  text.firstCall = choice.calls;
+  add(choice.parser->push(written));
+  if (choice.ended)
+    add(choice.parser->finish());
+  choice.calls += static_cast<uint32_t>(text.calls.size());
 }
 
 void Completion::pump() {
@@ -104,6 +124,9 @@ void Completion::pump() {
         return fail(text->delta.status);
       ChoiceText &whole = choices[number].text;
       whole.text += text->text;
+      whole.reasoning += text->reasoning;
+      std::move(text->calls.begin(), text->calls.end(),
+                std::back_inserter(whole.calls));
       whole.delta.append(std::move(text->delta));
     }
   if (allEnded())

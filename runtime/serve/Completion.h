@@ -24,11 +24,15 @@ private:
     bool ended = false;
     engine::FinishReason finish = engine::FinishReason::None;
     bool begun = false; ///< something of it has been written
+    std::optional<chat::AnswerParser> parser;
+    uint32_t calls = 0; ///< of tools, so far
   };
 
   void pump();
   /// What choice |number| has got; empty if nothing.
   std::optional<ChoiceText> take(uint32_t number);
+  /// Takes what |text| holds apart, where an answer has parts.
+  void readParts(Choice &choice, ChoiceText &text);
   void pumpStream();
   void finishWhole();
   void finishStream(std::string last);

@@ -17,6 +17,7 @@ class Broken(Exception):
 class Choice:
     """What all chunks of a choice, or one whole answer, say of it."""
     text: str = ""
+    reasoning: str = ""
     ids: list = dataclasses.field(default_factory=list)
     logprobs: list = dataclasses.field(default_factory=list)
     finish: str = None
@@ -27,6 +28,9 @@ class Choice:
             raise Broken(f"a chunk behind finish_reason {self.finish}: {piece}")
         said = piece.get("delta") or piece.get("message") or {} if chat else piece
         self.text += (said.get("content") if chat else said.get("text")) or ""
+        if said.get("reasoning") != said.get("reasoning_content"):
+            raise Broken(f"reasoning has two names and two texts: {piece}")
+        self.reasoning += said.get("reasoning") or ""
         self.ids += piece.get("token_ids") or []
         logprobs = piece.get("logprobs")
         if logprobs:

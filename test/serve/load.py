@@ -5,9 +5,11 @@ do not.
     load.py BIN_DIR SOURCE_DIR WORK_DIR [--compile BIN] [--long] [--only PART,..]
 
 equal      clients in a closed loop, greedy and seeded, n, stops, logprobs, streams
-           and whole answers, some given up: every text and id equals that, and every
-           logprob nearly, of the request alone on a server of one row without prefix cache
+           and whole answers, some given up: every text, id and logprob equals that
+           of the request alone on a server of one row without prefix cache
 preempted  the same with pages for three of eight requests
+chat       a template's text, continued messages, tools, reasoning
+documented docs/serving.md names every flag and metric
 limits     more requests than rows and queue hold: 429, and what is taken completes
 killed     clients that are killed inside their streams: rows and pages come back
 mutated    bodies with damage: a 4xx at most, fields out of range named
@@ -26,6 +28,8 @@ import subprocess
 import sys
 import time
 
+import chats
+import documented
 import hostile
 from client import Broken, Server, complete, get, metric
 
@@ -58,29 +62,6 @@ def key_of(body):
     return json.dumps(body, sort_keys=True)
 
 
-# A head of one row and one of several add in another order, unless the artifact
-# was compiled for it.
-LOGPROB_TOLERANCE = 1e-4
-
-
-def flatten(result):
-    """(result without the values of its logprobs, these)."""
-    values, rest = [], []
-    for text, ids, logprobs, finish, stop in result:
-        pairs = [pair if isinstance(pair, tuple) else (pair["token"], pair["logprob"])
-                 for pair in logprobs]
-        values += [value for _, value in pairs]
-        rest.append((text, ids, [token for token, _ in pairs], finish, stop))
-    return rest, values
-
-
-def is_same(result, expected):
-    (got, values), (want, expected_values) = flatten(result), flatten(expected)
-    return got == want and all(
-        abs(a - b) <= LOGPROB_TOLERANCE * max(1, abs(b))
-        for a, b in zip(values, expected_values, strict=True))
-
-
 async def alone(place, bodies):
     """The results of |bodies|, each without others, cache or stream."""
     results = {}
@@ -96,7 +77,7 @@ async def alone(place, bodies):
 def is_prefix(part, whole):
     """Of a stream that was given up: what came begins what would have come."""
     return all(index in range(len(whole)) and whole[index][0].startswith(choice.text)
-               and whole[index][1][:len(choice.ids)] == choice.ids
+               and whole[index][2][:len(choice.ids)] == choice.ids
                for index, choice in part.choices.items())
 
 
@@ -118,7 +99,7 @@ async def run_client(port, bodies, expected, rng, tally):
             tally.given_up += 1
             same = is_prefix(answer, want)
         else:
-            same = answer.status == 200 and is_same(answer.result(), want)
+            same = answer.status == 200 and answer.result() == want
             tally.tokens += answer.usage["completion_tokens"] if answer.usage else 0
         if not same:
             tally.wrong.append(f"{key_of(asked)}\n  alone   {want}\n  loaded  "
@@ -276,7 +257,8 @@ async def drain(place, counts):
     return wrong, "8 finish and exit 0; 8 cut off after 0.1 s and exit 143"
 
 
-PARTS = {"equal": equal, "preempted": preempted, "limits": limits, "killed": killed, "mutated": hostile.mutated,
+PARTS = {"equal": equal, "chat": chats.chat,
+         "documented": documented.documented, "preempted": preempted, "limits": limits, "killed": killed, "mutated": hostile.mutated,
          "smuggling": hostile.smuggling, "slow": hostile.slow, "drain": drain}
 
 
@@ -285,27 +267,34 @@ class Place:
 
     def __init__(self, args):
         self.binary = args.bin.resolve() / "hadal-serve"
-        self.weights = args.source.resolve() / "models/tiny"
+        self.source = args.source.resolve()
+        self.weights = self.source / "models/tiny"
         self.artifact = args.work.resolve() / "tiny.hadal"
         self.seed = args.seed
         args.work.mkdir(parents=True, exist_ok=True)
         subprocess.run([(args.compile or args.bin / "hadal-compile").resolve(), self.weights,
                         "--images=native", "--max-batch-size=8", "--max-seq-len=512",
-                        "--decode-buckets=8", "--prefill-buckets=64", "-o", self.artifact], check=True, capture_output=True)
+                        "-o", self.artifact], check=True, capture_output=True)
 
     def server(self, *flags):
         return Server(self.binary, self.artifact, self.weights, *flags)
 
 
-def main():
-    parser = argparse.ArgumentParser()
+def parse_place(text):
+    parser = argparse.ArgumentParser(description=text,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bin", type=pathlib.Path)
     parser.add_argument("source", type=pathlib.Path)
     parser.add_argument("work", type=pathlib.Path)
     parser.add_argument("--compile", type=pathlib.Path, help="default: BIN_DIR/hadal-compile")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def main():
+    parser = parse_place(__doc__)
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--only", default=",".join(PARTS))
-    parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     counts = argparse.Namespace(clients=8, requests=50 if args.long else 6,
                                 killed=100 if args.long else 20,

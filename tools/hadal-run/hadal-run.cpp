@@ -13,6 +13,7 @@
 #include "tools/common/Ranks.h"
 #include "tools/common/SpecJson.h"
 #include "tools/hadal-bench/PlainRead.h"
+#include "tools/hadal-run/Interactive.h"
 #include "tools/hadal-run/RankOutputs.h"
 #include "tools/profile/Profiler.h"
 
@@ -35,6 +36,11 @@ struct RunFlags {
   bool samplingDefaults = false;
   uint32_t prefillChunk = 0;
   bool ignoreEos = false;
+  // Of a conversation.
+  bool interactive = false, noTemplate = false;
+  std::string inputFile, system, chatTemplate;
+
+  bool converses() const { return interactive || !inputFile.empty(); }
 };
 
 /// One rank of a run: all requests are read by each, those of its index mod dp
@@ -54,6 +60,8 @@ public:
 
 private:
   Status runRank() {
+    if (flags.converses())
+      return runConversation();
     HADAL_RETURN_IF_ERROR(readInputs());
     HADAL_ASSIGN_OR_RETURN(
         model, cli::loadModel(flags.load,
@@ -84,6 +92,42 @@ private:
                                                : writeLogits());
     HADAL_RETURN_IF_ERROR(writeExpertLoad());
     return flags.profile.enabled ? sayWhereTimeWent(profiler) : Status();
+  }
+
+  /// -i and --input-file.
+  Status runConversation() {
+    if (group)
+      return error(5011, "-i and --input-file are of one rank");
+    HADAL_ASSIGN_OR_RETURN(model, cli::loadModel(flags.load, 1));
+    HADAL_ASSIGN_OR_RETURN(Tokenizer loaded,
+                           Tokenizer::load(flags.load.weights));
+    tokenizer.emplace(std::move(loaded));
+    std::optional<chat::ChatTemplate> chatTemplate;
+    if (!flags.noTemplate) {
+      std::optional<std::string> file;
+      if (!flags.chatTemplate.empty())
+        file = flags.chatTemplate;
+      HADAL_ASSIGN_OR_RETURN(
+          chatTemplate, chat::ChatTemplate::load(flags.load.weights, file));
+    }
+    ConversationOptions options;
+    options.sampling = sampling();
+    options.seed = flags.seed;
+    options.maxTokens = flags.maxTokens;
+    options.prefillChunk = flags.prefillChunk;
+    options.ignoreEos = flags.ignoreEos;
+    options.system = flags.system;
+    HADAL_RETURN_IF_ERROR(engine::validateSampling(
+        options.sampling, model->description().vocab_size()));
+    if (!flags.load.quiet)
+      describeGeneration();
+    HADAL_ASSIGN_OR_RETURN(
+        std::unique_ptr<Conversation> conversation,
+        Conversation::create(*model, *tokenizer,
+                             chatTemplate ? &*chatTemplate : nullptr,
+                             std::move(options)));
+    return flags.interactive ? converse(*conversation, flags.load.quiet)
+                             : answerLines(*conversation, flags.inputFile);
   }
 
   Status sayWhereTimeWent(profile::Profiler &profiler) {
@@ -503,11 +547,23 @@ private:
 };
 
 Status checkFlags(const RunFlags &flags) {
-  int sources = flags.hasPrompt + flags.hasPromptsFile + flags.hasInputIds;
+  int sources = flags.hasPrompt + flags.hasPromptsFile + flags.hasInputIds +
+                flags.interactive + !flags.inputFile.empty();
   if (sources != 1)
     return error(5011,
-                 "give exactly one of -p, --prompts and --input-ids; found {}",
+                 "give exactly one of -p, --prompts, --input-ids, -i and "
+                 "--input-file; found {}",
                  sources);
+  if (flags.converses() && (!flags.logits.empty() || flags.special ||
+                            flags.profile.enabled || !flags.expertLoad.empty()))
+    return error(5011, "-i and --input-file take no --logits, --special, "
+                       "--profile and --expert-load");
+  if (!flags.converses() && (flags.noTemplate || !flags.system.empty() ||
+                             !flags.chatTemplate.empty()))
+    return error(5011, "--system, --no-template and --chat-template go with -i "
+                       "or --input-file");
+  if (flags.noTemplate && !flags.chatTemplate.empty())
+    return error(5011, "--no-template and --chat-template contradict each other");
   if (flags.logits.empty() != flags.output.empty())
     return error(5011, "--logits and --output go together: the logits are "
                        "written to that file");
@@ -544,11 +600,11 @@ int main(int argc, char **argv) {
                "read the texts of control tokens (all added tokens, such as "
                "<｜User｜>) in -p and --prompts as those tokens, as a rendered "
                "chat template needs; without it they are plain text");
-  app.add_option("-n,--max-tokens", flags.maxTokens, "tokens to generate")
+  app.add_option("-n,--max-tokens,--max-new-tokens", flags.maxTokens, "tokens to generate")
       ->check(cli::nonNegative())
       ->capture_default_str();
   CLI::Option *temperature =
-      app.add_option("--temp", flags.temperature, "temperature; 0: greedy")
+      app.add_option("--temp,--temperature", flags.temperature, "temperature; 0: greedy")
           ->capture_default_str();
   CLI::Option *topP =
       app.add_option("--top-p", flags.topP, "nucleus of probability")
@@ -576,6 +632,17 @@ int main(int argc, char **argv) {
                  "a JSON file for the tokens routed to each expert");
   app.add_flag("--ignore-eos", flags.ignoreEos,
                "go on after an end-of-sequence token");
+  app.add_flag("-i,--interactive", flags.interactive,
+               "a conversation by the checkpoint's chat template, a message a "
+               "line; /help tells its commands");
+  app.add_option("--input-file", flags.inputFile,
+                 "a file with one message a line, each answered in a "
+                 "conversation of its own");
+  app.add_option("--system", flags.system, "the system text of conversations");
+  app.add_flag("--no-template", flags.noTemplate,
+               "messages and answers one behind the other, as they are");
+  app.add_option("--chat-template", flags.chatTemplate,
+                 "a Jinja file, instead of the checkpoint's own");
   return cli::run(app, argc, argv, [&] {
     for (auto [given, option] : {std::pair{&flags.hasPrompt, prompt},
                                  {&flags.hasPromptsFile, prompts},

@@ -18,11 +18,12 @@ struct Flags {
   cli::LoadFlags load;
   HttpOptions http;
   engine::EngineOptions engine;
-  std::string keyFile, allowOrigin, name, log, generation = "auto";
+  std::string keyFile, allowOrigin, name, log, generation = "auto", chatTemplate,
+      toolParser;
   double queueTimeout = 0, requestTimeout = 0, drainTimeout = 30,
          writeTimeout = 30;
   uint64_t maxInterTokenMs = 250;
-  bool insecure = false, cachePerKey = false;
+  bool insecure = false, cachePerKey = false, trustUserTokens = false;
 };
 
 std::chrono::milliseconds milliseconds(double seconds) {
@@ -117,6 +118,7 @@ private:
                              Tokenizer::load(flags.load.weights));
       tokenizer.emplace(std::move(loaded));
     }
+    HADAL_RETURN_IF_ERROR(loadTemplate());
     engine::EngineOptions options = flags.engine;
     options.observer = metrics.get();
     options.queueTimeout = milliseconds(flags.queueTimeout);
@@ -136,10 +138,11 @@ private:
                    .vocabulary = model->description().vocab_size(),
                    .maxChoices = std::min<uint32_t>(rows, 16)},
         .maxSeqLen = maxSeqLen,
-        .renderChat = [](const CompletionBody &)
-            -> StatusOr<std::vector<int32_t>> {
-          return error(5028, "the checkpoint has no chat template; use "
-                             "/v1/completions");
+        .renderChat =
+            [this](const CompletionBody &body) -> StatusOr<ChatPrompt> {
+          if (!noChat.ok())
+            return noChat;
+          return renderChat(body, *chatTemplate, *tokenizer, chatOptions);
         }};
     server->post([this, served = std::move(served)]() mutable {
       api->begin(std::move(served));
@@ -150,6 +153,33 @@ private:
                          "tokens\n",
                  nameOfModel(), flags.http.host, server->port(), rows,
                  maxSeqLen);
+    return {};
+  }
+
+  /// A template that was asked for must be usable; a checkpoint without one is
+  /// served without chats.
+  Status loadTemplate() {
+    chatOptions.trustUserTokens = flags.trustUserTokens;
+    if (!flags.toolParser.empty())
+      chatOptions.toolFormat = chat::toolFormatNamed(flags.toolParser);
+    if (!tokenizer) {
+      noChat = error(5028, "the checkpoint has no tokenizer.json; a chat needs "
+                           "one, /v1/completions takes ids");
+      return {};
+    }
+    auto loaded = chat::ChatTemplate::load(
+        flags.load.weights, flags.chatTemplate.empty()
+                                ? std::nullopt
+                                : std::optional(flags.chatTemplate));
+    if (loaded.ok()) {
+      chatTemplate.emplace(std::move(*loaded));
+    } else if (!flags.chatTemplate.empty()) {
+      return loaded.status();
+    } else {
+      noChat = loaded.status();
+      fmt::print(stderr, "hadal-serve: no chats, only completions: {}\n",
+                 noChat.toString());
+    }
     return {};
   }
 
@@ -209,6 +239,9 @@ private:
   std::unique_ptr<Metrics> metrics;
   std::unique_ptr<Model> model;
   std::optional<Tokenizer> tokenizer;
+  std::optional<chat::ChatTemplate> chatTemplate;
+  ChatOptions chatOptions;
+  Status noChat; ///< why there are no chats
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<Api> api;
   std::unique_ptr<HttpServer> server;
@@ -293,6 +326,15 @@ int main(int argc, char **argv) {
                  "where a client says nothing; none: OpenAI's")
       ->check(CLI::IsMember({"auto", "none"}))
       ->capture_default_str();
+  app.add_option("--chat-template", flags.chatTemplate,
+                 "default: chat_template.jinja of the checkpoint, or what its "
+                 "tokenizer_config.json has")
+      ->type_name("FILE");
+  app.add_option("--tool-parser", flags.toolParser,
+                 "how calls of tools are written; default: by the template")
+      ->check(CLI::IsMember({"none", "deepseek_v3", "deepseek_v31", "kimi_k2"}));
+  app.add_flag("--trust-user-tokens", flags.trustUserTokens,
+               "control tokens in messages count, as in transformers");
   app.add_option("--log-file", flags.log,
                  "a JSON line for each request; default: stderr")
       ->type_name("FILE");

@@ -71,8 +71,8 @@ protected:
                              .maxChoices = 4},
                   .maxSeqLen = 200,
                   .renderChat = [](const CompletionBody &)
-                      -> StatusOr<std::vector<int32_t>> {
-                    return std::vector<int32_t>{7, 8, 9};
+                      -> StatusOr<ChatPrompt> {
+                    return ChatPrompt{.ids = {7, 8, 9}};
                   }});
     });
   }
