@@ -84,9 +84,12 @@ LockStep::agreeOnCall(const StepDemand &mine, bool finished,
   HADAL_ASSIGN_OR_RETURN(std::vector<Record> all, exchange(record));
   StepDemand demand;
   bool working = false;
+  bool decodes = false, prompts = false;
   for (const Record &r : all)
-    if (r.rows && r.decodes)
-      demand.phase = Phase::Decode;
+    (r.decodes ? decodes : prompts) |= r.rows != 0;
+  // By turns, so that neither waits for the end of the other.
+  if (decodes && (!prompts || calls++ % 2 == 0))
+    demand.phase = Phase::Decode;
   for (size_t r = 0; r < all.size(); ++r) {
     const size_t first = r / layout.tp * layout.tp;
     if (all[r].hash != all[first].hash)

@@ -48,8 +48,9 @@ public:
            std::chrono::milliseconds timeout)
       : group(group), layout(layout), timeout(timeout) {}
 
-  /// What a call must hold to hold every rank's |mine|, of those that decode if
-  /// there are any: the others have no rows in it. Nothing if all are finished.
+  /// What a call must hold to hold every rank's |mine|, of one phase: where both
+  /// are asked they take turns, and who asks for the other has no rows in it.
+  /// Nothing if all are finished.
   /// |hash|: of the tokens that the rank brings, and of what else must
   /// be equal in a tp group.
   StatusOr<std::optional<StepDemand>>
@@ -75,6 +76,7 @@ private:
   const RankLayout layout;
   const std::chrono::milliseconds timeout;
   uint64_t step = 0;
+  uint64_t calls = 0; ///< of which both phases were asked; equal on all ranks
 };
 
 } // namespace hadal
