@@ -10,6 +10,11 @@
 
 namespace hadal::engine {
 
+/// Of a Request, at most.
+inline constexpr size_t kMostStopStrings = 16;
+inline constexpr size_t kMostStopBytes = 256; ///< of one stop string
+inline constexpr uint32_t kMostLogprobs = 20; ///< of a position
+
 struct Request {
   /// Token ids, at least one; taken as they are, without a BOS token.
   std::vector<int32_t> prompt;
@@ -25,8 +30,8 @@ struct Request {
   std::optional<uint64_t> maxTokens;
   /// Ids that end a choice, beside those of the model.
   std::vector<int32_t> stopTokens;
-  /// UTF-8 texts that end a choice, at most 16 of 1 to 256 bytes. They need a
-  /// tokenizer.
+  /// UTF-8 texts that end a choice, at most kMostStopStrings of 1 to
+  /// kMostStopBytes bytes. They need a tokenizer.
   std::vector<std::string> stopStrings;
   /// Whether a stop string, or the text of a stop token, stays in the text.
   bool includeStop = false;
@@ -35,7 +40,7 @@ struct Request {
   /// Leave special tokens out of the text.
   bool skipSpecial = true;
   /// Give the logprob of each token, and of so many of the most probable ones
-  /// (0: none, at most 20). Absent: no logprobs.
+  /// (0: none, at most kMostLogprobs). Absent: no logprobs.
   std::optional<uint32_t> logprobs;
   /// The same of the prompt's tokens, from its second on (`echo`); needs
   /// logprobs, and takes nothing from the prefix cache.

@@ -8,9 +8,6 @@ namespace hadal::engine {
 
 namespace {
 
-constexpr uint32_t kMostLogprobs = 20;
-constexpr size_t kMostStops = 16, kMostStopBytes = 256;
-
 template <typename T>
 Status tooMany(const char *field, T value, uint64_t low, uint64_t high) {
   return error(5005, "{} is {}: expected {} to {}", field, value, low, high);
@@ -57,9 +54,9 @@ Status Scheduler::validate(const Request &request) const {
     if (!inVocabulary(id))
       return error(5005, "a stop token is {}; the vocabulary has ids 0 to {}",
                    id, limits_.vocabSize - 1);
-  if (request.stopStrings.size() > kMostStops)
+  if (request.stopStrings.size() > kMostStopStrings)
     return tooMany("the number of stop strings", request.stopStrings.size(), 0,
-                   kMostStops);
+                   kMostStopStrings);
   for (const std::string &stop : request.stopStrings)
     if (stop.empty() || stop.size() > kMostStopBytes)
       return tooMany("the length of a stop string in bytes", stop.size(), 1,

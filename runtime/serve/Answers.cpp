@@ -31,7 +31,8 @@ HttpResponse errorResponse(unsigned status, int code,
 
 HttpResponse errorResponse(const Status &status, bool draining,
                            const std::string &param) {
-  // Of the request: bad arguments and text; for now no room; all else is ours.
+  // The client's: arguments, text, messages. 5024: no room, another time there
+  // may be some. All else is ours.
   const int code = status.code();
   const bool bad = code == 5005 || code == 5010 || code == 5028 ||
                    code == 5025 || code == 5026;

@@ -25,7 +25,7 @@ HttpResponse errorResponse(const Status &status, bool draining,
 /// What all answers to one completion share.
 struct AnswerHead {
   bool chat = false;
-  std::string id; ///< "cmpl-..." or "chatcmpl-..."
+  std::string id; ///< "cmpl-" or "chatcmpl-" and that of the request
   int64_t created = 0;
   std::string model;
   bool returnTokenIds = false;

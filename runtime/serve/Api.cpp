@@ -1,7 +1,5 @@
 #include "runtime/serve/Api.h"
 
-#include <random>
-
 #include "runtime/serve/Completion.h"
 
 namespace hadal::serve {
@@ -264,17 +262,12 @@ Status encodePrompts(const CompletionBody &body, const Served &served,
   return {};
 }
 
-std::string randomId() {
-  static std::mt19937_64 random{std::random_device{}()};
-  return fmt::format("{:016x}", random());
-}
-
 } // namespace
 
 void Api::complete(HttpRequest &request, std::shared_ptr<Exchange> exchange,
                    bool chat) {
   AnswerHead head{.chat = chat,
-                  .id = (chat ? "chatcmpl-" : "cmpl-") + randomId(),
+                  .id = (chat ? "chatcmpl-" : "cmpl-") + request.id,
                   .created = std::time(nullptr),
                   .model = options.modelName};
   const std::string *key = options.keys.find(request.header("authorization"));

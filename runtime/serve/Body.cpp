@@ -7,10 +7,11 @@
 
 namespace hadal::serve {
 
+using engine::kMostLogprobs, engine::kMostStopBytes, engine::kMostStopStrings;
+
 namespace {
 
 constexpr size_t kMostPrompts = 64;
-constexpr size_t kMostStops = 16, kMostStopBytes = 256;
 constexpr size_t kMostBias = 1024;
 constexpr size_t kMostName = 1024;
 constexpr int64_t kMostTokens = int64_t{1} << 32;
@@ -77,7 +78,7 @@ void readStops(Fields &fields, engine::Request &request) {
     texts.assign(value->begin(), value->end());
   else
     texts.push_back(*value);
-  bool usable = texts.size() <= kMostStops;
+  bool usable = texts.size() <= kMostStopStrings;
   for (const Json &text : texts) {
     const std::string *stop = asString(&text);
     usable &= stop && !stop->empty() && stop->size() <= kMostStopBytes;
@@ -88,7 +89,7 @@ void readStops(Fields &fields, engine::Request &request) {
     fields.fail("stop", *value,
                 fmt::format("a string or at most {} strings, each of 1 to {} "
                             "bytes",
-                            kMostStops, kMostStopBytes));
+                            kMostStopStrings, kMostStopBytes));
 }
 
 void readBias(Fields &fields, engine::SamplingParameters &sampling,
@@ -145,12 +146,12 @@ void expectOnly(Fields &fields, const char *name, const Json &only,
 
 void readLogprobs(Fields &fields, engine::Request &request, bool chat) {
   if (!chat) {
-    if (auto count = fields.integer("logprobs", 0, 20))
+    if (auto count = fields.integer("logprobs", 0, kMostLogprobs))
       request.logprobs = static_cast<uint32_t>(*count);
     return;
   }
   const bool wanted = fields.flag("logprobs").value_or(false);
-  const auto top = fields.integer("top_logprobs", 0, 20);
+  const auto top = fields.integer("top_logprobs", 0, kMostLogprobs);
   if (top && *top && !wanted)
     fields.failWith("top_logprobs",
                     "top_logprobs needs \"logprobs\": true beside it");

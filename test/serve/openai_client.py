@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""hadal-serve through the openai package's client, which nobody here wrote; says so
-and passes where it is not installed.
+"""hadal-serve through the openai package's client, which nobody here wrote; is
+skipped (77) where it is not installed.
 
     openai_client.py BIN_DIR SOURCE_DIR WORK_DIR [--compile BIN]
 
@@ -14,6 +14,7 @@ import sys
 from client import get
 from load import Place, parse_place
 
+SKIPPED = 77
 PROMPT = "In the beginning"
 
 
@@ -128,7 +129,7 @@ def main():
         import openai
     except ImportError:
         print("openai_client: skipped, the package openai is not installed")
-        return 0
+        return SKIPPED
     wrong = asyncio.run(run(openai, Place(args)))
     print("\n".join(wrong))
     print(f"openai_client: openai {openai.__version__}, {len(wrong)} wrong")

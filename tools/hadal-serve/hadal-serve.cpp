@@ -88,6 +88,7 @@ public:
     if (!status.ok())
       server->stop();
     io.join();
+    listening = false; // for a SIGHUP now
     // The engine's thread and the workers post to the server to their end.
     engine.reset();
     api.reset();

@@ -390,6 +390,17 @@ TEST_F(ApiTest, FilesAreForEverybody) {
   EXPECT_EQ(ask("POST", "/", "{}").status, 404u);
 }
 
+TEST_F(ApiTest, AnAnswerHasTheIdOfItsRequest) {
+  start();
+  load();
+  const Answer answer =
+      ask("POST", "/v1/completions", kIds, "X-Request-Id: mine-7\r\n");
+  EXPECT_EQ(answer.parsed()["id"], "cmpl-mine-7");
+  std::lock_guard lock(mutex);
+  ASSERT_EQ(log.size(), 1u);
+  EXPECT_EQ(log[0].id, "mine-7");
+}
+
 TEST_F(ApiTest, EchoAloneRunsNothing) {
   start();
   load();
