@@ -1,46 +1,8 @@
 #include "runtime/serve/Keys.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-
 #include "runtime/base/MappedFile.h"
 
 namespace hadal::serve {
-
-namespace {
-
-constexpr size_t kDigestBytes = 32;
-
-std::optional<std::string> fromHex(std::string_view hex) {
-  if (hex.size() != 2 * kDigestBytes)
-    return std::nullopt;
-  std::string bytes;
-  for (size_t i = 0; i < hex.size(); i += 2) {
-    unsigned value = 0;
-    for (char c : hex.substr(i, 2)) {
-      const char lower = static_cast<char>(c | 0x20);
-      if (c >= '0' && c <= '9')
-        value = 16 * value + static_cast<unsigned>(c - '0');
-      else if (lower >= 'a' && lower <= 'f')
-        value = 16 * value + static_cast<unsigned>(lower - 'a' + 10);
-      else
-        return std::nullopt;
-    }
-    bytes.push_back(static_cast<char>(value));
-  }
-  return bytes;
-}
-
-} // namespace
-
-std::string sha256(std::string_view text) {
-  std::string digest(kDigestBytes, '\0');
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(),
-             reinterpret_cast<unsigned char *>(digest.data()), &size,
-             EVP_sha256(), nullptr);
-  return digest;
-}
 
 StatusOr<Keys> Keys::load(const std::string &path) {
   HADAL_ASSIGN_OR_RETURN(MappedFile file, MappedFile::open(path));
@@ -62,7 +24,7 @@ StatusOr<Keys> Keys::parse(std::string_view text, const std::string &path) {
     const size_t colon = line.rfind(':');
     auto digest = colon == std::string_view::npos
                       ? std::nullopt
-                      : fromHex(line.substr(colon + 1));
+                      : digestFromHex(line.substr(colon + 1));
     if (!digest || !colon)
       return error(5028,
                    "line {} of '{}' is no 'name:sha256'; `printf %s KEY | "
@@ -83,10 +45,12 @@ const std::string *Keys::find(std::string_view authorization) const {
   constexpr std::string_view kScheme = "Bearer ";
   if (!authorization.starts_with(kScheme))
     return nullptr;
-  const std::string digest = sha256(authorization.substr(kScheme.size()));
+  const std::string_view key = authorization.substr(kScheme.size());
+  const Digest256 digest =
+      sha256({reinterpret_cast<const uint8_t *>(key.data()), key.size()});
   const std::string *found = nullptr;
   for (const auto &[name, known] : digests)
-    if (CRYPTO_memcmp(known.data(), digest.data(), kDigestBytes) == 0)
+    if (equal(known, digest))
       found = &name;
   return found;
 }

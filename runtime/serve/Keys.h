@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/base/Sha256.h"
 #include "runtime/base/Status.h"
 
 namespace hadal::serve {
@@ -22,10 +23,7 @@ public:
   const std::string *find(std::string_view authorization) const;
 
 private:
-  std::map<std::string, std::string> digests; ///< raw bytes, by name
+  std::map<std::string, Digest256> digests; ///< by name
 };
-
-/// The SHA-256 of |text|, 32 raw bytes.
-std::string sha256(std::string_view text);
 
 } // namespace hadal::serve

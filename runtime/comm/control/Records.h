@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "runtime/comm/control/Sha256.h"
+#include "runtime/base/Sha256.h"
 
 namespace hadal::comm {
 

@@ -8,33 +8,14 @@
 namespace hadal::comm {
 
 StatusOr<Token> parseToken(std::string_view hex) {
-  auto digit = [](char c) {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-  };
-  Token token;
-  bool good = hex.size() == 2 * token.size();
-  for (size_t i = 0; good && i < token.size(); ++i) {
-    int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
-    good = high >= 0 && low >= 0;
-    token[i] = static_cast<uint8_t>(high << 4 | low);
-  }
-  if (!good)
+  std::optional<Token> token = digestFromHex(hex);
+  if (!token)
     return error(5011,
                  "the job's token is not usable: expected 64 hexadecimal "
                  "digits, found {} characters; set HADAL_JOB_TOKEN to the "
                  "same 64 random digits on all ranks",
                  hex.size());
-  return token;
-}
-
-std::string hexOf(const Token &token) {
-  std::string text;
-  for (uint8_t byte : token)
-    text += fmt::format("{:02x}", byte);
-  return text;
+  return *token;
 }
 
 StatusOr<Nonce> randomNonce() {

@@ -9,11 +9,10 @@
 
 namespace hadal::comm {
 
-using Token = std::array<uint8_t, 32>;
+using Token = Digest256;
 
 /// 64 hexadecimal digits; H5011. The text itself is in no message.
 StatusOr<Token> parseToken(std::string_view hex);
-std::string hexOf(const Token &token);
 
 /// 32 bytes of the system's random numbers.
 StatusOr<Nonce> randomNonce();

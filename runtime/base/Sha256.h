@@ -1,13 +1,16 @@
 // SHA-256 (FIPS 180-4) and HMAC-SHA256 (RFC 2104), for the proof of a job's
-// token. Not made for secrets against timing, but equal() takes equal time.
+// token and for API keys. Not made for secrets against timing, but equal() takes equal time.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 
-namespace hadal::comm {
+namespace hadal {
 
 using Digest256 = std::array<uint8_t, 32>;
 
@@ -31,7 +34,12 @@ Digest256 sha256(std::span<const uint8_t> bytes);
 Digest256 hmacSha256(std::span<const uint8_t> key,
                      std::span<const uint8_t> message);
 
+/// 64 hexadecimal digits of either case; nothing for any other text.
+std::optional<Digest256> digestFromHex(std::string_view hex);
+/// In lower case.
+std::string hexOf(const Digest256 &digest);
+
 /// Whether |a| and |b| are equal, in a time that does not depend on them.
 bool equal(const Digest256 &a, const Digest256 &b);
 
-} // namespace hadal::comm
+} // namespace hadal

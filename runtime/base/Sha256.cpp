@@ -1,10 +1,12 @@
-#include "runtime/comm/control/Sha256.h"
+#include "runtime/base/Sha256.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
-namespace hadal::comm {
+#include <fmt/format.h>
+
+namespace hadal {
 
 namespace {
 
@@ -117,6 +119,32 @@ Digest256 hmacSha256(std::span<const uint8_t> key,
   return second.finish();
 }
 
+std::optional<Digest256> digestFromHex(std::string_view hex) {
+  auto digit = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+  };
+  Digest256 digest;
+  if (hex.size() != 2 * digest.size())
+    return std::nullopt;
+  for (size_t i = 0; i < digest.size(); ++i) {
+    const int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
+    if (high < 0 || low < 0)
+      return std::nullopt;
+    digest[i] = static_cast<uint8_t>(high << 4 | low);
+  }
+  return digest;
+}
+
+std::string hexOf(const Digest256 &digest) {
+  std::string text;
+  for (uint8_t byte : digest)
+    text += fmt::format("{:02x}", byte);
+  return text;
+}
+
 bool equal(const Digest256 &a, const Digest256 &b) {
   uint8_t different = 0;
   for (size_t i = 0; i < a.size(); ++i)
@@ -124,4 +152,4 @@ bool equal(const Digest256 &a, const Digest256 &b) {
   return different == 0;
 }
 
-} // namespace hadal::comm
+} // namespace hadal
