@@ -32,8 +32,10 @@ NcclHandle::~NcclHandle() {
   Status ended = call("ncclCommFinalize", Clock::now() + kFinalizeLimit,
                       [&](Comm &comm) { return api.commFinalize(comm); });
   // Not said: the run has come to its end without it.
-  if (!ended.ok())
-    return abort();
+  if (!ended.ok()) {
+    abort();
+    return;
+  }
   Comm comm = nullptr;
   {
     // An abort that has begun frees it; one that begins now finds none.
