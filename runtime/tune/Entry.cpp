@@ -10,21 +10,16 @@ std::string Key::toString() const {
   return fmt::format("{} of {} ({}), {}", kernel, target, chip, conditions);
 }
 
-std::string
-textOfSpec(std::string_view kind,
-           const std::vector<std::pair<std::string, std::string>> &fields) {
-  std::string text(kind);
-  for (const auto &[name, value] : fields)
-    text += " " + name + "=" + value;
-  return text;
-}
-
 std::string_view toString(Source source) {
   return source == Source::tuned ? "tuned" : "model";
 }
 
 std::string Entry::spaceName() const {
-  return key.kernel.substr(0, key.kernel.find(' ')) + "/" + key.target;
+  std::string_view kind = key.kernel;
+  kind = kind.substr(0, kind.find(' '));
+  if (kind.starts_with("kind="))
+    kind.remove_prefix(5);
+  return std::string(kind) + "/" + key.target;
 }
 
 double rounded(double value) {

@@ -29,20 +29,15 @@ using Words = std::map<std::string, Value, std::less<>>;
 /// has. Nor is the body: it follows from the spec, and another rule for it
 /// shows in the default's code.
 struct Key {
-  std::string kernel;     ///< textOfSpec: every field, `sums` among them
+  std::string kernel;     ///< kernels::printSpec: every field, `sums` too
   std::string target;     ///< "cpu", "sm_90a"
   std::string chip;       ///< "h200"; of a CPU Machine.h's text
   std::string conditions; ///< "graph,cold,skew0.7"
 
   auto operator<=>(const Key &) const = default;
-  /// "gemm k=256 n=64 of cpu (...), conditions".
+  /// "kind=gemm n=64 k=256 of cpu (...), conditions".
   std::string toString() const;
 };
-
-/// "gemm name=value name=value": a spec's kind and fields, in their order.
-std::string
-textOfSpec(std::string_view kind,
-           const std::vector<std::pair<std::string, std::string>> &fields);
 
 /// A complete schedule and the code that it gave.
 struct Built {

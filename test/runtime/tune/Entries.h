@@ -10,7 +10,7 @@ namespace hadal::test {
 /// A complete entry; |number| makes its key.
 inline tune::Entry entryOf(int number = 1) {
   tune::Entry entry;
-  entry.key = {"gemm n=" + std::to_string(64 * number) + " k=256 sums=row",
+  entry.key = {"kind=gemm n=" + std::to_string(64 * number) + " k=256 sums=row",
                "cpu", "v4/6.143/t2", "pool,cold"};
   entry.winner = {{{"bm", int64_t{8}}, {"form", "rows"}, {"swap_ab", true}},
                   "0123456789abcdef0123456789abcdef"};
