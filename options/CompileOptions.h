@@ -60,6 +60,11 @@ struct CompileOptions {
   /// --schedule, "REGEX:WORD=VALUE,...": words of the schedules of the kernels
   /// whose symbol matches, in the order in which they were given.
   std::vector<std::string> schedules;
+  /// --tuning-db: the digest of what was read ("": no database), and the chip
+  /// whose entries count.
+  std::string tuningDigest, tuningChip;
+  /// What it has for this chip, as LowerDsv3ToExec takes it; not stored.
+  std::vector<std::string> tuned;
 };
 
 } // namespace hadal

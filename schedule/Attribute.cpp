@@ -42,11 +42,12 @@ std::optional<Schedule> fromAttribute(tile::ScheduleAttr attribute,
     }
   }
   for (NamedAttribute word : attribute.getGiven())
-    if (auto origin = dyn_cast<StringAttr>(word.getValue()))
-      schedule.given[word.getName().str()] =
-          origin.getValue() == StringRef(toString(Origin::edit))
-              ? Origin::edit
-              : Origin::option;
+    if (auto text = dyn_cast<StringAttr>(word.getValue())) {
+      Origin &given = schedule.given[word.getName().str()] = Origin::option;
+      for (Origin origin : {Origin::edit, Origin::tuned})
+        if (text.getValue() == StringRef(toString(origin)))
+          given = origin;
+    }
   return schedule;
 }
 

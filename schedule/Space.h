@@ -266,9 +266,12 @@ inline std::optional<Schedule> resolveSchedule(const kernels::AnySpec &spec,
                                                Target target,
                                                const nvptx::Chip *chip,
                                                const Words &given,
-                                               std::string &error) {
+                                               std::string &error,
+                                               Origin origin = Origin::option) {
   return std::visit(
-      [&](const auto &s) { return resolve(s, target, chip, given, error); },
+      [&](const auto &s) {
+        return resolve(s, target, chip, given, error, origin);
+      },
       spec);
 }
 

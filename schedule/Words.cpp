@@ -44,6 +44,8 @@ std::string_view toString(Origin origin) {
     return "option";
   case Origin::edit:
     return "edit";
+  case Origin::tuned:
+    return "tuned";
   }
   return "";
 }

@@ -24,8 +24,8 @@ std::string toString(const Value &value);
 std::string toString(const std::vector<Value> &values);
 
 /// Where a word's value comes from: a rule of schedule/, the option --schedule,
-/// or a file of IR that was edited.
-enum class Origin { rule, option, edit };
+/// a file of IR that was edited, or a database of schedules.
+enum class Origin { rule, option, edit, tuned };
 std::string_view toString(Origin origin);
 
 using Words = std::map<std::string, Value, std::less<>>;

@@ -4,8 +4,8 @@
 dialects <- {kernels, schedule} <- passes <- compiler <- tools, runtime <- tools,
 frontend -> dialects and runtime/checkpoint, which reads checkpoints as the
 runtime does; compiler -> runtime/schemas and runtime/base, whose files and
-signals both halves share; cost -> runtime/base, for passes, compiler and tools;
-the runtime and cost never include LLVM or MLIR. Prints each violation and exits 1
+signals both halves share, and runtime/tune, whose database it reads; cost ->
+runtime/base, for passes, compiler and tools; the runtime and cost never include LLVM or MLIR. Prints each violation and exits 1
 if there is one. With --self-test it checks itself on planted violations.
 """
 import pathlib
@@ -25,7 +25,7 @@ ALLOWED = {
                "dialects/", "runtime/schemas/"],
     "compiler": ["compiler/", "passes/", "kernels/", "schedule/", "cost/",
                  "options/", "frontend/", "dialects/", "runtime/schemas/",
-                 "runtime/base/"],
+                 "runtime/base/", "runtime/tune/"],
     "runtime": ["runtime/", "hadal/"],
 }
 OURS = ("dialects/", "options/", "frontend/", "schedule/", "kernels/", "cost/",

@@ -2,10 +2,12 @@
 
 #include "compiler/artifact/KernelFlops.h"
 #include "compiler/artifact/ProgramWriter.h"
+#include "compiler/artifact/TunedKernels.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "frontend/Error.h"
 #include "kernels/SpecAttr.h"
 #include "passes/Memory/KernelSlots.h"
+#include "runtime/base/Hash.h"
 #include "schedule/Attribute.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/raw_ostream.h"
@@ -30,6 +32,8 @@ static_assert(static_cast<int>(exec::Placement::Copy) ==
               static_cast<int>(schema::Placement::copy));
 static_assert(static_cast<int>(exec::StateKind::Buffer) ==
               static_cast<int>(schema::StateKind::buffer));
+static_assert(static_cast<int>(schedule::Origin::tuned) ==
+              static_cast<int>(schema::ScheduleOrigin::tuned));
 static_assert(static_cast<int>(exec::Axis::World) ==
               static_cast<int>(schema::Axis::world));
 
@@ -48,7 +52,8 @@ std::string printed(Attribute attribute) {
 class Serializer : Manifest {
 public:
   Serializer(ModuleOp module, const TargetCode &code)
-      : module(module), code(code), program(module, *this) {}
+      : module(module), code(code), program(module, *this),
+        tuned(module, tuningWarnings) {}
 
   llvm::Expected<std::vector<uint8_t>> run() {
     model = module->getAttrOfType<DictionaryAttr>(exec::kModelAttr);
@@ -61,6 +66,10 @@ public:
       return kernels.takeError();
     auto images = serializeImages();
     auto communicators = serializeCommunicators();
+    int32_t tuningBlob = -1;
+    if (!tuned.database().entries().empty())
+      tuningBlob = static_cast<int32_t>(
+          addCompressed(tuned.database().text()));
     std::vector<fb::Offset<schema::Entry>> entries;
     for (auto func : module.getOps<exec::FuncOp>())
       program.add(func);
@@ -77,7 +86,7 @@ public:
                  b.CreateVector(images), b.CreateVector(program.getFunctions()),
                  b.CreateVector(entries), b.CreateVector(blobs),
                  b.CreateVector(program.getOpNames()), mesh, communicators,
-                 exchangeBytes()),
+                 exchangeBytes(), tuningBlob),
              artifact::kIdentifier);
     std::vector<uint8_t> manifest(b.GetBufferPointer(),
                                   b.GetBufferPointer() + b.GetSize());
@@ -126,7 +135,7 @@ private:
 
   fb::Offset<schema::Provenance> serializeProvenance() {
     std::vector<fb::Offset<schema::KeyValue>> options;
-    StringRef target;
+    StringRef target, tuningDigest;
     if (auto given = module->getAttrOfType<DictionaryAttr>(exec::kOptionsAttr))
       for (NamedAttribute option : given) {
         auto key = string(option.getName());
@@ -134,11 +143,13 @@ private:
             b, key, string(printed(option.getValue()))));
         if (option.getName() == "target")
           target = cast<StringAttr>(option.getValue());
+        if (option.getName() == "tuning_db")
+          tuningDigest = cast<StringAttr>(option.getValue());
       }
     if (target.empty())
       fail("'" + exec::kOptionsAttr + "' lacks the text 'target'");
     auto version = string(HADAL_VERSION), llvmVersion = string(LLVM_VERSION_STRING);
-    auto targetName = string(target), digest = string("");
+    auto targetName = string(target), digest = string(tuningDigest);
     auto optionTable = b.CreateVector(options);
     auto remarks = strings(module->getAttrOfType<ArrayAttr>(exec::kRemarksAttr));
     fb::Offset<fb::String> ptxas;
@@ -364,6 +375,7 @@ private:
       if (kernel.getSpecAttr())
         spec = serialize(kernel.getSpecAttr());
       auto words = serialize(kernel.getSchedule());
+      const tune::Entry *entry = tuned.entryOf(kernel);
       fb::Offset<fb::Vector<fb::Offset<schema::TensorMap>>> maps;
       fb::Offset<fb::Vector<fb::Offset<schema::KernelCode>>> images;
       DeviceKernel device;
@@ -377,7 +389,10 @@ private:
           b, name, argNames.size(), args, facts.scratchBytes, factVector,
           countWeightBytes(kernel), flops, device.threads, device.sharedBytes,
           device.ctasPerItem, device.persistent, device.workspaceFixed,
-          device.workspacePerItem, maps, images, spec, words));
+          device.workspacePerItem, maps, images, spec, words,
+          tuned.choiceOf(kernel), entry ? xxh3(tune::lineOf(*entry)) : 0,
+          entry && entry->source == tune::Source::model ? entry->seconds : 0,
+          entry ? entry->gain : 0));
     }
     if (out.size() != code.kernels.size())
       return makeError(2001, "the target has code for {0} kernels, the module "
@@ -397,9 +412,7 @@ private:
       auto given = schedule->given.find(word);
       schema::ScheduleOrigin origin = schema::ScheduleOrigin::rule;
       if (given != schedule->given.end())
-        origin = given->second == schedule::Origin::option
-                     ? schema::ScheduleOrigin::option
-                     : schema::ScheduleOrigin::edit;
+        origin = static_cast<schema::ScheduleOrigin>(given->second);
       auto wordText = string(word);
       words.push_back(schema::CreateScheduleWord(
           b, wordText, string(schedule::toString(value)), origin));
@@ -455,18 +468,22 @@ private:
                                  {"cubin", device.cubin}}) {
       if (text.empty())
         continue;
-      auto &bytes = compressed.emplace_back(ZSTD_compressBound(text.size()));
-      size_t size = ZSTD_compress(bytes.data(), bytes.size(), text.data(),
-                                  text.size(), kCompressionLevel);
-      if (ZSTD_isError(size))
-        fail("zstd: " + Twine(ZSTD_getErrorName(size)));
-      else
-        bytes.resize(size);
       auto name = string(variant);
-      uint32_t blob = addBlob({bytes, text.size()}, true);
+      uint32_t blob = addCompressed(text);
       out.push_back(schema::CreateKernelCode(b, name, blob));
     }
     return b.CreateVector(out);
+  }
+
+  uint32_t addCompressed(StringRef text) {
+    auto &bytes = compressed.emplace_back(ZSTD_compressBound(text.size()));
+    size_t size = ZSTD_compress(bytes.data(), bytes.size(), text.data(),
+                                text.size(), kCompressionLevel);
+    if (ZSTD_isError(size))
+      fail("zstd: " + Twine(ZSTD_getErrorName(size)));
+    else
+      bytes.resize(size);
+    return addBlob({bytes, text.size()}, true);
   }
 
   uint32_t addBlob(artifact::BlobContent content, bool zstd) {
@@ -479,6 +496,8 @@ private:
   const TargetCode &code;
   DictionaryAttr model;
   ProgramWriter program;
+  std::vector<Status> tuningWarnings; // said by the driver
+  TunedKernels tuned;
   std::vector<fb::Offset<schema::Blob>> blobs;
   std::vector<artifact::BlobContent> contents;
   std::list<std::vector<uint8_t>> compressed; // what `contents` points to

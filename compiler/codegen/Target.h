@@ -51,7 +51,17 @@ public:
   /// the kernels, notices go to |log|.
   virtual llvm::LogicalResult run(mlir::ModuleOp module, TargetCode &code,
                                   llvm::raw_ostream &log) = 0;
+  /// A hash of the code of each kernel of |module|, in order: 32 hexadecimal
+  /// digits of what the machine is given, without the kernel's name and as if
+  /// the kernel were alone. |chip| is a database's (TargetInfo::tuningChip). A
+  /// failure is of any kernel; errors are diagnostics.
+  virtual llvm::LogicalResult hashCode(mlir::ModuleOp module,
+                                       llvm::StringRef chip,
+                                       std::vector<std::string> &hashes) = 0;
 };
+
+/// The hash of |text| for hashCode: half of a SHA-256.
+std::string hashOfCode(llvm::StringRef text);
 
 /// One target. Every field is set.
 struct TargetInfo {
@@ -81,6 +91,10 @@ struct TargetInfo {
   /// the compilation, not after it.
   llvm::Expected<std::unique_ptr<CodeGenerator>> (*prepare)(
       const CompileOptions &options, const CodegenRequest &request);
+  /// What entries of a tuning database are of that count on this machine.
+  std::string (*tuningChip)(const CompileOptions &options);
+  /// Under which kernels are measured (runtime/tune/Machine.h).
+  llvm::StringRef tuningConditions;
 
   bool takes(llvm::StringRef flag) const {
     return llvm::is_contained(flags, flag);

@@ -4,6 +4,7 @@
 #include "compiler/codegen/cpu/CpuTarget.h"
 #include "compiler/codegen/nvptx/Sm90aTarget.h"
 #include "frontend/Error.h"
+#include "runtime/base/Sha256.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace hadal {
@@ -33,6 +34,13 @@ llvm::Error checkFlag(const TargetInfo &target, llvm::StringRef flag,
       owners +=
           (owners.empty() ? "--target=" : ", --target=") + other->name.str();
   return makeError(3004, "{0}={1} belongs to {2}", flag, value, owners);
+}
+
+std::string hashOfCode(llvm::StringRef text) {
+  return hexOf(sha256(std::span(
+                   reinterpret_cast<const uint8_t *>(text.data()),
+                   text.size())))
+      .substr(0, 32);
 }
 
 KernelCache openKernelCache(llvm::StringRef choice) {

@@ -47,7 +47,7 @@ class CompileRun {
 public:
   CompileRun(const CompileRequest &request, raw_ostream &log)
       : request(request), log(log), registry(makeRegistry()), context(registry),
-        diagnostics(&context, [&](Diagnostic &d) { return report(d); }) {
+        tuning(request.tuning, log), diagnostics(&context, [&](Diagnostic &d) { return report(d); }) {
     context.loadAllAvailableDialects();
     // The op of a message can be a whole entry.
     context.printOpOnDiagnostic(false);
@@ -132,10 +132,13 @@ private:
   DialectRegistry registry;
   MLIRContext context;
   std::mutex mutex;
+  Tuning tuning;
   ScopedDiagnosticHandler diagnostics;
   CompileOptions options;
   const TargetInfo *target = nullptr; // of |options|
   OwningOpRef<ModuleOp> module;
+  /// As phase lower left it: to plan again what turns out to be stale.
+  OwningOpRef<ModuleOp> lowered;
   std::unique_ptr<CodeGenerator> generator;
   std::optional<int> firstCode; // of the diagnostics that have one
 };
@@ -145,6 +148,8 @@ llvm::Error CompileRun::import() {
   if (llvm::Error error = resolveOptions(options))
     return error;
   target = findTarget(options.target);
+  if (llvm::Error error = tuning.open(*target, options))
+    return error;
   progress(Phase::Import);
   auto config = loadModelConfig(request.input,
                                 {.allowUnknownKeys = request.allowUnknownKeys});
@@ -205,6 +210,8 @@ llvm::Error CompileRun::resume() {
     return loaded.takeError();
   options = *loaded;
   target = findTarget(options.target);
+  if (llvm::Error error = tuning.reopen(options, *request.resumed))
+    return error;
   // A file of a later phase would pass through the early passes unseen.
   bool hasProgram = !module->getOps<exec::EntryOp>().empty();
   if (hasProgram != (*request.resumed >= Phase::Lower))
@@ -283,6 +290,8 @@ llvm::Error CompileRun::runPhase(Phase phase) {
   }
   if (isFailed)
     return failure(phase, failedPass, *before);
+  if (phase == Phase::Lower)
+    tuning.record(*module, options);
   return dump(phase);
 }
 
@@ -293,6 +302,16 @@ llvm::Error CompileRun::dump(Phase phase) {
 }
 
 llvm::Error CompileRun::generate() {
+  auto isStale = tuning.dropStale(*module, lowered.get(), options, *generator);
+  if (!isStale)
+    return isStale.takeError();
+  if (*isStale) {
+    module = std::move(lowered);
+    if (llvm::Error error = runPhase(Phase::Plan))
+      return error;
+  }
+  if (llvm::Error error = tuning.report(*module, options))
+    return error;
   progress(Phase::Artifact);
   OwningOpRef<ModuleOp> before(cast<ModuleOp>((*module)->clone()));
   // Code generation follows use lists, whose order a file does not keep. From
@@ -356,6 +375,8 @@ llvm::Error CompileRun::run() {
     if (info.phase <= done || info.phase > last ||
         info.phase == Phase::Artifact)
       continue;
+    if (info.phase == Phase::Plan && (*module)->hasAttr(exec::kTunedAttr))
+      lowered = cast<ModuleOp>((*module)->clone());
     if (llvm::Error error = runPhase(info.phase))
       return error;
   }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "compiler/driver/Phases.h"
+#include "compiler/driver/Tuning.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace hadal {
@@ -31,6 +32,7 @@ struct CompileRequest {
   unsigned threads = 0;  // of code generation; 0: one per core
   // What --ptxas and --kernel-cache were given ("": the default).
   std::string ptxas, kernelCache;
+  TuningRequest tuning;
   // Of a run that stops before Artifact: takes the module, which it may not
   // keep; no IR file is written then.
   std::function<llvm::Error(mlir::ModuleOp)> consume;

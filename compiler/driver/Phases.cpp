@@ -124,6 +124,7 @@ void buildPhase(Phase phase, OpPassManager &pm, const CompileOptions &options) {
     target.lower.scheduleAs = options.scheduleAs;
     target.lower.schedules.assign(options.schedules.begin(),
                                   options.schedules.end());
+    target.lower.tuned.assign(options.tuned.begin(), options.tuned.end());
     pm.addPass(createLowerDsv3ToExec(target.lower));
     if (options.overlap != OverlapChoice::Off) {
       DecideOverlapOptions decide;
@@ -176,6 +177,12 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
                                      options.schedules.end());
     attributes.push_back(
         b.getNamedAttr("schedules", b.getStrArrayAttr(schedules)));
+  }
+  if (!options.tuningDigest.empty()) {
+    attributes.push_back(
+        b.getNamedAttr("tuning_chip", b.getStringAttr(options.tuningChip)));
+    attributes.push_back(
+        b.getNamedAttr("tuning_db", b.getStringAttr(options.tuningDigest)));
   }
   // Of one rank, nothing: its artifact does not depend on them.
   if (options.ranks() > 1) {
@@ -256,6 +263,10 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
     for (Attribute schedule : schedules)
       if (auto given = dyn_cast<StringAttr>(schedule))
         options.schedules.push_back(given.str());
+  if (dictionary.contains("tuning_db")) {
+    options.tuningDigest = text("tuning_db").str();
+    options.tuningChip = text("tuning_chip").str();
+  }
   if (dictionary.contains("dp")) {
     number("tp", options.tp);
     number("dp", options.dp);

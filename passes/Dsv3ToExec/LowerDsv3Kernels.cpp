@@ -148,6 +148,26 @@ Operand FunctionLowering::define(Value result, StringRef suffix) {
 }
 
 std::optional<schedule::Schedule>
+FunctionLowering::tunedFor(Operation *op, StringRef symbol,
+                           const AnySpec &spec) {
+  auto tuned = context.tuned.find(printSpec(spec));
+  if (tuned == context.tuned.end())
+    return std::nullopt;
+  std::string error;
+  auto resolved =
+      schedule::resolveSchedule(spec, context.target, context.chip,
+                                tuned->second, error, schedule::Origin::tuned);
+  if (resolved && resolved->words == tuned->second)
+    return resolved;
+  if (resolved)
+    error = "the schedule is not complete";
+  op->emitWarning("kernel '")
+      << symbol << "': its tuned schedule is stale: " << error
+      << "; the rules' is used";
+  return std::nullopt;
+}
+
+std::optional<schedule::Schedule>
 FunctionLowering::scheduleFor(Operation *op, StringRef symbol,
                               const AnySpec &spec) {
   schedule::Words given;
@@ -172,6 +192,9 @@ FunctionLowering::scheduleFor(Operation *op, StringRef symbol,
     if (resolved)
       given = resolved->words;
   }
+  if (given.empty())
+    if (auto schedule = tunedFor(op, symbol, spec))
+      return schedule;
   auto resolved = schedule::resolveSchedule(spec, context.target, context.chip,
                                             given, error);
   if (!resolved)

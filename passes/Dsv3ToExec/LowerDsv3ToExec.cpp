@@ -164,6 +164,14 @@ private:
         return refuse(error);
       context.given.push_back(std::move(given));
     }
+    for (const std::string &text : tuned) {
+      auto [spec, words] = StringRef(text).rsplit(':');
+      std::string error;
+      if (!schedule::parseWords(std::string_view(words),
+                                context.tuned[spec.str()], error))
+        return emitCodedError(context.module, 3008)
+               << "the tuned schedule of " << spec << ": " << error;
+    }
     return success();
   }
 

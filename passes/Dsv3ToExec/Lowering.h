@@ -10,6 +10,8 @@
 #include "llvm/Support/Regex.h"
 #include "mlir/IR/SymbolTable.h"
 
+#include <map>
+
 namespace hadal::lower {
 
 /// Where a dsv3 value lives: references to its data and, for FP8, its scales.
@@ -44,6 +46,8 @@ struct ProgramContext {
   /// That schedules are made for; null where the target has none.
   const nvptx::Chip *chip = nullptr;
   std::vector<GivenSchedule> given;
+  /// From a database, by printSpec.
+  std::map<std::string, schedule::Words, std::less<>> tuned;
   /// Experts get the schedules of one rank.
   bool scheduleAsOneRank = false;
   /// All buckets of a family add in one order.
@@ -154,6 +158,10 @@ private:
   /// The kernel of |spec|, built at its first launch; null, with an error at
   /// |op|, if there can be none.
   tile::KernelOp kernelFor(mlir::Operation *op, kernels::AnySpec spec);
+  /// What a database has for |spec|, if it is legal.
+  std::optional<schedule::Schedule> tunedFor(mlir::Operation *op,
+                                             llvm::StringRef symbol,
+                                             const kernels::AnySpec &spec);
   /// The schedule of the kernel |symbol|: the user's words and the rules'.
   std::optional<schedule::Schedule> scheduleFor(mlir::Operation *op,
                                                 llvm::StringRef symbol,

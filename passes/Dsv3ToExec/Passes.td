@@ -22,6 +22,9 @@ def LowerDsv3ToExec : Pass<"hadal-lower-dsv3-to-exec", "::mlir::ModuleOp"> {
     `schedule-as=ep=1` gives the experts' kernels the schedules that one rank with
     all experts and the tokens of the bucket has, as if given by hand, so that
     results are one rank's bit for bit.
+
+    `tuned` has schedules that were measured, by spec. One that is not legal, or not
+    complete, gives a warning, and the kernel the schedule of the rules.
   }];
   let options = [
     Option<"target", "target", "std::string", "\"\"",
@@ -34,6 +37,9 @@ def LowerDsv3ToExec : Pass<"hadal-lower-dsv3-to-exec", "::mlir::ModuleOp"> {
                "REGEX:word=value,...: words of the schedules of the kernels "
                "whose symbol matches; of two that name a word the later "
                "counts">,
+    ListOption<"tuned", "tuned", "std::string",
+               "SPEC:word=value,...: the complete schedule of the kernel of one "
+               "spec, from a database; --schedules come before it">,
     Option<"scheduleAs", "schedule-as", "std::string", "\"\"",
            "ep=1: experts get the schedules of one rank">];
   let dependentDialects = ["::hadal::exec::ExecDialect",

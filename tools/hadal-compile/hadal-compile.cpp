@@ -12,6 +12,7 @@
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/Process.h"
+#include "llvm/Support/Regex.h"
 
 using namespace hadal;
 namespace cl = llvm::cl;
@@ -159,6 +160,30 @@ cl::list<std::string> schedules(
              "an experiment; hadal-inspect --kernels shows symbols and words. "
              "Repeatable, of two that name a word the later counts"),
     cl::value_desc("REGEX:WORD=VALUE,..."), cl::cat(category));
+cl::list<std::string> tuningDatabases(
+    "tuning-db", cl::CommaSeparated,
+    cl::desc("databases of measured schedules (docs/tuning.md); the first that "
+             "has a kernel counts"),
+    cl::value_desc("FILE,..."), cl::cat(category));
+cl::opt<std::string> tuningChip(
+    "tuning-chip",
+    cl::desc("of cpu: whose entries count, as the database names it (this "
+             "machine with all its threads)"),
+    cl::value_desc("CHIP"), cl::cat(category));
+cl::opt<std::string> requireTuned(
+    "require-tuned", cl::ValueOptional,
+    cl::desc("fail where a kernel (whose symbol matches) has no measured "
+             "schedule"),
+    cl::value_desc("REGEX"), cl::cat(category));
+enum class StaleTuning { warn, error };
+cl::opt<StaleTuning> staleTuning(
+    "stale-tuning",
+    cl::desc("a schedule that was measured with other code than this "
+             "compiler makes:"),
+    cl::values(clEnumValN(StaleTuning::warn, "warn",
+                          "a line; the rules' is used (default)"),
+               clEnumValN(StaleTuning::error, "error", "fail")),
+    cl::init(StaleTuning::warn), cl::cat(category));
 cl::opt<std::string>
     dumpPhasesTo("dump-phases-to",
                  cl::desc("write the IR after each phase, numbered, "
@@ -267,6 +292,15 @@ int main(int argc, char **argv) {
   request.threads = threads ? threads : usableCpus();
   request.allowUnknownKeys = allowUnknownKeys;
   request.ptxas = ptxas;
+  request.tuning.databases.assign(tuningDatabases.begin(),
+                                  tuningDatabases.end());
+  request.tuning.required = requireTuned.getNumOccurrences() > 0;
+  request.tuning.requiredKernels = requireTuned;
+  request.tuning.staleIsError = staleTuning == StaleTuning::error;
+  std::string problem;
+  if (!llvm::Regex(request.tuning.requiredKernels).isValid(problem))
+    return usage("--require-tuned=" + requireTuned +
+                 " is no regular expression: " + problem);
   request.kernelCache = kernelCache;
   if (input.empty())
     return usage("no model directory given");
@@ -310,6 +344,7 @@ int main(int argc, char **argv) {
                                  std::addressof(decodeBuckets),
                                  std::addressof(prefillBuckets),
                                  std::addressof(schedules),
+                                 &tuningChip,
                                  &tp,
                                  &dp,
                                  &ep,
@@ -372,6 +407,7 @@ int main(int argc, char **argv) {
     options.cluster = *text;
   }
   options.schedules.assign(schedules.begin(), schedules.end());
+  options.tuningChip = tuningChip;
   std::optional<ReportWriter> reportWriter;
   if (!reportTo.empty()) {
     reportWriter.emplace(reportTo);

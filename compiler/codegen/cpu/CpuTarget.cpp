@@ -3,7 +3,10 @@
 #include <cstdlib>
 
 #include "compiler/codegen/cpu/CpuKernels.h"
+#include "dialects/Tile/IR/TileDialect.h"
 #include "frontend/Error.h"
+#include "runtime/base/CpuCount.h"
+#include "runtime/tune/Machine.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
@@ -106,6 +109,28 @@ public:
     return success();
   }
 
+  LogicalResult hashCode(ModuleOp module, llvm::StringRef chip,
+                         std::vector<std::string> &hashes) override {
+    std::optional<Variant> variant = parseVariant(
+        llvm::StringRef(tune::variantOf(std::string_view(chip))));
+    if (!variant)
+      return module.emitError("'") << chip << "' names no image of the CPU";
+    CpuOptions alone = options;
+    alone.variants = {*variant};
+    for (auto kernel : module.getOps<tile::KernelOp>()) {
+      OwningOpRef<ModuleOp> single = ModuleOp::create(kernel.getLoc());
+      single->getBody()->push_back(kernel->clone());
+      CpuKernels compiled;
+      if (failed(compileCpuKernels(*single, alone, compiled)))
+        return failure();
+      // Linked with the forms that it calls, and without a name.
+      const std::vector<uint8_t> &image = compiled.images.front().bytes;
+      hashes.push_back(hashOfCode(llvm::StringRef(
+          reinterpret_cast<const char *>(image.data()), image.size())));
+    }
+    return success();
+  }
+
 private:
   CpuOptions options;
 };
@@ -124,6 +149,13 @@ prepare(const CompileOptions &options, const CodegenRequest &request) {
   return std::make_unique<CpuGenerator>(std::move(cpuOptions));
 }
 
+/// Of the image that this machine runs, or the best that there is for it.
+static std::string tuningChip(const CompileOptions &) {
+  Variant variant = nativeVariant().value_or(allVariants().front());
+  return tune::describeCpu(std::string_view(variantName(variant)),
+                           usableCpus());
+}
+
 const TargetInfo &cpuTarget() {
   static const TargetInfo target = {"cpu",
                                     "x86-64 processors with AVX2 and more",
@@ -134,7 +166,9 @@ const TargetInfo &cpuTarget() {
                                     checkModel,
                                     choosePasses,
                                     plan,
-                                    prepare};
+                                    prepare,
+                                    tuningChip,
+                                    tune::kPoolConditions};
   return target;
 }
 

@@ -8,6 +8,7 @@
 #include "cost/Cluster.h"
 #include "frontend/Error.h"
 #include "mlir/Pass/PassManager.h"
+#include "runtime/tune/Machine.h"
 #include "schedule/Chip.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -172,6 +173,26 @@ llvm::Error dumpKernels(ModuleOp module, const Chip &chip,
   return llvm::Error::success();
 }
 
+/// |ptx| with every whole word |name| taken out.
+static std::string withoutName(StringRef ptx, StringRef name) {
+  auto isWord = [](char c) { return llvm::isAlnum(c) || c == '_' || c == '$'; };
+  std::string text;
+  while (true) {
+    size_t at = ptx.find(name);
+    if (at == StringRef::npos)
+      return text + ptx.str();
+    StringRef after = ptx.drop_front(at + name.size());
+    bool whole = (at == 0 || !isWord(ptx[at - 1])) &&
+                 (after.empty() || !isWord(after.front()));
+    text += ptx.take_front(at);
+    // A part of a longer name (parameters, shared memory) goes as well where it
+    // is the beginning of it.
+    if (!whole && at != 0 && isWord(ptx[at - 1]))
+      text += name;
+    ptx = after;
+  }
+}
+
 namespace {
 
 class Sm90aGenerator : public CodeGenerator {
@@ -199,6 +220,21 @@ public:
           << ": the artifact holds PTX only, which the CUDA driver assembles "
              "at load\n";
     code = describeKernels(kernels, options.ptxas);
+    return success();
+  }
+
+  LogicalResult hashCode(ModuleOp module, StringRef,
+                         std::vector<std::string> &hashes) override {
+    Sm90Module compiled;
+    if (failed(compileSm90Kernels(module,
+                                  module.getContext()->getDialectRegistry(),
+                                  options, compiled)))
+      return failure();
+    // What ptxas makes follows from the text and its version.
+    std::string assembler = options.ptxas ? options.ptxas->version : "";
+    for (const CompiledKernel &kernel : compiled.kernels)
+      hashes.push_back(hashOfCode(
+          withoutName(kernel.kernel.ptx, kernel.kernel.name) + assembler));
     return success();
   }
 
@@ -232,7 +268,11 @@ const TargetInfo &sm90aTarget() {
                                     checkModel,
                                     choosePasses,
                                     plan,
-                                    prepare};
+                                    prepare,
+                                    [](const CompileOptions &options) {
+                                      return options.chip;
+                                    },
+                                    tune::kGraphConditions};
   return target;
 }
 

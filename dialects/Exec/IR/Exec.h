@@ -28,6 +28,9 @@ inline constexpr llvm::StringLiteral kModelAttr = "exec.model";
 inline constexpr llvm::StringLiteral kDeterministic = "deterministic";
 inline constexpr llvm::StringLiteral kOptionsAttr = "exec.options";
 inline constexpr llvm::StringLiteral kRemarksAttr = "exec.remarks";
+/// On the module behind phase lower: the lines of the database of schedules that
+/// its kernels were chosen by (docs/tuning.md).
+inline constexpr llvm::StringLiteral kTunedAttr = "exec.tuned";
 /// A MeshAttr; absent where the program is one rank's.
 inline constexpr llvm::StringLiteral kMeshAttr = "exec.mesh";
 

@@ -23,7 +23,8 @@ def Exec_Dialect : Dialect {
 
     The module carries three attributes besides: `exec.model` (what the host
     needs to drive generation), `exec.options` (every option that changes
-    bytes) and `exec.remarks` (the choices that passes made, as sentences).
+    bytes) and `exec.remarks` (the choices that passes made, as sentences). `exec.tuned`
+    holds the lines of a tuning database that kernels were chosen by.
 
     A program for several ranks is one program, run by each of them: `exec.mesh`
     (an attribute of the module) says how they share the model, an

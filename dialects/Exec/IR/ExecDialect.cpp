@@ -39,9 +39,9 @@ LogicalResult ExecDialect::verifyOperationAttribute(Operation *op,
       return op->emitError("'") << name << "' must be a dictionary";
     return success();
   }
-  if (name == kRemarksAttr) {
-    auto remarks = dyn_cast<ArrayAttr>(attribute.getValue());
-    if (!remarks || !llvm::all_of(remarks, llvm::IsaPred<StringAttr>))
+  if (name == kRemarksAttr || name == kTunedAttr) {
+    auto texts = dyn_cast<ArrayAttr>(attribute.getValue());
+    if (!texts || !llvm::all_of(texts, llvm::IsaPred<StringAttr>))
       return op->emitError("'") << name << "' must be an array of strings";
     return success();
   }
