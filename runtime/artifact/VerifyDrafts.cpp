@@ -139,8 +139,6 @@ std::string checkDrafts(const Artifact &artifact) {
         what = checkDecode(*e, m.max_drafts());
       hasVerify |=
           e->kind() == EntryKind::decode && e->max_queries_per_row() > 1;
-      if (what.empty() && m.mtp_depth())
-        what = checkFollowed(artifact, *e);
     }
     if (!what.empty())
       return what;
@@ -149,6 +147,11 @@ std::string checkDrafts(const Artifact &artifact) {
     return fmt::format("max_drafts is {} and it has no {}", m.max_drafts(),
                        hasHead ? "decode entry that verifies drafts"
                                : "draft_head entry");
+  if (m.mtp_depth())
+    for (const Entry *e : *artifact.entries())
+      if (isBody(e->kind()))
+        if (std::string what = checkFollowed(artifact, *e); !what.empty())
+          return what;
   return checkState(artifact);
 }
 
