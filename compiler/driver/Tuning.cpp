@@ -5,7 +5,7 @@
 #include "kernels/SpecAttr.h"
 #include "runtime/tune/Machine.h"
 #include "schedule/Attribute.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "schedule/SpaceVersion.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"

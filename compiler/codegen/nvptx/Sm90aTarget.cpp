@@ -5,11 +5,11 @@
 #include "compiler/codegen/nvptx/DescribeKernels.h"
 #include "compiler/codegen/nvptx/Passes.h"
 #include "compiler/codegen/nvptx/attention/KernelLowering.h"
+#include "cost/Chip.h"
 #include "cost/Cluster.h"
 #include "frontend/Error.h"
 #include "mlir/Pass/PassManager.h"
 #include "runtime/tune/Machine.h"
-#include "schedule/Chip.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
@@ -173,24 +173,20 @@ llvm::Error dumpKernels(ModuleOp module, const Chip &chip,
   return llvm::Error::success();
 }
 
-/// |ptx| with every whole word |name| taken out.
+/// |ptx| without |name| where a word begins with it: names of parameters and of
+/// shared memory are made of it.
 static std::string withoutName(StringRef ptx, StringRef name) {
   auto isWord = [](char c) { return llvm::isAlnum(c) || c == '_' || c == '$'; };
   std::string text;
-  while (true) {
-    size_t at = ptx.find(name);
-    if (at == StringRef::npos)
-      return text + ptx.str();
-    StringRef after = ptx.drop_front(at + name.size());
-    bool whole = (at == 0 || !isWord(ptx[at - 1])) &&
-                 (after.empty() || !isWord(after.front()));
+  char before = ' ';
+  for (size_t at; (at = ptx.find(name)) != StringRef::npos;
+       ptx = ptx.drop_front(at + name.size())) {
     text += ptx.take_front(at);
-    // A part of a longer name (parameters, shared memory) goes as well where it
-    // is the beginning of it.
-    if (!whole && at != 0 && isWord(ptx[at - 1]))
+    if (isWord(at ? ptx[at - 1] : before))
       text += name;
-    ptx = after;
+    before = name.back();
   }
+  return text + ptx.str();
 }
 
 namespace {
