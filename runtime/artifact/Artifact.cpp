@@ -43,7 +43,21 @@ bool Artifact::hasCode(unsigned kernel, std::string_view variant) const {
 
 StatusOr<std::string> Artifact::code(unsigned kernel,
                                      std::string_view variant) const {
-  const unsigned index = findCode(*root_, kernel, variant)->blob();
+  return unpack(
+      findCode(*root_, kernel, variant)->blob(),
+      fmt::format("{} of kernel '{}'", variant,
+                  root_->kernels()->Get(kernel)->name()->string_view()));
+}
+
+StatusOr<std::string> Artifact::tuning() const {
+  if (root_->tuning_blob() < 0)
+    return std::string();
+  return unpack(static_cast<unsigned>(root_->tuning_blob()),
+                "tuning database");
+}
+
+StatusOr<std::string> Artifact::unpack(unsigned index,
+                                       const std::string &what) const {
   const schema::Blob &table = *root_->blobs()->Get(index);
   std::span<const uint8_t> stored = blob(index);
   // Verified: at most kMaxCodeBytes.
@@ -56,11 +70,9 @@ StatusOr<std::string> Artifact::code(unsigned kernel,
                                 stored.size());
   if (ZSTD_isError(size) || size != bytes.size())
     return error(4004,
-                 "artifact '{}': the {} of kernel '{}' does not decompress to "
-                 "{} bytes; compile the model again",
-                 path(), variant,
-                 root_->kernels()->Get(kernel)->name()->string_view(),
-                 bytes.size());
+                 "artifact '{}': the {} does not decompress to {} bytes; "
+                 "compile the model again",
+                 path(), what, bytes.size());
   return bytes;
 }
 

@@ -42,6 +42,10 @@ public:
   /// its checksum makes a mistake of the writer.
   StatusOr<std::string> code(unsigned kernel, std::string_view variant) const;
 
+  /// The lines of the tuning database that kernels were chosen by; "" if none
+  /// was. H4004 as of code().
+  StatusOr<std::string> tuning() const;
+
   /// The index of the image for |variant|, if there is one.
   std::optional<unsigned> findImage(std::string_view variant) const;
   /// The variants it holds, joined by ", ".
@@ -51,6 +55,8 @@ public:
 
 private:
   explicit Artifact(MappedFile file);
+  /// Blob |index|, decompressed; messages call it |what|.
+  StatusOr<std::string> unpack(unsigned index, const std::string &what) const;
 
   MappedFile file_;
   const schema::Artifact *root_;

@@ -350,7 +350,36 @@ private:
     return {};
   }
 
+  /// What a database said of a kernel is for people and tools.
+  Status choice(const Kernel &kernel) {
+    std::string_view name = kernel.name()->string_view();
+    if (kernel.choice() > KernelChoice::MAX)
+      return fail("kernel '{}' was chosen by {}, which is nobody", name,
+                  static_cast<unsigned>(kernel.choice()));
+    for (double number : {kernel.gain(), kernel.predicted_seconds()})
+      if (!std::isfinite(number) || number < 0)
+        return fail("kernel '{}' has a gain of {} and {} predicted seconds",
+                    name, kernel.gain(), kernel.predicted_seconds());
+    bool byDatabase = kernel.choice() == KernelChoice::tuned ||
+                      kernel.choice() == KernelChoice::model;
+    if (byDatabase != (kernel.tuned_entry() != 0) ||
+        (byDatabase && a.tuning_blob() < 0))
+      return fail("kernel '{}' was chosen by {}, and its entry of a database "
+                  "is {:016x}",
+                  name, EnumNameKernelChoice(kernel.choice()),
+                  kernel.tuned_entry());
+    return {};
+  }
+
   Status kernels() {
+    if (a.tuning_blob() < -1 ||
+        a.tuning_blob() >= static_cast<int64_t>(a.blobs()->size()))
+      return fail("the tuning database is blob {} of {}", a.tuning_blob(),
+                  a.blobs()->size());
+    if (a.tuning_blob() >= 0 &&
+        a.blobs()->Get(a.tuning_blob())->bytes() > kMaxCodeBytes)
+      return fail("the tuning database has {} bytes, at most {} are read",
+                  a.blobs()->Get(a.tuning_blob())->bytes(), kMaxCodeBytes);
     HADAL_RETURN_IF_ERROR(uniqueNames(a.kernels(), "kernel"));
     for (const Kernel *k : *a.kernels()) {
       std::string_view n = k->name()->string_view();
@@ -365,6 +394,7 @@ private:
         HADAL_RETURN_IF_ERROR(spec(n, *k->spec()));
       if (k->words())
         HADAL_RETURN_IF_ERROR(words(*k));
+      HADAL_RETURN_IF_ERROR(choice(*k));
       HADAL_RETURN_IF_ERROR(require(isCpu() ? checkNoDeviceFields(*k)
                                             : checkDeviceKernel(a, *k)));
     }

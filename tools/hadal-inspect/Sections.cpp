@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "runtime/base/Hash.h"
+#include "runtime/tune/Database.h"
 #include "runtime/base/Progress.h"
 #include "tools/common/ParameterBytes.h"
 #include "tools/common/SpecJson.h"
@@ -400,6 +402,50 @@ Json kernels(const hadal::Artifact &artifact) {
     entry["facts"] = facts;
     entry["spec"] = specJson(kernel.spec());
     json.push_back(std::move(entry));
+  }
+  return json;
+}
+
+StatusOr<Json> tuning(const hadal::Artifact &artifact) {
+  HADAL_ASSIGN_OR_RETURN(std::string text, artifact.tuning());
+  Json json = Json::array();
+  if (text.empty())
+    return json;
+  std::vector<Status> warnings;
+  tune::Database database =
+      tune::Database::parse(text, artifact.path(), warnings);
+  if (!warnings.empty())
+    return warnings.front();
+  std::map<uint64_t, const tune::Entry *> byHash;
+  for (const auto &[key, entry] : database.entries())
+    byHash[xxh3(tune::lineOf(entry))] = &entry;
+  auto textOf = [](const tune::Words &words) {
+    std::string text;
+    for (const auto &[word, value] : words)
+      text += fmt::format(
+          "{}{}={}", text.empty() ? "" : " ", word,
+          std::visit([](const auto &v) { return fmt::format("{}", v); },
+                     value));
+    return text;
+  };
+  for (const Kernel *kernel : *artifact.root().kernels()) {
+    auto at = byHash.find(kernel->tuned_entry());
+    if (at == byHash.end())
+      continue;
+    const tune::Entry &entry = *at->second;
+    json.push_back({{"name", kernel->name()->str()},
+                    {"choice", EnumNameKernelChoice(kernel->choice())},
+                    {"gain", entry.gain},
+                    {"at_least", entry.gainLow},
+                    {"blocks", entry.blocks},
+                    {"tried", entry.tried},
+                    {"seconds", entry.seconds},
+                    {"default_seconds", entry.baseSeconds},
+                    {"bits", entry.sameBits ? "same" : "order"},
+                    {"chip", entry.key.chip},
+                    {"day", entry.day},
+                    {"schedule", textOf(entry.winner.schedule)},
+                    {"default", textOf(entry.base.schedule)}});
   }
   return json;
 }

@@ -15,6 +15,9 @@ using Json = nlohmann::ordered_json;
 Json overview(const Artifact &artifact);
 Json provenance(const Artifact &artifact);
 Json kernels(const Artifact &artifact);
+/// The entries of tuning databases that kernels were chosen by. H4004 of a blob
+/// that does not decompress, H3007 of one that is no database.
+StatusOr<Json> tuning(const Artifact &artifact);
 Json program(const Artifact &artifact);
 Json weights(const Artifact &artifact);
 /// Bytes by use, for the artifact's largest batch.

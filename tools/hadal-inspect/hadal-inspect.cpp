@@ -8,7 +8,7 @@ using namespace hadal;
 int main(int argc, char **argv) {
   std::string path, format = "text", ptxOf;
   bool showKernels = false, showProgram = false, showWeights = false,
-       showMemory = false, showProvenance = false;
+       showMemory = false, showProvenance = false, showTuning = false;
   CLI::App app("Shows what an artifact holds; without a section: an overview.",
                "hadal-inspect");
   app.add_option("artifact", path, "the .hadal file")->required();
@@ -17,6 +17,8 @@ int main(int argc, char **argv) {
   app.add_flag("--weights", showWeights, "parameters and their tensors");
   app.add_flag("--memory", showMemory, "memory by use");
   app.add_flag("--provenance", showProvenance, "compiler, options, remarks");
+  app.add_flag("--tuning", showTuning,
+               "entries of tuning databases that kernels were chosen by");
   app.add_option("--ptx", ptxOf, "the PTX of one kernel (sm_90a)")
       ->type_name("KERNEL");
   app.add_option("--format", format, "text or json")
@@ -39,6 +41,9 @@ int main(int argc, char **argv) {
       sections["weights"] = inspect::weights(artifact);
     if (showMemory)
       sections["memory"] = inspect::memory(artifact);
+    if (showTuning) {
+      HADAL_ASSIGN_OR_RETURN(sections["tuning"], inspect::tuning(artifact));
+    }
     if (sections.empty())
       sections["artifact"] = inspect::overview(artifact);
     return cli::writeStdout(format == "json" ? sections.dump(2, ' ', false, inspect::Json::error_handler_t::replace) + "\n"

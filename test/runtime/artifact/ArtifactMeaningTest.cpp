@@ -175,6 +175,20 @@ const std::vector<Case> &cases() {
        [](auto &a) { wordOf(a)->origin = static_cast<ScheduleOrigin>(9); },
        "the word 'stages' of the schedule of kernel 'embed' has the origin 9, "
        "which is none"},
+      {"Choice",
+       [](auto &a) { a.kernels[0]->choice = static_cast<KernelChoice>(9); },
+       "kernel 'embed' was chosen by 9, which is nobody"},
+      {"ChoiceWithoutEntry",
+       [](auto &a) { a.kernels[0]->choice = KernelChoice::tuned; },
+       "kernel 'embed' was chosen by tuned, and its entry of a database is "
+       "0000000000000000"},
+      {"EntryWithoutChoice", [](auto &a) { a.kernels[0]->tuned_entry = 1; },
+       "kernel 'embed' was chosen by rule, and its entry of a database is "
+       "0000000000000001"},
+      {"Gain", [](auto &a) { a.kernels[0]->gain = -1; },
+       "kernel 'embed' has a gain of -1 and 0 predicted seconds"},
+      {"TuningBlob", [](auto &a) { a.tuning_blob = 99; },
+       "the tuning database is blob 99 of "},
       {"SpecKind", [](auto &a) { specOf(a, {{"n", "1"}})->kind = ""; },
        "the spec of kernel 'embed' has no kind"},
       {"SpecFieldName", [](auto &a) { specOf(a, {{"n", "1"}, {"", "2"}}); },
