@@ -264,7 +264,10 @@ llvm::Error Tuning::report(ModuleOp module, const CompileOptions &options) {
   std::vector<Status> ignored;
   TunedKernels tuned(module, ignored);
   std::map<schema::KernelChoice, size_t> counts;
-  llvm::Regex wanted(request.requiredKernels);
+  // An empty pattern is none to llvm::Regex.
+  llvm::Regex wanted(request.requiredKernels.empty()
+                         ? "."
+                         : StringRef(request.requiredKernels));
   SmallVector<StringRef> missing;
   for (auto kernel : module.getOps<tile::KernelOp>()) {
     schema::KernelChoice choice = tuned.choiceOf(kernel);

@@ -298,7 +298,7 @@ int main(int argc, char **argv) {
   request.tuning.requiredKernels = requireTuned;
   request.tuning.staleIsError = staleTuning == StaleTuning::error;
   std::string problem;
-  if (!llvm::Regex(request.tuning.requiredKernels).isValid(problem))
+  if (!requireTuned.empty() && !llvm::Regex(request.tuning.requiredKernels).isValid(problem))
     return usage("--require-tuned=" + requireTuned +
                  " is no regular expression: " + problem);
   request.kernelCache = kernelCache;
