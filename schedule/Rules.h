@@ -41,4 +41,36 @@ int64_t exactStep(int64_t extent, int64_t preferred);
 /// Columns of a group of activation scales and of a block of weight scales.
 inline constexpr int64_t kScaleGroup = 128;
 
+/// P01 unless the number |word| divides |extent|.
+template <typename Spec>
+Check divides(std::string_view word, const Facts<Spec> &f, int64_t extent) {
+  int64_t n = f.number(word);
+  if (n > 0 && extent % n == 0)
+    return std::nullopt;
+  return Broken{Prune::P01, std::to_string(n) + " does not divide " +
+                                std::to_string(extent)};
+}
+
+/// P14 if the number |word| is more than |extent|.
+template <typename Spec>
+Check covers(std::string_view word, const Facts<Spec> &f, int64_t extent) {
+  int64_t n = f.number(word);
+  if (n <= extent)
+    return std::nullopt;
+  return Broken{Prune::P14,
+                std::to_string(n) + " of " + std::to_string(extent)};
+}
+
+/// P13 where the spec says in which order it adds, unless it |isRule|: what the
+/// rule says of that order.
+template <typename Spec> Check keepsSums(const Facts<Spec> &f, bool isRule) {
+  if (isRule || f.spec.sums == kernels::Sums::free)
+    return std::nullopt;
+  auto words = wordsOf(kernels::Sums());
+  return Broken{
+      Prune::P13,
+      "sums of the order " +
+          std::string(words[static_cast<size_t>(kernels::Sums(f.spec.sums))])};
+}
+
 } // namespace hadal::schedule

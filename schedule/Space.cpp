@@ -13,10 +13,22 @@ std::string describeUnknown(std::string_view word,
   return text;
 }
 
+static std::string describe(const Broken &broken) {
+  return " (" + std::string(idOf(broken.code)) + ": " + broken.numbers + ")";
+}
+
 std::string describeIllegal(std::string_view word, const Value &value,
-                            const std::vector<Value> &legal) {
+                            const std::vector<Value> &legal,
+                            const Check &broken) {
   return "the word '" + std::string(word) + "' is " + toString(value) +
-         "; legal values: " + toString(legal);
+         "; legal values: " + toString(legal) +
+         (broken ? describe(*broken) : "");
+}
+
+std::string describeFollowing(std::string_view word, const Value &value,
+                              const Broken &broken) {
+  return "the word '" + std::string(word) + "' would be " + toString(value) +
+         " beside the words that are given" + describe(broken);
 }
 
 } // namespace hadal::schedule

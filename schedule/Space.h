@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "kernels/KernelSpecs.h"
+#include "schedule/Prune.h"
 #include "schedule/Words.h"
 
 namespace hadal::nvptx {
@@ -47,8 +48,19 @@ template <typename Spec> struct Word {
   bool inBody;
   /// The value unless one is given.
   std::function<Value(const Facts<Spec> &)> rule;
-  /// The values that may be given; the rule's own need not be among them.
-  std::function<std::vector<Value>(const Facts<Spec> &)> legal;
+  /// The values that may be given as far as they keep |limit|, in order; the
+  /// rule's own need not be among them.
+  std::function<std::vector<Value>(const Facts<Spec> &)> values;
+  /// What makes a value illegal; null: nothing. Its facts hold the word itself.
+  /// What a rule says of a schedule without given words is legal regardless.
+  std::function<Check(const Facts<Spec> &)> limit = nullptr;
+  /// The values that a tuner tries beside the rule's; null: all of |values|.
+  std::function<std::vector<Value>(const Facts<Spec> &)> tries = nullptr;
+  /// What makes a legal value not worth trying; null: nothing. As |limit|.
+  std::function<Check(const Facts<Spec> &)> unwise = nullptr;
+  /// Of a word that orders sums: whether two values order them alike; null: no
+  /// two do.
+  bool (*alike)(const Value &, const Value &) = nullptr;
   /// Whether the words before it leave something for it to say; null: always.
   /// Where they do not, a schedule has no such word.
   std::function<bool(const Facts<Spec> &)> applies = nullptr;
@@ -101,30 +113,60 @@ template <typename Spec> const Space<Spec> &spaceOf(Target target) {
   return target.space(static_cast<const Spec *>(nullptr));
 }
 
-/// The value of |word| for |facts|: legal, and what is.
+/// What |check| of |word| says of |value| behind the words of |facts|.
+template <typename Spec>
+Check checkValue(const std::function<Check(const Facts<Spec> &)> &check,
+                 const Word<Spec> &word, const Facts<Spec> &facts,
+                 const Value &value) {
+  if (!check)
+    return std::nullopt;
+  Words words = facts.words;
+  words.insert_or_assign(std::string(word.name), value);
+  return check({facts.spec, facts.chip, words});
+}
+
+/// The legal values of |word| for |facts|: the rule's, if it is not among the
+/// others, last.
 template <typename Spec>
 std::vector<Value> legalValues(const Word<Spec> &word,
                                const Facts<Spec> &facts) {
-  std::vector<Value> legal = word.legal(facts);
+  std::vector<Value> legal = word.values(facts);
   Value rule = word.rule(facts);
-  for (const Value &value : legal)
-    if (value == rule)
-      return legal;
-  legal.push_back(rule);
+  std::erase_if(legal, [&](const Value &value) {
+    return value != rule && checkValue(word.limit, word, facts, value);
+  });
+  if (std::find(legal.begin(), legal.end(), rule) == legal.end())
+    legal.push_back(rule);
   return legal;
+}
+
+/// What keeps |value| from being legal, though it is one of the word's.
+template <typename Spec>
+Check brokenBy(const Word<Spec> &word, const Facts<Spec> &facts,
+               const Value &value) {
+  std::vector<Value> values = word.values(facts);
+  if (std::find(values.begin(), values.end(), value) == values.end())
+    return std::nullopt;
+  return checkValue(word.limit, word, facts, value);
 }
 
 /// "the schedule has no word 'x'; words of this kernel: bm, bn".
 std::string describeUnknown(std::string_view word,
                             const std::vector<std::string_view> &known);
-/// "the word 'x' is 7; legal values: 1, 2".
+/// "the word 'x' is 7; legal values: 1, 2 (P06: 7 stages: 9 bytes of 8)"; the
+/// last part where |broken| says it.
 std::string describeIllegal(std::string_view word, const Value &value,
-                            const std::vector<Value> &legal);
+                            const std::vector<Value> &legal,
+                            const Check &broken);
+/// "the word 'x' would be 1 beside the words that are given (P06: ...)".
+std::string describeFollowing(std::string_view word, const Value &value,
+                              const Broken &broken);
 
 /// The complete schedule of |spec|: the words of |partial|, of origin |origin|,
 /// and for all others what the rules say. Null, with |error| naming the word,
 /// its value and the legal ones, if |partial| has a word that the kernel has
-/// not or a value that is not legal.
+/// not or a value that is not legal, or if a rule finds nothing legal beside
+/// what is given.
 template <typename Spec>
 std::optional<Schedule> resolve(const Spec &spec, Target target,
                                 const nvptx::Chip *chip, const Words &partial,
@@ -133,6 +175,7 @@ std::optional<Schedule> resolve(const Spec &spec, Target target,
   const Space<Spec> &space = spaceOf<Spec>(target);
   std::vector<std::string_view> known;
   Schedule schedule;
+  bool differs = false; // from what the rules say
   for (const Word<Spec> &word : space) {
     Facts<Spec> facts{spec, chip, schedule.words};
     if (word.applies && !word.applies(facts))
@@ -143,10 +186,18 @@ std::optional<Schedule> resolve(const Spec &spec, Target target,
     if (given != partial.end() && given->second != value) {
       std::vector<Value> legal = legalValues(word, facts);
       if (std::find(legal.begin(), legal.end(), given->second) == legal.end()) {
-        error = describeIllegal(word.name, given->second, legal);
+        error = describeIllegal(word.name, given->second, legal,
+                                brokenBy(word, facts, given->second));
         return std::nullopt;
       }
       value = given->second;
+      differs = true;
+    } else if (differs) {
+      // Beside words that are given the rule may have no way out.
+      if (Check broken = checkValue(word.limit, word, facts, value)) {
+        error = describeFollowing(word.name, value, *broken);
+        return std::nullopt;
+      }
     }
     if (given != partial.end())
       schedule.given.emplace(word.name, origin);
@@ -194,7 +245,8 @@ bool verify(const Spec &spec, Target target, const nvptx::Chip *chip,
     // A rule may count on legal values before it.
     std::vector<Value> legal = legalValues(word, facts);
     if (std::find(legal.begin(), legal.end(), at->second) == legal.end()) {
-      error = describeIllegal(word.name, at->second, legal);
+      error = describeIllegal(word.name, at->second, legal,
+                              brokenBy(word, facts, at->second));
       return false;
     }
     before.insert(*at);

@@ -96,20 +96,16 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
         !findExchangingLayer(whole, wholeStages, why))
       return refuse(bucket, name, why);
     if (!cluster) {
-      if (overlap != "on")
-        return refuse(bucket, name, "nothing says what links cost (--cluster)");
-      keep(bucket, defaultInterleaving(&getContext(), halfStages),
-           attributeOf(exec::OverlapDecision::Forced, {},
-                       "asked for; nothing says what links cost"));
-      record(half, name +
-                       ": two micro-batches: kept as asked for; nothing says "
-                       "what links cost (--cluster)");
-      return success();
+      const std::string unpriced = "nothing says what links cost (--cluster)";
+      return overlap == "on" ? force(bucket, half, name, halfStages, unpriced)
+                             : refuse(bucket, name, unpriced);
     }
-    if (halfStages.size() > kMostStages)
-      return refuse(bucket, name,
-                    "a layer has more than " + std::to_string(kMostStages) +
-                        " stages");
+    if (halfStages.size() > kMostStages) {
+      const std::string unsearched =
+          "a layer has more than " + std::to_string(kMostStages) + " stages";
+      return overlap == "on" ? force(bucket, half, name, halfStages, unsearched)
+                             : refuse(bucket, name, unsearched);
+    }
     StatusOr<cost::Chain> wholeChain =
         priceLayer(whole, wholeStages, *cluster, /*beside=*/false);
     if (!wholeChain.ok())
@@ -135,6 +131,16 @@ struct DecideOverlapPass : hadal::impl::DecideOverlapBase<DecideOverlapPass> {
       keep(bucket, toWords(*halfChain, made->plan.interleaving), attribute);
     else
       drop(bucket, attribute);
+    return success();
+  }
+
+  /// Keeps what was asked for where |why| there is no search for an order.
+  LogicalResult force(Bucket &bucket, exec::EntryOp half,
+                      const std::string &name, const LayerStages &stages,
+                      const std::string &why) {
+    keep(bucket, defaultInterleaving(&getContext(), stages),
+         attributeOf(exec::OverlapDecision::Forced, {}, "asked for; " + why));
+    record(half, name + ": two micro-batches: kept as asked for; " + why);
     return success();
   }
 

@@ -52,8 +52,10 @@ std::optional<LayerStages> findLayerStages(exec::FuncOp layer,
       auto done = doneBy.find(wait.getEvent());
       if (wait.getStream() != exec::kLaunchStream || done == doneBy.end())
         continue;
-      // Nothing beside it: one stage starts it, the next awaits it.
-      if (stages.back().launches.empty() && !stages.back().starts)
+      // Nothing beside it: one stage starts it, the next awaits it. One that
+      // awaits another collective stays: nothing else says so.
+      if (stages.back().launches.empty() && !stages.back().starts &&
+          stages.back().awaits.empty())
         stages.pop_back();
       stages.emplace_back();
       stages.back().awaits = done->second.getLabel().str();

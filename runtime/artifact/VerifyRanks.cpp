@@ -332,6 +332,10 @@ std::string checkRung(const schema::Artifact &artifact, const Entry &e) {
        e.capacity_pairs() < e.capacity_rows()))
     return fmt::format("entry '{}' has a capacity of {} rows and {} pairs", n,
                        e.capacity_rows(), e.capacity_pairs());
+  if (const Mesh *mesh = artifact.mesh();
+      mesh && e.kind() != EntryKind::head && e.tokens() % mesh->tp())
+    return fmt::format("entry '{}' of {} tokens does not divide over tp {}", n,
+                       e.tokens(), mesh->tp());
   if (!e.capacity_rows())
     return "";
   const Mesh &mesh = *artifact.mesh();

@@ -102,7 +102,8 @@ Status copyOut(const Source &source, T *target, size_t capacity,
 template <typename T> StatusOr<T> sized(const T &given, const char *name) {
   constexpr size_t kMost = 4096;
   const size_t size = given.struct_size;
-  if (size < sizeof(size) || size > kMost)
+  // A multiple of it cuts no member.
+  if (size < sizeof(size) || size > kMost || size % alignof(T))
     return error(5005, "{}.struct_size is {}; expected sizeof({}), {} here",
                  name, size, name, sizeof(T));
   const auto *bytes = reinterpret_cast<const uint8_t *>(&given);
@@ -135,6 +136,8 @@ StatusOr<capi::RankOptions> rankOptions(const hadal_rank_options &given) {
   capi::RankOptions result;
   result.rank = options.rank;
   result.ranks = options.ranks;
+  result.localRanks = options.local_ranks;
+  result.localRank = options.local_rank;
   result.comm = text(options.comm);
   result.rendezvous = text(options.rendezvous);
   result.token = text(options.token);

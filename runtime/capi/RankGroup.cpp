@@ -24,34 +24,46 @@ public:
       HADAL_ASSIGN_OR_RETURN(link, comm::parseDelay(options.delay));
     }
     std::lock_guard<std::mutex> held(mutex);
-    Open &open = worlds[options.rendezvous];
-    // Ranks that joined and gave up leave nothing behind.
-    std::shared_ptr<comm::LoopbackWorld> world = open.world.lock();
-    if (!world) {
-      world = comm::LoopbackWorld::create(options.ranks, link);
-      open = {world, options.ranks, {}};
-    }
-    if (open.ranks != options.ranks)
+    auto [at, isFirst] = worlds.try_emplace(options.rendezvous);
+    Open &open = at->second;
+    if (isFirst)
+      open = {comm::LoopbackWorld::create(options.ranks, link),
+              options.ranks,
+              options.delay,
+              {}};
+    if (open.ranks != options.ranks || open.delay != options.delay)
       return error(6003,
-                   "rank {} joins run '{}' of {} ranks, another has joined it "
-                   "as one of {}; give all the same number",
-                   options.rank, options.rendezvous, options.ranks, open.ranks);
+                   "rank {} joins run '{}' of {} ranks and comm_delay '{}', "
+                   "another has joined it as one of {} and '{}'; give all the "
+                   "same",
+                   options.rank, options.rendezvous, options.ranks,
+                   options.delay, open.ranks, open.delay);
     if (!open.joined.insert(options.rank).second)
       return error(6002,
                    "rank {} of run '{}' has joined already; give each rank a "
                    "number of its own, and runs at the same time texts of "
                    "their own",
                    options.rank, options.rendezvous);
-    std::unique_ptr<comm::Group> group = world->join(options.rank);
+    std::unique_ptr<comm::Group> group = open.world->join(options.rank);
     if (open.joined.size() == options.ranks)
-      worlds.erase(options.rendezvous);
+      worlds.erase(at);
     return group;
+  }
+
+  /// A rank of the run has given up waiting: who joins from now on meets in a
+  /// new one.
+  void close(const RankOptions &options) {
+    std::lock_guard<std::mutex> held(mutex);
+    if (auto at = worlds.find(options.rendezvous);
+        at != worlds.end() && at->second.joined.contains(options.rank))
+      worlds.erase(at);
   }
 
 private:
   struct Open {
-    std::weak_ptr<comm::LoopbackWorld> world;
+    std::shared_ptr<comm::LoopbackWorld> world;
     unsigned ranks = 0;
+    std::string delay;
     std::set<unsigned> joined;
   };
   std::mutex mutex; // guards all
@@ -83,7 +95,10 @@ StatusOr<Joined> joinThreads(const RankOptions &options) {
   Joined joined;
   joined.localRanks = options.ranks;
   HADAL_ASSIGN_OR_RETURN(joined.group, worlds.join(options));
-  HADAL_RETURN_IF_ERROR(meet(*joined.group, options));
+  if (Status status = meet(*joined.group, options); !status.ok()) {
+    worlds.close(options);
+    return status;
+  }
   return joined;
 }
 
@@ -91,7 +106,10 @@ StatusOr<Joined> joinProcesses(const RankOptions &options) {
   if (!options.delay.empty())
     return error(5011, "comm_delay is of ranks that are threads; leave it out, "
                        "or give comm \"loopback\"");
-  comm::LaunchedRank rank{options.rank, options.ranks, 1, 0, "the program"};
+  comm::LaunchedRank rank{
+      options.rank, options.ranks,
+      options.localRanks ? options.localRanks : options.ranks,
+      options.localRanks ? options.localRank : options.rank, "the program"};
   if (!options.ranks) {
     HADAL_ASSIGN_OR_RETURN(std::optional<comm::LaunchedRank> launched,
                            comm::launchedRank(::getenv));
@@ -108,6 +126,11 @@ StatusOr<Joined> joinProcesses(const RankOptions &options) {
                  "rank {} of {} ranks; expected a rank below their "
                  "number",
                  rank.rank, rank.ranks);
+  if (rank.localRank >= rank.localRanks || rank.localRanks > rank.ranks)
+    return error(5011,
+                 "local rank {} of {} local ranks, of {} in all; expected one "
+                 "below their number, which is {} at most",
+                 rank.localRank, rank.localRanks, rank.ranks, rank.ranks);
   const comm::Environment environment = [&](const char *name) -> const char * {
     return !options.token.empty() && std::string_view(name) == "HADAL_JOB_TOKEN"
                ? options.token.c_str()

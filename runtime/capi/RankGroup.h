@@ -11,6 +11,7 @@ namespace hadal::capi {
 /// hadal_rank_options with its defaults: empty texts are not said.
 struct RankOptions {
   unsigned rank = 0, ranks = 0;
+  unsigned localRanks = 0, localRank = 0;
   std::string comm, rendezvous, token, placement, policy, delay, flightRecord;
   std::chrono::milliseconds joinTimeout = std::chrono::seconds(60);
   std::chrono::milliseconds commTimeout = std::chrono::seconds(30);

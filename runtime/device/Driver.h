@@ -96,6 +96,11 @@ public:
   /// they are mapped.
   virtual bool sharesHostMemory() const = 0;
 
+  /// Makes the device current in the calling thread, for libraries that take the
+  /// current one (NCCL, when a communicator is made). The driver's own functions
+  /// do it themselves.
+  virtual Status enter() { return {}; }
+
   /// What can be allocated now.
   virtual StatusOr<DeviceMemory> memory() = 0;
   /// What an allocation of |bytes| takes of it.

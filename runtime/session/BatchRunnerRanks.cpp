@@ -34,6 +34,7 @@ Status BatchRunner::createEndpoint() {
   if (!group)
     return {};
   lockStep_.emplace(*group, model_.layout(), options_.collectives.timeout);
+  HADAL_RETURN_IF_ERROR(model_.driver().enter());
   if (const auto *list = model_.artifact().root().communicators())
     for (const schema::Communicator *c : *list) {
       const std::vector<unsigned> members = model_.layout().members(c->axis());

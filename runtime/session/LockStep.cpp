@@ -24,6 +24,7 @@ struct LockStep::Record {
   uint32_t halves = 0;
   uint32_t halfRows = 0;
   uint32_t decodes = 0;
+  uint32_t idleHalves = 0;
 };
 
 StatusOr<std::vector<LockStep::Record>>
@@ -81,6 +82,7 @@ LockStep::agreeOnCall(const StepDemand &mine, bool finished,
   record.halfTokens = mine.halfTokens;
   record.halfRows = mine.halfRows;
   record.decodes = mine.phase == Phase::Decode;
+  record.idleHalves = mine.idleHalves;
   HADAL_ASSIGN_OR_RETURN(std::vector<Record> all, exchange(record));
   StepDemand demand;
   bool working = false;
@@ -99,7 +101,7 @@ LockStep::agreeOnCall(const StepDemand &mine, bool finished,
                    first, r, step - 1);
     working |= all[r].state == Record::working;
     if (all[r].rows && (demand.phase == Phase::Decode) != (all[r].decodes != 0)) {
-      demand.halves = false; // it has rows, and none in this call
+      demand.halves &= all[r].idleHalves != 0; // its rows are not of this call
       continue;
     }
     demand.tokens = std::max(demand.tokens, all[r].tokens);

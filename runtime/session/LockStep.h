@@ -20,6 +20,8 @@ struct StepDemand {
   uint32_t queries = 0; ///< of one row at most
   /// Whether its rows can be two micro-batches, none empty; without rows: yes.
   bool halves = true;
+  /// Whether the rank takes part in calls of two without rows of its own.
+  bool idleHalves = true;
   /// The most of them, cut where that is least.
   uint64_t halfTokens = 0;
   uint32_t halfRows = 0;

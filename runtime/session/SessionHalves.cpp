@@ -8,6 +8,7 @@ namespace hadal {
 
 void Session::describeHalves(std::span<const Pending> pending,
                              StepDemand &demand) const {
+  demand.idleHalves = options_.microBatches;
   demand.halves = options_.microBatches && pending.size() != 1;
   if (!demand.halves || pending.empty())
     return;

@@ -233,7 +233,8 @@ Status Session::finish() {
   while (true) {
     HADAL_ASSIGN_OR_RETURN(
         const std::optional<StepDemand> agreed,
-        runner_->agreeOnCall({.halves = options_.microBatches},
+        runner_->agreeOnCall({.halves = options_.microBatches,
+                              .idleHalves = options_.microBatches},
                              /*finished=*/true, 0));
     if (!agreed)
       return {};

@@ -1,6 +1,7 @@
 // The words of the CPU's kernels that contract.
 #include <limits>
 
+#include "schedule/spaces/AbsorbWords.h"
 #include "schedule/spaces/CpuForms.h"
 #include "schedule/spaces/RowWords.h"
 
@@ -12,6 +13,11 @@ using namespace kernels;
 // GEMMs
 //===----------------------------------------------------------------------===//
 
+/// No value beside the rule's.
+template <typename Spec> static std::vector<Value> none(const Facts<Spec> &) {
+  return {};
+}
+
 /// The first of 1, 4, 8, 16, 64, 128 that holds |rows|, else 256. Few rows per
 /// tile cost repeated decoding of the weight; many cost work on rows that do
 /// not exist.
@@ -20,6 +26,14 @@ static int64_t rowTile(int64_t rows) {
     if (rows <= tile)
       return tile;
   return 256;
+}
+
+/// Of tiles beyond the rows the smallest is enough.
+template <typename Spec> static Check beyondRows(const Facts<Spec> &f) {
+  if (int64_t bm = f.number("bm"); bm > rowTile(f.spec.rows))
+    return Broken{Prune::P14, "tiles of " + std::to_string(bm) + ", " +
+                                  std::to_string(f.spec.rows) + " rows"};
+  return std::nullopt;
 }
 
 /// Rows per tile of the panel form. A worker keeps bm rows of x packed, bm x K
@@ -56,15 +70,25 @@ static Value gemmColumns(const Facts<GemmSpec> &f) {
   return bn;
 }
 
-static std::vector<Value> legalGemmColumns(const Facts<GemmSpec> &f) {
+static Check limitColumns(const Facts<GemmSpec> &f) {
   const GemmSpec &spec = f.spec;
-  if (spec.epilogue == Epilogue::rope ||
-      spec.epilogue == Epilogue::swigluQuantize)
-    return {};
-  return numbers({16, 32, 64, 128, 256}, [&](int64_t n) {
-    return n <= alignTo(spec.n, 16) &&
-           (spec.segmentRows == 0 || spec.segmentRows % n == 0);
-  });
+  int64_t n = f.number("bn");
+  std::string text = std::to_string(n) + " columns";
+  if (spec.epilogue == Epilogue::rope) {
+    if (n == spec.headDim)
+      return std::nullopt;
+    return Broken{Prune::P02,
+                  text + ", heads of " + std::to_string(spec.headDim)};
+  }
+  if (spec.epilogue == Epilogue::swigluQuantize) {
+    if (n == kScaleGroup)
+      return std::nullopt;
+    return Broken{Prune::P03, text};
+  }
+  if (spec.segmentRows > 0)
+    if (Check broken = divides("bn", f, spec.segmentRows))
+      return broken;
+  return covers("bn", f, alignTo(spec.n, 16));
 }
 
 /// The most rows of a tile that takes one weight row at a time: a panel would
@@ -77,14 +101,6 @@ static constexpr int64_t kMostLegalRows = 64;
 /// Fewer rows than this are not worth packing the other operand.
 static constexpr int64_t kFewestDotRows = 4;
 
-/// Legal are |values|, but where |spec| says the order of its sums that of the
-/// rule alone.
-template <typename Spec>
-static std::vector<Value> unlessFixed(const Spec &spec,
-                                      std::vector<Value> values) {
-  return spec.sums == Sums::free ? std::move(values) : std::vector<Value>{};
-}
-
 /// The form of folds over memory whose tiles have |bm| rows. An element has the
 /// same bits in gemv and in rows, whatever the group of rows it is computed in.
 static Value rowForm(Sums sums, int64_t bm, int64_t mostRows) {
@@ -92,12 +108,14 @@ static Value rowForm(Sums sums, int64_t bm, int64_t mostRows) {
     mostRows = sums == Sums::rows ? kMostLegalRows : 0;
   return std::string(bm > mostRows ? "panel" : bm == 1 ? "gemv" : "rows");
 }
-static std::vector<Value> legalRowForms(int64_t bm) {
-  if (bm == 1)
-    return texts({"gemv", "panel", "loops"});
-  if (bm <= kMostLegalRows)
-    return texts({"rows", "panel", "loops"});
-  return texts({"panel", "loops"});
+template <typename Spec> static Check unfitRowForm(const Facts<Spec> &f) {
+  const std::string &form = f.text("form");
+  int64_t bm = f.number("bm");
+  if (form == "gemv" ? bm != 1
+                     : form == "rows" && (bm == 1 || bm > kMostLegalRows))
+    return Broken{Prune::P16, form + " of tiles of " + std::to_string(bm) +
+                                  (bm == 1 ? " row" : " rows")};
+  return std::nullopt;
 }
 
 /// The form of products of tiles with |rows| rows.
@@ -116,33 +134,50 @@ const Space<GemmSpec> &cpuSpace(const GemmSpec *) {
   using F = Facts<GemmSpec>;
   static const Space<GemmSpec> space = [] {
     Space<GemmSpec> words = {
-        {"bm", "rows of a tile", Bits::same, true,
-         [](const F &f) -> Value {
+        {.name = "bm",
+         .meaning = "rows of a tile",
+         .bits = Bits::same,
+         .inBody = true,
+         .rule = [](const F &f) -> Value {
            return std::min(panelRows(f.spec), mostRowsOf(f.spec.sums));
          },
-         [](const F &f) {
-           return numbers({1, 4, 8, 16, 64, 128, 256}, [&](int64_t n) {
-             return n <= mostRowsOf(f.spec.sums);
-           });
-         }},
-        {"bn", "columns of a tile", Bits::same, true, gemmColumns,
-         legalGemmColumns},
+         .values =
+             [](const F &) { return numbers({1, 4, 8, 16, 64, 128, 256}); },
+         .limit =
+             [](const F &f) {
+               return keepsSums(f, f.number("bm") <= mostRowsOf(f.spec.sums));
+             },
+         .unwise = beyondRows<GemmSpec>},
+        {.name = "bn",
+         .meaning = "columns of a tile",
+         .bits = Bits::same,
+         .inBody = true,
+         .rule = gemmColumns,
+         .values = [](const F &) { return numbers({16, 32, 64, 128, 256}); },
+         .limit = limitColumns},
         formWord<GemmSpec>(
+            {"gemv", "rows", "panel", "loops"},
             [](const F &f) {
               return rowForm(f.spec.sums, f.number("bm"),
                              f.spec.experts > 0 ? kMostExpertRows : kMostRows);
             },
-            [](const F &f) {
-              return unlessFixed(f.spec, legalRowForms(f.number("bm")));
-            }),
+            unfitRowForm<GemmSpec>),
         // Forms walk K in blocks of 128, and so do codes with scales.
-        {"bk", "step along K", Bits::order, true,
-         [](const F &) -> Value { return kScaleGroup; },
-         [](const F &f) {
-           return f.text("form") == "loops" && f.spec.weight != Weight::fp8
-                      ? numbers({32, 64, 128, 256})
-                      : numbers({128});
-         }},
+        {.name = "bk",
+         .meaning = "step along K",
+         .bits = Bits::order,
+         .inBody = true,
+         .rule = [](const F &) -> Value { return kScaleGroup; },
+         .values = [](const F &) { return numbers({32, 64, 128, 256}); },
+         .limit = [](const F &f) -> Check {
+           int64_t n = f.number("bk");
+           if (n == kScaleGroup ||
+               (f.text("form") == "loops" && f.spec.weight != Weight::fp8))
+             return std::nullopt;
+           return Broken{Prune::P16,
+                         "steps of " + std::to_string(n) + ", blocks of 128"};
+         },
+         .tries = none<GemmSpec>},
     };
     addFormWords(words, {"gemv", "rows", "panel", "loops"});
     return words;
@@ -159,18 +194,21 @@ template <typename Spec> static Word<Spec> absorbRows(Sums oneRow) {
   auto isOneRow = [=](const Facts<Spec> &f) {
     return oneRow != Sums::free && f.spec.sums == oneRow;
   };
-  return {"bm",
-          "rows of a tile",
-          Bits::same,
-          true,
-          [=](const Facts<Spec> &f) -> Value {
-            return isOneRow(f) ? int64_t(1)
-                               : std::min<int64_t>(rowTile(f.spec.rows), 64);
-          },
+  return {
+      .name = "bm",
+      .meaning = "rows of a tile",
+      .bits = Bits::same,
+      .inBody = true,
+      .rule = [=](const Facts<Spec> &f) -> Value {
+        return isOneRow(f) ? int64_t(1)
+                           : std::min<int64_t>(rowTile(f.spec.rows), 64);
+      },
+      .values = [](const Facts<Spec> &) { return numbers({1, 4, 8, 16, 64}); },
+      .limit =
           [=](const Facts<Spec> &f) {
-            return isOneRow(f) ? std::vector<Value>{}
-                               : numbers({1, 4, 8, 16, 64});
-          }};
+            return keepsSums(f, !isOneRow(f) || f.number("bm") == 1);
+          },
+      .unwise = beyondRows<Spec>};
 }
 
 const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
@@ -185,6 +223,12 @@ const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
     return dotForm(f.spec.sums == Sums::panel ? Sums::panel : Sums::free,
                    f.number("bm"));
   };
+  auto stepOfHead = [](const F &f) -> Value {
+    return f.number("bm") == 1 && f.spec.nope % 16 == 0 &&
+                   f.spec.sums != Sums::panel
+               ? int64_t(16)
+               : f.spec.nope;
+  };
   static const Space<AbsorbQSpec> space = [&] {
     Space<AbsorbQSpec> words = {
         // Columns and tiles add in orders of their own, and a row's columns are
@@ -192,39 +236,44 @@ const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
         absorbRows<AbsorbQSpec>(/*oneRow=*/Sums::rows),
         // One row: whole rows of the weight, a few at a time. More: the usual
         // tile.
-        {"bn", "columns of a tile", Bits::same, true,
-         [](const F &f) -> Value {
+        {.name = "bn",
+         .meaning = "columns of a tile",
+         .bits = Bits::same,
+         .inBody = true,
+         .rule = [](const F &f) -> Value {
            return exactStep(f.spec.latent,
                             f.number("bm") == 1 ? 512 : kScaleGroup);
          },
-         [](const F &f) {
-           return numbers({128, 256, 512},
-                          [&](int64_t n) { return f.spec.latent % n == 0; });
-         }},
+         .values = [](const F &) { return numbers({128, 256, 512}); },
+         .limit = [](const F &f) { return divides("bn", f, f.spec.latent); }},
         formWord<AbsorbQSpec>(
+            {"columns", "dot", "loops"},
             [=](const F &f) -> Value {
               return hasColumns(f) ? std::string("columns") : tileForm(f);
             },
-            [=](const F &f) {
-              return unlessFixed(f.spec,
-                                 hasColumns(f)
-                                     ? texts({"columns", "dot", "loops"})
-                                     : texts({"dot", "loops"}));
+            [=](const F &f) -> Check {
+              if (f.text("form") != "columns" || hasColumns(f))
+                return std::nullopt;
+              return Broken{Prune::P16, "columns of tiles of " +
+                                            std::to_string(f.number("bm")) +
+                                            " x " +
+                                            std::to_string(f.number("bn"))};
             }),
         // A step of tiles is a few rows, so that their exact f32 values stay in
         // the first cache; columns has no tiles.
-        {"bk", "step along the head", Bits::order, true,
-         [](const F &f) -> Value {
-           return f.number("bm") == 1 && f.spec.nope % 16 == 0 &&
-                          f.spec.sums != Sums::panel
-                      ? int64_t(16)
-                      : f.spec.nope;
-         },
-         [](const F &f) {
-           return unlessFixed(
-               f.spec, numbers({16, 32, 64, 128}, [&](int64_t n) {
-                 return f.text("form") != "columns" && f.spec.nope % n == 0;
-               }));
+        {.name = "bk",
+         .meaning = "step along the head",
+         .bits = Bits::order,
+         .inBody = true,
+         .rule = stepOfHead,
+         .values = [](const F &) { return numbers({16, 32, 64, 128}); },
+         .limit = [=](const F &f) -> Check {
+           const bool isRule = Value(f.number("bk")) == stepOfHead(f);
+           if (Check broken = keepsSums(f, isRule))
+             return broken;
+           if (!isRule && f.text("form") == "columns")
+             return Broken{Prune::P16, "columns has no steps"};
+           return isRule ? std::nullopt : divides("bk", f, f.spec.nope);
          }},
     };
     addFormWords(words, {"columns", "dot", "loops"});
@@ -235,39 +284,36 @@ const Space<AbsorbQSpec> &cpuSpace(const AbsorbQSpec *) {
 
 const Space<AbsorbVSpec> &cpuSpace(const AbsorbVSpec *) {
   using F = Facts<AbsorbVSpec>;
-  static const Space<AbsorbVSpec> space = [] {
+  auto stepOfLatent = [](const F &f) -> Value {
+    return f.spec.latent <= kScaleGroup ? f.spec.latent
+                                        : std::gcd(f.spec.latent, kScaleGroup);
+  };
+  static const Space<AbsorbVSpec> space = [&] {
     Space<AbsorbVSpec> words = {
         absorbRows<AbsorbVSpec>(/*oneRow=*/Sums::free),
-        {"bn", "columns of a tile", Bits::same, true,
-         [](const F &f) -> Value {
-           return exactStep(f.spec.value, kScaleGroup);
-         },
-         [](const F &f) {
-           return numbers({32, 64, 128}, [&](int64_t n) {
-             return f.spec.value % n == 0 &&
-                    (!f.spec.quantize || n == kScaleGroup);
-           });
-         }},
+        absorbedColumns<AbsorbVSpec>(),
         formWord<AbsorbVSpec>(
+            {"gemv", "rows", "panel", "loops"},
             [](const F &f) {
               return rowForm(f.spec.sums, f.number("bm"), kMostRows);
             },
-            [](const F &f) {
-              return unlessFixed(f.spec, legalRowForms(f.number("bm")));
-            }),
+            unfitRowForm<AbsorbVSpec>),
         // The contraction must not leave the head's columns of o_lat, and a
         // step must lie in one scale block.
-        {"bk", "step along the latent", Bits::order, true,
-         [](const F &f) -> Value {
-           return f.spec.latent <= kScaleGroup
-                      ? f.spec.latent
-                      : std::gcd(f.spec.latent, kScaleGroup);
+        {.name = "bk",
+         .meaning = "step along the latent",
+         .bits = Bits::order,
+         .inBody = true,
+         .rule = stepOfLatent,
+         .values = [](const F &) { return numbers({32, 64, 128}); },
+         .limit = [=](const F &f) -> Check {
+           if (Value(f.number("bk")) == stepOfLatent(f))
+             return std::nullopt;
+           if (f.text("form") != "loops")
+             return Broken{Prune::P16, "forms walk K in blocks"};
+           return divides("bk", f, f.spec.latent);
          },
-         [](const F &f) {
-           return numbers({32, 64, 128}, [&](int64_t n) {
-             return f.text("form") == "loops" && f.spec.latent % n == 0;
-           });
-         }},
+         .tries = none<AbsorbVSpec>},
     };
     addFormWords(words, {"gemv", "rows", "panel", "loops"});
     return words;
@@ -286,10 +332,9 @@ const Space<MlaDecodeSpec> &cpuSpace(const MlaDecodeSpec *) {
         decodeQueryRows(),
         attentionKeys<MlaDecodeSpec>({16, 32, 128, 256}),
         formWord<MlaDecodeSpec>(
+            {"dot", "loops"},
             [](const F &f) { return dotForm(f.spec.sums, f.number("bm")); },
-            [](const F &f) {
-              return unlessFixed(f.spec, texts({"dot", "loops"}));
-            }),
+            nullptr),
     };
     addFormWords(words, {"dot", "loops"});
     return words;
@@ -304,10 +349,9 @@ const Space<MlaPrefillSpec> &cpuSpace(const MlaPrefillSpec *) {
         prefillQueryRows(16),
         attentionKeys<MlaPrefillSpec>({16, 32, 128, 256}),
         formWord<MlaPrefillSpec>(
+            {"dot", "loops"},
             [](const F &f) { return dotForm(f.spec.sums, f.number("bm")); },
-            [](const F &f) {
-              return unlessFixed(f.spec, texts({"dot", "loops"}));
-            }),
+            nullptr),
     };
     addFormWords(words, {"dot", "loops"});
     return words;

@@ -14,34 +14,38 @@ Word<Spec> columnsWord(int64_t Spec::*width, int64_t unit,
   auto pick = [=](const Spec &spec) {
     return std::min<int64_t>(alignTo(spec.*width, unit), most);
   };
-  return {"columns",
-          "columns of a work item",
-          Bits::same,
-          /*inBody=*/true,
-          [=](const Facts<Spec> &f) -> Value { return pick(f.spec); },
-          [=](const Facts<Spec> &f) {
-            return numbers(
-                {128, 256, 512, 1024, 2048, 4096, 8192},
-                [&](int64_t n) { return n <= alignTo(f.spec.*width, unit); });
-          }};
+  return {.name = "columns",
+          .meaning = "columns of a work item",
+          .bits = Bits::same,
+          .inBody = true,
+          .rule = [=](const Facts<Spec> &f) -> Value { return pick(f.spec); },
+          .values =
+              [](const Facts<Spec> &) {
+                return numbers({128, 256, 512, 1024, 2048, 4096, 8192});
+              },
+          .limit =
+              [=](const Facts<Spec> &f) {
+                return covers("columns", f, alignTo(f.spec.*width, unit));
+              }};
 }
 
 /// Threads of a CTA of sm_90a: enough that each moves one or two vectors of 8
 /// elements of the largest tile that is loaded or stored.
 template <typename Spec>
 Word<Spec> threadsWord(int64_t (*largestTile)(const Facts<Spec> &)) {
-  return {"threads",
-          "threads of a CTA",
-          Bits::order,
-          false,
-          [=](const Facts<Spec> &f) -> Value {
+  return {.name = "threads",
+          .meaning = "threads of a CTA",
+          .bits = Bits::order,
+          .inBody = false,
+          .rule = [=](const Facts<Spec> &f) -> Value {
             constexpr int64_t most = 512, vector = 8;
             int64_t vectors = ceilDiv(largestTile(f), vector);
             return alignTo(ceilDiv(vectors, ceilDiv(vectors, most)), 32);
           },
-          [](const Facts<Spec> &) {
-            return numbers({32, 64, 128, 256, 512, 1024});
-          }};
+          .values =
+              [](const Facts<Spec> &) {
+                return numbers({32, 64, 128, 256, 512, 1024});
+              }};
 }
 
 /// The largest tile of a kernel that moves its columns of a row.
@@ -67,18 +71,25 @@ template <typename Spec> Word<Spec> movedColumns(int64_t unit) {
 template <typename Spec>
 Word<Spec> stepRows(const char *meaning, int64_t (*rows)(const Spec &),
                     int64_t choices = 4096) {
-  return {"bm",
-          meaning,
-          Bits::same,
-          /*inBody=*/true,
-          [=](const Facts<Spec> &f) -> Value {
+  return {.name = "bm",
+          .meaning = meaning,
+          .bits = Bits::same,
+          .inBody = true,
+          .rule = [=](const Facts<Spec> &f) -> Value {
             return std::min(std::max<int64_t>(choices / f.spec.topk, 1),
                             rows(f.spec));
           },
-          [=](const Facts<Spec> &f) {
-            return numbers({16, 32, 64, 128, 256, 512}, [&](int64_t n) {
-              return n <= rows(f.spec) && n * f.spec.topk <= 8192;
-            });
+          .values =
+              [](const Facts<Spec> &) {
+                return numbers({16, 32, 64, 128, 256, 512});
+              },
+          .limit = [=](const Facts<Spec> &f) -> Check {
+            // The tiles of a step are values of a kernel.
+            constexpr int64_t most = 8192;
+            if (int64_t tile = f.number("bm") * f.spec.topk; tile > most)
+              return Broken{Prune::P07, std::to_string(tile) + " choices of " +
+                                            std::to_string(most)};
+            return covers("bm", f, rows(f.spec));
           }};
 }
 
@@ -112,15 +123,17 @@ Word<kernels::MlaPrefillSpec> prefillQueryRows(int64_t unit);
 /// |others|: what may be given beside 64.
 template <typename Spec>
 Word<Spec> attentionKeys(std::initializer_list<int64_t> others) {
-  return {"bn",
-          "keys of a step",
-          Bits::order,
-          /*inBody=*/true,
-          [](const Facts<Spec> &) -> Value { return int64_t(64); },
-          [values = numbers(others)](const Facts<Spec> &f) {
-            return f.spec.sums == kernels::Sums::free ? values
-                                                      : std::vector<Value>{};
-          }};
+  return {.name = "bn",
+          .meaning = "keys of a step",
+          .bits = Bits::order,
+          .inBody = true,
+          .rule = [](const Facts<Spec> &) -> Value { return int64_t(64); },
+          .values = [values = numbers(others)](
+                        const Facts<Spec> &) { return values; },
+          .limit =
+              [](const Facts<Spec> &f) {
+                return keepsSums(f, f.number("bn") == 64);
+              }};
 }
 
 } // namespace hadal::schedule

@@ -1,11 +1,11 @@
 // mla_decode and mla_prefill on sm_90a.
-#include "schedule/Chip.h"
-#include "schedule/Rules.h"
 #include "schedule/spaces/RowWords.h"
+#include "schedule/spaces/Sm90RingWords.h"
 
 namespace hadal::schedule {
 
 using namespace kernels;
+using sm90::regsWord, sm90::twoWarpgroups;
 
 namespace {
 
@@ -15,26 +15,6 @@ constexpr auto kSame = Bits::same, kOrder = Bits::order;
 constexpr int64_t kKeys = 64, kRows = 64;
 /// Stages beyond these hide nothing.
 constexpr int64_t kMaxStages = 4;
-
-template <typename Spec>
-Word<Spec> regsWord(bool (*shares)(const Facts<Spec> &)) {
-  return {"regs",
-          "registers of a producer's and of a consumer's thread; launch: what "
-          "all have at launch",
-          kSame,
-          false,
-          [=](const Facts<Spec> &f) -> Value {
-            return std::string(shares(f) ? "40/232" : "launch");
-          },
-          [=](const Facts<Spec> &f) {
-            // 504 of the 65536 that 384 threads share; 256 have enough.
-            if (!shares(f))
-              return std::vector<Value>{std::string("launch")};
-            return std::vector<Value>{std::string("24/240"),
-                                      std::string("40/232"),
-                                      std::string("56/224")};
-          }};
-}
 
 //===----------------------------------------------------------------------===//
 // mla_decode
@@ -79,40 +59,83 @@ int64_t decodeStages(const Decode &f) {
          (tile + 16);
 }
 
+/// P06 if the ring has more than the |fit| stages that there is room for.
+template <typename Spec> Check fitsStages(const Facts<Spec> &f, int64_t fit) {
+  int64_t stages = f.number("stages");
+  if (stages <= fit)
+    return std::nullopt;
+  return Broken{Prune::P06, std::to_string(stages) + " stages, room for " +
+                                std::to_string(fit)};
+}
+
+/// Chunks of the longest sequence, and of a worker where |split| share them.
+Check repeatsSplit(const Decode &f) {
+  int64_t split = f.number("split");
+  if (f.spec.maxKeys == 0 || split == 1)
+    return std::nullopt;
+  int64_t chunks = ceilDiv(f.spec.maxKeys, f.number("chunk"));
+  int64_t each = ceilDiv(chunks, split);
+  if (int64_t parts = ceilDiv(chunks, each); parts != split)
+    return Broken{Prune::P09, std::to_string(split) + " of " +
+                                  std::to_string(chunks) +
+                                  " chunks: " + std::to_string(parts) +
+                                  " parts of " + std::to_string(each)};
+  return std::nullopt;
+}
+
+Check limitDecodeWarpgroups(const Decode &f) {
+  int64_t warpgroups = f.number("warpgroups");
+  std::string text = std::to_string(warpgroups) + " warpgroups";
+  if (warpgroups > ceilDiv(f.spec.latent, 64))
+    return Broken{Prune::P15, text + ", " +
+                                  std::to_string(ceilDiv(f.spec.latent, 64)) +
+                                  " blocks of 64 columns"};
+  if (int64_t columns = outputColumns(f.spec, warpgroups); columns > 256)
+    return Broken{Prune::P07, text + ": " + std::to_string(columns) +
+                                  " columns of output, 256 fit"};
+  return std::nullopt;
+}
+
 } // namespace
 
 const Space<MlaDecodeSpec> &sm90aSpace(const MlaDecodeSpec *) {
   static const Space<MlaDecodeSpec> space = {
       decodeQueryRows(),
       attentionKeys<MlaDecodeSpec>({}),
-      {"chunk", "keys of a chunk, which no split cuts", kOrder, false,
-       [](const Decode &) -> Value { return kChunk; },
-       [](const Decode &) {
-         return numbers({64, 128, 256, 512, 1024});
-       }},
-      {"split", "CTAs that share the keys of a block", kOrder, false,
-       [](const Decode &f) -> Value { return pickKeySplit(f); },
-       [](const Decode &) { return range(1, kMaxSplit); }},
-      {"warpgroups", "consumer warpgroups, each with a part of the output",
-       kSame, false,
-       [](const Decode &f) -> Value {
+      {.name = "chunk",
+       .meaning = "keys of a chunk, which no split cuts",
+       .bits = kOrder,
+       .inBody = false,
+       .rule = [](const Decode &) -> Value { return kChunk; },
+       .values =
+           [](const Decode &) { return numbers({64, 128, 256, 512, 1024}); }},
+      {.name = "split",
+       .meaning = "CTAs that share the keys of a block",
+       .bits = kOrder,
+       .inBody = false,
+       .rule = [](const Decode &f) -> Value { return pickKeySplit(f); },
+       .values = [](const Decode &) { return range(1, kMaxSplit); },
+       .unwise = repeatsSplit},
+      {.name = "warpgroups",
+       .meaning = "consumer warpgroups, each with a part of the output",
+       .bits = kSame,
+       .inBody = false,
+       .rule = [](const Decode &f) -> Value {
          return int64_t(f.spec.latent <= 64 ? 1 : 2);
        },
-       [](const Decode &f) {
-         return numbers({1, 2}, [&](int64_t n) {
-           return n <= ceilDiv(f.spec.latent, 64) &&
-                  outputColumns(f.spec, n) <= 256;
-         });
-       }},
-      {"stages", "key tiles that the ring holds", kSame, false,
-       [](const Decode &f) -> Value {
+       .values = [](const Decode &) { return numbers({1, 2}); },
+       .limit = limitDecodeWarpgroups},
+      {.name = "stages",
+       .meaning = "key tiles that the ring holds",
+       .bits = kSame,
+       .inBody = false,
+       .rule = [](const Decode &f) -> Value {
          return std::max<int64_t>(1, std::min(kMaxStages, decodeStages(f)));
        },
-       [](const Decode &f) {
-         return range(2, std::min<int64_t>(decodeStages(f), 16));
-       }},
-      regsWord<MlaDecodeSpec>(
-          +[](const Decode &f) { return f.number("warpgroups") == 2; }),
+       .values = [](const Decode &) { return range(2, 16); },
+       .limit = [](const Decode &f) { return fitsStages(f, decodeStages(f)); },
+       .tries = [](const Decode &) { return numbers({2, 3, 4}); }},
+      regsWord<MlaDecodeSpec>(twoWarpgroups<MlaDecodeSpec>),
   };
   return space;
 }
@@ -149,28 +172,40 @@ const Space<MlaPrefillSpec> &sm90aSpace(const MlaPrefillSpec *) {
       prefillQueryRows(kTileQueries),
       attentionKeys<MlaPrefillSpec>({}),
       // With two tiles every expanded key serves twice as many queries.
-      {"query_tile", "queries of a CTA", kSame, false,
-       [](const Prefill &f) -> Value {
+      {.name = "query_tile",
+       .meaning = "queries of a CTA",
+       .bits = kSame,
+       .inBody = false,
+       .rule = [](const Prefill &f) -> Value {
          bool two = f.number("bm") > kTileQueries &&
                     prefillStages(f, 2 * kTileQueries) >= 2;
          return (two ? 2 : 1) * kTileQueries;
        },
-       [](const Prefill &f) {
-         return numbers({128, 256}, [&](int64_t n) {
-           return (n == kTileQueries || f.number("bm") > kTileQueries) &&
-                  prefillStages(f, n) >= 1;
-         });
+       .values = [](const Prefill &) { return numbers({128, 256}); },
+       .limit = [](const Prefill &f) -> Check {
+         int64_t tile = f.number("query_tile");
+         if (tile > kTileQueries && f.number("bm") <= kTileQueries)
+           return Broken{Prune::P14, std::to_string(tile) + " queries of " +
+                                         std::to_string(f.number("bm"))};
+         if (prefillStages(f, tile) < 1)
+           return Broken{Prune::P06, "no stage beside " + std::to_string(tile) +
+                                         " queries"};
+         return std::nullopt;
        }},
-      {"stages", "chunks of latent and weights that the ring holds", kSame,
-       false,
-       [](const Prefill &f) -> Value {
+      {.name = "stages",
+       .meaning = "chunks of latent and weights that the ring holds",
+       .bits = kSame,
+       .inBody = false,
+       .rule = [](const Prefill &f) -> Value {
          return std::max<int64_t>(
              1, std::min(kMaxStages, prefillStages(f, f.number("query_tile"))));
        },
-       [](const Prefill &f) {
-         return range(1, std::min<int64_t>(
-                             prefillStages(f, f.number("query_tile")), 16));
-       }},
+       .values = [](const Prefill &) { return range(1, 16); },
+       .limit =
+           [](const Prefill &f) {
+             return fitsStages(f, prefillStages(f, f.number("query_tile")));
+           },
+       .tries = [](const Prefill &) { return numbers({1, 2, 3, 4}); }},
       regsWord<MlaPrefillSpec>(+[](const Prefill &) { return true; }),
   };
   return space;

@@ -121,9 +121,12 @@ const Space<JoinColumnsSpec> &sm90aSpace(const JoinColumnsSpec *) {
 const Space<GateTopkSpec> &sm90aSpace(const GateTopkSpec *) {
   using F = Facts<GateTopkSpec>;
   static const Space<GateTopkSpec> space = {
-      {"threads", "threads of a CTA", Bits::order, false,
-       [](const F &) -> Value { return int64_t(32); },
-       [](const F &) { return numbers({32}); }}};
+      {.name = "threads",
+       .meaning = "threads of a CTA",
+       .bits = Bits::order,
+       .inBody = false,
+       .rule = [](const F &) -> Value { return int64_t(32); },
+       .values = [](const F &) { return numbers({32}); }}};
   return space;
 }
 

@@ -149,15 +149,17 @@ TEST(Resolve, refusesAnotherOrderOfSumsThanTheSpecs) {
   GemmSpec gemm{{}, 512, 1024, 4};
   gemm.sums = Sums::rows;
   EXPECT_EQ(refusal(gemm, Target::cpu, {{"form", std::string("panel")}}),
-            "the word 'form' is panel; legal values: rows");
+            "the word 'form' is panel; legal values: rows (P13: sums of the order rows)");
   EXPECT_EQ(refusal(gemm, Target::cpu, {{"bm", int64_t(128)}}),
-            "the word 'bm' is 128; legal values: 1, 4, 8, 16, 64");
+            "the word 'bm' is 128; legal values: 1, 4, 8, 16, 64 (P13: sums of "
+            "the order rows)");
   MlaDecodeSpec attention{{}, 32, 256, 64, 64, 2, 0.1};
   attention.sums = Sums::panel;
   EXPECT_EQ(refusal(attention, Target::cpu, {{"bn", int64_t(128)}}),
-            "the word 'bn' is 128; legal values: 64");
+            "the word 'bn' is 128; legal values: 64 (P13: sums of the order panel)");
   EXPECT_EQ(refusal(attention, Target::cpu, {{"form", std::string("loops")}}),
-            "the word 'form' is loops; legal values: dot");
+            "the word 'form' is loops; legal values: dot (P13: sums of the order "
+            "panel)");
 }
 
 TEST(Resolve, keepsTheOrigin) {

@@ -39,6 +39,7 @@ Status checkDevices(comm::Group &group, const std::string &library,
   HADAL_ASSIGN_OR_RETURN(
       auto lines,
       describeRanks(group, library + "; " + driver->description(), timeout));
+  HADAL_RETURN_IF_ERROR(driver->enter());
   std::vector<unsigned> members(group.size());
   std::iota(members.begin(), members.end(), 0u);
   HADAL_ASSIGN_OR_RETURN(auto all, group.create("check-env", members));

@@ -1,5 +1,7 @@
 #include "tools/hadal-predict/LayerChain.h"
 
+#include <map>
+
 namespace hadal::predict {
 
 namespace {
@@ -18,7 +20,7 @@ bool isCombination(const kernels::AnySpec &spec) {
 class ChainBuilder {
 public:
   /// |first| is the collective that the layer begins with.
-  explicit ChainBuilder(const Command &first) : inFlight(first.collective) {
+  explicit ChainBuilder(const Command &first) : last(first.collective.label) {
     chain.push_back({"shared", 0, 0, "", std::nullopt});
   }
 
@@ -30,16 +32,21 @@ public:
       break;
     case Command::Kind::collective:
       chain.back().starts = command.collective;
-      inFlight = command.collective;
+      last = command.collective.label;
       // What follows runs beside it.
       chain.push_back(
           {"beside_" + command.collective.label, 0, 0, "", std::nullopt});
       break;
     case Command::Kind::record:
+      if (command.stream == 1)
+        doneBy[command.event] = last;
       break;
     case Command::Kind::wait:
-      if (command.stream == 0 && inFlight)
-        await();
+      if (auto done = doneBy.find(command.event);
+          command.stream == 0 && done != doneBy.end()) {
+        await(done->second);
+        doneBy.erase(done);
+      }
       break;
     }
   }
@@ -51,11 +58,11 @@ public:
   }
 
 private:
-  void await() {
-    const std::string label = inFlight->label;
-    inFlight.reset();
-    // Nothing beside it: one stage starts it, the next awaits it.
-    if (chain.size() > 1 && chain.back().launches == 0)
+  void await(const std::string &label) {
+    // Nothing beside it: one stage starts it, the next awaits it. One that
+    // awaits another collective stays: nothing else says so.
+    if (chain.size() > 1 && chain.back().launches == 0 &&
+        chain.back().awaits.empty())
       chain.pop_back();
     chain.push_back({"after_" + label, 0, 0, label, std::nullopt});
   }
@@ -73,7 +80,9 @@ private:
   }
 
   cost::Chain chain;
-  std::optional<cost::Collective> inFlight;
+  std::string last; ///< collective that was started
+  /// The collective of each event that says that it is done.
+  std::map<unsigned, std::string> doneBy;
   bool combined = false; ///< the last launch was the layer's combination
 };
 

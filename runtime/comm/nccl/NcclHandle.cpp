@@ -1,6 +1,7 @@
 #include "runtime/comm/nccl/NcclHandle.h"
 
 #include <thread>
+#include <utility>
 
 #include "runtime/comm/nccl/Pause.h"
 
@@ -31,10 +32,19 @@ NcclHandle::~NcclHandle() {
   Status ended = call("ncclCommFinalize", Clock::now() + kFinalizeLimit,
                       [&](Comm &comm) { return api.commFinalize(comm); });
   // Not said: the run has come to its end without it.
-  if (ended.ok())
-    (void)api.commDestroy(state_->comm);
-  else
+  if (!ended.ok()) {
     abort();
+    return;
+  }
+  Comm comm = nullptr;
+  {
+    // An abort that has begun frees it; one that begins now finds none.
+    std::lock_guard held(state_->mutex);
+    if (!state_->aborted)
+      comm = std::exchange(state_->comm, nullptr);
+  }
+  if (comm)
+    (void)api.commDestroy(comm);
 }
 
 Status NcclHandle::abortedError() const {

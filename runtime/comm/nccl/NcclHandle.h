@@ -45,7 +45,7 @@ private:
   struct State {
     std::shared_ptr<const NcclLibrary> library;
     std::atomic<bool> aborted = false;
-    bool failed = false;
+    std::atomic<bool> failed = false;
     /// Held for calls of NCCL, which return soon.
     std::timed_mutex mutex;
     Comm comm = nullptr;

@@ -88,8 +88,16 @@ Status CudaDevice::choose(int ordinal, unsigned nth, int count) {
     found += fmt::format("{}cuda:{} '{}' has {}.{}", found.empty() ? "" : ", ",
                          i, name, major, minor);
   }
+  // One alone: the launcher has given each rank one of its own to see. (If
+  // ranks do share it, NCCL refuses the second.)
+  if (fitting.size() > 1 && nth >= fitting.size())
+    return error(5007,
+                 "rank {} of this machine has no GPU of its own: there are {} "
+                 "of compute capability 9.0; start {} ranks on a machine at "
+                 "most",
+                 nth, fitting.size(), fitting.size());
   if (!fitting.empty()) {
-    const Fitting &chosen = fitting[nth % fitting.size()];
+    const Fitting &chosen = fitting[fitting.size() == 1 ? 0 : nth];
     device_ = chosen.device;
     name_ = chosen.name;
     ordinal_ = chosen.ordinal;

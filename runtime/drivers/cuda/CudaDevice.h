@@ -17,10 +17,11 @@ inline constexpr int kMinimumDriver = 12030;
 
 class CudaDevice {
 public:
-  /// Opens device |ordinal|, or with -1 the |nth|, counted round, of those of
-  /// compute capability 9.0.
+  /// Opens device |ordinal|, or with -1 the |nth| of those of compute capability
+  /// 9.0; one that is there alone is everybody's.
   /// H5007: the driver is a stub or too old, there is no device, no such
-  /// ordinal, or none of that capability (those found are named).
+  /// ordinal, none of that capability (those found are named), or several and
+  /// no |nth|.
   static StatusOr<std::unique_ptr<CudaDevice>>
   open(CudaLibrary library, int ordinal, unsigned nth = 0);
   ~CudaDevice();

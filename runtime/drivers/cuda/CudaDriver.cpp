@@ -29,6 +29,8 @@ public:
   std::string_view target() const override { return "sm_90a"; }
   bool sharesHostMemory() const override { return false; }
 
+  Status enter() override { return device->enter(); }
+
   StatusOr<DeviceMemory> memory() override {
     HADAL_RETURN_IF_ERROR(device->enter());
     size_t free = 0, total = 0;

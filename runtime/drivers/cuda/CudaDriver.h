@@ -11,7 +11,7 @@
 namespace hadal::cuda {
 
 struct CudaOptions {
-  /// Which device; -1: the nth, counted round, of those that run sm_90a.
+  /// Which device; -1: the nth of those that run sm_90a, or the only one.
   int ordinal = -1;
   unsigned nth = 0;
   /// The libcuda to open; empty: what HADAL_LIBCUDA names, else libcuda.so.1.

@@ -128,6 +128,11 @@ typedef struct {
   const char *flight_record; /* of processes: a directory for the last
                                 collectives of each, where a run fails; NULL:
                                 none */
+  uint32_t local_ranks; /* of processes with |ranks|: those of this machine, which
+                           share its cores and GPUs; 0: as many as |ranks| on
+                           one machine, no other */
+  uint32_t local_rank;  /* the number among them, and of the GPU; without
+                           |local_ranks| it is |rank| */
 } hadal_rank_options;
 
 /* As hadal_model_load(), as one of several ranks; |rank| NULL: as one alone.

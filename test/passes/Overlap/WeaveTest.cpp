@@ -10,6 +10,7 @@
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "passes/Memory/Passes.h"
+#include "passes/Overlap/LayerStages.h"
 #include "passes/Overlap/Passes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -374,7 +375,8 @@ TEST(Decide, TwoMicroBatchesNeedAPlainTwin) {
             std::string::npos);
 }
 
-TEST(Decide, TooManyStagesAreNotSearched) {
+/// Overlap decisions on a layer of more stages than are searched: the reason.
+std::string reasonOfManyStages(const char *overlap, size_t entriesLeft) {
   Program program("[]");
   auto half = *program.module->getOps<exec::EntryOp>().begin();
   OpBuilder b(half);
@@ -392,13 +394,40 @@ TEST(Decide, TooManyStagesAreNotSearched) {
     exec::WaitOp::create(b, layer.getLoc(), 10 + i, exec::kLaunchStream);
   }
   DecideOverlapOptions options;
+  options.overlap = overlap;
   options.cluster = R"({"links": {"ep": {"alpha_us": 9, "gb_per_s": 50}}})";
   EXPECT_EQ(program.run(createDecideOverlap(options)), "");
   auto entries = llvm::to_vector(program.module->getOps<exec::EntryOp>());
-  ASSERT_EQ(entries.size(), 1u);
-  ASSERT_TRUE(entries[0].getOverlap());
-  EXPECT_EQ(entries[0].getOverlap()->getReason(),
+  EXPECT_EQ(entries.size(), entriesLeft);
+  return entries[0].getOverlap() ? entries[0].getOverlap()->getReason().str()
+                                 : "no decision";
+}
+
+TEST(Decide, TooManyStagesAreNotSearched) {
+  EXPECT_EQ(reasonOfManyStages("auto", 1),
             "a layer has more than 6 stages");
+  // What is asked for is kept, as without a cluster.
+  EXPECT_EQ(reasonOfManyStages("on", 2),
+            "asked for; a layer has more than 6 stages");
+}
+
+TEST(Decide, AStageThatOnlyAwaitsStays) {
+  Program program("[]");
+  auto layer = program.module->lookupSymbol<exec::FuncOp>("layer");
+  SmallVector<exec::WaitOp> waits;
+  for (exec::WaitOp wait : layer.getOps<exec::WaitOp>())
+    if (wait.getStream() == exec::kLaunchStream)
+      waits.push_back(wait);
+  ASSERT_EQ(waits.size(), 2u);
+  waits[0]->moveBefore(waits[1]);
+  std::string why;
+  auto stages = findLayerStages(layer, why);
+  ASSERT_TRUE(stages) << why;
+  std::vector<std::string> awaited;
+  for (const LayerStage &stage : *stages)
+    if (!stage.awaits.empty())
+      awaited.push_back(stage.awaits);
+  EXPECT_EQ(awaited, (std::vector<std::string>{"dispatch", "return"}));
 }
 
 TEST(Weave, RefusesAnInterleavingThatIsNone) {

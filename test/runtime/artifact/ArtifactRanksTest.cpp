@@ -297,6 +297,13 @@ const std::vector<Case> &cases() {
       // Entries
       {"Rung", [](auto &a) { a.entries[0]->rung = Rung(2); },
        "entry 'decode_1' has an unknown rung"},
+      {"TokensOfTpRanks",
+       [](auto &a) {
+         // A head's entry has no tokens, the first one of a rank has one.
+         a.mesh->tp = 2;
+         a.mesh->dp = 1;
+       },
+       "entry 'decode_1' of 1 tokens does not divide over tp 2"},
       {"MicroBatches", [](auto &a) { a.entries[0]->micro_batches = 3; },
        "entry 'decode_1' of 1 tokens and 1 rows has 3 micro-batches"},
       {"NoMicroBatch", [](auto &a) { a.entries[0]->micro_batches = 0; },

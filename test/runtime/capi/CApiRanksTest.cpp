@@ -72,6 +72,8 @@ TEST(CApiRanks, OptionsThatCannotBeAreRefused) {
   hadal_rank_options options = optionsOf(0, 2, "refused");
   options.struct_size = 0;
   expectRefused(dir, options, 5005, "struct_size is 0");
+  options.struct_size = offsetof(hadal_rank_options, token) + 4;
+  expectRefused(dir, options, 5005, "struct_size is "); // half of a pointer
   options.struct_size = sizeof(options) + 8;
   struct {
     hadal_rank_options known;
@@ -100,6 +102,10 @@ TEST(CApiRanks, OptionsThatCannotBeAreRefused) {
        "comm_delay"},
       {[](Options &o) { o.comm = "mpi", o.rank = 5; }, 5011,
        "rank 5 of 2 ranks"},
+      {[](Options &o) { o.comm = "mpi", o.local_ranks = 1, o.local_rank = 1; },
+       5011, "local rank 1 of 1 local ranks"},
+      {[](Options &o) { o.comm = "mpi", o.local_ranks = 3; }, 5011,
+       "of 3 local ranks, of 2 in all"},
   };
   for (const auto &[change, code, part] : refusals) {
     options = optionsOf(0, 2, "file:/nonexistent/meet");
@@ -152,6 +158,27 @@ TEST(CApiRanks, ARankThatDoesNotJoinIsNamed) {
   EXPECT_EQ(codes[1], 0);
 }
 
+TEST(CApiRanks, ARankThatGaveUpMayComeAgainWhileOthersWait) {
+  toy::TempDir dir;
+  toy::writeRankModel(dir, 3);
+  int codes[3] = {-1, -1, -1}, codeOfFirst = -1;
+  // Waits longer than rank 0, in the run that this one leaves.
+  std::thread waiting([&] {
+    codeOfFirst = load(dir, optionsOf(1, 3, "again")).first;
+    codes[1] = load(dir, optionsOf(1, 3, "again")).first;
+  });
+  hadal_rank_options impatient = optionsOf(0, 3, "again");
+  impatient.join_timeout = 0.3;
+  EXPECT_EQ(load(dir, impatient).first, 6002);
+  std::thread last([&] { codes[2] = load(dir, optionsOf(2, 3, "again")).first; });
+  codes[0] = load(dir, optionsOf(0, 3, "again")).first;
+  waiting.join();
+  last.join();
+  EXPECT_EQ(codeOfFirst, 6002);
+  for (int code : codes)
+    EXPECT_EQ(code, 0);
+}
+
 TEST(CApiRanks, RanksThatDoNotFitAreRefused) {
   toy::TempDir dir;
   toy::writeRankModel(dir, 3);
@@ -178,6 +205,9 @@ TEST(CApiRanks, RanksThatDoNotFitAreRefused) {
     std::this_thread::yield();
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   expectRefused(dir, optionsOf(1, 2, "three"), 6003, "of 3");
+  hadal_rank_options delayed = optionsOf(1, 3, "three");
+  delayed.comm_delay = "5";
+  expectRefused(dir, delayed, 6003, "comm_delay '5'");
   expectRefused(dir, optionsOf(0, 3, "three"), 6002, "has joined already");
   first.join();
 }

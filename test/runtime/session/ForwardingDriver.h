@@ -15,6 +15,7 @@ public:
   std::string description() const override { return inner->description(); }
   std::string_view target() const override { return inner->target(); }
   bool sharesHostMemory() const override { return inner->sharesHostMemory(); }
+  Status enter() override { return inner->enter(); }
   StatusOr<DeviceMemory> memory() override { return inner->memory(); }
   uint64_t footprint(uint64_t bytes) const override {
     return inner->footprint(bytes);

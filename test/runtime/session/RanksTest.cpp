@@ -35,6 +35,9 @@ schema::ArtifactT model(unsigned ranks, unsigned tp = 1) {
   a.mesh->tp = tp;
   a.mesh->dp = ranks / tp;
   a.mesh->slots = toy::kExperts;
+  // Those of which a tp group cannot share the tokens.
+  std::erase_if(a.entries,
+                [&](const auto &entry) { return entry->tokens % tp != 0; });
   return a;
 }
 

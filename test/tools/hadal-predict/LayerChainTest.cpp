@@ -13,8 +13,10 @@ const kernels::AnySpec kCombine = kernels::MoeCombineSpec();
 const kernels::AnySpec kAttention = kernels::MlaDecodeSpec();
 
 /// |layers| layers as the compiler orders them, each kernel of 10 us times its
-/// place in the layer.
-std::vector<PricedCommand> program(unsigned layers) {
+/// place in the layer. |second|: a collective that is under way beside the
+/// dispatch.
+std::vector<PricedCommand> program(unsigned layers,
+                                   const char *second = nullptr) {
   std::vector<PricedCommand> commands;
   unsigned events = 0;
   auto start = [&](const char *label) {
@@ -33,8 +35,11 @@ std::vector<PricedCommand> program(unsigned layers) {
     launch(20, &kAttention); // attention
     launch(30);              // o_proj
     const unsigned dispatched = start("dispatch");
+    const unsigned other = second ? start(second) : 0;
     launch(40); // shared expert
     commands.push_back({Command::wait(dispatched, 0)});
+    if (second)
+      commands.push_back({Command::wait(other, 0)});
     launch(50); // experts
     launch(60);
     const unsigned returned = start("return");
@@ -82,4 +87,16 @@ TEST(LayerChain, NeedsTwoLayersThatExchangeRows) {
   EXPECT_FALSE(findLayerChain(program(0)).has_value());
   EXPECT_FALSE(findLayerChain(program(1)).has_value());
   EXPECT_TRUE(findLayerChain(program(2)).has_value());
+}
+
+TEST(LayerChain, EachOfTwoUnderWayIsAwaited) {
+  std::optional<Chain> chain = findLayerChain(program(3, "reduce"));
+  ASSERT_TRUE(chain.has_value());
+  EXPECT_TRUE(checkChain(*chain).ok()) << checkChain(*chain).message();
+  std::vector<std::string> awaited;
+  for (const Stage &stage : *chain)
+    if (!stage.awaits.empty())
+      awaited.push_back(stage.awaits);
+  EXPECT_EQ(awaited,
+            (std::vector<std::string>{"dispatch", "reduce", "return"}));
 }

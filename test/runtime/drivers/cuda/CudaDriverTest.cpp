@@ -413,6 +413,26 @@ TEST_F(CudaTest, AnotherChipIsRefusedByName) {
             std::string::npos);
 }
 
+TEST_F(CudaTest, RanksHaveADeviceEach) {
+  auto ofRank = [](unsigned nth) {
+    auto driver = createCudaDriver(
+        {.ordinal = -1, .nth = nth, .library = HADAL_FAKE_CUDA});
+    return driver.ok() ? (*driver)->description()
+                       : driver.status().toString();
+  };
+  fake().devices = {{"Fake H200", 9, 0}, {"Fake A100", 8, 0},
+                    {"Fake H200", 9, 0}};
+  EXPECT_EQ(ofRank(0), "cuda:0, Fake H200");
+  EXPECT_EQ(ofRank(1), "cuda:2, Fake H200");
+  EXPECT_NE(ofRank(2).find("H5007: rank 2 of this machine has no GPU of its "
+                           "own: there are 2"),
+            std::string::npos)
+      << ofRank(2);
+  // A launcher that shows each rank its own.
+  fake().devices.resize(1);
+  EXPECT_EQ(ofRank(3), "cuda:0, Fake H200");
+}
+
 TEST_F(CudaTest, TooLittleMemoryIsRefusedBeforeAnythingIsAllocated) {
   fake().totalMemory = 1000;
   expectRefusal(refusal(), 5006,
