@@ -133,7 +133,7 @@ bool ModelConfig::isPacked(StringRef module) const {
   std::string name = tensorPrefix + module.str();
   for (StringRef pattern : unpackedModules) {
     if (!pattern.consume_front("re:")) {
-      if (pattern == name)
+      if (pattern == name || pattern == module)
         return false;
       continue;
     }
