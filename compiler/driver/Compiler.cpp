@@ -363,6 +363,8 @@ llvm::Error CompileRun::run() {
     return plan();
   if (last == Phase::Artifact)
     return generate();
+  if (request.consume)
+    return request.consume(*module);
   std::string text = print(*module);
   if (request.output.empty() || request.output == "-") {
     llvm::outs() << text;

@@ -2,6 +2,7 @@
 // artifact, phase by phase.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "compiler/driver/Phases.h"
@@ -30,6 +31,9 @@ struct CompileRequest {
   unsigned threads = 0;  // of code generation; 0: one per core
   // What --ptxas and --kernel-cache were given ("": the default).
   std::string ptxas, kernelCache;
+  // Of a run that stops before Artifact: takes the module, which it may not
+  // keep; no IR file is written then.
+  std::function<llvm::Error(mlir::ModuleOp)> consume;
 };
 
 /// Runs |request|. Progress, remarks and warnings go to |log|.

@@ -1,0 +1,52 @@
+// hadal-tune: schedules of a model's kernels that are measured to be faster
+// than the default ones. Each mode is a file of its own.
+#include "schedule/spaces/CpuForms.h"
+#include "tools/common/RunTool.h"
+#include "tools/hadal-tune/DryRun.h"
+
+using namespace hadal;
+
+int main(int argc, char **argv) {
+  tune::InputOptions input;
+  tune::DryRunOptions dry;
+  bool isDry = false;
+  int vectorBits = 512;
+  std::string bits = "any", format = "text";
+  CLI::App app("Looks for faster schedules of a model's kernels.",
+               "hadal-tune");
+  app.add_option("input", input.input,
+                 "a model directory, an IR file of hadal-compile "
+                 "--compile-to=lower (*.mlir), or an artifact")
+      ->required();
+  app.add_option("--target", input.target,
+                 "of a model directory: machine to compile for");
+  app.add_option("--chip", input.chip, "of a model directory: chip");
+  app.add_option("--only", input.only, "kernels whose symbol it matches")
+      ->type_name("REGEX");
+  app.add_option("--bits", bits,
+                 "any: sums may be added in another order; same: only what "
+                 "gives the default's bits")
+      ->check(CLI::IsMember({"same", "any"}))
+      ->capture_default_str();
+  app.add_option("--vector-bits", vectorBits,
+                 "of a target with several images: width of the vectors of the "
+                 "one that is tuned")
+      ->check(CLI::IsMember({256, 512}))
+      ->capture_default_str();
+  app.add_flag("--dry-run", isDry,
+               "print what would be tried, and why not the rest");
+  app.add_option("--format", format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  app.add_flag("-q,--quiet", input.quiet, "no progress on stderr");
+  return cli::run(app, argc, argv, [&]() -> Status {
+    if (!isDry)
+      return error(5011, "no mode is given: --dry-run");
+    HADAL_ASSIGN_OR_RETURN(tune::KernelSet set, tune::readKernels(input));
+    dry.space.sameBits = bits == "same";
+    dry.space.fixed = schedule::wordsOfOtherImages(vectorBits);
+    dry.json = format == "json";
+    HADAL_ASSIGN_OR_RETURN(std::string text, tune::dryRun(set, dry));
+    return cli::writeStdout(text);
+  });
+}
