@@ -7,12 +7,12 @@ using namespace mlir;
 namespace hadal {
 
 // exec's enums are the schema's, number for number.
-static_assert(static_cast<int>(exec::Input::Sizes) ==
-                  static_cast<int>(schema::Input::sizes) &&
+static_assert(static_cast<int>(exec::Input::HiddenRows) ==
+                  static_cast<int>(schema::Input::hidden_rows) &&
               static_cast<int>(exec::Input::Tokens) ==
                   static_cast<int>(schema::Input::tokens));
-static_assert(static_cast<int>(exec::EntryKind::Head) ==
-              static_cast<int>(schema::EntryKind::head));
+static_assert(static_cast<int>(exec::EntryKind::DraftPrefill) ==
+              static_cast<int>(schema::EntryKind::draft_prefill));
 static_assert(static_cast<int>(exec::CollectiveKind::AllToAll) ==
               static_cast<int>(schema::CollectiveKind::all_to_all));
 static_assert(static_cast<int>(exec::Rung::Expected) ==

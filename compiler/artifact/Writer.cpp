@@ -98,6 +98,11 @@ private:
     fail("'" + exec::kModelAttr + "' lacks the number '" + key + "'");
     return 0;
   }
+  /// 0 where the model does not say.
+  uint32_t optional(StringRef key) {
+    auto value = model.getAs<IntegerAttr>(key);
+    return value ? static_cast<uint32_t>(value.getInt()) : 0;
+  }
   StringRef text(StringRef key) {
     if (auto value = model.getAs<StringAttr>(key))
       return value;
@@ -121,7 +126,8 @@ private:
         text("activations") == "f32" ? schema::DType::f32
                                      : schema::DType::bf16,
         fp8, number("hidden_buffer_bytes"),
-        model.contains(exec::kDeterministic));
+        model.contains(exec::kDeterministic), optional("mtp_depth"),
+        optional("max_drafts"));
   }
 
   fb::Offset<schema::Provenance> serializeProvenance() {

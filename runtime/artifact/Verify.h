@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/base/Status.h"
+#include "runtime/schemas/EntryKinds.h"
 #include "runtime/schemas/InputLayout.h"
 #include "runtime/schemas/artifact_generated.h"
 

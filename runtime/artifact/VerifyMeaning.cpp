@@ -6,6 +6,7 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "runtime/artifact/VerifyDrafts.h"
 #include "runtime/artifact/VerifyRanks.h"
 #include "runtime/artifact/VerifySm90a.h"
 #include "runtime/base/Checked.h"
@@ -33,12 +34,13 @@ uint64_t localExperts(const Artifact &artifact) {
 }
 
 InputShape inputShape(const Artifact &artifact, const Entry &entry) {
-  const bool head = entry.kind() == EntryKind::head;
+  const bool head = isHead(entry.kind());
   return {.tokens = head ? 0 : entry.tokens() / entry.micro_batches(),
           .rows = head ? 0 : entry.rows() / entry.micro_batches(),
           .logitRows = head ? entry.logit_rows() : 0,
           .pagesPerRow = pagesPerRow(*artifact.model()),
-          .experts = localExperts(artifact)};
+          .experts = localExperts(artifact),
+          .hiddenRows = isDraft(entry.kind()) ? entry.tokens() : 0};
 }
 
 uint64_t inputBytes(const Artifact &artifact, const Entry &entry,
@@ -49,7 +51,7 @@ uint64_t inputBytes(const Artifact &artifact, const Entry &entry,
 }
 
 uint64_t outputBytes(const Model &model, const Entry &entry, Output output) {
-  if (output != Output::logits || entry.kind() != EntryKind::head)
+  if (output != Output::logits || !isHead(entry.kind()))
     return 0;
   return uint64_t(entry.logit_rows()) * model.vocab_size() * 4;
 }
@@ -620,13 +622,13 @@ private:
   Status microBatches(const Entry &e) {
     std::string_view n = e.name()->string_view();
     const uint32_t m = e.micro_batches();
-    if (m != 1 && (m != 2 || e.kind() == EntryKind::head || !a.mesh() ||
+    if (m != 1 && (m != 2 || !isBody(e.kind()) || !a.mesh() ||
                    e.tokens() % m || e.rows() % m))
       return fail("entry '{}' of {} tokens and {} rows has {} micro-batches", n,
                   e.tokens(), e.rows(), m);
     if (const Overlap *o = e.overlap())
       if (!known(o->decision()) || !o->reason()->size() ||
-          e.kind() == EntryKind::head ||
+          !isBody(e.kind()) ||
           o->exposed_before_ns() > o->step_before_ns() ||
           o->exposed_after_ns() > o->step_after_ns() ||
           (m > 1 && o->decision() == OverlapDecision::refused))
@@ -640,7 +642,7 @@ private:
     if (!known(e.kind()))
       return fail("entry '{}' has an unknown kind", n);
     std::string_view attention = e.attention()->string_view();
-    if (e.kind() == EntryKind::head) {
+    if (isHead(e.kind())) {
       if (!e.logit_rows() || e.logit_rows() > kMaxRows)
         return fail("head entry '{}' has {} logit rows", n, e.logit_rows());
       if (!attention.empty())
@@ -652,9 +654,6 @@ private:
       return fail("entry '{}' has an impossible bucket: {} tokens, {} rows, {} "
                   "queries per row",
                   n, e.tokens(), e.rows(), e.max_queries_per_row());
-    if (e.kind() == EntryKind::decode && e.max_queries_per_row() != 1)
-      return fail("decode entry '{}' has {} queries per row, expected 1", n,
-                  e.max_queries_per_row());
     if (attention != "absorbed" && attention != "expanded")
       return fail("entry '{}' has attention '{}', expected absorbed or "
                   "expanded",
@@ -738,12 +737,13 @@ private:
     for (const Entry *e : *a.entries()) {
       HADAL_RETURN_IF_ERROR(entry(*e));
       HADAL_RETURN_IF_ERROR(collectives(*e));
-      (e->kind() == EntryKind::head ? head : body) = true;
+      head |= e->kind() == EntryKind::head;
+      body |= isBody(e->kind());
     }
     if (!body || !head)
       return fail("it needs at least one decode or prefill entry and one head "
                   "entry");
-    return {};
+    return require(checkDrafts(a));
   }
 
   const Artifact &a;

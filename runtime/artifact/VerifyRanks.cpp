@@ -328,12 +328,12 @@ std::string checkRung(const schema::Artifact &artifact, const Entry &e) {
   if (!known(e.rung()))
     return fmt::format("entry '{}' has an unknown rung", n);
   if ((e.capacity_rows() || e.capacity_pairs() || e.rung() != Rung::worst) &&
-      (!artifact.mesh() || e.kind() == EntryKind::head || !e.capacity_rows() ||
+      (!artifact.mesh() || isHead(e.kind()) || !e.capacity_rows() ||
        e.capacity_pairs() < e.capacity_rows()))
     return fmt::format("entry '{}' has a capacity of {} rows and {} pairs", n,
                        e.capacity_rows(), e.capacity_pairs());
   if (const Mesh *mesh = artifact.mesh();
-      mesh && e.kind() != EntryKind::head && e.tokens() % mesh->tp())
+      mesh && !isHead(e.kind()) && e.tokens() % mesh->tp())
     return fmt::format("entry '{}' of {} tokens does not divide over tp {}", n,
                        e.tokens(), mesh->tp());
   if (!e.capacity_rows())

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "runtime/schemas/ArtifactFile.h"
+#include "runtime/schemas/EntryKinds.h"
 
 namespace hadal::toy {
 
@@ -32,6 +33,10 @@ void addFunction(ArtifactT &a, const std::string &name, uint32_t parameters,
     f->commands.push_back(std::make_unique<CommandT>(std::move(c)));
   a.functions.push_back(std::move(f));
 }
+
+// States behind "hidden" of a model with drafts.
+constexpr uint32_t kHidden = 4, kHiddenDraft = 5, kDraftCache = 6,
+                   kDraftLoad = 7;
 
 /// Arena: x at 0, y at 64 * ceil(T / 16).
 void addBody(ArtifactT &a, const std::string &name, EntryKind kind,
@@ -66,15 +71,24 @@ void addBody(ArtifactT &a, const std::string &name, EntryKind kind,
   body.push_back(launch(kEmbed, tokens,
                         {x, input(Input::tokens), input(Input::sizes)}));
   body.back().op = 0;
+  const bool isDraft = artifact::isDraft(kind);
   CommandT repeat;
   repeat.kind = CommandKind::repeat;
   repeat.callee = layerIndex;
-  repeat.count = kLayers;
-  repeat.parameters = {0, 1};
-  repeat.states = {0, 1, 2, 3};
+  repeat.count = isDraft ? 1 : kLayers;
+  if (isDraft) {
+    repeat.parameters = {0};
+    repeat.states = {kDraftCache, kDraftLoad};
+  } else {
+    repeat.parameters = {0, 1};
+    repeat.states = {0, 1, 2, 3};
+  }
   body.push_back(std::move(repeat));
-  body.push_back(launch(kMove, tokens, {arg(ArgKind::state, 4), x}));
-  addFunction(a, name, 3, 5, std::move(body));
+  body.push_back(launch(
+      kMove, tokens,
+      {arg(ArgKind::state, isDraft ? kHiddenDraft : kHidden), x}));
+  addFunction(a, name, 3, static_cast<uint32_t>(a.states.size()),
+              std::move(body));
 
   auto entry = std::make_unique<EntryT>();
   entry->name = name;
@@ -84,22 +98,29 @@ void addBody(ArtifactT &a, const std::string &name, EntryKind kind,
   entry->max_queries_per_row = queries;
   entry->arena_bytes = 2 * yOffset;
   entry->function = layerIndex + 1;
-  entry->attention = kind == EntryKind::decode ? "absorbed" : "expanded";
+  entry->attention =
+      kind == EntryKind::prefill || kind == EntryKind::draft_prefill
+          ? "expanded"
+          : "absorbed";
   a.entries.push_back(std::move(entry));
 }
 
-void addHead(ArtifactT &a, const std::string &name, uint32_t rows) {
+void addHead(ArtifactT &a, const std::string &name, uint32_t rows,
+             EntryKind kind = EntryKind::head) {
+  const uint32_t hidden =
+      kind == EntryKind::draft_head ? kHiddenDraft : kHidden;
   std::vector<CommandT> commands;
   commands.push_back(launch(kHead, rows,
-                            {arg(ArgKind::output, 0), arg(ArgKind::state, 4),
+                            {arg(ArgKind::output, 0), arg(ArgKind::state, hidden),
                              input(Input::logit_rows),
                              arg(ArgKind::parameter, 2),
                              arg(ArgKind::scalar, 0, kVocab),
                              input(Input::sizes)}));
-  addFunction(a, name, 3, 5, std::move(commands));
+  addFunction(a, name, 3, static_cast<uint32_t>(a.states.size()),
+              std::move(commands));
   auto entry = std::make_unique<EntryT>();
   entry->name = name;
-  entry->kind = EntryKind::head;
+  entry->kind = kind;
   entry->logit_rows = rows;
   entry->arena_bytes = 64;
   entry->function = static_cast<uint32_t>(a.functions.size() - 1);
@@ -262,6 +283,41 @@ ArtifactT model() {
   addBody(a, "prefill_16", EntryKind::prefill, kMaxTokens, 4, kMaxTokens);
   addHead(a, "head_1", 1);
   addHead(a, "head_4", 4);
+  return a;
+}
+
+ArtifactT modelWithDrafts(uint32_t maxDrafts) {
+  ArtifactT a = skeleton();
+  a.model->mtp_depth = 1;
+  a.model->max_drafts = maxDrafts;
+  const std::string layer = std::to_string(kLayers);
+  addState(a, "hidden_draft", StateKind::buffer, kMaxTokens * 4);
+  addState(a, "kv." + layer, StateKind::paged_cache, 2);
+  addState(a, "expert_load." + layer, StateKind::buffer, kExperts * 4);
+  addBody(a, "decode_1", EntryKind::decode, 1, 1, 1);
+  addBody(a, "decode_4", EntryKind::decode, 4, 4, 1);
+  const uint32_t queries = maxDrafts + 1;
+  for (uint32_t rows : {1u, 4u}) {
+    const std::string size =
+        std::to_string(rows) + "x" + std::to_string(queries);
+    addBody(a, "decode_" + size, EntryKind::decode, rows * queries, rows,
+            queries);
+    addBody(a, "draft_" + size, EntryKind::draft, rows * queries, rows,
+            queries);
+    if (maxDrafts > 1)
+      addBody(a, "draft_next_" + std::to_string(rows), EntryKind::draft_next,
+              rows, rows, 1);
+  }
+  for (uint32_t tokens : {8u, uint32_t(kMaxTokens)}) {
+    const std::string size = "prefill_" + std::to_string(tokens);
+    addBody(a, size, EntryKind::prefill, tokens, 4, tokens);
+    addBody(a, "draft_" + size, EntryKind::draft_prefill, tokens, 4, tokens);
+  }
+  for (uint32_t rows : {1u, 4u}) {
+    addHead(a, "head_" + std::to_string(rows), rows);
+    addHead(a, "draft_head_" + std::to_string(rows), rows,
+            EntryKind::draft_head);
+  }
   return a;
 }
 

@@ -51,6 +51,12 @@ schema::ArtifactT skeleton();
 /// The whole toy model: decode buckets 1 and 4, prefill buckets 8 and 16 for 4
 /// rows, head entries of 1 and 4 rows.
 schema::ArtifactT model();
+/// The same with a layer of multi-token prediction: decode_1x<K+1> and
+/// decode_4x<K+1>, which verify K = |maxDrafts| (1 to 3) drafts, a draft entry
+/// for each of these and for each prefill bucket, draft_next for K > 1, draft
+/// heads. The layer is w.0 over the embedding with a cache of its own: it does
+/// not read `hidden`.
+schema::ArtifactT modelWithDrafts(uint32_t maxDrafts);
 /// Makes |artifact| one for sm_90a: every kernel has a block of 32 threads and
 /// blob 0, which is kernelPtx(), as its PTX; what was scratch is shared memory.
 void makeSm90a(schema::ArtifactT &artifact);

@@ -13,12 +13,17 @@ inline constexpr uint64_t kSizesHead = 16;
 /// Bit of the word flags: the kernels that route count the expert load.
 inline constexpr int32_t kCountExpertLoad = 1;
 
+/// The most tokens that a layer of multi-token prediction drafts for a row: what
+/// it is fed beyond the first is an approximation, whose tokens are seldom kept.
+inline constexpr uint32_t kMaxDrafts = 3;
+
 /// What a micro-batch of an entry holds at most.
 struct InputShape {
   uint64_t tokens = 0, rows = 0; ///< of a head entry 0
   uint64_t logitRows = 0;        ///< of a head entry
   uint64_t pagesPerRow = 0;
   uint64_t experts = 0; ///< of the rank, in an MoE layer
+  uint64_t hiddenRows = 0; ///< of a draft entry
 };
 
 /// Bytes of one micro-batch's block of the input |number| (schema::Input).
@@ -40,6 +45,8 @@ constexpr uint64_t inputBlockBytes(unsigned number, const InputShape &shape) {
     return shape.logitRows * 4;
   case 7: // sizes
     return (kSizesHead + shape.experts + 1) * 4;
+  case 8: // hidden_rows
+    return shape.hiddenRows * 4;
   }
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <set>
 #include <tuple>
 
+#include "runtime/artifact/Verify.h"
 #include "runtime/session/BatchRunner.h"
 #include "runtime/session/MemoryPlan.h"
 
@@ -65,6 +66,8 @@ void BatchRunner::listEntries() {
     const schema::Entry &e = *entries.Get(i);
     if (e.kind() == schema::EntryKind::head)
       heads_.push_back({i, e.logit_rows()});
+    else if (!artifact::isBody(e.kind()))
+      continue;
     else if (e.rung() == schema::Rung::expected ||
              !overflowing.contains(bucketOf(e)))
       (e.micro_batches() == 1 ? bodies_ : halved_)

@@ -3,10 +3,13 @@
 #include "schedule/spaces/CpuForms.h"
 #include "tools/common/RunTool.h"
 #include "tools/hadal-tune/DryRun.h"
+#include "tools/hadal-tune/MergeMode.h"
 
 using namespace hadal;
 
 int main(int argc, char **argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "merge")
+    return tune::runMergeMode(argc - 1, argv + 1);
   tune::InputOptions input;
   tune::DryRunOptions dry;
   bool isDry = false;
@@ -14,6 +17,8 @@ int main(int argc, char **argv) {
   std::string bits = "any", format = "text";
   CLI::App app("Looks for faster schedules of a model's kernels.",
                "hadal-tune");
+  app.footer("hadal-tune merge A B -o C merges databases; see hadal-tune merge "
+             "--help");
   app.add_option("input", input.input,
                  "a model directory, an IR file of hadal-compile "
                  "--compile-to=lower (*.mlir), or an artifact")

@@ -65,13 +65,18 @@ def Exec_Input : Exec_Enum<"Input", "an input of an entry", [
   I32EnumAttrCase<"PageTable", 4, "page_table">,
   I32EnumAttrCase<"Slot", 5, "slot">,
   I32EnumAttrCase<"LogitRows", 6, "logit_rows">,
-  I32EnumAttrCase<"Sizes", 7, "sizes">]>;
+  I32EnumAttrCase<"Sizes", 7, "sizes">,
+  I32EnumAttrCase<"HiddenRows", 8, "hidden_rows">]>;
 def Exec_Output : Exec_Enum<"Output", "an output of an entry", [
   I32EnumAttrCase<"Logits", 0, "logits">]>;
 def Exec_EntryKind : Exec_Enum<"EntryKind", "what an entry computes", [
   I32EnumAttrCase<"Decode", 0, "decode">,
   I32EnumAttrCase<"Prefill", 1, "prefill">,
-  I32EnumAttrCase<"Head", 2, "head">]>;
+  I32EnumAttrCase<"Head", 2, "head">,
+  I32EnumAttrCase<"Draft", 3, "draft">,
+  I32EnumAttrCase<"DraftNext", 4, "draft_next">,
+  I32EnumAttrCase<"DraftHead", 5, "draft_head">,
+  I32EnumAttrCase<"DraftPrefill", 6, "draft_prefill">]>;
 
 
 def Exec_Axis : Exec_Enum<"Axis", "which ranks share something", [
