@@ -356,6 +356,8 @@ void Importer::setModelAttribute() {
   integer("bos_token_id", c.bosToken);
   facts.push_back(
       b.getNamedAttr("eos_token_ids", b.getDenseI64ArrayAttr(c.eosTokens)));
+  if (c.mediaToken >= 0)
+    integer("media_token_id", c.mediaToken);
   string("activations", o.f32Activations ? "f32" : "bf16");
   string("activation_scale_format", c.ue8m0Activations ? "ue8m0" : "f32");
   if (o.deterministic)

@@ -218,9 +218,6 @@ static LogicalResult verifyPart(ParameterOp op, MeshAttr mesh,
   if (isFP8(type) && extent % kBlock)
     return emitCodedOpError(op, 2001) << "has " << extent << " " << what
                                       << " a rank, which cut a scale block";
-  if (isInt4(type) && !isRows && extent % kInt4Group)
-    return emitCodedOpError(op, 2001) << "has " << extent << " " << what
-                                      << " a rank, which cut a scale group";
   if (!op.getScale())
     return success();
   auto scale = symbols.lookup<ParameterOp>(*op.getScale());
