@@ -21,7 +21,7 @@ namespace hadal::schedule {
   X(P09, "a smaller split cuts parts of the same length")                      \
   X(P10, "the workspace of the parts does not fit in half of L2")              \
   X(P11, "predicted to be too slow beside the best")                           \
-  X(P12, "predicted to be slower than those that are measured")                \
+  X(P12, "predicted to be no faster than those that are measured")                \
   X(P13, "the spec says the order of sums")                                    \
   X(P14, "more than there is to cover")                                        \
   X(P15, "warpgroups cannot share the tile")                                   \

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "cost/Prediction.h"
 #include "kernels/KernelSpecs.h"
 #include "schedule/Prune.h"
 #include "schedule/Words.h"
@@ -68,6 +69,8 @@ template <typename Spec> struct Word {
 
 template <typename Spec> using Space = std::vector<Word<Spec>>;
 
+struct Machine; // Price.h
+
 /// One target: its name, what its schedules go by, and the space of each kind
 /// of kernel.
 struct TargetSpaces {
@@ -78,6 +81,9 @@ struct TargetSpaces {
   const Space<kernels::K##Spec> &(*spaceOf##K)(const kernels::K##Spec *);
   HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_SPACE)
 #undef HADAL_DECLARE_SPACE
+  /// As predict of Price.h.
+  std::optional<cost::Prediction> (*price)(const kernels::AnySpec &,
+                                           const Machine &, const Words &);
 };
 
 /// The machine that a kernel is scheduled for. It changes schedules only, never
@@ -99,6 +105,12 @@ public:
   }
   HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_SPACE)
 #undef HADAL_DECLARE_SPACE
+
+  std::optional<cost::Prediction> price(const kernels::AnySpec &spec,
+                                        const Machine &machine,
+                                        const Words &words) const {
+    return spaces->price(spec, machine, words);
+  }
 
 private:
   const TargetSpaces *spaces;

@@ -8,7 +8,7 @@
 #include "mlir/IR/SymbolTable.h"
 #include "passes/Dsv3ToExec/ReadTarget.h"
 #include "schedule/Attribute.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "schedule/Space.h"
 
 using namespace mlir;

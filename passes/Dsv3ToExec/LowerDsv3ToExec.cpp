@@ -5,7 +5,7 @@
 #include "passes/Dsv3ToExec/KernelModel.h"
 #include "passes/Dsv3ToExec/ReadTarget.h"
 #include "passes/Identity/Names.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 
 #include <map>
 

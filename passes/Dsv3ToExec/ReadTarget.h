@@ -3,7 +3,7 @@
 
 #include "dialects/Diagnostics.h"
 #include "mlir/IR/BuiltinOps.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "schedule/Space.h"
 
 namespace hadal::lower {

@@ -18,8 +18,8 @@ Fold absorbFold(const Facts<Spec> &f, int64_t columns, int64_t k) {
   fold.steps = ceilDiv(k, fold.bk);
   fold.states = 1;
   fold.rows = f.spec.rows;
-  fold.itemsOfRows =
-      ceilDiv(f.spec.rows, fold.bm) * f.spec.heads * ceilDiv(columns, fold.bn);
+  fold.rowTiles = ceilDiv(f.spec.rows, fold.bm);
+  fold.itemsOfRows = fold.rowTiles * f.spec.heads * ceilDiv(columns, fold.bn);
   fold.xBytes = bytesOf(f.spec.act);
   fold.wBytes = bytesOf(f.spec.weight);
   fold.scaled = false;
@@ -28,15 +28,19 @@ Fold absorbFold(const Facts<Spec> &f, int64_t columns, int64_t k) {
   return fold;
 }
 
-Fold absorbQFold(const Facts<AbsorbQSpec> &f) {
+} // namespace
+
+Fold sm90::absorbQFold(const Facts<AbsorbQSpec> &f) {
   Fold fold = absorbFold(f, f.spec.latent, f.spec.nope);
   fold.kMajor = false;
   return fold;
 }
 
-Fold absorbVFold(const Facts<AbsorbVSpec> &f) {
+Fold sm90::absorbVFold(const Facts<AbsorbVSpec> &f) {
   return absorbFold(f, f.spec.value, f.spec.latent);
 }
+
+namespace {
 
 template <typename Spec> Word<Spec> absorbRows() {
   using F = Facts<Spec>;

@@ -108,9 +108,9 @@ Check unfitCtas(const Fold &f, int64_t warpgroups, int64_t ctas) {
   return std::nullopt;
 }
 
-FoldWork workOf(const nvptx::Chip &chip, const Fold &fold, int64_t warpgroups,
-                int64_t ctasPerMultiprocessor) {
-  FoldWork work = {};
+cost::FoldWork workOf(const nvptx::Chip &chip, const Fold &fold,
+                      int64_t warpgroups, int64_t ctasPerMultiprocessor) {
+  cost::FoldWork work = {};
   work.items = fold.itemsOfRows;
   work.ctasPerMultiprocessor = ctasPerMultiprocessor;
   work.steps = fold.steps;
@@ -126,6 +126,31 @@ FoldWork workOf(const nvptx::Chip &chip, const Fold &fold, int64_t warpgroups,
   if (fold.rows < 64 && !fold.swaps)
     work.stateBytes = work.stateSize * fold.rows / 64;
   return work;
+}
+
+cost::StepPipeline pipelineOf(const Fold &fold, int64_t warpgroups,
+                              int64_t stages) {
+  // wgmma takes 64 rows; its columns are the other operand's.
+  const int64_t rows = fold.swaps ? fold.bn : std::max<int64_t>(fold.bm, 64);
+  const auto columns = static_cast<double>(fold.swaps ? fold.bm : fold.bn);
+  const auto blocksOfRows = static_cast<double>(ceilDiv(rows, 64));
+  // 128 bytes of K at a time: 64 x 128 bytes against the columns', of which
+  // 4096 products of a byte, or half as many of two, are a clock.
+  const double groups = static_cast<double>(fold.bk * fold.xBytes) / 128;
+  cost::StepPipeline pipeline = {};
+  pipeline.tensorClocks =
+      groups * static_cast<double>(fold.states) * 2 * columns * blocksOfRows;
+  pipeline.feedClocks =
+      groups * static_cast<double>(fold.states) * (64 + columns) * blocksOfRows;
+  if (fold.scaled)
+    pipeline.promotionClocks = groups * static_cast<double>(fold.states) *
+                               columns * static_cast<double>(rows) / 128;
+  pipeline.warpgroups = warpgroups;
+  pipeline.stages = stages;
+  pipeline.readers = static_cast<double>(fold.rowTiles);
+  pipeline.outputBytes = static_cast<double>(std::min(fold.bm, fold.rows)) *
+                         static_cast<double>(fold.bn) * 4;
+  return pipeline;
 }
 
 } // namespace hadal::schedule::sm90

@@ -2,9 +2,9 @@
 // what of a multiprocessor they take.
 #pragma once
 
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
+#include "cost/Contraction.h"
 #include "schedule/Rules.h"
-#include "schedule/SplitCost.h"
 
 namespace hadal::schedule::sm90 {
 
@@ -13,6 +13,7 @@ struct Fold {
   int64_t bm, bn, bk, steps;
   int64_t states;         ///< accumulators: weights per step
   int64_t itemsOfRows;    ///< work items of the bucket that have work
+  int64_t rowTiles;       ///< of them those that read the same weights
   int64_t rows;           ///< of the bucket
   int64_t xBytes, wBytes; ///< of an element
   bool scaled;            ///< promoted: a product beside the accumulators
@@ -41,9 +42,17 @@ Check unfit(const Fold &fold, int64_t warpgroups);
 /// Why |ctas| of |warpgroups| do not share a multiprocessor's registers.
 Check unfitCtas(const Fold &fold, int64_t warpgroups, int64_t ctas);
 
-/// What one launch does in its fold.
-FoldWork workOf(const nvptx::Chip &chip, const Fold &fold, int64_t warpgroups,
-                int64_t ctasPerMultiprocessor);
+/// What one launch does in its fold, as splits are chosen by it.
+cost::FoldWork workOf(const nvptx::Chip &chip, const Fold &fold,
+                      int64_t warpgroups, int64_t ctasPerMultiprocessor);
+/// What its tiles and a ring of |stages| decide beside that.
+cost::StepPipeline pipelineOf(const Fold &fold, int64_t warpgroups,
+                              int64_t stages);
+
+/// The folds of the kernels, from a complete schedule.
+Fold gemmFold(const Facts<kernels::GemmSpec> &facts);
+Fold absorbQFold(const Facts<kernels::AbsorbQSpec> &facts);
+Fold absorbVFold(const Facts<kernels::AbsorbVSpec> &facts);
 
 inline int64_t bytesOf(kernels::Weight weight) {
   return weight == kernels::Weight::fp8    ? 1

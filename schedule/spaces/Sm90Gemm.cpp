@@ -31,7 +31,9 @@ int64_t rowsOfExpert(const GemmSpec &spec) {
                              spec.rows);
 }
 
-Fold gemmFold(const Facts<GemmSpec> &f) {
+} // namespace
+
+Fold sm90::gemmFold(const Facts<GemmSpec> &f) {
   const GemmSpec &spec = f.spec;
   Fold fold;
   fold.bm = f.number("bm");
@@ -46,11 +48,12 @@ Fold gemmFold(const Facts<GemmSpec> &f) {
   // several ranks few experts meet the rows of all.
   if (spec.experts > 0) {
     int64_t pairs = spec.expectedPairs();
-    fold.itemsOfRows *= std::min(spec.experts, pairs) *
-                        ceilDiv(ceilDiv(pairs, spec.experts), fold.bm);
+    fold.rowTiles = ceilDiv(ceilDiv(pairs, spec.experts), fold.bm);
+    fold.itemsOfRows *= std::min(spec.experts, pairs);
   } else {
-    fold.itemsOfRows *= ceilDiv(spec.rows, fold.bm);
+    fold.rowTiles = ceilDiv(spec.rows, fold.bm);
   }
+  fold.itemsOfRows *= fold.rowTiles;
   fold.xBytes = spec.quantizedInput ? 1 : bytesOf(spec.act);
   fold.wBytes = bytesOf(spec.weight);
   fold.scaled = isScaled(spec);
@@ -59,6 +62,8 @@ Fold gemmFold(const Facts<GemmSpec> &f) {
   fold.cuttable = spec.epilogue != Epilogue::rope;
   return fold;
 }
+
+namespace {
 
 /// What is known before bm: with |bm| of the rules in its place.
 Fold gemmFoldBeforeRows(const Facts<GemmSpec> &f, int64_t bm) {

@@ -137,17 +137,17 @@ template <typename Spec> Word<Spec> splitWord(FoldOf<Spec> of) {
         Fold fold = of(f);
         if (fold.steps < 2)
           return int64_t(1);
-        return pickSplit(*f.chip, work(f, fold));
+        return cost::pickSplit(cost::modelOf(*f.chip), work(f, fold));
       },
       .values =
           [=](const F &f) {
-            return range(
-                1, std::max<int64_t>(std::min(of(f).steps, kMostParts), 1));
+            return range(1, std::max<int64_t>(
+                                std::min(of(f).steps, cost::kMostParts), 1));
           },
       // Each number of parts that whole steps of one length give.
       .limit = [=](const F &f) -> Check {
         int64_t steps = of(f).steps, split = f.number("split");
-        int64_t part = stepsOfPart(steps, split);
+        int64_t part = cost::stepsOfPart(steps, split);
         if (int64_t parts = ceilDiv(steps, part); parts != split)
           return Broken{Prune::P09, std::to_string(split) + " of " +
                                         std::to_string(steps) +
@@ -156,7 +156,7 @@ template <typename Spec> Word<Spec> splitWord(FoldOf<Spec> of) {
         return std::nullopt;
       },
       .unwise = [=](const F &f) -> Check {
-        FoldWork all = work(f, of(f));
+        cost::FoldWork all = work(f, of(f));
         int64_t split = f.number("split");
         uint64_t bytes = static_cast<uint64_t>(all.items * split) *
                          static_cast<uint64_t>(all.stateSize);

@@ -1,5 +1,5 @@
 // The targets and their spaces: the one place where they are registered.
-#include "schedule/Space.h"
+#include "schedule/Price.h"
 
 namespace hadal::schedule {
 
@@ -9,16 +9,21 @@ namespace hadal::schedule {
   const Space<kernels::K##Spec> &sm90aSpace(const kernels::K##Spec *);
 HADAL_FOR_EACH_KERNEL(HADAL_DECLARE_SPACE)
 #undef HADAL_DECLARE_SPACE
+std::optional<cost::Prediction>
+cpuPrice(const kernels::AnySpec &, const Machine &, const Words &);
+std::optional<cost::Prediction>
+sm90aPrice(const kernels::AnySpec &, const Machine &, const Words &);
 
 // The overload is chosen by the type of the field.
 #define HADAL_CPU_SPACE(K) cpuSpace,
 #define HADAL_SM90A_SPACE(K) sm90aSpace,
 static constexpr TargetSpaces kCpu = {"cpu", /*hasChips=*/false,
                                       /*hasRowPitch=*/false,
-                                      HADAL_FOR_EACH_KERNEL(HADAL_CPU_SPACE)};
+                                      HADAL_FOR_EACH_KERNEL(HADAL_CPU_SPACE)
+                                      cpuPrice};
 static constexpr TargetSpaces kSm90a = {
     "sm_90a", /*hasChips=*/true, /*hasRowPitch=*/true,
-    HADAL_FOR_EACH_KERNEL(HADAL_SM90A_SPACE)};
+    HADAL_FOR_EACH_KERNEL(HADAL_SM90A_SPACE) sm90aPrice};
 #undef HADAL_CPU_SPACE
 #undef HADAL_SM90A_SPACE
 
@@ -37,6 +42,12 @@ std::optional<Target> findTarget(std::string_view name) {
     if (target.name() == name)
       return target;
   return std::nullopt;
+}
+
+std::optional<cost::Prediction> predict(const kernels::AnySpec &spec,
+                                        Target target, const Machine &machine,
+                                        const Words &words) {
+  return target.price(spec, machine, words);
 }
 
 } // namespace hadal::schedule

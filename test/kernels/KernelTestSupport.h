@@ -15,7 +15,7 @@
 
 #include "kernels/ScheduledKernel.h"
 #include "kernels/SpecText.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 
 namespace hadal::kernels::test {
 

@@ -1,7 +1,7 @@
 #include "V3Kernels.h"
 
 #include "kernels/SpecText.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "llvm/ADT/StringSet.h"
 
 namespace hadal::kernels::test {

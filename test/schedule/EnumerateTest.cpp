@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/SpecText.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "schedule/Enumerate.h"
 #include "test/schedule/Specs.h"
 

@@ -11,7 +11,7 @@
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
 #include "kernels/ScheduledKernel.h"
 #include "kernels/SpecText.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "test/lib/BuiltKernel.h"
 #include "test/schedule/Specs.h"
 

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "schedule/Attribute.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "schedule/Space.h"
 
 namespace hadal::schedule {

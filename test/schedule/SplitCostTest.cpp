@@ -5,8 +5,8 @@
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
 #include "kernels/ScheduledKernel.h"
 #include "kernels/SpecText.h"
-#include "schedule/Chip.h"
-#include "schedule/SplitCost.h"
+#include "cost/Chip.h"
+#include "cost/Contraction.h"
 #include "test/lib/KernelRunner.h"
 
 namespace hadal::nvptx {
@@ -15,9 +15,8 @@ namespace {
 using kernels::Epilogue;
 using kernels::GemmSpec;
 using kernels::Weight;
-using schedule::FoldWork;
-using schedule::pickSplit;
-using schedule::stepsOfPart;
+using cost::FoldWork;
+using cost::stepsOfPart;
 
 GemmSpec gemm(int64_t n, int64_t k, int64_t rows) {
   GemmSpec spec;
@@ -99,18 +98,18 @@ TEST(SplitCost, meetingHasItsPrice) {
   work.flopRate = chip.fp8Rate;
   work.stateSize = 32768;
   work.stateBytes = 512;
-  int64_t cheap = pickSplit(chip, work);
+  int64_t cheap = pickSplit(cost::modelOf(chip), work);
   work.stateBytes = 256 * 1024;
-  EXPECT_LT(pickSplit(chip, work), cheap);
+  EXPECT_LT(pickSplit(cost::modelOf(chip), work), cheap);
   work.parameterBytesPerStep = 64;
   work.activationBytesPerStep = 0;
   work.flopsPerStep = 0;
-  EXPECT_EQ(pickSplit(chip, work), 1);
+  EXPECT_EQ(pickSplit(cost::modelOf(chip), work), 1);
   // What would not stay in L2 is not taken.
   work.parameterBytesPerStep = 16384;
   work.stateBytes = 512;
   work.stateSize = chip.l2Bytes;
-  EXPECT_EQ(pickSplit(chip, work), 1);
+  EXPECT_EQ(pickSplit(cost::modelOf(chip), work), 1);
 }
 
 } // namespace

@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "runtime/artifact/Verify.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "tools/common/SpecJson.h"
 #include "tools/common/SpecOf.h"
 #include "tools/hadal-bench/DeviceArguments.h"

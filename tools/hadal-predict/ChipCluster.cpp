@@ -1,6 +1,6 @@
 #include "tools/hadal-predict/ChipCluster.h"
 
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 
 namespace hadal::predict {
 

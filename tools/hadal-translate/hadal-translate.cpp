@@ -1,7 +1,7 @@
 // hadal-translate: a file of tile kernels to target code, for tests and reading.
 #include <cstdlib>
 
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "compiler/codegen/nvptx/EmitPtx.h"
 #include "compiler/codegen/nvptx/Passes.h"
 #include "dialects/Tile/IR/TileDialect.h"

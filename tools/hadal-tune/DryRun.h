@@ -1,13 +1,15 @@
 // What a tuning session would try, and why not the rest; nothing is compiled.
 #pragma once
 
-#include "schedule/Enumerate.h"
+#include "schedule/Ranking.h"
 #include "tools/hadal-tune/KernelSet.h"
 
 namespace hadal::tune {
 
 struct DryRunOptions {
   schedule::EnumerateOptions space;
+  schedule::RankOptions rank;
+  int vectorBits = 512; ///< of the CPU image that is tuned
   bool json = false;
 };
 

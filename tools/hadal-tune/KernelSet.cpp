@@ -5,12 +5,12 @@
 
 #include "compiler/codegen/Target.h"
 #include "compiler/driver/Compiler.h"
+#include "cost/Chip.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "frontend/Error.h"
 #include "kernels/SpecAttr.h"
 #include "runtime/artifact/Artifact.h"
 #include "schedule/Attribute.h"
-#include "schedule/Chip.h"
 #include "tools/common/SpecOf.h"
 
 namespace hadal::tune {

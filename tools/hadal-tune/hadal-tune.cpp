@@ -38,6 +38,18 @@ int main(int argc, char **argv) {
                  "one that is tuned")
       ->check(CLI::IsMember({256, 512}))
       ->capture_default_str();
+  app.add_option("--top-k", dry.rank.topK,
+                 "candidates of a kernel that are measured, beside the default")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--escapes", dry.rank.escapes,
+                 "candidates that the model leaves out and that are measured "
+                 "all the same, to learn where it is wrong")
+      ->check(cli::nonNegative())
+      ->capture_default_str();
+  app.add_option("--seed", dry.rank.seed, "of what is drawn")
+      ->check(cli::nonNegative())
+      ->capture_default_str();
   app.add_flag("--dry-run", isDry,
                "print what would be tried, and why not the rest");
   app.add_option("--format", format, "text or json")
@@ -50,6 +62,7 @@ int main(int argc, char **argv) {
     HADAL_ASSIGN_OR_RETURN(tune::KernelSet set, tune::readKernels(input));
     dry.space.sameBits = bits == "same";
     dry.space.fixed = schedule::wordsOfOtherImages(vectorBits);
+    dry.vectorBits = vectorBits;
     dry.json = format == "json";
     HADAL_ASSIGN_OR_RETURN(std::string text, tune::dryRun(set, dry));
     return cli::writeStdout(text);

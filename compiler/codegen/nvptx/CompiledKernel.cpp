@@ -1,7 +1,7 @@
 #include "compiler/codegen/nvptx/CompiledKernel.h"
 
 #include "compiler/codegen/CacheCoding.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 
 namespace hadal::nvptx {
 

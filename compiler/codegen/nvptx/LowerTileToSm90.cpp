@@ -1,6 +1,6 @@
 #include "compiler/codegen/nvptx/Passes.h"
 #include "compiler/codegen/nvptx/pipeline/Pipeline.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 
 using namespace mlir;
 

@@ -1,6 +1,6 @@
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
 
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "compiler/codegen/nvptx/EmitPtx.h"
 #include "compiler/codegen/nvptx/pipeline/Pipeline.h"
 #include "compiler/codegen/nvptx/simt/Simt.h"

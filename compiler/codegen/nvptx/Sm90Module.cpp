@@ -4,7 +4,7 @@
 
 #include "compiler/codegen/KernelText.h"
 #include "compiler/codegen/ReportedError.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "frontend/Error.h"
 #include "llvm/Support/ThreadPool.h"
 #include "mlir/IR/Diagnostics.h"

@@ -8,7 +8,7 @@
 #include "cost/Cluster.h"
 #include "frontend/Error.h"
 #include "mlir/Pass/PassManager.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 

@@ -3,7 +3,7 @@
 #include <functional>
 
 #include "compiler/codegen/nvptx/Sm90aTarget.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "compiler/driver/Compiler.h"
 #include "compiler/driver/MemoryReport.h"
 #include "compiler/driver/Register.h"

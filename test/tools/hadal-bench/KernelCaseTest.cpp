@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "tools/hadal-bench/kernels/KernelCase.h"
 
 using namespace hadal;

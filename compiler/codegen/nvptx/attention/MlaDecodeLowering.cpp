@@ -8,7 +8,7 @@
 #include "compiler/codegen/nvptx/attention/AttentionEmitter.h"
 #include "compiler/codegen/nvptx/common/SplitFold.h"
 #include "compiler/codegen/nvptx/common/WorkItem.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 
 using namespace mlir;
 

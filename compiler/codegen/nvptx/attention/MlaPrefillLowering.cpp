@@ -13,7 +13,7 @@
 // weights are seven tenths of it: what they cost is the reason for wide tiles.
 #include "compiler/codegen/nvptx/attention/AttentionEmitter.h"
 #include "compiler/codegen/nvptx/common/Codes.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 
 using namespace mlir;
 

@@ -2,7 +2,7 @@
 // far as they fit the body.
 #include "compiler/codegen/nvptx/pipeline/Pipeline.h"
 #include "compiler/codegen/nvptx/pipeline/PipelineEmitter.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 
 #include <numeric>
 

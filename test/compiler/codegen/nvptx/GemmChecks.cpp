@@ -1,6 +1,6 @@
 #include "test/compiler/codegen/nvptx/GemmChecks.h"
 
-#include "schedule/SplitCost.h"
+#include "cost/Contraction.h"
 
 namespace hadal::kernels::test {
 
@@ -22,7 +22,7 @@ GemmSpec makeSpec(Shape shape, bool fp8, Epilogue epilogue) {
 schedule::Words splitBy(const GemmSpec &spec, int64_t split) {
   int64_t bk = spec.weight == Weight::fp8 ? 128 : 64;
   int64_t steps = (spec.k + bk - 1) / bk;
-  int64_t length = schedule::stepsOfPart(steps, std::min(split, steps));
+  int64_t length = cost::stepsOfPart(steps, std::min(split, steps));
   return {{"split", (steps + length - 1) / length}};
 }
 

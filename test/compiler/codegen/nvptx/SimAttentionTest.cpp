@@ -1,5 +1,5 @@
 // The specialised attention lowerings on the simulator.
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "compiler/codegen/nvptx/attention/KernelLowering.h"
 #include "test/kernels/AttentionBatch.h"
 

@@ -11,7 +11,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "compiler/codegen/nvptx/Sm90Kernels.h"
 #include "runtime/drivers/sim/machine/Launch.h"
 #include "runtime/drivers/sim/semantics/TensorMap.h"

@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "compiler/codegen/KernelText.h"
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 #include "llvm/Support/Process.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Parser/Parser.h"

@@ -1,4 +1,4 @@
-#include "schedule/Chip.h"
+#include "cost/Chip.h"
 
 #include <cctype>
 #include <string>
