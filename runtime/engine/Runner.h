@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "runtime/base/Status.h"
@@ -50,6 +51,8 @@ public:
                      const RowLogitsSink &sink) = 0;
   /// Makes page |to| equal to page |from| in all caches. Errors as of run().
   virtual Status copyPage(int32_t to, int32_t from) = 0;
+  /// The call that runs now or ran last, for messages; from any thread.
+  virtual std::string lastCall() const { return ""; }
 };
 
 /// The time, an interface for tests.
