@@ -267,6 +267,10 @@ TEST_P(TuningTest, BytesAreEqualTwiceAndFromEveryPhase) {
         EXPECT_EQ(again, bytes) << info.word.str() << log;
       else
         EXPECT_EQ(failure, 2005) << info.word.str() << log;
+      if (given != needed)
+        expectSaid(needed ? "the file was compiled with the tuning database "
+                          : "where schedules are chosen: --tuning-db comes too "
+                            "late; leave it out, or begin at an earlier phase");
     }
   }
   // Another database is another program.
@@ -279,6 +283,57 @@ TEST_P(TuningTest, BytesAreEqualTwiceAndFromEveryPhase) {
                     static_cast<int>(Phase::Fuse) + 1, phaseWord(Phase::Fuse));
   compiled(other);
   EXPECT_EQ(failure, 2005) << log;
+  expectSaid("the file was compiled with");
+}
+
+TEST_P(TuningTest, APlanCannotGoBackToTheRules) {
+  CompileRequest request = withDatabase(tuned());
+  request.last = Phase::Plan;
+  request.output = outputs.file("plan.mlir");
+  std::string plan = compiled(request);
+  const tune::Entry &entry = tuned().entries().begin()->second;
+  tune::Entry stale = entry;
+  stale.base.code = std::string(32, '0');
+  auto printed = [](const tune::Entry &e) {
+    std::string text;
+    for (char c : tune::lineOf(e))
+      text += c == '"' ? "\\22" : std::string(1, c);
+    return text;
+  };
+  size_t at = plan.find(printed(entry));
+  ASSERT_NE(at, plan.npos);
+  plan.replace(at, printed(entry).size(), printed(stale));
+  CompileRequest resumed = requestOf();
+  resumed.input = outputs.write("edited.mlir", plan);
+  resumed.resumed = Phase::Plan;
+  EXPECT_EQ(compiled(resumed), "");
+  EXPECT_EQ(failure, 2005) << log;
+  expectSaid("which is stale; begin at phase 'lower' or an earlier one");
+  // A line whose sum is wrong says nothing: its kernel is nobody's.
+  plan.replace(plan.find("\\22code\\22"), 10, "\\22cord\\22");
+  resumed.input = outputs.write("edited.mlir", plan);
+  ASSERT_NE(compiled(resumed), "") << log;
+  expectSaid("warning H3007: exec.tuned: the sum of the line is");
+  expectSaid("schedules: 2 tuned, 0 model, ");
+}
+
+TEST(TuningCodeTest, AChipNamesAnImage) {
+  mlir::DialectRegistry registry;
+  registerAll(registry);
+  mlir::MLIRContext context(registry);
+  auto module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
+  const TargetInfo &cpu = *findTarget("cpu");
+  auto generator = cpu.prepare(cpu.defaults(), {0, "", "none", ""});
+  ASSERT_TRUE(static_cast<bool>(generator));
+  std::string said;
+  mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &d) {
+    said = d.str();
+    return mlir::success();
+  });
+  std::vector<std::string> hashes;
+  EXPECT_TRUE(failed((*generator)->hashCode(module, "v9/6.143/t2", hashes)));
+  EXPECT_EQ(said, "'v9/6.143/t2' names no image of the CPU");
+  module.erase();
 }
 
 TEST_P(TuningTest, StaleSchedulesGiveWayToTheRules) {
@@ -327,6 +382,8 @@ TEST_P(TuningTest, StaleSchedulesGiveWayToTheRules) {
     request.tuning.staleIsError = true;
     EXPECT_EQ(compiled(request), "");
     EXPECT_EQ(failure, 3009) << log;
+    expectSaid("' and so on), --stale-tuning=error; hadal-tune --revalidate "
+               "measures again");
   }
 }
 
@@ -396,6 +453,7 @@ TEST_P(TuningTest, RequiredKernelsMustBeTuned) {
   request.tuning.requiredKernels = "";
   EXPECT_EQ(compiled(request), "");
   EXPECT_EQ(failure, 3009) << log;
+  expectSaid(" kernels that --require-tuned names have no tuned schedule: ");
   CompileRequest plain = requestOf();
   plain.tuning = request.tuning;
   plain.tuning.databases.clear();
