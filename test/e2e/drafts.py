@@ -12,7 +12,7 @@ artifacts with bf16 activations, one configuration. One line a row, then `N pass
 failed`.
 
 Bounds: f32, 1 - cos < 1e-8 and the largest logit the same, where the router's
-margin exceeds 1e-6; bf16 (sim), median 1 - cos < 1e-3 where it exceeds 1e-2.
+margin exceeds 1e-6; bf16 (sim), median 1 - cos < 2e-4 where it exceeds 1e-2.
 """
 
 import os
@@ -115,13 +115,14 @@ class Suite:
         if not os.path.isdir(model):
             make_configs.write(name, self.work)
         artifact = os.path.join(self.work, f"{name}-{drafts}.hadal")
-        target = (["--target=cpu", "--images=native"] if args.device == "cpu"
+        target = (["--target=cpu", "--images=native", "--fp8=w8a16"]
+                  if args.device == "cpu"
                   else ["--target=sm_90a", "--ptxas=none"])
         self.call(
             os.path.join(args.bin, "hadal-compile"), model, "-o", artifact, *target,
             "--max-batch-size=4", "--max-seq-len=128", "--decode-buckets=1,4",
             "--prefill-buckets=16,64", "--mtp", drafts, "--activations",
-            activations, "--fp8=w8a16", *extra)
+            activations, *extra)
         ids = make_configs.prompt_ids(name, IDS)
         chain = make_configs.prompt_ids(name, drafts, 1)[1:]
         output = os.path.join(self.work, "logits.bin")
@@ -189,7 +190,7 @@ class Suite:
             errors = [float(np.median(one_minus_cos(a, b))) for a, b in (
                 (found[keep, 0], expected[keep, 0]),
                 (found[keep, 1], expected[keep, 1]), (chained, steps))]
-            return (keep.sum() > 8 and max(errors) < 1e-3,
+            return (keep.sum() > 8 and max(errors) < 2e-4,
                     "median 1-cos: model %.1e, drafts %.1e, chain %.1e" % (*errors,))
 
         self.report.row(f"{name} on the simulator", check)
