@@ -9,6 +9,7 @@ ModelRunner::ModelRunner(const Model &model, BatchRunner &runner,
     : model_(model), runner_(runner) {
   const schema::Model &m = model.description();
   limits_.vocabSize = m.vocab_size();
+  limits_.mediaToken = m.media_token_id();
   limits_.maxSeqLen = m.max_seq_len();
   limits_.pageSize = m.page_size();
   limits_.pages = runner.options().cachePages;

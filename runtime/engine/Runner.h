@@ -21,6 +21,7 @@ struct CallCapacity {
 /// Fixed while a runner lives.
 struct RunnerLimits {
   uint64_t vocabSize = 0;
+  int32_t mediaToken = -1; ///< stands for an image in a prompt; -1: none
   uint64_t maxSeqLen = 0;
   uint64_t pageSize = 0; ///< tokens
   uint64_t pages = 0;

@@ -217,6 +217,13 @@ private:
     if (!p.sample->entry)
       return error(5014, "kernel '{}' of '{}' is never launched", p.name,
                    artifact.path());
+    if (const auto *gemm = std::get_if<kernels::GemmSpec>(&*spec.spec);
+        gemm && gemm->weight == kernels::Weight::int4)
+      return error(5014,
+                   "kernel '{}' of '{}' cannot be measured alone: its weights "
+                   "are int4, of which no input is made; leave it out with "
+                   "--kernels, or measure whole steps",
+                   p.name, artifact.path());
     const Bucket bucket = bucketOf(artifact.root(), kernel, *p.sample);
     p.test = makeKernelCase(*spec.spec, bucket, options.seed + index);
     HADAL_ASSIGN_OR_RETURN(
