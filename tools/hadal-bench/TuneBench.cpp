@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -241,7 +242,8 @@ Status runTuneBench(Driver &driver, const Artifact &artifact,
                          tune::readPlan(options.plan));
   std::erase_if(plan,
                 [](const PlannedKernel &k) { return k.candidates.empty(); });
-  HADAL_ASSIGN_OR_RETURN(executable, driver.load(artifact));
+  HADAL_ASSIGN_OR_RETURN(std::unique_ptr<Executable> executable,
+                         driver.load(artifact));
   DriverLab lab(driver, artifact, *executable, options);
   HADAL_RETURN_IF_ERROR(lab.find(plan));
   const std::map<std::string_view, double> worth = lab.worths();
@@ -249,10 +251,11 @@ Status runTuneBench(Driver &driver, const Artifact &artifact,
     auto at = worth.find(kernel.name);
     return at == worth.end() ? 0 : at->second;
   };
-  std::stable_sort(plan.begin(), plan.end(),
-                   [&](const PlannedKernel &a, const PlannedKernel &b) {
-                     return worthOf(a) > worthOf(b);
-                   });
+  std::sort(plan.begin(), plan.end(),
+            [&](const PlannedKernel &a, const PlannedKernel &b) {
+              return std::pair(-worthOf(a), std::string_view(a.name)) <
+                     std::pair(-worthOf(b), std::string_view(b.name));
+            });
   json["kernels"] = Json::array();
   tune::SessionOptions session;
   session.select.seed = options.seed;
