@@ -33,7 +33,7 @@ struct CpuFold {
   CpuForm form;
   int64_t rows, columns, k; ///< of one matrix with its activations
   int64_t matrices;    ///< of that size: experts with work, operands, heads
-  int64_t weightBytes; ///< of an element
+  double weightBytes; ///< of an element, with its part of its scales
   int64_t bm, bn;
   int64_t rowGroup = 1;                     ///< of rows
   int64_t tileRows = 8, tileVectors = 2;    ///< of panel: the register tile

@@ -19,7 +19,10 @@ std::string shapeText(ArrayRef<int64_t> shape) {
   return text + "]";
 }
 
+/// As the file says it; codes of four bits are in words.
 StringRef dtypeText(Type type) {
+  if (type.isInteger(4))
+    return "I32";
   if (type.isF32())
     return "F32";
   if (type.isBF16())
@@ -29,11 +32,13 @@ StringRef dtypeText(Type type) {
   return "F8_E8M0";
 }
 
-/// The index of the layer whose tensor |name| is, in either spelling; |rest|
-/// receives what follows it.
-std::optional<int64_t> layerOf(StringRef name, StringRef &rest) {
+/// The index of the layer whose tensor |name| is, in either spelling and with or
+/// without |prefix|; |rest| receives what follows it.
+std::optional<int64_t> layerOf(StringRef name, StringRef &rest,
+                               StringRef prefix) {
   int64_t layer = 0;
   rest = name;
+  rest.consume_front(prefix);
   rest.consume_front("model.");
   if (!rest.consume_front("layers.") || rest.consumeInteger(10, layer) ||
       !rest.consume_front("."))
@@ -49,18 +54,22 @@ public:
           const llvm::StringSet<> &indexers)
       : config(config), indexers(indexers) {
     for (const auto &entry : checkpoint.tensors)
-      if (std::optional<int64_t> layer = layerOf(entry.getKey(), rest))
+      if (std::optional<int64_t> layer = layerOf(entry.getKey(), rest, config.tensorPrefix))
         if (*layer >= config.layers && isMtpModule(rest))
           mtpLayers.insert(*layer);
   }
 
   /// Counts |name| where it belongs to a part that the graph leaves out.
   bool count(StringRef name, const TensorInfo &info) {
-    std::optional<int64_t> layer = layerOf(name, rest);
+    std::optional<int64_t> layer = layerOf(name, rest, config.tensorPrefix);
     if (name.ends_with(".rotary_emb.inv_freq"))
       ++rotary;
     else if (indexers.contains(name))
       ++indexer;
+    else if (llvm::any_of(config.leftOutPrefixes, [&](StringRef prefix) {
+               return name.starts_with(prefix);
+             }))
+      ++media;
     else if (layer && *layer >= config.layers &&
              (*layer < config.layers + config.mtpLayers ||
               mtpLayers.contains(*layer)))
@@ -78,6 +87,7 @@ public:
          {std::pair(mtp, "of multi-token prediction layers"),
           std::pair(rotary, "rotary tables"),
           std::pair(indexer, "of sparse attention indexers"),
+          std::pair(media, "of vision parts (vision input is not supported)"),
           std::pair(unlisted, "that the index does not name")})
       if (number)
         text +=
@@ -85,7 +95,7 @@ public:
     if (text.empty())
       return text;
     return llvm::formatv("left out {0} tensors: {1}",
-                         mtp + rotary + indexer + unlisted, text);
+                         mtp + rotary + indexer + media + unlisted, text);
   }
 
 private:
@@ -102,7 +112,7 @@ private:
   const llvm::StringSet<> &indexers;
   std::set<int64_t> mtpLayers;
   StringRef rest;
-  int64_t mtp = 0, rotary = 0, indexer = 0, unlisted = 0;
+  int64_t mtp = 0, rotary = 0, indexer = 0, media = 0, unlisted = 0;
 };
 
 /// The tensors of the sparse attention indexers, which are not read: up to
@@ -111,7 +121,7 @@ private:
 llvm::Error collectIndexers(const ModelConfig &config,
                             const Checkpoint &checkpoint,
                             llvm::StringSet<> &indexers) {
-  TensorNames nameInFile(&checkpoint);
+  TensorNames nameInFile(&checkpoint, config.tensorPrefix);
   for (auto [i, full] : llvm::enumerate(config.fullIndexers)) {
     if (!full)
       continue;
@@ -133,11 +143,45 @@ llvm::Error collectIndexers(const ModelConfig &config,
   return llvm::Error::success();
 }
 
+/// Codes of four bits are stored in words of eight of a row.
+constexpr int64_t kCodesPerWord = 8;
+
+/// The tensor "X.weight_shape" beside the codes |name|, "X.weight_packed": it
+/// says their rows and columns, as the |shape| of the parameter does.
+llvm::Error checkPackedShape(StringRef name, ArrayRef<int64_t> shape,
+                             const Checkpoint &checkpoint,
+                             llvm::StringSet<> &used) {
+  StringRef stem = name;
+  if (!stem.consume_back("_packed"))
+    return llvm::Error::success();
+  std::string said = (stem + "_shape").str();
+  used.insert(said);
+  const TensorInfo *info = checkpoint.find(said);
+  if (!info)
+    return makeError(1007, "{0}: tensor '{1}' is missing, expected [2]",
+                     checkpoint.directory, said);
+  if (info->dtype != "I32" && info->dtype != "I64")
+    return makeError(1010, "{0}: tensor '{1}' has dtype {2}, expected I32 or "
+                           "I64",
+                     info->file, said, info->dtype);
+  if (ArrayRef(info->values) != shape)
+    return makeError(1009, "{0}: tensor '{1}' holds {2}, expected {3}",
+                     info->file, said, shapeText(info->values),
+                     shapeText(shape));
+  return llvm::Error::success();
+}
+
 /// Checks one tensor and marks it as used.
 llvm::Error checkTensor(ParameterOp parameter, StringRef name,
-                        ArrayRef<int64_t> shape, const Checkpoint &checkpoint,
+                        ArrayRef<int64_t> extents, const Checkpoint &checkpoint,
                         llvm::StringSet<> &used) {
   used.insert(name);
+  SmallVector<int64_t> shape(extents);
+  if (isInt4(parameter.getType())) {
+    if (llvm::Error error = checkPackedShape(name, extents, checkpoint, used))
+      return error;
+    shape.back() /= kCodesPerWord;
+  }
   const TensorInfo *info = checkpoint.find(name);
   if (!info) {
     if (parameter.getCheck() == ValueCheck::NonNegative)
@@ -150,7 +194,7 @@ llvm::Error checkTensor(ParameterOp parameter, StringRef name,
     return makeError(1007, "{0}: tensor '{1}' is missing, expected {2}",
                      checkpoint.directory, name, shapeText(shape));
   }
-  if (ArrayRef(info->shape) != shape)
+  if (ArrayRef(info->shape) != ArrayRef(shape))
     return makeError(1009, "{0}: tensor '{1}' has shape {2}, expected {3}",
                      info->file, name, shapeText(info->shape),
                      shapeText(shape));
@@ -211,7 +255,7 @@ llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
   if (llvm::Error error = collectIndexers(config, checkpoint, indexers))
     return error;
 
-  std::string head = TensorNames(&checkpoint)("lm_head.weight");
+  std::string head = TensorNames(&checkpoint, config.tensorPrefix)("lm_head.weight");
   LeftOut leftOut(config, checkpoint, indexers);
   std::vector<StringRef> extra;
   for (const auto &entry : checkpoint.tensors) {

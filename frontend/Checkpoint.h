@@ -1,4 +1,5 @@
-// The tensors of a checkpoint, from its safetensors headers. No data is read.
+// The tensors of a checkpoint, from its safetensors headers. Of their data only
+// that which describes another tensor is read.
 #pragma once
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringMap.h"
@@ -14,6 +15,8 @@ struct TensorInfo {
   std::string file;  ///< name of the file, without directory
   std::string dtype; ///< as in the header: "BF16", "F8_E4M3", "F32", ...
   std::vector<int64_t> shape;
+  /// Of a "*.weight_shape" of a few integers: their values.
+  std::vector<int64_t> values;
   /// False for a leftover: there is an index, and it does not name the tensor.
   bool isListed = true;
   /// Another file with the same leftover, or empty: which one counts is not

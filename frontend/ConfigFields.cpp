@@ -210,7 +210,7 @@ void ConfigFields::refuseUnknown(bool allow,
   for (StringRef key : keysOf(object)) {
     if (findConfigKey(scope, key))
       continue;
-    if (scope != KeyScope::Model)
+    if (scope != KeyScope::Model && scope != KeyScope::Wrapper)
       fail(1005,
            "unknown key '{0}': what it changes is not known; remove it only "
            "if it changes nothing at inference",

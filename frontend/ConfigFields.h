@@ -10,7 +10,15 @@
 namespace hadal {
 
 /// Which object of config.json a key stands in (ConfigKeys.def).
-enum class KeyScope { Model, Rope, Quantization };
+enum class KeyScope {
+  Model,
+  Wrapper,
+  Rope,
+  Quantization,
+  Packed,
+  PackedGroup,
+  PackedWeights
+};
 
 /// What becomes of a key.
 enum class KeyUse { Used, Ignored, Off };

@@ -9,8 +9,8 @@ namespace hadal {
 /// Fills ropeTheta and yarn. Two spellings of one value must agree (H1004).
 void parseRope(ConfigFields &f, ModelConfig &c, FirstError &error);
 
-/// Fills weights and ue8m0Activations, from `quantization_config` and the
-/// dtype. Other quantisations are refused by field and value (H1005).
+/// Fills weights, ue8m0Activations and unpackedModules, from
+/// `quantization_config` and the dtype. Other quantisations are refused by field and value (H1005).
 void parseQuantization(ConfigFields &f, ModelConfig &c, FirstError &error);
 
 /// Refuses what |directory|/hf_quant_config.json announces (H1005); the file

@@ -204,10 +204,15 @@ Value Importer::attention(Layer &layer, int64_t index, Value x) {
   AppendLatentOp::create(fb, layer.fn.loc("append"), latent, kPe, layer.batch,
                          cache);
 
-  Value wkvB =
-      use(layer, "w_kv_b",
-          parameters.matrix(p + "kv_b_proj", c.heads * (c.nope + c.value),
-                            c.kvLoraRank));
+  ParameterOp kvB = parameters.matrix(
+      p + "kv_b_proj", c.heads * (c.nope + c.value), c.kvLoraRank);
+  if (isInt4(kvB.getType()))
+    parameters.fail(makeError(
+        1005, "'{0}kv_b_proj' has codes of four bits: supported are those of "
+              "matrices that no other is multiplied with; expected it in "
+              "'quantization_config.ignore'",
+        p));
+  Value wkvB = use(layer, "w_kv_b", kvB);
   Value out = MlaOp::create(fb, layer.fn.loc("mla"), tokens(c.heads * c.value),
                             q, wkvB, cache, layer.batch, c.heads, c.nope,
                             c.value, llvm::APFloat(c.softmaxScale()));
@@ -351,6 +356,8 @@ void Importer::setModelAttribute() {
   integer("bos_token_id", c.bosToken);
   facts.push_back(
       b.getNamedAttr("eos_token_ids", b.getDenseI64ArrayAttr(c.eosTokens)));
+  if (c.mediaToken >= 0)
+    integer("media_token_id", c.mediaToken);
   string("activations", o.f32Activations ? "f32" : "bf16");
   string("activation_scale_format", c.ue8m0Activations ? "ue8m0" : "f32");
   if (o.deterministic)

@@ -88,8 +88,12 @@ static void parseAttention(ConfigFields &f, ModelConfig &c,
 static ModelConfig parseFields(const json::Object &object,
                                const ConfigOptions &options,
                                FirstError &error) {
-  ConfigFields f(object, KeyScope::Model, error);
   ModelConfig c;
+  json::Object text = unwrapTextConfig(object, options, c, error);
+  if (error.code)
+    return c;
+  ConfigFields f(text, KeyScope::Model, error,
+                 c.tensorPrefix.empty() ? "" : "text_config.");
   const ModelFamily *family = parseFamily(f, c);
   if (!family)
     return c;
@@ -176,7 +180,8 @@ Expected<ModelConfig> hadal::loadModelConfig(StringRef path,
                      file.str(), buffer.getError().message());
   auto config = parseModelConfig((*buffer)->getBuffer(), file, options);
   // Where config.json announces a quantisation, it is the one that counts.
-  if (config && isDirectory && config->weights != WeightFormat::FP8)
+  if (config && isDirectory && config->weights != WeightFormat::FP8 &&
+      config->weights != WeightFormat::INT4)
     if (Error error = checkHfQuantConfig(path))
       return std::move(error);
   return config;

@@ -12,7 +12,15 @@ namespace hadal {
 
 /// Storage of the linear layers' weights as the configuration announces it; the
 /// file headers, where present, have the last word per tensor.
-enum class WeightFormat { BF16, F32, FP8 };
+enum class WeightFormat {
+  BF16,
+  F32,
+  FP8, ///< e4m3 codes, a scale for 128x128
+  INT4 ///< codes of four bits, a scale for kPackedGroup of a row; others BF16
+};
+
+/// Columns of a row of four-bit codes that share a scale.
+inline constexpr int64_t kPackedGroup = 32;
 
 /// Length extension of the rotary embedding (model-spec 2.8, in the semantics
 /// of the HF implementation).
@@ -70,11 +78,20 @@ struct ModelConfig {
   double innerNormEps = 1e-6;
 
   WeightFormat weights = WeightFormat::BF16;
+  /// Of INT4: names of modules that stay as they are, or "re:" and a regular
+  /// expression that a name of one begins with.
+  std::vector<std::string> unpackedModules;
   bool ue8m0Activations = false; ///< scale_fmt of dynamic activation scales
   bool tiedEmbeddings = false;
   int64_t mtpLayers = 0; ///< announced, stored after the main layers, left out
   int64_t bosToken = -1;
   std::vector<int64_t> eosTokens;
+  /// Of a model inside a multi-modal one: what the names of its tensors begin
+  /// with, what those of the parts that are left out begin with, and the token
+  /// that stands for their input; -1: none.
+  std::string tensorPrefix;
+  std::vector<std::string> leftOutPrefixes;
+  int64_t mediaToken = -1;
 
   /// One line each: unknown keys that were allowed.
   std::vector<std::string> warnings;
@@ -84,6 +101,9 @@ struct ModelConfig {
     return experts > 0 && layer >= denseLayers && layer % moeLayerFreq == 0;
   }
   int64_t numMoeLayers() const;
+  /// Whether |module|, "model.layers.1.mlp.experts.0.gate_proj", has codes of
+  /// four bits.
+  bool isPacked(llvm::StringRef module) const;
   /// Width of a query and key head.
   int64_t headWidth() const { return nope + rope; }
   /// First and last rotary pair of the YaRN ramp; needs |yarn|.
@@ -95,6 +115,8 @@ struct ModelConfig {
   /// Factor of the scores before the softmax (2.8).
   double softmaxScale() const;
 };
+
+struct FirstError;
 
 /// How strictly a configuration is read.
 struct ConfigOptions {
@@ -124,5 +146,13 @@ llvm::Error checkMaxSeqLen(const ModelConfig &config, int64_t maxSeqLen);
 /// are those of ModelArgs. |object| is returned unchanged if it is not one.
 llvm::Expected<llvm::json::Object>
 normalizeDeepseekConfig(llvm::json::Object object, llvm::StringRef origin);
+
+/// The part of |object| that describes the text model, which of a multi-modal
+/// model is an object inside it; what the outer object says of tokens, tied
+/// embeddings, dtype and quantisation is copied there. Sets in |c| what tells
+/// the text model's tensors apart; errors as of parseModelConfig.
+llvm::json::Object unwrapTextConfig(const llvm::json::Object &object,
+                                    const ConfigOptions &options,
+                                    ModelConfig &c, FirstError &error);
 
 } // namespace hadal

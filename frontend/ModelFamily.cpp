@@ -32,6 +32,8 @@ static const ModelFamily kFamilies[] = {
      .headDim = HeadDim::Free,
      .indexTopk = 2048},
     {.modelType = "kimi_k2"},
+    // K2.5, K2.6, K2.7-Code.
+    {.modelType = "kimi_k25", .textPrefix = "language_model."},
     {.modelType = "youtu", .experts = false, .tiedEmbeddings = true},
     // An older upload of the same model.
     {.modelType = "youtu_llm", .experts = false, .tiedEmbeddings = true},
@@ -52,7 +54,6 @@ static constexpr std::pair<StringLiteral, StringLiteral> kOthers[] = {
     {"glm5_next", "delta attention and hyper-connections"},
     {"gpt_oss", "grouped-query attention"},
     {"hy_v4", "gated norms and outputs"},
-    {"kimi_k25", "a vision tower and int4 weights in groups of 32"},
     {"kimi_k3", "delta attention, experts of latent width and MXFP4 weights"},
     {"kimi_linear", "delta attention"},
     {"kimi_vl", "a vision tower"},
@@ -72,6 +73,12 @@ static constexpr std::pair<StringLiteral, StringLiteral> kOthers[] = {
     {"sarvam_mla", "a router bias that is centred at load"},
     {"step3*", "another factorisation of attention"},
 };
+
+llvm::ArrayRef<StringLiteral> hadal::multiModalPrefixes() {
+  static constexpr StringLiteral kPrefixes[] = {"vision_tower.",
+                                                "mm_projector."};
+  return kPrefixes;
+}
 
 const ModelFamily *hadal::findModelFamily(StringRef modelType) {
   for (const ModelFamily &family : kFamilies)

@@ -1,5 +1,6 @@
 // What differs between the models of the family, one row a `model_type`.
 #pragma once
+#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 #include <cstdint>
 #include <string>
@@ -41,7 +42,14 @@ struct ModelFamily {
   /// attention indexer: such a model is dense attention up to that many tokens.
   /// 0: no indexer, and index keys are refused.
   int64_t indexTopk = 0, indexOffset = 2;
+  /// Of a multi-modal model: what the names of the text model's tensors begin
+  /// with. The row describes the text model, config.json's `text_config`.
+  llvm::StringLiteral textPrefix = "";
 };
+
+/// What the names of the tensors of a multi-modal model's other parts begin
+/// with.
+llvm::ArrayRef<llvm::StringLiteral> multiModalPrefixes();
 
 /// The row of |modelType|; null for a model that this compiler does not have.
 const ModelFamily *findModelFamily(llvm::StringRef modelType);

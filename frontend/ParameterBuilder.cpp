@@ -14,16 +14,30 @@ std::string hadal::symbolOf(StringRef tensor) {
 ParameterBuilder::ParameterBuilder(ModuleOp module, const ModelConfig &config,
                                    const Checkpoint *checkpoint, bool roundF32)
     : b(module.getContext()), config(config), checkpoint(checkpoint),
-      nameInFile(checkpoint), roundF32(roundF32) {
+      nameInFile(checkpoint, config.tensorPrefix), roundF32(roundF32) {
   b.setInsertionPointToStart(module.getBody());
+}
+
+void ParameterBuilder::fail(llvm::Error e) {
+  if (error)
+    llvm::consumeError(std::move(e));
+  else
+    error = std::move(e);
 }
 
 Type ParameterBuilder::elementOf(StringRef name, bool quantizable) {
   // Of a stack, expert 0 decides; the others are compared with it later.
-  std::string tensor = nameInFile(name.str() + ".weight");
-  if (size_t at = tensor.find("{e}"); at != std::string::npos)
-    tensor.replace(at, 3, "0");
+  std::string module = name.str();
+  if (size_t at = module.find("{e}"); at != std::string::npos)
+    module.replace(at, 3, "0");
+  std::string tensor = nameInFile(module + ".weight");
   const TensorInfo *info = checkpoint ? checkpoint->find(tensor) : nullptr;
+  // Codes of four bits have a tensor of another name, in words of eight.
+  static_assert(kInt4Group == kPackedGroup);
+  if (quantizable && config.weights == WeightFormat::INT4 && !info &&
+      (config.isPacked(module) ||
+       (checkpoint && checkpoint->find(nameInFile(module + ".weight_packed")))))
+    return b.getIntegerType(4);
   if (info) {
     if (info->dtype == "BF16")
       return b.getBF16Type();
@@ -40,6 +54,7 @@ Type ParameterBuilder::elementOf(StringRef name, bool quantizable) {
   case WeightFormat::F32:
     return b.getF32Type();
   case WeightFormat::BF16:
+  case WeightFormat::INT4:
     return b.getBF16Type();
   case WeightFormat::FP8:
     break;
@@ -67,6 +82,8 @@ ParameterOp ParameterBuilder::declare(StringRef symbol, StringRef scaleSymbol,
     return LayoutAttr::get(ctx, {}, storage, scale);
   };
   Location loc = NameLoc::get(b.getStringAttr(symbol));
+  if (element.isInteger(4))
+    return declarePacked(symbol, scaleSymbol, shape, storage, names, rows);
   FlatSymbolRefAttr scaleRef;
   ScaleAttr scale;
   if (isa<Float8E4M3FNType>(element)) {
@@ -97,6 +114,42 @@ ParameterOp ParameterBuilder::declare(StringRef symbol, StringRef scaleSymbol,
       b, loc, symbol, RankedTensorType::get(shape, read, layoutOf(scale)),
       partsOf(".weight"), rows, b.getTypeArrayAttr(element),
       isRounded ? Placement::Copy : Placement::Map, check, scaleRef);
+}
+
+ParameterOp ParameterBuilder::declarePacked(
+    StringRef symbol, StringRef scaleSymbol, ArrayRef<int64_t> shape,
+    Storage storage, ArrayRef<std::string> names, ArrayRef<int64_t> rows) {
+  if (shape.back() % kInt4Group != 0)
+    fail(makeError(1005,
+                   "'{0}' has {1} columns, which are no whole groups of {2}: "
+                   "its codes of four bits are not supported",
+                   names.front(), shape.back(), kInt4Group));
+  MLIRContext *ctx = b.getContext();
+  auto partsOf = [&](StringRef suffix) {
+    SmallVector<Attribute> parts;
+    for (const std::string &name : names)
+      parts.push_back(b.getStringAttr(nameInFile((name + suffix).str())));
+    return b.getArrayAttr(parts);
+  };
+  // A ninth of the bytes: mapped as the codes are, one table or array of each.
+  auto scale = ScaleAttr::get(ctx, 1, kInt4Group, ScaleFormat::BF16,
+                              ScaleMajor::K);
+  Type codes = b.getIntegerType(4);
+  auto type = RankedTensorType::get(
+      shape, codes, LayoutAttr::get(ctx, {}, storage, scale));
+  Attribute scaleLayout;
+  if (storage != Storage::Whole)
+    scaleLayout = LayoutAttr::get(ctx, {}, storage, ScaleAttr());
+  auto scales = ParameterOp::create(
+      b, NameLoc::get(b.getStringAttr(scaleSymbol)), scaleSymbol,
+      RankedTensorType::get(getScaleShape(type), b.getBF16Type(), scaleLayout),
+      partsOf(".weight_scale"), rows, b.getTypeArrayAttr(b.getBF16Type()),
+      Placement::Map, ValueCheck::None, FlatSymbolRefAttr());
+  return ParameterOp::create(
+      b, NameLoc::get(b.getStringAttr(symbol)), symbol, type,
+      partsOf(".weight_packed"), rows, b.getTypeArrayAttr(codes),
+      Placement::Map, ValueCheck::None,
+      FlatSymbolRefAttr::get(scales.getSymNameAttr()));
 }
 
 ParameterOp ParameterBuilder::matrix(StringRef name, int64_t rows,

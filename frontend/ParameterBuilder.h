@@ -21,7 +21,8 @@ public:
                    const Checkpoint *checkpoint, bool roundF32);
 
   /// A matrix [rows, columns] of tensor |name|.weight, in the file's dtype;
-  /// |quantizable|: one that an FP8 checkpoint stores as FP8. |check|: only for
+  /// |quantizable|: one that an FP8 checkpoint stores as FP8, and one with codes
+  /// of four bits as such. |check|: only for
   /// what is small; every load reads it whole.
   dsv3::ParameterOp matrix(llvm::StringRef name, int64_t rows, int64_t columns,
                            bool quantizable = true,
@@ -41,6 +42,8 @@ public:
 
   /// Inserts after the parameters declared so far.
   mlir::OpBuilder &getBuilder() { return b; }
+  /// Keeps |e| unless there is an error already.
+  void fail(llvm::Error e);
   llvm::Error takeError() { return std::move(error); }
 
 private:
@@ -50,6 +53,14 @@ private:
                             llvm::ArrayRef<std::string> names,
                             llvm::ArrayRef<int64_t> rows,
                             dsv3::ValueCheck check = dsv3::ValueCheck::None);
+
+  /// Codes of four bits, in words of eight, and their scales.
+  dsv3::ParameterOp declarePacked(llvm::StringRef symbol,
+                                  llvm::StringRef scaleSymbol,
+                                  llvm::ArrayRef<int64_t> shape,
+                                  dsv3::Storage storage,
+                                  llvm::ArrayRef<std::string> names,
+                                  llvm::ArrayRef<int64_t> rows);
 
   mlir::OpBuilder b;
   const ModelConfig &config;

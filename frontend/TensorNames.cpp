@@ -29,9 +29,18 @@ static constexpr std::pair<StringLiteral, StringLiteral> kComponents[] = {
     {"e_score_correction_bias", "bias"},
     {"weight_scale_inv", "scale"}};
 
+TensorNames::TensorNames(const Checkpoint *checkpoint, StringRef prefix)
+    : converted(checkpoint && checkpoint->find("embed.weight") &&
+                !checkpoint->find("model.embed_tokens.weight")),
+      prefix(prefix) {
+  if (checkpoint &&
+      !checkpoint->find((prefix + "model.embed_tokens.weight").str()))
+    this->prefix.clear();
+}
+
 std::string TensorNames::operator()(StringRef name) const {
   if (!converted)
-    return name.str();
+    return prefix + name.str();
   name.consume_front("model.");
   llvm::SmallVector<StringRef> components;
   name.split(components, '.');

@@ -9,10 +9,10 @@ namespace hadal {
 /// apart by the name of the embedding.
 class TensorNames {
 public:
-  /// Of |checkpoint|; the Hugging Face names where it is null.
-  explicit TensorNames(const Checkpoint *checkpoint)
-      : converted(checkpoint && checkpoint->find("embed.weight") &&
-                  !checkpoint->find("model.embed_tokens.weight")) {}
+  /// Of |checkpoint|; the Hugging Face names where it is null. |prefix| is what
+  /// they begin with in a multi-modal model; a checkpoint of the text model
+  /// alone has none.
+  TensorNames(const Checkpoint *checkpoint, llvm::StringRef prefix);
 
   /// "model.layers.3.mlp.experts.{e}.gate_proj.weight_scale_inv" ->
   /// "layers.3.ffn.experts.{e}.w1.scale", or the name itself.
@@ -21,6 +21,7 @@ public:
 
 private:
   bool converted;
+  std::string prefix;
 };
 
 } // namespace hadal

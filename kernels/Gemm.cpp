@@ -107,9 +107,10 @@ tile::KernelOp buildGemm(OpBuilder &builder, Location loc, StringRef name,
     sourceRow = zero;
   }
 
-  // A tile starts at a multiple of bn, so scales repeat every gcd(bn, 128)
-  // rows.
-  int64_t scaleRows = bn / std::gcd(bn, kGroup);
+  // A tile starts at a multiple of bn, so scales of blocks repeat every
+  // gcd(bn, 128) rows.
+  int64_t scaleRows =
+      spec.weight == Weight::int4 ? bn : bn / std::gcd(bn, kGroup);
   auto loadWeight = [&](unsigned handle, Value kk) {
     SmallVector<Value> at{n, kk};
     if (grouped)

@@ -78,13 +78,27 @@ tile::ViewType KernelBuilder::weightView(Weight weight, int64_t n, int64_t k,
   } else if (segmentRows > 0) {
     kind = tile::ViewKind::Segments;
   }
-  Type element = weight == Weight::fp8    ? fp8()
-                 : weight == Weight::bf16 ? Type(b.getBF16Type())
-                                          : f32();
-  int64_t block = weight == Weight::fp8 ? kGroup : 0;
+  Type element;
+  int64_t scaleRows = 0, scaleColumns = 0;
+  switch (weight) {
+  case Weight::int4:
+    element = b.getIntegerType(4);
+    scaleRows = 1, scaleColumns = tile::kInt4Group;
+    break;
+  case Weight::fp8:
+    element = fp8();
+    scaleRows = scaleColumns = kGroup;
+    break;
+  case Weight::bf16:
+    element = b.getBF16Type();
+    break;
+  case Weight::f32:
+    element = f32();
+    break;
+  }
   return tile::ViewType::get(b.getContext(), shape, element, kind,
                              kind == tile::ViewKind::Segments ? segmentRows : 0,
-                             block, block);
+                             scaleRows, scaleColumns);
 }
 
 unsigned KernelBuilder::arg(StringRef argName, Type type) {
@@ -424,6 +438,12 @@ Value KernelBuilder::dot(Value a, Value c, Value acc, bool transposeB) {
 Value KernelBuilder::dotWeight(Scaled a, Scaled w, Value acc) {
   if (!w.scales)
     return dot(a.tile, w.tile, acc, /*transposeB=*/true);
+  if (tile::isInt4(elementOf(w.tile))) {
+    Type rounded = RankedTensorType::get(shapeOf(w.tile), b.getBF16Type());
+    Value exact =
+        tile::DequantizeOp::create(b, loc, rounded, w.tile, w.scales);
+    return dot(a.tile, exact, acc, /*transposeB=*/true);
+  }
   return tile::DotScaledOp::create(b, loc, acc.getType(), a.tile, a.scales,
                                    w.tile, w.scales, acc, kGroup);
 }

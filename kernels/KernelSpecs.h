@@ -42,10 +42,12 @@ inline constexpr auto wordsOf(ScaleFormat) {
   return std::to_array<std::string_view>({"f32", "ue8m0"});
 }
 
-/// Storage of a weight matrix in the checkpoint.
-enum class Weight { bf16, f32, fp8 };
+/// Storage of a weight matrix in the checkpoint. int4: two codes a byte, the
+/// low half first; element (code - 8) * scale rounded to bf16, a bf16 scale for
+/// 32 columns of a row.
+enum class Weight { bf16, f32, fp8, int4 };
 inline constexpr auto wordsOf(Weight) {
-  return std::to_array<std::string_view>({"bf16", "f32", "fp8"});
+  return std::to_array<std::string_view>({"bf16", "f32", "fp8", "int4"});
 }
 
 /// A field that text and attributes hold only where it is set, so that what

@@ -10,7 +10,17 @@ namespace {
 /// Bytes of an element.
 double of(Act act) { return act == Act::bf16 ? 2 : 4; }
 double of(Weight weight) {
-  return weight == Weight::fp8 ? 1 : weight == Weight::bf16 ? 2 : 4;
+  switch (weight) {
+  case Weight::int4:
+    return 0.5 + 2.0 / 32; // with its part of a scale
+  case Weight::fp8:
+    return 1;
+  case Weight::bf16:
+    return 2;
+  case Weight::f32:
+    return 4;
+  }
+  return 0;
 }
 /// A code and its part of a scale of 128.
 constexpr double kQuantized = 1 + 4.0 / 128;

@@ -112,6 +112,43 @@ def dequantize_blocks(codes, scales, dtype=np.float64):
     return E4M3[codes].astype(dtype) * wide.astype(dtype)
 
 
+# ---------------------------------------------------------------- int4
+
+GROUP = 32  # columns of a row that share a scale
+
+
+def quantize_groups(weight):
+    """Quantises a weight [o, i] to codes of four bits, symmetric, in groups of 32.
+
+    Returns (codes uint8 [o, i] of 0 to 15, scales uint16 [o, i/32]: bf16); a weight
+    is (code - 8) * scale.
+    """
+    rows, cols = weight.shape
+    groups = np.asarray(weight, np.float32).reshape(rows, cols // GROUP, GROUP)
+    scales = to_bf16(np.maximum(np.abs(groups).max(-1), 1e-12) / np.float32(7.5))
+    steps = np.rint(groups / from_bf16(scales)[..., None])
+    codes = (np.clip(steps, -8, 7) + 8).astype(np.uint8)
+    return codes.reshape(rows, cols), scales
+
+
+def pack_words(codes):
+    """Returns int32 [o, i/8] of uint8 codes [o, i]: element j of a row is bits
+    4 (j mod 8) and on of word j / 8."""
+    rows, cols = codes.shape
+    nibbles = codes.reshape(rows, cols // 8, 8).astype(np.uint32)
+    shifted = nibbles << (4 * np.arange(8, dtype=np.uint32))
+    return np.bitwise_or.reduce(shifted, -1).view(np.int32)
+
+
+def dequantize_words(words, scales):
+    """Returns float32 [o, i]: (code - 8) * scale, rounded once to bf16."""
+    rows, width = words.shape
+    shifted = words.view(np.uint32)[..., None] >> (4 * np.arange(8, dtype=np.uint32))
+    steps = (shifted & 15).astype(np.float64).reshape(rows, width * 8) - 8
+    # Exact in float64, and in float32 too: 4 bits by 8.
+    return round_bf16(steps * np.repeat(from_bf16(scales), GROUP, 1)).astype(np.float32)
+
+
 def quantize_activations(x, ue8m0=False):
     """Quantises x [.., K] per row and group of 128 (a last one may be short).
 
@@ -173,11 +210,13 @@ _DTYPES = {
     "F32": (np.float32, 4),
     "BF16": (np.uint16, 2),
     "F8_E4M3": (np.uint8, 1),
+    "I32": (np.int32, 4),
+    "I64": (np.int64, 8),
 }
 
 
 def write_safetensors(path, tensors):
-    """Writes {name: (dtype, array)}; dtype is F32, BF16 or F8_E4M3.
+    """Writes {name: (dtype, array)}; dtype is F32, BF16, F8_E4M3, I32 or I64.
 
     BF16 and F8_E4M3 arrays hold codes (uint16, uint8). The bytes depend on the
     tensors and their order alone.

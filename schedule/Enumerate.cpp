@@ -38,23 +38,23 @@ public:
     // What the rules say is always legal.
     defaults = resolve(spec, target, chip, {}, error)->words;
     found.all.push_back({defaults, Bits::same});
-    visit(0, /*differs=*/false);
+    visit(0, /*choices=*/0);
     return std::move(found);
   }
 
 private:
-  /// Tries the values of the words from |at| on. |differs|: those before say
-  /// something else than the rules.
-  void visit(size_t at, bool differs) {
+  /// Tries the values of the words from |at| on. |choices|: how many of those
+  /// before say something else than their rules.
+  void visit(size_t at, unsigned choices) {
     if (at == space.size()) {
-      if (differs)
-        add();
+      if (choices)
+        add(choices);
       return;
     }
     const Word<Spec> &word = space[at];
     Facts<Spec> before{spec, chip, words};
     if (word.applies && !word.applies(before))
-      return visit(at + 1, differs);
+      return visit(at + 1, choices);
     const Value rule = word.rule(before);
     std::vector<Value> values = {rule};
     if (!options.fixed.contains(word.name))
@@ -64,11 +64,11 @@ private:
     auto here = words.emplace(word.name, rule).first;
     for (const Value &value : values) {
       here->second = value;
-      const bool other = differs || value != rule;
-      if (Check broken = other ? check(word) : std::nullopt)
+      const unsigned made = choices + (value != rule);
+      if (Check broken = made ? check(word) : std::nullopt)
         cut(*broken, word.name, value);
       else
-        visit(at + 1, other);
+        visit(at + 1, made);
     }
     words.erase(here);
   }
@@ -81,14 +81,14 @@ private:
     return word.unwise ? word.unwise(facts) : std::nullopt;
   }
 
-  void add() {
+  void add(unsigned choices) {
     const Word<Spec> *order = findOrder<Spec>(target, words, defaults);
     if (order && options.sameBits)
       return cut({Prune::P17, toString(words.find(order->name)->second) +
                                   ", the default is " +
                                   toString(defaults.find(order->name)->second)},
                  order->name, words.find(order->name)->second);
-    found.all.push_back({words, order ? Bits::order : Bits::same});
+    found.all.push_back({words, order ? Bits::order : Bits::same, choices});
   }
 
   void cut(const Broken &broken, std::string_view word, const Value &value) {
@@ -141,6 +141,19 @@ std::optional<Words> stepTo(const Spec &spec, Target target,
 }
 
 template <typename Spec>
+unsigned choicesOf(const Spec &spec, Target target, const nvptx::Chip *chip,
+                   const Words &words) {
+  unsigned choices = 0;
+  Words before;
+  for (const Word<Spec> &word : spaceOf<Spec>(target))
+    if (auto at = words.find(word.name); at != words.end()) {
+      choices += word.rule({spec, chip, before}) != at->second;
+      before.insert(*at);
+    }
+  return choices;
+}
+
+template <typename Spec>
 std::vector<Candidate> neighbours(const Spec &spec, Target target,
                                   const nvptx::Chip *chip, const Words &words,
                                   const EnumerateOptions &options) {
@@ -168,7 +181,8 @@ std::vector<Candidate> neighbours(const Spec &spec, Target target,
       auto made = stepTo(spec, target, chip, words, word.name, step);
       if (!made || *made == words)
         continue;
-      Candidate candidate = {*made, bitsOf<Spec>(target, *made, defaults)};
+      Candidate candidate = {*made, bitsOf<Spec>(target, *made, defaults),
+                             choicesOf(spec, target, chip, *made)};
       if ((!options.sameBits || candidate.bits == Bits::same) &&
           std::find(found.begin(), found.end(), candidate) == found.end())
         found.push_back(std::move(candidate));

@@ -18,6 +18,9 @@ struct Candidate {
   Words words;
   /// Against the default: the same bits, or sums in another order.
   Bits bits = Bits::same;
+  /// Words that say something else than their rules do behind the words before
+  /// them; 0 of the default.
+  unsigned choices = 0;
   bool operator==(const Candidate &) const = default;
 };
 

@@ -7,16 +7,6 @@ namespace hadal::schedule {
 
 namespace {
 
-/// Words of |words| that |other| has not, or otherwise.
-size_t distance(const Words &words, const Words &other) {
-  size_t count = 0;
-  for (const auto &[name, value] : words) {
-    auto at = other.find(name);
-    count += at == other.end() || at->second != value;
-  }
-  return count;
-}
-
 /// Keeps |count| of those that no rule cut; the others are P12. Of those that
 /// the model does not tell apart the first comes first, and its like only where
 /// there is room: they are a step from it, where a tuner looks later.
@@ -65,15 +55,13 @@ Ranking rankCandidates(const kernels::AnySpec &spec, Target target,
   };
   Ranking ranking;
   ranking.fallback = price(found.all.front());
-  const Words &defaults = ranking.fallback.candidate.words;
 
-  using Key = std::tuple<double, size_t, std::string>;
+  using Key = std::tuple<double, unsigned, std::string>;
   std::vector<std::pair<Key, RankedCandidate>> keyed;
   for (size_t i = 1; i < found.all.size(); ++i) {
     RankedCandidate ranked = price(found.all[i]);
-    const Words &words = ranked.candidate.words;
     Key key(ranked.predicted ? ranked.predicted->seconds : 0,
-            distance(words, defaults), canonicalText(words));
+            ranked.candidate.choices, canonicalText(ranked.candidate.words));
     keyed.emplace_back(std::move(key), std::move(ranked));
   }
   std::sort(keyed.begin(), keyed.end(),

@@ -30,8 +30,8 @@ struct RankedCandidate {
 
 struct Ranking {
   RankedCandidate fallback; ///< the default: always measured, never ranked
-  /// All others: by predicted time, then by the fewest words that differ from
-  /// the default's, then by canonicalText. Without a model by the latter two.
+  /// All others: by predicted time, then by the fewest choices, then by
+  /// canonicalText. Without a model by the latter two.
   std::vector<RankedCandidate> order;
   double bestSeconds = 0; ///< of the default and all others; 0 without a model
 };

@@ -127,7 +127,8 @@ private:
                                      : schema::DType::bf16,
         fp8, number("hidden_buffer_bytes"),
         model.contains(exec::kDeterministic), optional("mtp_depth"),
-        optional("max_drafts"));
+        optional("max_drafts"),
+        model.contains("media_token_id") ? number("media_token_id") : -1);
   }
 
   fb::Offset<schema::Provenance> serializeProvenance() {

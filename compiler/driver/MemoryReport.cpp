@@ -96,7 +96,11 @@ private:
         }
       for (auto [type, bytes] : byType) {
         std::string text;
-        llvm::raw_string_ostream(text) << type;
+        // Of a checkpoint, words are codes of four bits.
+        if (type.isInteger(32) && place == exec::Placement::Map)
+          text = "int4";
+        else
+          llvm::raw_string_ostream(text) << type;
         add("weights " + text +
                 (place == exec::Placement::Map ? ", mapped" : ", copied"),
             bytes);

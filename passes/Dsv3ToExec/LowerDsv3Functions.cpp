@@ -120,7 +120,7 @@ LogicalResult FunctionLowering::lowerGetParameter(dsv3::GetParameterOp op) {
                                               op.getParameterAttr());
   if (auto parameter =
           context.symbols.lookup<dsv3::ParameterOp>(op.getParameter());
-      parameter && dsv3::isFP8(parameter.getType()))
+      parameter && dsv3::isQuantized(parameter.getType()))
     storage.scale = exec::GetParameterOp::create(
         b, getSymbolLoc(b.getContext(), *parameter.getScale()),
                                                  parameter.getScaleAttr());

@@ -38,6 +38,8 @@ Weight weightOf(Value value) {
   Type element = typeOf(value).getElementType();
   if (isa<Float8E4M3FNType>(element))
     return Weight::fp8;
+  if (element.isInteger(4))
+    return Weight::int4;
   return element.isF32() ? Weight::f32 : Weight::bf16;
 }
 

@@ -24,9 +24,18 @@ using lower::ProgramContext;
 using lower::Storage;
 
 /// Rows of a segments parameter that one entry of its table spans: 128 of the
-/// codes, which is one of their scales.
+/// codes, which is one of their scales, or of int4 codes 128 as well.
 int64_t segmentRows(dsv3::ParameterOp op, bool isScale) {
-  return isScale ? 1 : dsv3::kBlock;
+  return isScale && op.getTensorType().getElementType().isF32() ? 1
+                                                                : dsv3::kBlock;
+}
+
+/// int4 codes are to the runtime what they are in the file: words of eight.
+constexpr int64_t kCodesPerWord = 8;
+
+Type storedElement(Type element) {
+  return element.isInteger(4) ? IntegerType::get(element.getContext(), 32)
+                              : element;
 }
 
 /// |scale| holds the scales by which |op| is dequantised when it is loaded; null
@@ -61,6 +70,12 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
   IntegerAttr pitch;
   if (type.getRank() > 1)
     pitch = context.pitch(type.getElementType(), type.getShape().back());
+  SmallVector<int64_t> inner(shape.drop_front());
+  SmallVector<Attribute> accepts;
+  for (Type each : op.getAccepts().getAsValueRange<TypeAttr>())
+    accepts.push_back(TypeAttr::get(storedElement(each)));
+  if (dsv3::isInt4(type))
+    inner.back() /= kCodesPerWord;
   ArrayAttr scaleParts, scaleAccepts;
   DenseI64ArrayAttr scaleBlock;
   if (scale) {
@@ -73,7 +88,10 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
   if (std::optional<dsv3::SplitAttr> split = op.getSplit()) {
     axis = exec::AxisAttr::get(b.getContext(), lower::axisOf(split->getAxis()));
     sliceDim = b.getI64IntegerAttr(split->getDim() == dsv3::SplitDim::Cols);
-    sliceUnit = b.getI64IntegerAttr(split->getUnit());
+    int64_t unit = split->getUnit();
+    if (dsv3::isInt4(type) && split->getDim() == dsv3::SplitDim::Cols)
+      unit = std::max<int64_t>(unit / kCodesPerWord, 1);
+    sliceUnit = b.getI64IntegerAttr(unit);
     if (op.getLayer())
       layer = b.getI64IntegerAttr(*op.getLayer());
   }
@@ -84,8 +102,8 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
       b, loc, op.getSymName(), kind, count,
       op.getPlace() == dsv3::Placement::Map ? exec::Placement::Map
                                             : exec::Placement::Copy,
-      type.getElementType(), rows, shape.drop_front(), op.getParts(),
-      op.getAccepts(), check, scaleParts, scaleAccepts, scaleBlock, pitch, axis,
+      storedElement(type.getElementType()), rows, inner, op.getParts(),
+      b.getArrayAttr(accepts), check, scaleParts, scaleAccepts, scaleBlock, pitch, axis,
       sliceDim, sliceUnit, layer);
 }
 
@@ -239,15 +257,16 @@ private:
     llvm::DenseSet<StringRef> scales, consumed;
     for (auto op : context.module.getOps<dsv3::ParameterOp>())
       if (op.getScale())
-        (dsv3::isFP8(op.getType()) ? scales : consumed).insert(*op.getScale());
+        (dsv3::isQuantized(op.getType()) ? scales : consumed)
+            .insert(*op.getScale());
     for (Operation &op : *context.module.getBody()) {
       if (auto parameter = dyn_cast<dsv3::ParameterOp>(op)) {
-        hasFP8 |= parameter.getScale().has_value();
+        hasFP8 |= parameter.getScale() && !dsv3::isInt4(parameter.getType());
         StringRef name = parameter.getSymName();
         if (consumed.contains(name) && !scales.contains(name))
           continue;
         dsv3::ParameterOp scale;
-        if (parameter.getScale() && !dsv3::isFP8(parameter.getType()))
+        if (parameter.getScale() && !dsv3::isQuantized(parameter.getType()))
           scale = context.symbols.lookup<dsv3::ParameterOp>(
               *parameter.getScale());
         lowerParameter(context, parameter, scales.contains(name), scale);
@@ -352,7 +371,7 @@ private:
     for (BlockArgument arg : func.getArguments())
       if (!isState(arg) && !isa<dsv3::BatchType>(arg.getType())) {
         Storage storage{addRef(arg), {}};
-        if (dsv3::isFP8(arg.getType()))
+        if (dsv3::isQuantized(arg.getType()))
           storage.scale = addRef(arg, ".scale");
         lowering.bind(arg, storage);
       }

@@ -67,8 +67,8 @@ struct ProgramContext {
   int64_t rowBytes(mlir::Type element, int64_t columns) const {
     return target.hasRowPitch()
                ? tile::rowPitchBytes(element, 2, columns)
-               : columns * static_cast<int64_t>(llvm::divideCeil(
-                               element.getIntOrFloatBitWidth(), 8));
+               : static_cast<int64_t>(llvm::divideCeil(
+                     columns * element.getIntOrFloatBitWidth(), 8));
   }
   /// The pitch of such a matrix for the manifest: null if it is dense.
   mlir::IntegerAttr pitch(mlir::Type element, int64_t columns) {

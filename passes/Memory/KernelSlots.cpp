@@ -76,13 +76,15 @@ int64_t getSlotBytes(tile::KernelOp kernel, ArrayRef<KernelSlot> slots,
   for (int64_t d = 0; d < view.getRank(); ++d)
     extents.push_back(view.isDynamic(d) ? launch.getScalars()[next++]
                                         : view.getShape()[d]);
-  int64_t elementBytes =
-      llvm::divideCeil(view.getElementType().getIntOrFloatBitWidth(), 8);
+  int64_t elementBits = view.getElementType().getIntOrFloatBitWidth();
+  int64_t elementBytes = llvm::divideCeil(elementBits, 8);
   if (slot.role == KernelSlot::Role::scale) {
     size_t rank = extents.size();
     extents[rank - 2] = llvm::divideCeil(extents[rank - 2], view.getScaleRows());
     extents[rank - 1] = llvm::divideCeil(extents[rank - 1], view.getScaleCols());
-    elementBytes = 4;
+    elementBytes = tile::scaleBytes(view);
+  } else if (elementBits < 8) {
+    extents.back() = llvm::divideCeil(extents.back() * elementBits, 8);
   }
   if (slot.role == KernelSlot::Role::data &&
       exec::hasRowPitch(launch->getParentOfType<ModuleOp>())) {

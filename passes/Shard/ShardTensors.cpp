@@ -211,6 +211,10 @@ private:
       return emitCodedOpError(parameter, 2006)
              << "has " << extent << " " << what << " a rank, which cut a 128-"
              << (isRows ? "row" : "column") << " scale block";
+    if (isInt4(type) && !isRows && extent % kInt4Group)
+      return emitCodedOpError(parameter, 2006)
+             << "has " << extent << " columns a rank, which cut a group of "
+             << kInt4Group;
     parameter.setType(RankedTensorType::get(shape, type.getElementType(),
                                             type.getEncoding()));
     parameter.setSplitAttr(split);

@@ -178,6 +178,11 @@ private:
         (m.bos_token_id() < 0 || uint64_t(m.bos_token_id()) >= m.vocab_size()))
       return fail("bos_token_id {} is outside the vocabulary of {}",
                   m.bos_token_id(), m.vocab_size());
+    if (m.media_token_id() != -1 && (m.media_token_id() < 0 ||
+                                     uint64_t(m.media_token_id()) >=
+                                         m.vocab_size()))
+      return fail("media_token_id {} is outside the vocabulary of {}",
+                  m.media_token_id(), m.vocab_size());
     for (int32_t id : *m.eos_token_ids())
       if (id < 0 || uint64_t(id) >= m.vocab_size())
         return fail("eos_token_id {} is outside the vocabulary of {}", id,

@@ -1,8 +1,10 @@
 #include "runtime/base/ProcessMemory.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <initializer_list>
 
 namespace hadal {
@@ -34,6 +36,23 @@ Status readKibibytes(const char *path, std::initializer_list<Field> fields) {
   return Status();
 }
 
+/// What the |limit| of a group leaves; version 1 spells none as a number beyond
+/// all memory.
+std::optional<double> leftOf(const std::string &group, const char *limit,
+                             const char *usage, std::string_view reclaimable) {
+  const std::optional<double> most = numberIn(group + limit);
+  const std::optional<double> used = numberIn(group + usage);
+  if (!most || !used || *most >= 0x1p62)
+    return std::nullopt;
+  double files = 0;
+  std::ifstream statistics(group + "/memory.stat");
+  std::string key;
+  for (double value = 0; statistics >> key >> value;)
+    if (key == reclaimable)
+      files = value;
+  return std::max(0.0, *most - std::max(0.0, *used - files));
+}
+
 } // namespace
 
 StatusOr<ProcessMemory> readProcessMemory() {
@@ -47,13 +66,26 @@ StatusOr<ProcessMemory> readProcessMemory() {
   return memory;
 }
 
-StatusOr<uint64_t> readAvailableMemory() {
+std::optional<uint64_t> cgroupMemoryLeft(const ControlGroups &groups) {
+  const std::optional<double> left = groups.least(
+      "memory",
+      [](const std::string &group) {
+        return leftOf(group, "/memory.max", "/memory.current", "inactive_file");
+      },
+      [](const std::string &group) {
+        return leftOf(group, "/memory.limit_in_bytes",
+                      "/memory.usage_in_bytes", "total_inactive_file");
+      });
+  return left ? std::optional(static_cast<uint64_t>(*left)) : std::nullopt;
+}
+
+StatusOr<uint64_t> readAvailableMemory(const ControlGroups &groups) {
   uint64_t available = 0;
   HADAL_RETURN_IF_ERROR(
       readKibibytes("/proc/meminfo", {{"MemAvailable:", &available}}));
   if (available == 0)
     return error(5001, "'/proc/meminfo' has no MemAvailable");
-  return available;
+  return std::min(available, cgroupMemoryLeft(groups).value_or(available));
 }
 
 } // namespace hadal

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "runtime/base/ControlGroups.h"
 #include "runtime/base/Status.h"
 
 namespace hadal {
@@ -19,7 +20,12 @@ struct ProcessMemory {
 
 StatusOr<ProcessMemory> readProcessMemory();
 
-/// Bytes that can be used without swapping (MemAvailable of /proc/meminfo).
-StatusOr<uint64_t> readAvailableMemory();
+/// Bytes that can be used without swapping: MemAvailable of /proc/meminfo, or
+/// what the process' control groups leave if that is less (their limit but what
+/// they use, unless it is pages of files that nobody reads).
+StatusOr<uint64_t> readAvailableMemory(const ControlGroups &groups = {});
+
+/// The second number alone; nothing where no group limits memory.
+std::optional<uint64_t> cgroupMemoryLeft(const ControlGroups &groups);
 
 } // namespace hadal

@@ -13,8 +13,8 @@ struct DeviceOptions {
   /// "cpu", "cuda" (a GPU that fits), "cuda:1", "sim"; empty: what runs
   /// the artifact's target, for sm_90a a GPU.
   std::string device;
-  /// Which of the GPUs that fit "cuda" means, counted round: a rank's number
-  /// among those of its machine.
+  /// Which of the GPUs that fit "cuda" means: a rank's number among those of its
+  /// machine.
   unsigned localRank = 0;
   /// Of the cpu device; 0: as many as the process may run on.
   unsigned threads = 0;

@@ -4,7 +4,9 @@
 #include <cstdlib>
 #include <thread>
 
+#include "runtime/base/Interrupt.h"
 #include "runtime/engine/ModelRunner.h"
+#include "runtime/engine/WarmUp.h"
 
 namespace hadal::engine {
 
@@ -84,6 +86,14 @@ public:
     return statistics_;
   }
 
+  Tick tick() const override {
+    const Clock::rep begun = tickBegun_;
+    if (!begun)
+      return {};
+    return {Clock::now() - Clock::time_point(Clock::duration(begun)),
+            runner_->lastCall()};
+  }
+
   const RunnerLimits &limits() const override { return runner_->limits(); }
 
 private:
@@ -125,7 +135,9 @@ private:
         scheduler_.cancel(id, reason);
       if (draining)
         scheduler_.abort(error(5016, "the server is about to end"), late);
+      tickBegun_ = Clock::now().time_since_epoch().count();
       scheduler_.tick();
+      tickBegun_ = 0;
     }
     // What is left ends with the scheduler; what it has not seen ends here.
     for (const auto &ticket : submitted_)
@@ -143,6 +155,8 @@ private:
     ticket.notifyReader();
   }
 
+  /// Of the clock; 0: no tick is under way.
+  std::atomic<Clock::rep> tickBegun_{0};
   const TimeSource time_;
   const std::unique_ptr<Runner> runner_;
   mutable std::mutex mutex_; // guards all below but the scheduler
@@ -174,6 +188,9 @@ StatusOr<std::unique_ptr<Engine>> Engine::create(Model &model,
       std::unique_ptr<ModelRunner> runner,
       ModelRunner::create(model, options.maxRows,
                           {.cachePages = options.cachePages}));
+  if (options.warmUp)
+    HADAL_RETURN_IF_ERROR(
+        warmUp(*runner, options.warmUp, &interruptFlag()));
   return create(std::move(runner), tokenizer, options);
 }
 

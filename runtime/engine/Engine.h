@@ -14,6 +14,15 @@ namespace hadal::engine {
 struct EngineOptions : SchedulerOptions {
   /// Pages of the cache; 0: enough for maxRows rows of max_seq_len tokens.
   uint64_t cachePages = 0;
+  /// Runs a call of every size first (WarmUp.h) and is told of each.
+  std::function<void(size_t call, size_t calls)> warmUp;
+};
+
+/// What an engine is at.
+struct Tick {
+  /// How long the tick has taken so far that is under way; 0: none is.
+  std::chrono::steady_clock::duration age{0};
+  std::string call; ///< of the model: the last one, "decode_4"
 };
 
 /// All members but the destructor may be called from any thread.
@@ -49,6 +58,7 @@ public:
   virtual void drain(std::chrono::milliseconds timeout) = 0;
   virtual bool drained() const = 0;
 
+  virtual Tick tick() const = 0;
   /// As of the end of the last tick.
   virtual Statistics statistics() const = 0;
   virtual const RunnerLimits &limits() const = 0;

@@ -6,9 +6,10 @@ namespace hadal::engine {
 
 ModelRunner::ModelRunner(const Model &model, BatchRunner &runner,
                          uint32_t maxRows)
-    : runner_(runner) {
+    : model_(model), runner_(runner) {
   const schema::Model &m = model.description();
   limits_.vocabSize = m.vocab_size();
+  limits_.mediaToken = m.media_token_id();
   limits_.maxSeqLen = m.max_seq_len();
   limits_.pageSize = m.page_size();
   limits_.pages = runner.options().cachePages;
@@ -40,8 +41,16 @@ ModelRunner::create(Model &model, uint32_t maxRows, BatchOptions options) {
 Status ModelRunner::run(Phase phase, size_t capacity,
                         std::span<const CallRow> rows,
                         const RowLogitsSink &sink) {
-  return runner_.run(*bodies_[static_cast<size_t>(phase)][capacity], {rows, {}},
-                     sink);
+  const BatchRunner::Body &body = *bodies_[static_cast<size_t>(phase)][capacity];
+  lastEntry_ = body.index;
+  return runner_.run(body, {rows, {}}, sink);
+}
+
+std::string ModelRunner::lastCall() const {
+  const unsigned entry = lastEntry_;
+  return entry == ~0u ? ""
+                      : model_.artifact().root().entries()->Get(entry)
+                            ->name()->str();
 }
 
 } // namespace hadal::engine

@@ -1,6 +1,7 @@
 // The scheduler's runner of a compiled model, of one rank.
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "runtime/engine/Runner.h"
@@ -25,6 +26,7 @@ public:
   Status copyPage(int32_t to, int32_t from) override {
     return runner_.copyPage(to, from);
   }
+  std::string lastCall() const override;
 
 private:
   ModelRunner(const Model &model, std::unique_ptr<BatchRunner> runner,
@@ -33,10 +35,12 @@ private:
     owned_ = std::move(runner);
   }
 
+  const Model &model_;
   BatchRunner &runner_;
   std::unique_ptr<BatchRunner> owned_; // or null
   RunnerLimits limits_;
   std::array<std::vector<const BatchRunner::Body *>, 2> bodies_; // by phase
+  std::atomic<unsigned> lastEntry_{~0u}; // in the artifact
 };
 
 } // namespace hadal::engine

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "runtime/base/Status.h"
@@ -20,6 +21,7 @@ struct CallCapacity {
 /// Fixed while a runner lives.
 struct RunnerLimits {
   uint64_t vocabSize = 0;
+  int32_t mediaToken = -1; ///< stands for an image in a prompt; -1: none
   uint64_t maxSeqLen = 0;
   uint64_t pageSize = 0; ///< tokens
   uint64_t pages = 0;
@@ -49,6 +51,8 @@ public:
                      const RowLogitsSink &sink) = 0;
   /// Makes page |to| equal to page |from| in all caches. Errors as of run().
   virtual Status copyPage(int32_t to, int32_t from) = 0;
+  /// The call that runs now or ran last, for messages; from any thread.
+  virtual std::string lastCall() const { return ""; }
 };
 
 /// The time, an interface for tests.

@@ -42,12 +42,18 @@ Status Scheduler::validate(const Request &request) const {
                  "the prompt has {} tokens, max-seq-len is {}; shorten it or "
                  "compile with a larger --max-seq-len",
                  request.prompt.size(), limits_.maxSeqLen);
-  for (size_t i = 0; i < request.prompt.size(); ++i)
+  for (size_t i = 0; i < request.prompt.size(); ++i) {
     if (!inVocabulary(request.prompt[i]))
       return error(5005,
                    "token {} of the prompt is {}; the vocabulary has ids 0 to "
                    "{}",
                    i, request.prompt[i], limits_.vocabSize - 1);
+    if (request.prompt[i] == limits_.mediaToken)
+      return error(5005,
+                   "vision input is not supported: token {} of the prompt is "
+                   "{}, which stands for an image",
+                   i, request.prompt[i]);
+  }
   if (!request.choices || request.choices > options_.maxRows)
     return tooMany("n", request.choices, 1, options_.maxRows);
   for (int32_t id : request.stopTokens)

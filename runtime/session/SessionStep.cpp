@@ -29,11 +29,17 @@ Status Session::checkStep(std::span<const StepRow> rows) const {
                    "row {} would have {} tokens, max-seq-len is {}; shorten "
                    "the input or compile with a larger --max-seq-len",
                    s.row, row.length + s.tokens.size(), m.max_seq_len());
-    for (size_t t = 0; t < s.tokens.size(); ++t)
+    for (size_t t = 0; t < s.tokens.size(); ++t) {
+      if (m.media_token_id() >= 0 && s.tokens[t] == m.media_token_id())
+        return error(5005,
+                     "vision input is not supported: token {} of row {} is {}, "
+                     "which stands for an image",
+                     t, s.row, s.tokens[t]);
       if (s.tokens[t] < 0 || uint64_t(s.tokens[t]) >= m.vocab_size())
         return error(5005,
                      "token {} of row {} is {}; the vocabulary has ids 0 to {}",
                      t, s.row, s.tokens[t], m.vocab_size() - 1);
+    }
     newPages += pagesFor(row.length + s.tokens.size()) - row.pages.size();
   }
   if (newPages > freePages_.size())

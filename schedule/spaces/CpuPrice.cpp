@@ -8,8 +8,11 @@ using namespace kernels;
 
 namespace {
 
-int64_t bytesOf(Weight weight) {
-  return weight == Weight::fp8 ? 1 : weight == Weight::bf16 ? 2 : 4;
+double bytesOf(Weight weight) {
+  return weight == Weight::int4   ? 0.5 + 2.0 / 32
+         : weight == Weight::fp8  ? 1
+         : weight == Weight::bf16 ? 2
+                                  : 4;
 }
 
 struct CpuPrice {

@@ -158,7 +158,7 @@ class Expected:
         if key not in self.known:
             oracle = self.known.setdefault(
                 (name, fp8, attention), Oracle(
-                    make_configs.CONFIGS[name][0], make_configs.make_tensors(name),
+                    make_configs.find(name)[0], make_configs.make_tensors(name),
                     fp8 or "w8a16", attention))
             self.known[key] = oracle.run(ids)
         return self.known[key]

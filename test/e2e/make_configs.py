@@ -17,6 +17,7 @@ import argparse
 import json
 import math
 import os
+import re
 import sys
 
 import numpy as np
@@ -27,6 +28,16 @@ import formats
 
 YARN = dict(type="yarn", factor=40, original_max_position_embeddings=64,
             beta_fast=32, beta_slow=1, mscale=1.0, mscale_all_dim=1.0)
+INT4 = dict(
+    quant_method="compressed-tensors", format="pack-quantized",
+    quantization_status="compressed", kv_cache_scheme=None,
+    config_groups=dict(group_0=dict(
+        input_activations=None, output_activations=None, targets=["Linear"],
+        weights=dict(num_bits=4, type="int", symmetric=True, strategy="group",
+                     group_size=32, dynamic=False, actorder=None,
+                     block_structure=None, observer="minmax", observer_kwargs={}))),
+    ignore=["lm_head", "re:.*self_attn.*", "re:.*shared_experts.*",
+            "re:.*mlp\\.(gate|up|gate_up|down)_proj.*"])
 FP8 = dict(activation_scheme="dynamic", fmt="e4m3", quant_method="fp8",
            weight_block_size=[128, 128])
 
@@ -251,6 +262,25 @@ CONFIGS = {
 }
 
 
+def kimi(**changes):
+    """Returns a small configuration of Kimi K2's line with `changes` applied."""
+    return v3(**dict(dict(
+        model_type="kimi_k2", n_routed_experts=12, n_group=1, topk_group=1,
+        num_experts_per_tok=3, routed_scaling_factor=2.827, rms_norm_eps=1e-5,
+        rope_theta=50000, rope_scaling=dict(YARN, factor=64, beta_slow=1),
+        max_position_embeddings=4096, quantization_config=INT4), **changes))
+
+
+# Experts of four-bit codes. `kimi-k2` has widths in the proportions of K2, whose
+# down projection reads a number of groups that is no multiple of 128 / 32; in
+# `kimi-packed` every linear but kv_b_proj is packed: dense, segments and stacks.
+PACKED = {
+    "kimi-k2": (kimi(moe_intermediate_size=160), {}),
+    "kimi-packed": (kimi(
+        quantization_config=dict(INT4, ignore=["lm_head", "re:.*kv_b_proj.*"])), {}),
+}
+
+
 def split(**changes):
     """Returns a V3 configuration whose heads ranks can split.
 
@@ -282,7 +312,7 @@ BEYOND = {
 
 def find(name):
     """Returns (config, make) of configuration `name`."""
-    return {**CONFIGS, **SPLIT, **BEYOND}[name]
+    return {**CONFIGS, **SPLIT, **BEYOND, **PACKED}[name]
 
 
 def seed_of(name):
@@ -335,12 +365,24 @@ def make_tensors(name):
     """Returns {tensor: (dtype, array)} of configuration `name`."""
     config, make = find(name)
     rng = formats.Random(seed_of(name))
-    fp8 = config.get("quantization_config")
+    quantized = config.get("quantization_config")
+    int4 = quantized and quantized["quant_method"] == "compressed-tensors"
+    fp8 = None if int4 else quantized
     ue8m0 = bool(fp8) and fp8.get("scale_fmt") == "ue8m0"
     tensors = {}
 
     def linear(tensor, out, inner, gain=1.0):
         weight = rng.normal((out, inner), gain / math.sqrt(inner))
+        if int4 and not any(
+                re.match(p[3:], tensor) for p in quantized["ignore"] if p[:3] == "re:"):
+            # Groups of unlike magnitude, as the blocks below.
+            wide = np.repeat(rng.uniform((out, inner // 32), 0.5, 1.5), 32, 1)
+            codes, scales = formats.quantize_groups(weight * wide)
+            stem = tensor[: -len("weight")]
+            tensors[stem + "weight_packed"] = ("I32", formats.pack_words(codes))
+            tensors[stem + "weight_scale"] = ("BF16", scales)
+            tensors[stem + "weight_shape"] = ("I32", np.array([out, inner], np.int32))
+            return
         if not fp8:
             tensors[tensor] = ("BF16", formats.to_bf16(weight))
             return
@@ -468,7 +510,7 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
-    known = [*CONFIGS, *SPLIT, *BEYOND]
+    known = [*CONFIGS, *SPLIT, *BEYOND, *PACKED]
     unknown = set(args.names) - set(known)
     if unknown:
         parser.error(f"unknown: {sorted(unknown)}; see --list")

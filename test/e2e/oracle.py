@@ -180,8 +180,12 @@ class Oracle:
     def tensor(self, name):
         """Returns the values of a tensor in float64."""
         if name not in self.cache:
-            dtype, array = self.tensors[name]
-            if dtype == "BF16":
+            packed = name[: -len("weight")] + "weight_packed"
+            dtype, array = self.tensors[packed if packed in self.tensors else name]
+            if dtype == "I32":
+                scales = self.tensors[packed.replace("_packed", "_scale")][1]
+                array = formats.dequantize_words(array, scales)
+            elif dtype == "BF16":
                 array = formats.from_bf16(array)
             elif dtype == "F8_E4M3":
                 array = formats.dequantize_blocks(
@@ -194,8 +198,8 @@ class Oracle:
     def linear(self, name, x):
         """Returns x [.., K] times the transposed weight `name` [N, K]."""
         plain = self.bf16_kv_b and ".kv_b_proj." in name
-        if (self.mode == "w8a8" and self.tensors[name][0] == "F8_E4M3"
-                and not plain):
+        if (self.mode == "w8a8" and name in self.tensors
+                and self.tensors[name][0] == "F8_E4M3" and not plain):
             codes, scales = formats.quantize_activations(x, self.ue8m0)
             wide = np.repeat(scales, formats.BLOCK, -1)[..., : x.shape[-1]]
             x = formats.E4M3[codes].astype(np.float64) * wide.astype(np.float64)

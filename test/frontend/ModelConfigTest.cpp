@@ -372,8 +372,7 @@ TEST(ModelConfig, RefusesOtherQuantisations) {
     return with("quantization_config", std::move(q));
   };
   expectError(quantized(json::Object{{"quant_method", "compressed-tensors"}}),
-              1005,
-              "'quantization_config.quant_method' \"compressed-tensors\"");
+              1005, "'quantization_config.format' \"\"");
   expectError(quantized(json::Object{{"quant_method", "fp8"}}), 1005,
               "'quantization_config.weight_block_size'");
   expectError(
@@ -618,6 +617,9 @@ TEST(ModelConfig, ReadsEveryShippedConfiguration) {
         Expected{"glm-5", 78, 256, WeightFormat::BF16},
         Expected{"glm-5.2", 78, 256, WeightFormat::BF16},
         Expected{"kimi-k2", 61, 384, WeightFormat::FP8},
+        Expected{"kimi-k2-thinking", 61, 384, WeightFormat::INT4},
+        Expected{"kimi-k2.5", 61, 384, WeightFormat::INT4},
+        Expected{"kimi-k2.6", 61, 384, WeightFormat::INT4},
         Expected{"moonlight-16b", 27, 64, WeightFormat::BF16},
         Expected{"youtu-llm-2b", 32, 0, WeightFormat::BF16}}) {
     auto c =
@@ -629,6 +631,28 @@ TEST(ModelConfig, ReadsEveryShippedConfiguration) {
     EXPECT_TRUE(c->warnings.empty()) << e.model << ": " << c->warnings[0];
     EXPECT_EQ(c->ue8m0Activations,
               llvm::StringRef(e.model).starts_with("deepseek-v3."));
+  }
+}
+
+// What K2's `ignore` leaves as it is, inside a multi-modal model and alone.
+TEST(ModelConfig, SaysWhichModulesArePacked) {
+  for (const char *model : {"kimi-k2-thinking", "kimi-k2.5", "kimi-k2.6"}) {
+    SCOPED_TRACE(model);
+    auto c = loadModelConfig(std::string(HADAL_SOURCE_DIR "/models/") + model);
+    ASSERT_TRUE(static_cast<bool>(c)) << llvm::toString(c.takeError());
+    std::string mlp = "model.layers.1.mlp.";
+    EXPECT_TRUE(c->isPacked(mlp + "experts.0.gate_proj"));
+    EXPECT_TRUE(c->isPacked(mlp + "experts.383.down_proj"));
+    EXPECT_FALSE(c->isPacked(mlp + "shared_experts.gate_proj"));
+    EXPECT_FALSE(c->isPacked("model.layers.0.mlp.up_proj"));
+    EXPECT_FALSE(c->isPacked("model.layers.1.self_attn.o_proj"));
+    EXPECT_FALSE(c->isPacked("lm_head"));
+    bool isWrapped = llvm::StringRef(model).starts_with("kimi-k2.");
+    EXPECT_EQ(c->tensorPrefix, isWrapped ? "language_model." : "");
+    EXPECT_EQ(c->mediaToken, isWrapped ? 163605 : -1);
+    EXPECT_EQ(c->modelType, isWrapped ? "kimi_k25" : "kimi_k2");
+    // model-spec 2.8.
+    EXPECT_NEAR(c->softmaxScale(), 0.1446796, 1e-7);
   }
 }
 

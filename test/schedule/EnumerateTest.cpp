@@ -2,8 +2,8 @@
 // every branch that was cut.
 #include <gtest/gtest.h>
 
-#include "kernels/SpecText.h"
 #include "cost/Chip.h"
+#include "kernels/SpecText.h"
 #include "schedule/Enumerate.h"
 #include "test/schedule/Specs.h"
 
@@ -35,6 +35,7 @@ TEST_P(Enumerate, candidatesAreLegalAndDiffer) {
     ASSERT_FALSE(found.all.empty());
     EXPECT_EQ(found.all.front().words, byRules->words);
     EXPECT_EQ(found.all.front().bits, Bits::same);
+    EXPECT_EQ(found.all.front().choices, 0u);
     std::set<std::string> texts;
     for (const Candidate &candidate : found.all) {
       auto made =
@@ -83,6 +84,53 @@ template <typename Spec> void checkTries(const Spec &spec, Target target) {
 TEST_P(Enumerate, onlyValuesAreTried) {
   for (const AnySpec &spec : specsOf(GetParam()))
     std::visit([&](const auto &s) { checkTries(s, GetParam()); }, spec);
+}
+
+/// Collects the words of |spec| that are tried, and those that some candidate
+/// has otherwise than another.
+template <typename Spec>
+void collectVaried(const Spec &spec, Target target,
+                   std::set<std::string> &tried,
+                   std::set<std::string> &varied) {
+  Candidates found = enumerateCandidates(spec, target, h100());
+  for (const Word<Spec> &word : spaceOf<Spec>(target)) {
+    std::string name = std::string(Spec::kKind) + " " + std::string(word.name);
+    std::set<std::string> values;
+    for (const Candidate &candidate : found.all)
+      if (auto at = candidate.words.find(word.name);
+          at != candidate.words.end()) {
+        Facts<Spec> facts{spec, h100(), candidate.words};
+        if (!word.tries || !word.tries(facts).empty())
+          tried.insert(name);
+        values.insert(toString(at->second));
+      }
+    if (values.size() > 1)
+      varied.insert(name);
+  }
+}
+
+// Of every word that a search tries, some kernel has two values: none is tried
+// in name only. The others move one step from the best.
+TEST_P(Enumerate, everyTriedWordVaries) {
+  std::set<std::string> tried, varied;
+  std::vector<AnySpec> specs = specsOf(GetParam());
+  // Tiles of 128 rows are tried of more than 64.
+  specs.push_back(AbsorbQSpec{{}, 4, 128, 64, 128, 256, 128, Weight::bf16});
+  specs.push_back(AbsorbVSpec{{}, 4, 128, 128, 512, 128, Weight::bf16});
+  for (const AnySpec &spec : specs)
+    std::visit(
+        [&](const auto &s) { collectVaried(s, GetParam(), tried, varied); },
+        spec);
+  // What a dump says is built, and nothing to choose (EveryWordIsAliveTest);
+  // attention on a CPU has one form beside loops.
+  const std::set<std::string> fixed =
+      GetParam() == Target::cpu
+          ? std::set<std::string>{"mla_decode form", "mla_prefill form"}
+          : std::set<std::string>{"mla_decode bn", "mla_prefill bn",
+                                  "gate_topk threads", "absorb_q swap_ab",
+                                  "absorb_v swap_ab"};
+  for (const std::string &name : tried)
+    EXPECT_NE(varied.contains(name), fixed.contains(name)) << name;
 }
 
 // A step leads to one legal schedule beside, which differs from where it began.

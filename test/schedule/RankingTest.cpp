@@ -195,7 +195,7 @@ TEST_F(Rank, isDeterministicAndDrawsBySeed) {
   EXPECT_EQ(escapes(3).size(), 2u);
 }
 
-// Kernels that no model covers: nearest the default first.
+// Kernels that no model covers: the fewest choices first.
 TEST_F(Rank, goesByDistanceWithoutAModel) {
   RankOptions options;
   options.topK = 5;
@@ -204,14 +204,25 @@ TEST_F(Rank, goesByDistanceWithoutAModel) {
   EXPECT_FALSE(ranking.fallback.predicted);
   EXPECT_EQ(ranking.bestSeconds, 0);
   EXPECT_EQ(count(ranking, [](auto &r) { return r.isMeasured(); }), 5u);
-  auto differing = [&](const RankedCandidate &r) {
-    size_t n = 0;
-    for (const auto &[name, value] : r.candidate.words)
-      n += ranking.fallback.candidate.words.at(name) != value;
-    return n;
-  };
   for (size_t i = 1; i < ranking.order.size(); ++i)
-    EXPECT_LE(differing(ranking.order[i - 1]), differing(ranking.order[i]));
+    EXPECT_LE(ranking.order[i - 1].candidate.choices,
+              ranking.order[i].candidate.choices);
+  EXPECT_EQ(ranking.order.front().candidate.choices, 1u);
+}
+
+// Of forms that the model does not tell apart inside, the one whose words are
+// as its rules say.
+TEST_F(Rank, prefersWhatRulesSay) {
+  GemmSpec spec = qkv(4);
+  spec.quantizedInput = false;
+  for (const RankedCandidate &r : ranked(spec, {}, Target::cpu).order) {
+    const Words &words = r.candidate.words;
+    if (words.at("form") != Value(std::string("panel")))
+      continue;
+    EXPECT_EQ(words.at("chunk_bytes"), Value(int64_t(384 << 10)));
+    EXPECT_EQ(words.at("decoded_rows"), Value(int64_t(32)));
+    break;
+  }
 }
 
 // Fewer than there are places: all are measured.

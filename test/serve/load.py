@@ -15,6 +15,7 @@ killed     clients that are killed inside their streams: rows and pages come bac
 mutated    bodies with damage: a 4xx at most, fields out of range named
 smuggling  requests whose end two servers might see differently
 slow       clients of a byte a second, heads and bodies beyond their limits
+managed    a service manager is told when the server is ready, hangs and ends; --plan
 drain      SIGTERM with requests running: they end, new ones are refused
 
 Prints a line for each part; exits 1 if one failed. --long: the counts of a release.
@@ -31,6 +32,7 @@ import time
 import chats
 import documented
 import hostile
+import managed
 from client import Broken, Server, complete, get, metric
 
 PROMPTS = ["In the beginning", "And the LORD said unto Moses,", "Blessed are the",
@@ -259,7 +261,7 @@ async def drain(place, counts):
 
 PARTS = {"equal": equal, "chat": chats.chat,
          "documented": documented.documented, "preempted": preempted, "limits": limits, "killed": killed, "mutated": hostile.mutated,
-         "smuggling": hostile.smuggling, "slow": hostile.slow, "drain": drain}
+         "smuggling": hostile.smuggling, "slow": hostile.slow, "managed": managed.managed, "drain": drain}
 
 
 class Place:

@@ -157,9 +157,8 @@ private:
   }
 
   StatusOr<Prepared> prepare(unsigned index) {
-    const schema::Kernel &kernel = *artifact.root().kernels()->Get(index);
     Prepared p;
-    p.name = kernel.name()->str();
+    p.name = artifact.root().kernels()->Get(index)->name()->str();
     p.sample = &samples[index];
     HADAL_ASSIGN_OR_RETURN(
         p.test, makeCaseOf(artifact, index, *p.sample, options.seed + index));

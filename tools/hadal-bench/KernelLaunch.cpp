@@ -63,6 +63,13 @@ StatusOr<std::unique_ptr<KernelCase>> makeCaseOf(const Artifact &artifact,
   if (!sample.entry)
     return error(5014, "kernel '{}' of '{}' is never launched",
                  kernel.name()->string_view(), artifact.path());
+  if (const auto *gemm = std::get_if<kernels::GemmSpec>(&*spec.spec);
+      gemm && gemm->weight == kernels::Weight::int4)
+    return error(5014,
+                 "kernel '{}' of '{}' cannot be measured alone: its weights "
+                 "are int4, of which no input is made; leave it out with "
+                 "--kernels, or measure whole steps",
+                 kernel.name()->string_view(), artifact.path());
   return makeKernelCase(*spec.spec, bucketOf(artifact.root(), kernel, sample),
                         seed);
 }

@@ -19,7 +19,8 @@ struct Sample {
 std::vector<Sample> sampleLaunches(const schema::Artifact &root);
 
 /// The case of kernel |index| in the bucket of |sample|. H4002 for a kernel
-/// without a spec that this version reads, H5014 for one without a launch.
+/// without a spec that this version reads, H5014 for one without a launch or
+/// of int4 weights.
 StatusOr<std::unique_ptr<KernelCase>> makeCaseOf(const Artifact &artifact,
                                                  unsigned index,
                                                  const Sample &sample,

@@ -10,6 +10,7 @@
 #include "runtime/base/Progress.h"
 #include "runtime/engine/Generator.h"
 #include "runtime/tokenizer/Tokenizer.h"
+#include "tools/common/MemoryReport.h"
 #include "tools/common/Ranks.h"
 #include "tools/common/SpecJson.h"
 #include "tools/hadal-bench/PlainRead.h"
@@ -35,7 +36,7 @@ struct RunFlags {
   bool hasTemperature = false, hasTopP = false, hasTopK = false;
   bool samplingDefaults = false;
   uint32_t prefillChunk = 0;
-  bool ignoreEos = false;
+  bool ignoreEos = false, plan = false;
   // Of a conversation.
   bool interactive = false, noTemplate = false;
   std::string inputFile, system, chatTemplate;
@@ -574,6 +575,16 @@ Status checkFlags(const RunFlags &flags) {
   return flags.ranks.streamOptions().status();
 }
 
+/// Rows of a run with |flags|.
+StatusOr<uint32_t> countRows(const RunFlags &flags) {
+  if (flags.hasPromptsFile) {
+    HADAL_ASSIGN_OR_RETURN(const std::vector<std::string> lines,
+                           cli::readLines(flags.promptsFile));
+    return static_cast<uint32_t>(lines.size());
+  }
+  return static_cast<uint32_t>(1 + std::ranges::count(flags.inputIds, ';'));
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -630,6 +641,9 @@ int main(int argc, char **argv) {
                  "an .npy file, float32 [positions, vocab], row after row");
   app.add_option("--expert-load", flags.expertLoad,
                  "a JSON file for the tokens routed to each expert");
+  app.add_flag("--plan", flags.plan,
+               "print what the model takes of memory with as many rows as there "
+               "are prompts (none: one), and whether it fits; reads no weights");
   app.add_flag("--ignore-eos", flags.ignoreEos,
                "go on after an end-of-sequence token");
   app.add_flag("-i,--interactive", flags.interactive,
@@ -651,6 +665,10 @@ int main(int argc, char **argv) {
                                  {&flags.hasTopP, topP},
                                  {&flags.hasTopK, topK}})
       *given = option->count() > 0;
+    if (flags.plan) {
+      HADAL_ASSIGN_OR_RETURN(const uint32_t rows, countRows(flags));
+      return cli::reportMemory(flags.load, rows, 0);
+    }
     HADAL_RETURN_IF_ERROR(checkFlags(flags));
     return cli::runRanks(flags.ranks, flags.load,
                          [&](comm::Group *group, const cli::LoadFlags &load) {

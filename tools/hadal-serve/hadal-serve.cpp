@@ -5,6 +5,8 @@
 
 #include "runtime/serve/Api.h"
 #include "tools/common/Cli.h"
+#include "tools/common/MemoryReport.h"
+#include "tools/hadal-serve/Notify.h"
 #include "tools/hadal-serve/RequestLogFile.h"
 #include "tools/hadal-serve/Signals.h"
 #include "tools/hadal-serve/page/Page.h"
@@ -22,8 +24,11 @@ struct Flags {
       toolParser;
   double queueTimeout = 0, requestTimeout = 0, drainTimeout = 30,
          writeTimeout = 30;
-  uint64_t maxInterTokenMs = 250;
-  bool insecure = false, cachePerKey = false, trustUserTokens = false;
+  double watchdog = 120;
+  uint64_t maxInterTokenMs = 250, cacheTokens = 0;
+  std::string warmUp = "full";
+  bool insecure = false, cachePerKey = false, trustUserTokens = false,
+       plan = false;
 };
 
 std::chrono::milliseconds milliseconds(double seconds) {
@@ -52,6 +57,8 @@ public:
   explicit Serve(const Flags &flags) : flags(flags) {}
 
   Status run() {
+    if (flags.plan)
+      return planMemory();
     if (!isLocal(flags.http.host) && flags.keyFile.empty() && !flags.insecure)
       return error(5011,
                    "--host {} lets others in: give --api-key-file, or "
@@ -76,6 +83,7 @@ public:
     HADAL_ASSIGN_OR_RETURN(Artifact artifact,
                            Artifact::open(flags.load.artifact));
     const uint64_t maxSeqLen = artifact.model().max_seq_len();
+    HADAL_ASSIGN_OR_RETURN(cachePages, pagesOfCache(artifact));
     watchSignals([this](int signal) { end(signal); }, [this] { hangUp(); });
     metrics = std::make_unique<Metrics>(options.modelName, maxSeqLen);
     api = std::make_unique<Api>(std::move(options), *metrics,
@@ -110,7 +118,32 @@ private:
         .string();
   }
 
+  /// --cache-tokens in pages, or --cache-pages.
+  StatusOr<uint64_t> pagesOfCache(const Artifact &artifact) const {
+    if (flags.cacheTokens && flags.engine.cachePages)
+      return error(5011, "--cache-tokens and --cache-pages say the same; give "
+                         "one");
+    const uint64_t page = artifact.model().page_size();
+    return flags.cacheTokens ? flags.cacheTokens / page +
+                                   (flags.cacheTokens % page != 0)
+                             : flags.engine.cachePages;
+  }
+
+  Status planMemory() const {
+    HADAL_ASSIGN_OR_RETURN(Artifact artifact,
+                           Artifact::open(flags.load.artifact));
+    HADAL_ASSIGN_OR_RETURN(const uint64_t pages, pagesOfCache(artifact));
+    return cli::reportMemory(flags.load, flags.engine.maxRows, pages);
+  }
+
+  /// What a server that is not ready yet says, and its service manager shows.
+  void progress(const std::string &text) {
+    notify.send("STATUS=" + text);
+    server->post([this, text] { api->progress(text); });
+  }
+
   Status load(uint64_t maxSeqLen) {
+    progress("weights are being loaded");
     HADAL_ASSIGN_OR_RETURN(model,
                            cli::loadModel(flags.load, flags.engine.maxRows));
     if (std::filesystem::exists(
@@ -121,6 +154,11 @@ private:
     }
     HADAL_RETURN_IF_ERROR(loadTemplate());
     engine::EngineOptions options = flags.engine;
+    options.cachePages = cachePages;
+    if (flags.warmUp == "full")
+      options.warmUp = [this](size_t call, size_t calls) {
+        progress(fmt::format("warming up: call {} of {}", call, calls));
+      };
     options.observer = metrics.get();
     options.queueTimeout = milliseconds(flags.queueTimeout);
     options.requestTimeout = milliseconds(flags.requestTimeout);
@@ -147,6 +185,8 @@ private:
         }};
     server->post([this, served = std::move(served)]() mutable {
       api->begin(std::move(served));
+      notify.send("READY=1\nSTATUS=serving " + nameOfModel());
+      watch();
     });
     ready = true;
     if (!flags.load.quiet)
@@ -190,6 +230,9 @@ private:
       _exit(128 + signal);
     endedBy = signal;
     server->post([this] {
+      notify.send("STOPPING=1\nSTATUS=ending " +
+                  std::to_string(engine->statistics().requestsRunning) +
+                  " requests");
       api->drain();
       server->stopAccepting();
       // Before the engine's own, which so ends nothing earlier.
@@ -216,6 +259,32 @@ private:
       return server->stop();
     }
     server->postAfter(std::chrono::milliseconds(10), [this] { waitForEnd(); });
+  }
+
+  /// On the I/O thread, so that what holds that up is noticed too: says when the
+  /// engine hangs, and tells the service manager while it does not.
+  void watch() {
+    const engine::Tick tick = engine->tick();
+    const auto limit = std::chrono::duration<double>(flags.watchdog);
+    if (!flags.watchdog || tick.age <= limit) {
+      hangs = false;
+      if (notify.watchdog())
+        notify.send("WATCHDOG=1");
+    } else if (!hangs) {
+      hangs = true;
+      const std::string text = fmt::format(
+          "{} has been running for {:.0f} s; --watchdog is {:g}", tick.call,
+          std::chrono::duration<double>(tick.age).count(), flags.watchdog);
+      fmt::print(stderr, "hadal-serve: {}\n", text);
+      notify.send("STATUS=" + text);
+    }
+    auto every = std::chrono::milliseconds(1000);
+    if (notify.watchdog())
+      every = std::min(every,
+                       std::chrono::duration_cast<std::chrono::milliseconds>(
+                           *notify.watchdog() / 2));
+    server->postAfter(std::max(every, std::chrono::milliseconds(1)),
+                      [this] { watch(); });
   }
 
   void hangUp() {
@@ -246,9 +315,11 @@ private:
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<Api> api;
   std::unique_ptr<HttpServer> server;
+  Notify notify;
+  uint64_t cachePages = 0;
   std::atomic<bool> listening{false}, ready{false};
   int endedBy = 0;
-  bool drained = false, cut = false;
+  bool drained = false, cut = false, hangs = false;
   std::chrono::steady_clock::time_point deadline;
 };
 
@@ -280,6 +351,23 @@ int main(int argc, char **argv) {
   app.add_option("--cache-pages", flags.engine.cachePages,
                  "pages of the latent cache; default: enough for all rows")
       ->check(cli::nonNegative());
+  app.add_option("--cache-tokens", flags.cacheTokens,
+                 "the same in tokens, whole pages of them")
+      ->check(cli::nonNegative());
+  app.add_flag("--plan", flags.plan,
+               "print what the model takes of memory, by use, and whether it "
+               "fits; reads no weights");
+  app.add_option("--warm-up", flags.warmUp,
+                 "full: run a call of every size before serving; none: the "
+                 "first requests wait for what is not in memory yet")
+      ->check(CLI::IsMember({"full", "none"}))
+      ->capture_default_str();
+  app.add_option("--watchdog", flags.watchdog,
+                 "seconds after which a call of the model hangs: it is named on "
+                 "stderr, and a service manager no longer told that all is "
+                 "well; 0: never")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--max-queue", flags.engine.maxQueue,
                  "requests that wait; one more is answered 429")
       ->check(cli::nonNegative())

@@ -16,7 +16,14 @@ std::optional<Elt> eltOf(Type type) {
     return Elt::f32;
   if (isa<Float8E4M3FNType>(type))
     return Elt::fp8;
+  if (tile::isInt4(type))
+    return Elt::int4;
   return std::nullopt;
+}
+
+int64_t ContractionOperand::rowScales() const {
+  int64_t block = view.type.isScaled() ? view.type.getScaleCols() : kBlock;
+  return llvm::divideCeil(view.type.getShape().back(), block);
 }
 
 bool isOutside(Value v, Operation *op) {
@@ -81,7 +88,21 @@ bool matchOperand(TileLowering &l, tile::FoldOp op, Value tile,
   if (indices.back() == op.getInductionVar())
     return true;
   out.column = offsetOf(indices.back(), op);
-  return out.column && out.elt != Elt::fp8;
+  return out.column && out.elt != Elt::fp8 && out.elt != Elt::int4;
+}
+
+/// The codes that |tile| is dequantised from, with the scales beside them, if it
+/// is an int4 weight; else |tile|.
+Value storedTile(Value tile) {
+  auto dequantize = tile.getDefiningOp<tile::DequantizeOp>();
+  if (!dequantize)
+    return tile;
+  auto load = dequantize.getCodes().getDefiningOp<tile::LoadOp>();
+  bool isInt4 = tile::isInt4(
+      cast<RankedTensorType>(dequantize.getCodes().getType()).getElementType());
+  return isInt4 && load && load.getScales() == dequantize.getScales()
+             ? dequantize.getCodes()
+             : tile;
 }
 
 } // namespace
@@ -97,7 +118,7 @@ std::string matchRows(TileLowering &l, tile::FoldOp op, RowContraction &fold) {
       return kInits;
   Block &body = op.getBody().front();
   for (Operation &inner : body.without_terminator())
-    if (!isa<tile::LoadOp>(inner) && !isProduct(&inner) &&
+    if (!isa<tile::LoadOp, tile::DequantizeOp>(inner) && !isProduct(&inner) &&
         !isIndexArithmetic(inner))
       return kBody;
 
@@ -113,7 +134,7 @@ std::string matchRows(TileLowering &l, tile::FoldOp op, RowContraction &fold) {
     } else if (auto dot = next.getDefiningOp<tile::DotOp>()) {
       if (dot.getTa() || !dot.getTb())
         return "its weight's rows are not its columns";
-      a = dot.getA(), b = dot.getB(), acc = dot.getAcc();
+      a = dot.getA(), b = storedTile(dot.getB()), acc = dot.getAcc();
     } else {
       return kBody;
     }
@@ -198,7 +219,7 @@ std::string matchColumns(TileLowering &l, tile::KernelOp kernel,
   tile::ViewType xType = fold.x.type, wType = fold.w.type;
   auto xElt = eltOf(xType.getElementType()),
        wElt = eltOf(wType.getElementType());
-  if (!xElt || !wElt || *xElt == Elt::fp8 || xType.getRank() != 2 ||
+  if (!xElt || !wElt || *xElt == Elt::fp8 || *wElt == Elt::int4 || xType.getRank() != 2 ||
       wType.getRank() != 2 || fold.x.kind != ViewInfo::Kind::memory ||
       fold.w.kind != ViewInfo::Kind::memory ||
       xType.getKind() != tile::ViewKind::Dense ||

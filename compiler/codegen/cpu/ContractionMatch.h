@@ -8,9 +8,6 @@ namespace hadal::cpu {
 
 /// The storage type of |type|, if forms read it.
 std::optional<Elt> eltOf(mlir::Type type);
-inline int64_t bytesOf(Elt elt) {
-  return elt == Elt::f32 ? 4 : elt == Elt::bf16 ? 2 : 1;
-}
 inline llvm::ArrayRef<int64_t> shapeOf(mlir::Value v) {
   return llvm::cast<mlir::RankedTensorType>(v.getType()).getShape();
 }
@@ -25,7 +22,8 @@ struct ContractionOperand {
   Elt elt;
   mlir::Value column; // added to the fold's variable; null: nothing
 
-  int64_t bytes() const { return bytesOf(elt); }
+  /// Scales of a row; of a view without any, blocks of K.
+  int64_t rowScales() const;
   unsigned rowDim() const { return view.type.getRank() - 2; }
 };
 

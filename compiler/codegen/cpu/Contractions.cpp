@@ -286,7 +286,7 @@ void ContractionLowering::emitRows(TileLowering &l, const RowContraction &fold,
     };
     auto present = [&] {
       Value data = atByte(l, l.rowAddress(x.view, outer),
-                          binary(l, column, l.i64(x.bytes()), '*'));
+                          binary(l, column, l.i64(bytesOf(x.elt)), '*'));
       pack(data, x.elt == Elt::fp8 ? l.scaleAddress(x.view, outer, l.i64(0))
                                    : null);
     };
@@ -304,8 +304,7 @@ void ContractionLowering::emitRows(TileLowering &l, const RowContraction &fold,
   for (auto [operand, out] : llvm::zip(fold.weights, outs)) {
     if (operand.view.type.getShape()[operand.rowDim()] % fold.n != 0)
       clearTile(l, out);
-    int64_t swStride =
-        roundUp(operand.view.type.getShape().back(), kBlock) / kBlock;
+    int64_t swStride = operand.rowScales();
     forEachRun(
         l, operand, fold.n,
         [&, &operand = operand, &out = out](Value row, Value data, Value scale,
@@ -318,7 +317,7 @@ void ContractionLowering::emitRows(TileLowering &l, const RowContraction &fold,
                  {atByte(l, packed, binary(l, m, l.i64(rowStride), '*')),
                   atByte(l, scales, binary(l, m, l.i64(scaleStride * 4), '*')),
                   l.i64(rowStride), l.i64(scaleStride), data,
-                  l.i64(operand.view.type.getShape().back() * operand.bytes()),
+                  l.i64(bytesOf(operand.elt, operand.view.type.getShape().back())),
                   scale, l.i64(swStride), inBlock,
                   l.i64(std::max<int64_t>(operand.view.type.getScaleRows(), 1)),
                   rows, l.i64(fold.k), y, l.i64(out.strides[0]), work});
@@ -400,7 +399,7 @@ void ContractionLowering::emitPanel(TileLowering &l, const RowContraction &fold,
     outer.back() = binary(l, first, m, '+');
     auto present = [&] {
       Value data = atByte(l, l.rowAddress(x.view, outer),
-                          binary(l, column, l.i64(x.bytes()), '*'));
+                          binary(l, column, l.i64(bytesOf(x.elt)), '*'));
       set(m, data, x.elt == Elt::fp8
                        ? l.scaleAddress(x.view, outer, l.i64(0))
                        : null);
@@ -422,15 +421,14 @@ void ContractionLowering::emitPanel(TileLowering &l, const RowContraction &fold,
   for (auto [operand, out] : llvm::zip(fold.weights, outs)) {
     if (operand.view.type.getShape()[operand.rowDim()] % fold.n != 0)
       clearTile(l, out);
-    int64_t swStride =
-        roundUp(operand.view.type.getShape().back(), kBlock) / kBlock;
+    int64_t swStride = operand.rowScales();
     forEachRun(
         l, operand, fold.n,
         [&, &operand = operand, &out = out](Value row, Value data, Value scale,
                                             Value inBlock, Value n) {
           call(l, key(FormKind::panel, x.elt, w),
                {packed, scales, used, data,
-                l.i64(operand.view.type.getShape().back() * operand.bytes()),
+                l.i64(bytesOf(operand.elt, operand.view.type.getShape().back())),
                 scale, l.i64(swStride), inBlock,
                 l.i64(std::max<int64_t>(operand.view.type.getScaleRows(), 1)),
                 n, l.i64(fold.k), l.address(out, {l.i64(0), row}),

@@ -17,6 +17,8 @@ const char *eltName(Elt elt) {
     return "f32";
   case Elt::fp8:
     return "fp8";
+  case Elt::int4:
+    return "int4";
   }
   llvm_unreachable("an element type");
 }
@@ -176,7 +178,7 @@ FormBuilder::FormBuilder(ModuleOp module, const FormKey &key, Variant variant)
   lanes = variant == Variant::v3 ? 8 : 16;
   tile = lanes == 16 ? key.tuning.tile : key.tuning.tile256;
   bool oneRow = key.kind == FormKind::packRow || key.kind == FormKind::gemv;
-  permuted = key.w == Elt::fp8 ||
+  permuted = key.w == Elt::fp8 || (key.w == Elt::int4 && !bf16Math) ||
              (key.w == Elt::bf16 && oneRow && !bf16Math);
   factorBytes = bf16Math ? 2 : 4;
   b.setInsertionPointToEnd(module.getBody());
@@ -311,10 +313,7 @@ Value FormBuilder::mulf(Value a, Value c) {
 Value FormBuilder::mac(Value acc, Value a, Value c) {
   if (!bf16Math)
     return fma(a, c, acc);
-  return LLVM::CallIntrinsicOp::create(
-             b, f32Vec(), b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-             ValueRange{acc, a, c})
-      .getResult(0);
+  return intrinsic(f32Vec(), "llvm.x86.avx512bf16.dpbf16ps.512", {acc, a, c});
 }
 
 Value FormBuilder::broadcastFactor(Value ptr) {
@@ -386,8 +385,15 @@ void FormBuilder::loadTables(Elt elt) {
   signs = splatI(bytes, 0x80);
 }
 
-FormBuilder::Values FormBuilder::decodeUnit(Elt elt, Value ptr,
-                                            Value *largest) {
+Value FormBuilder::intrinsic(Type type, StringRef name, ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr(name), operands)
+      .getResult(0);
+}
+
+FormBuilder::Values FormBuilder::decodeUnit(Elt elt, Value ptr, Value *largest,
+                                            Value scales) {
+  if (elt == Elt::int4)
+    return decodeInt4(ptr, scales);
   Values out;
   if (isScaledCode(elt)) {
     int64_t part = stageCodes(ptr, largest);
@@ -429,11 +435,8 @@ FormBuilder::Values FormBuilder::decodeUnit(Elt elt, Value ptr,
     // permutes ignore bit 7), the sign, and the in-lane unpack.
     Value w = load(bytes, ptr);
     auto lookup = [&](Value first, Value second) -> Value {
-      return LLVM::CallIntrinsicOp::create(
-                 b, bytes,
-                 b.getStringAttr("llvm.x86.avx512.vpermi2var.qi.512"),
-                 ValueRange{first, w, second})
-          .getResult(0);
+      return intrinsic(bytes, "llvm.x86.avx512.vpermi2var.qi.512",
+                       {first, w, second});
     };
     Value low = lookup(tables[0], tables[1]);
     Value high = lookup(tables[2], tables[3]);
@@ -537,14 +540,24 @@ Value FormBuilder::stackBytes(int64_t bytes) {
 }
 
 void FormBuilder::stageTail(Elt elt, Value ptr, Value count, Value stage) {
-  int64_t size = bytesOf(elt);
   VectorType bytes = vec(64, b.getI8Type());
-  for (int64_t i = 0; i < kBlock * size; i += 64)
+  for (int64_t i = 0; i < bytesOf(elt, kBlock); i += 64)
     store(splatI(bytes, 0), at(stage, i));
+  if (elt == Elt::int4)
+    count = arith::ShRUIOp::create(b, count, i64(1)); // bytes
+  int64_t size = std::max<int64_t>(bytesOf(elt), 1);
   Type word = b.getIntegerType(8 * size);
   loop(i64(0), count, 1, [&](Value i) {
     Value offset = mul(i, size);
     store(load(word, at(ptr, offset)), at(stage, offset));
+  });
+}
+
+void FormBuilder::stageScales(Value ptr, Value count, Value stage) {
+  store(splatI(vec(kBlock / kInt4Group, b.getI16Type()), 0), stage);
+  loop(i64(0), udiv(count, i64(kInt4Group)), 1, [&](Value i) {
+    Value offset = mul(i, 2);
+    store(load(b.getI16Type(), at(ptr, offset)), at(stage, offset));
   });
 }
 

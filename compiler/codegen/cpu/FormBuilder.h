@@ -21,7 +21,7 @@ constexpr int64_t kNanByte = 0xFE;
 /// in bf16 arithmetic, lanes f32 otherwise. A *unit* is 64 elements of K: the
 /// span inside which a form may permute K to the order in which its weights are
 /// cheapest to decode. bf16 arithmetic does so for e4m3, to the byte-unpack
-/// order (0-7,16-23,32-39,48-55, then 8-15,...); f32 arithmetic for e4m3, and
+/// order (0-7,16-23,32-39,48-55, then 8-15,...); f32 arithmetic for e4m3, int4, and
 /// for bf16 where one row is packed, to the even and then the odd of every
 /// 2 * lanes elements.
 class FormBuilder {
@@ -105,9 +105,6 @@ private:
   //===--- Operands ----------------------------------------------------------===//
   /// Operand vectors per unit of 64 elements.
   int64_t vectorsPerUnit() const { return bf16Math ? 2 : 64 / lanes; }
-  static int64_t bytesOf(Elt elt) {
-    return elt == Elt::f32 ? 4 : elt == Elt::bf16 ? 2 : 1;
-  }
   /// Loads what decodeUnit of e4m3 needs; call once, outside loops.
   void loadTables(Elt elt);
   /// Whether |elt| is decoded to f32 times kCodeScale.
@@ -116,7 +113,16 @@ private:
   /// form's K order; a scaled code times kCodeScale. With |largest| (vectors of
   /// f32 arithmetic and e4m3 only) NaN codes are not decoded: it gathers the
   /// greatest of all bytes 2 * code, which is kNanByte if one of them is NaN.
-  Values decodeUnit(Elt elt, Value ptr, Value *largest = nullptr);
+  /// |scales|: of int4, the scales of the unit's groups.
+  Values decodeUnit(Elt elt, Value ptr, Value *largest = nullptr,
+                    Value scales = {});
+  /// decodeUnit of int4 codes.
+  Values decodeInt4(Value ptr, Value scales);
+  /// The f32 values of a table times a group's scale, rounded to bf16.
+  Value roundedTable(llvm::ArrayRef<float> codes, Value scale);
+  /// A call of the target's intrinsic |name|.
+  Value intrinsic(mlir::Type type, llvm::StringRef name,
+                  mlir::ValueRange operands);
   /// decodeUnit, with no factor left in it.
   Values decodeExactUnit(Elt elt, Value ptr);
   /// Stages the 64 scaled codes at |ptr| as f16; the part where they are.
@@ -132,15 +138,17 @@ private:
   /// A copy of the last |count| (< 128) elements at |ptr| in |stage|, padded
   /// with zeros to 128.
   void stageTail(Elt elt, Value ptr, Value count, Value stage);
+  /// The same of the scales of |count| int4 elements.
+  void stageScales(Value ptr, Value count, Value stage);
   /// Stack memory of this call, 64-byte aligned.
   Value stackBytes(int64_t bytes);
 
   //===--- gemv -------------------------------------------------------------===//
   void gemvRows(Value lo, Value hi, mlir::ValueRange scaleRows);
-  /// One block of K; the state is the rows' totals and, where codes are
+  /// One block of K, of int4 with the scales of its groups; the state is the rows' totals and, where codes are
   /// scaled, the greatest byte (decodeUnit).
-  Values gemvBlock(Value weights, Value kb, mlir::ValueRange state,
-                   mlir::ValueRange scaleRows);
+  Values gemvBlock(Value weights, Value groupScales, Value kb,
+                   mlir::ValueRange state, mlir::ValueRange scaleRows);
 
   //===--- gemvColumns ------------------------------------------------------===//
   /// Adds |count| weight rows from |row| on to the output.

@@ -6,12 +6,13 @@
 // arguments, so that one function serves every shape.
 //
 // K is processed in blocks of 128 (the scale block of FP8); a packed operand is
-// zero padded to whole blocks. Each block is summed in registers, multiplied by
+// zero padded to whole blocks. Weights of int4 are exact bf16 values before they
+// are multiplied. Each block is summed in registers, multiplied by
 // its scale (FP8) and added to an f32 accumulator, blocks ascending. An
 // element's bits do not depend on the other rows or columns of the call.
 //
 // Arithmetic: `v4+bf16+vbmi` multiplies bf16 pairs (vdpbf16ps) where both
-// operands are bf16 or e4m3; everything else converts to f32 exactly and uses
+// operands are bf16, e4m3 or int4; everything else converts to f32 exactly and uses
 // FMA. vdpbf16ps reads bf16 denormals as zero; e4m3 codes are never among them.
 #pragma once
 
@@ -22,8 +23,24 @@
 
 namespace hadal::cpu {
 
-/// Storage type of an operand.
-enum class Elt { bf16, f32, fp8 };
+/// Storage type of an operand. int4: two codes a byte, the low half first; an
+/// element is bf16((code - 8) * scale), a bf16 scale for kInt4Group of a row.
+enum class Elt { bf16, f32, fp8, int4 };
+
+/// Bytes of |elements| of them; of int4 an even number.
+constexpr int64_t bytesOf(Elt elt, int64_t elements = 1) {
+  switch (elt) {
+  case Elt::f32:
+    return 4 * elements;
+  case Elt::bf16:
+    return 2 * elements;
+  case Elt::fp8:
+    return elements;
+  case Elt::int4:
+    return elements / 2;
+  }
+  return 0;
+}
 
 enum class FormKind {
   /// (ptr x, ptr sx, i64 K, ptr packed, ptr scales)
@@ -33,7 +50,8 @@ enum class FormKind {
   ///  i64 wStride, ptr sw, i64 swStride, i64 rowInBlock, i64 scaleRows,
   ///  i64 n, i64 K, ptr y, i64 yStride, ptr work)
   /// y[m * yStride + i] = x[m] . w[i] for `m` packed rows and n weight rows.
-  /// rowStride in bytes, scaleStride in f32. One weight row at a time.
+  /// rowStride in bytes, scaleStride in f32, swStride in scales. One weight row
+  /// at a time.
   gemv,
   /// (ptr rows, ptr scaleRows, i64 mPad, i64 K, ptr packed, ptr scales,
   ///  ptr memo)
@@ -121,6 +139,8 @@ std::string formSymbol(const FormKey &key);
 mlir::Type formType(mlir::MLIRContext *context, FormKind kind);
 /// Elements of a block of K.
 constexpr int64_t kBlock = 128;
+/// Elements of an int4 row that share a scale.
+constexpr int64_t kInt4Group = 32;
 /// Columns are padded to a multiple of this.
 constexpr int64_t kColumnPad = 16;
 

@@ -59,8 +59,8 @@ void FormBuilder::emitPackRow() {
   LLVM::ReturnOp::create(b, ValueRange{});
 }
 
-FormBuilder::Values FormBuilder::gemvBlock(Value weights, Value kb,
-                                           ValueRange state,
+FormBuilder::Values FormBuilder::gemvBlock(Value weights, Value groupScales,
+                                           Value kb, ValueRange state,
                                            ValueRange scaleRows) {
   // The block's sums start at zero, so that blocks overlap in the pipeline. Two
   // of them in f32 arithmetic, where a block has more terms.
@@ -69,12 +69,18 @@ FormBuilder::Values FormBuilder::gemvBlock(Value weights, Value kb,
   Value largest = isScaledCode(key.w) ? state.back() : Value();
   Value xBlock = at(arg(kPacked), mul(kb, kBlock * factorBytes));
   for (int64_t unit = 0; unit < 2; ++unit) {
-    Value source = at(weights, unit * 64 * bytesOf(key.w));
-    for (int64_t line = 0; line < bytesOf(key.w) && key.tuning.prefetch > 0;
-         ++line)
+    int64_t begin = bytesOf(key.w, unit * 64);
+    Value source = at(weights, begin);
+    // The lines that begin in this unit: of int4 one in two units.
+    int64_t lines = (begin + bytesOf(key.w, 64) + 63) / 64 - (begin + 63) / 64;
+    for (int64_t line = 0; line < lines && key.tuning.prefetch > 0; ++line)
       prefetch(at(source, key.tuning.prefetch + 64 * line));
     int64_t offset = unit * 64 * factorBytes;
-    Values factors = decodeUnit(key.w, source, largest ? &largest : nullptr);
+    Value scales;
+    if (groupScales)
+      scales = at(groupScales, unit * 64 / kInt4Group * 2);
+    Values factors =
+        decodeUnit(key.w, source, largest ? &largest : nullptr, scales);
     for (auto [i, factor] : llvm::enumerate(factors)) {
       for (int m = 0; m < key.m; ++m) {
         Value x = at(xBlock, add(mul(arg(kRowStride), m), i64(offset)));
@@ -110,12 +116,22 @@ void FormBuilder::gemvRows(Value lo, Value hi, ValueRange scaleRows) {
   Value hasTail = arith::ExtUIOp::create(
       b, b.getI64Type(),
       arith::CmpIOp::create(b, arith::CmpIPredicate::ne, rest, i64(0)));
-  int64_t blockBytes = kBlock * bytesOf(key.w);
+  int64_t blockBytes = bytesOf(key.w, kBlock);
+  bool hasGroups = key.w == Elt::int4;
+  constexpr int64_t kGroupBytes = kBlock / kInt4Group * 2;
   Value stage = stackBytes(kBlock * 4);
+  Value stagedScales = hasGroups ? stackBytes(kGroupBytes) : Value();
   loop(lo, hi, 1, [&](Value row) {
     Value weights = at(arg(kW), mul(row, arg(kWStride)));
+    Value groups;
+    if (hasGroups)
+      groups = at(arg(kSw), mul(mul(row, arg(kSwStride)), 2));
+    auto groupsOf = [&](Value kb) {
+      return hasGroups ? at(groups, mul(kb, kGroupBytes)) : Value();
+    };
     auto block = [&](Value kb, ValueRange state) {
-      return gemvBlock(at(weights, mul(kb, blockBytes)), kb, state, scaleRows);
+      return gemvBlock(at(weights, mul(kb, blockBytes)), groupsOf(kb), kb,
+                       state, scaleRows);
     };
     Values state(key.m, splatF(0));
     if (isScaledCode(key.w))
@@ -129,7 +145,9 @@ void FormBuilder::gemvRows(Value lo, Value hi, ValueRange scaleRows) {
     state = loop(turns, whole, 1, state, block);
     state = loop(i64(0), hasTail, 1, state, [&](Value, ValueRange in) {
       stageTail(key.w, at(weights, mul(whole, blockBytes)), rest, stage);
-      return gemvBlock(stage, whole, in, scaleRows);
+      if (hasGroups)
+        stageScales(groupsOf(whole), rest, stagedScales);
+      return gemvBlock(stage, stagedScales, whole, in, scaleRows);
     });
     // A NaN code makes the whole row NaN, whatever it meets.
     Value factor;

@@ -93,11 +93,14 @@ void FormBuilder::panelGroup(const Panel &p, Value first, Value count) {
 
 void FormBuilder::panelDecode(const Panel &p, Value first, Value count,
                               Value kb, Value rest) {
-  int64_t size = bytesOf(key.w);
+  int64_t bytes = bytesOf(key.w, kBlock);
+  constexpr int64_t kGroupBytes = kBlock / kInt4Group * 2;
+  bool hasGroups = key.w == Elt::int4;
   Type ptr = LLVM::LLVMPointerType::get(b.getContext());
   Value isTail =
       arith::CmpIOp::create(b, arith::CmpIPredicate::slt, rest, i64(kBlock));
-  Value start = at(arg(kW), mul(kb, kBlock * size));
+  Value start = at(arg(kW), mul(kb, bytes));
+  Value stagedScales = hasGroups ? stackBytes(kGroupBytes) : Value();
   // Some blocks on in this row, or at the chunk's end the same of the next
   // group's rows. Into L2: rows that lie a power of two apart would evict each
   // other from L1.
@@ -107,19 +110,33 @@ void FormBuilder::panelDecode(const Panel &p, Value first, Value count,
                                       p.endBlock);
   Value back = sub(p.firstBlock, p.endBlock);
   Value distance = arith::SelectOp::create(
-      b, stays, i64(blocksAhead * kBlock * size),
-      add(mul(add(back, i64(blocksAhead)), kBlock * size),
+      b, stays, i64(blocksAhead * bytes),
+      add(mul(add(back, i64(blocksAhead)), bytes),
           mul(arg(kWStride), key.tuning.decodedRows)));
   loop(i64(0), count, 1, [&](Value r) {
     Value source = at(start, mul(add(first, r), arg(kWStride)));
-    for (int64_t line = 0; line < 2 * size && blocksAhead > 0; ++line)
+    for (int64_t line = 0; line < bytes / 64 && blocksAhead > 0; ++line)
       prefetch(at(source, add(distance, i64(64 * line))), /*locality=*/2);
-    when(isTail, [&] { stageTail(key.w, source, rest, p.stage); });
+    Value scales;
+    if (hasGroups) {
+      scales = at(arg(kSw), mul(mul(add(first, r), arg(kSwStride)), 2));
+      scales = at(scales, mul(kb, kGroupBytes));
+    }
+    when(isTail, [&] {
+      stageTail(key.w, source, rest, p.stage);
+      if (hasGroups)
+        stageScales(scales, rest, stagedScales);
+    });
     source = arith::SelectOp::create(b, isTail, p.stage, source);
+    if (hasGroups)
+      scales = arith::SelectOp::create(b, isTail, stagedScales, scales);
     Value out = at(p.tile, mul(r, tileRowBytes()));
     int64_t offset = 0;
     for (int64_t unit = 0; unit < 2; ++unit)
-      for (Value v : decodeUnit(key.w, at(source, unit * 64 * size))) {
+      for (Value v : decodeUnit(
+               key.w, at(source, bytesOf(key.w, unit * 64)),
+               /*largest=*/nullptr,
+               hasGroups ? at(scales, unit * kGroupBytes / 2) : Value())) {
         store(v, at(out, offset), 4);
         offset += lanes * 4;
       }

@@ -20,7 +20,7 @@ Type TileLowering::computeType(Type type) const {
   OpBuilder &builder = const_cast<OpBuilder &>(b);
   if (type.isF32() || type.isBF16())
     return options.f64 ? Type(builder.getF64Type()) : builder.getF32Type();
-  if (isa<Float8E4M3FNType>(type))
+  if (isa<Float8E4M3FNType>(type) || tile::isInt4(type))
     return builder.getI8Type();
   if (type.isIndex())
     return builder.getI64Type();
@@ -138,6 +138,25 @@ Value TileLowering::address(const TileBuffer &buffer, ValueRange indices) {
                   : i64(buffer.offset);
   Type type = storageType(buffer.elementType, /*inScratch=*/true);
   return index ? gep(buffer.ptr, type, index) : buffer.ptr;
+}
+
+Value TileLowering::loadInt4(Value row, Value index) {
+  Value byte = arith::ShRUIOp::create(b, loc, index, i64(1));
+  Value pair = load(b.getI8Type(), gep(row, b.getI8Type(), byte));
+  Value odd = arith::TruncIOp::create(b, loc, b.getI8Type(), index);
+  auto i8 = [&](int64_t value) -> Value {
+    return arith::ConstantIntOp::create(b, loc, value, 8);
+  };
+  odd = arith::AndIOp::create(b, loc, odd, i8(1));
+  Value shift = arith::ShLIOp::create(b, loc, odd, i8(2));
+  Value code = arith::ShRUIOp::create(b, loc, pair, shift);
+  return arith::AndIOp::create(b, loc, code, i8(15));
+}
+
+Value TileLowering::decodeInt4(Value code) {
+  Value wide = arith::ExtUIOp::create(b, loc, b.getI32Type(), code);
+  wide = arith::SubIOp::create(b, loc, wide, i32(8));
+  return arith::SIToFPOp::create(b, loc, computeType(b.getF32Type()), wide);
 }
 
 Value TileLowering::loadElement(const TileBuffer &buffer, ValueRange indices) {

@@ -48,6 +48,8 @@ TileBuffer TileLowering::asFloat(Value tile, bool transpose) {
 }
 
 Value TileLowering::toFloat(Value value, Type elementType) {
+  if (tile::isInt4(elementType))
+    return decodeInt4(value);
   return isa<Float8E4M3FNType>(elementType) ? decodeFp8(value) : value;
 }
 
@@ -476,7 +478,7 @@ void TileLowering::lowerDequantize(tile::DequantizeOp op) {
       Value first = arith::MulIOp::create(b, loc, block, i64(blockCols));
       forLoop(i64(0), i64(blockCols), 1, [&](Value j) {
         Value col = arith::AddIOp::create(b, loc, first, j);
-        Value value = decodeFp8(loadElement(codes, {row, col}));
+        Value value = toFloat(loadElement(codes, {row, col}), codes.elementType);
         value = arith::MulFOp::create(b, loc, value, scale);
         if (dest.elementType.isBF16())
           value = roundToBf16(value);

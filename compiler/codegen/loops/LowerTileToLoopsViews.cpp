@@ -61,7 +61,10 @@ Value TileLowering::rowAddress(const ViewInfo &view, ValueRange indices) {
   }
   if (!row)
     return base;
-  return gep(base, type, mul(row, view.extents.back()));
+  Value elements = mul(row, view.extents.back());
+  if (tile::isInt4(view.type.getElementType()))
+    elements = arith::ShRUIOp::create(b, loc, elements, i64(1)); // bytes
+  return gep(base, type, elements);
 }
 
 Value TileLowering::scaleAddress(const ViewInfo &view, ValueRange indices,
@@ -110,7 +113,11 @@ Value TileLowering::scaleAddress(const ViewInfo &view, ValueRange indices,
     Value block = div(indices[last], rowBlock);
     row = row ? add(mul(row, blocks), block) : block;
   }
-  return gep(base, b.getF32Type(), add(mul(row, cols), div(col, colBlock)));
+  Type element = tile::isInt4(view.type.getElementType())
+                     ? Type(b.getBF16Type())
+                     : b.getF32Type();
+  return gep(base, storageType(element, /*inScratch=*/false),
+             add(mul(row, cols), div(col, colBlock)));
 }
 
 Value TileLowering::rowIsValid(const ViewInfo &view, Value row) {
@@ -264,13 +271,20 @@ void TileLowering::lowerLoad(tile::LoadOp op) {
   walkRows(
       *this, info, access, shape,
       [&](ArrayRef<Value> at, ArrayRef<Value> outer) {
-        Value base = gep(rowAddress(info, outer), stored,
-                         access.origin.back());
+        Value base = rowAddress(info, outer);
+        bool isInt4 = tile::isInt4(elementType);
+        if (!isInt4)
+          base = gep(base, stored, access.origin.back());
         auto copy = [&](Value j) {
           SmallVector<Value> index(at);
           index.push_back(j);
-          storeElement(dest, index,
-                       decode(load(stored, gep(base, stored, j)), elementType));
+          Value value;
+          if (isInt4)
+            value = loadInt4(base, arith::AddIOp::create(
+                                       b, loc, access.origin.back(), j));
+          else
+            value = decode(load(stored, gep(base, stored, j)), elementType);
+          storeElement(dest, index, value);
         };
         Value count = access.counts.back();
         bool full = getConstantIntValue(count) == shape.back();
@@ -298,8 +312,12 @@ void TileLowering::lowerLoad(tile::LoadOp op) {
   loopNest(tiles, [&](ValueRange at) {
     walkScale(info, access.origin, access.counts, at, stepRows, stepCols,
               [&](Value address) {
-                Value value = load(b.getF32Type(), address);
-                storeElement(scales, at, decode(value, b.getF32Type()));
+                Type element = tile::isInt4(elementType)
+                                   ? Type(b.getBF16Type())
+                                   : b.getF32Type();
+                Value value =
+                    load(storageType(element, /*scratch=*/false), address);
+                storeElement(scales, at, decode(value, element));
               },
               [&] { storeElement(scales, at, floatConstant(0.0)); });
   });

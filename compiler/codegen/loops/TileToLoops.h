@@ -190,6 +190,9 @@ public:
   void store(Value value, Value ptr);
 
   /// e4m3fn code (i8) to f32 (f64): exact, NaN kept.
+  /// The code |index| of a row of codes of four bits, and (code - 8).
+  Value loadInt4(Value row, Value index);
+  Value decodeInt4(Value code);
   Value decodeFp8(Value code);
   /// f32 to e4m3fn code (i8): nearest even, saturating, NaN kept.
   Value encodeFp8(Value x);

@@ -56,6 +56,11 @@ static llvm::Error resolveOptions(CompileOptions &options) {
 
 static llvm::Error checkModel(const ModelConfig &config, const Checkpoint *,
                               const CompileOptions &options) {
+  // Their products would take the codes as operands in registers.
+  if (config.weights == WeightFormat::INT4)
+    return makeError(3010,
+                     "--target=sm_90a reads no int4 weights, as "
+                     "'quantization_config' says these are; use --target=cpu");
   // wgmma of bf16 contracts 16 at a time, and two of these are contracted by
   // absorb_q and absorb_v; its results are 8 columns wide at least. The
   // absorbed query and output are also seen as rows of heads, which a bulk copy

@@ -28,6 +28,9 @@ namespace hadal::dsv3 {
 /// Side of a weight's scale block and width of an activation's group.
 inline constexpr int64_t kBlock = 128;
 
+/// Columns of an int4 weight's row that share a scale.
+inline constexpr int64_t kInt4Group = 32;
+
 /// Names of the discardable attributes of the dialect.
 /// On functions: the bucket, and the chosen attention form ("absorbed",
 /// "expanded", absent where the function has none).
@@ -83,6 +86,12 @@ bool isFloatTensor(mlir::Type type);
 /// True for a tensor of f8E4M3FN codes that has a scale layout.
 bool isFP8(mlir::Type type);
 
+/// True for a tensor of i4 codes that has a scale layout.
+bool isInt4(mlir::Type type);
+
+/// Whether |type| is codes and scales: FP8 or int4.
+bool isQuantized(mlir::Type type);
+
 /// |type| with the element type and the scale layout replaced; extents and
 /// storage are kept. A null |scale| removes the scale layout.
 mlir::RankedTensorType withElement(mlir::RankedTensorType type,
@@ -103,7 +112,7 @@ mlir::RankedTensorType getQuantizedType(mlir::RankedTensorType type,
 mlir::RankedTensorType getRowsType(Extent extent, llvm::ArrayRef<int64_t> inner,
                                    mlir::Type element);
 
-/// The shape of the scale matrix of an FP8 |type|: leading extents as they
+/// The shape of the scale matrix of a quantised |type|: leading extents as they
 /// are, the last two divided by the block, rounded up.
 llvm::SmallVector<int64_t> getScaleShape(mlir::RankedTensorType type);
 

@@ -15,9 +15,9 @@ def Dsv3_Dialect : Dialect {
   let description = [{
     Value-semantic: activations and weights are builtin `tensor` values whose
     encoding, `#dsv3.layout`, names the dynamic extents (tokens, routed rows,
-    logit rows) and carries the scale layout of FP8 data. One FP8 value is its
-    codes together with its scales; an FP8 tensor without a scale layout does
-    not verify.
+    logit rows) and carries the scale layout of FP8 and int4 data. One such value
+    is its codes together with its scales; without a scale layout it does not
+    verify.
 
     Three things are not values. A *parameter* is a symbol that names the
     tensors of the checkpoint (their data never enters the IR). A *state* is a
@@ -57,7 +57,8 @@ def Dsv3_Extent : Dsv3_Enum<"Extent", "name of a dynamic extent", [
 
 def Dsv3_ScaleFormat : Dsv3_Enum<"ScaleFormat", "values that a scale may take", [
   I32EnumAttrCase<"F32", 0, "f32">,           // any positive float32
-  I32EnumAttrCase<"UE8M0", 1, "ue8m0">]>;     // powers of two, held as float32
+  I32EnumAttrCase<"UE8M0", 1, "ue8m0">,       // powers of two, held as float32
+  I32EnumAttrCase<"BF16", 2, "bf16">]>;       // of int4, held as bfloat16
 
 def Dsv3_ScaleMajor : Dsv3_Enum<"ScaleMajor", "order of the scale matrix", [
   I32EnumAttrCase<"K", 0, "k">,               // K index varies fastest
@@ -122,13 +123,16 @@ class Dsv3_Attr<string name, string mnemonic_, list<Trait> traits = []>
 }
 
 def Dsv3_ScaleAttr : Dsv3_Attr<"Scale", "scale"> {
-  let summary = "Scale layout of FP8 data: block, format, order.";
+  let summary = "Scale layout of FP8 or int4 data: block, format, order.";
   let description = [{
     `rows x cols format major`: element `[r, c]` of the last two dimensions is
     `code[r, c] * scale[r div rows, c div cols]` (a multiplier, float32).
     Partial blocks at the edges have a scale of their own. `1x128` is one scale
     per row and 128 columns (activations); `128x128` is the checkpoint's.
     `major` names the fastest varying index of the scale matrix.
+
+    `1x32, bf16, k` is that of int4 weights, whose codes are offset binary: the
+    element is bfloat16((code - 8) * scale), in the reference's one rounding.
   }];
   let parameters = (ins "int64_t":$rows, "int64_t":$cols,
                         "ScaleFormat":$format, "ScaleMajor":$major);
@@ -144,8 +148,10 @@ def Dsv3_LayoutAttr : Dsv3_Attr<"Layout", "layout", [
     `#dsv3.layout<scale = <128x128, f32, k>>`: an FP8 matrix.
     `#dsv3.layout<stack, ...>`: dimension 0 counts the arrays of a pointer table.
     `#dsv3.layout<segments, ...>`: a table of 128-row blocks.
+    `#dsv3.layout<stack, scale = <1x32, bf16, k>>`: int4 experts, K contiguous, two
+    codes a byte, the low half first.
     Verified with the shape: as many names as dynamic extents; a scale layout
-    if and only if the element type is an 8-bit float; a stack has rank 3.
+    if and only if the element type is an 8-bit float or i4; a stack has rank 3.
   }];
   let parameters = (ins ArrayRefParameter<"Extent">:$extents,
                         "Storage":$storage,

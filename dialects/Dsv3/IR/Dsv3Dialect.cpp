@@ -30,7 +30,9 @@ struct Dsv3AsmInterface : OpAsmDialectInterface {
       return AliasResult::NoAlias;
     ScaleAttr scale = layout.getScale();
     if (scale)
-      os << (scale.getFormat() == ScaleFormat::UE8M0 ? "ue8m0_" : "fp8_");
+      os << (scale.getFormat() == ScaleFormat::UE8M0  ? "ue8m0_"
+             : scale.getFormat() == ScaleFormat::BF16 ? "int4_"
+                                                      : "fp8_");
     if (!layout.getExtents().empty())
       llvm::interleave(
           layout.getExtents(), os, [&](Extent e) { os << stringifyExtent(e); },
@@ -143,7 +145,7 @@ ScaleAttr parseScaleBody(AsmParser &p) {
   if (block.size() != 2)
     return p.emitError(loc, "a scale block has two extents"), ScaleAttr();
   auto format = parseEnum<ScaleFormat>(p, symbolizeScaleFormat,
-                                       "a scale format (f32, ue8m0)");
+                                       "a scale format (f32, ue8m0, bf16)");
   if (failed(format) || p.parseComma())
     return {};
   auto major =
@@ -267,14 +269,26 @@ LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
     return emitError() << "layout names " << getExtents().size()
                        << " dynamic extents but the shape has " << dynamic;
   bool fp8 = isa<Float8E4M3FNType>(elementType);
-  if (fp8 && !getScale())
-    return emitError() << "FP8 tensor needs a scale layout";
-  if (!fp8 && getScale())
+  bool int4 = elementType.isInteger(4);
+  StringRef name = int4 ? "int4" : "FP8";
+  ScaleAttr scale = getScale();
+  if ((fp8 || int4) && !scale)
+    return emitError() << name << " tensor needs a scale layout";
+  if (!fp8 && !int4 && scale)
     return emitError() << "scale layout on a tensor of " << elementType
-                       << ", which is not f8E4M3FN";
-  if (fp8 && shape.size() < 2)
-    return emitError() << "FP8 tensor needs at least two dimensions, has "
+                       << ", which is neither f8E4M3FN nor i4";
+  if (scale && shape.size() < 2)
+    return emitError() << name << " tensor needs at least two dimensions, has "
                        << shape.size();
+  if (fp8 && scale.getFormat() == ScaleFormat::BF16)
+    return emitError() << "FP8 tensor has scales of f32 or ue8m0, got bf16";
+  if (int4 && scale != ScaleAttr::get(getContext(), 1, kInt4Group,
+                                      ScaleFormat::BF16, ScaleMajor::K))
+    return emitError() << "int4 tensor needs the scale layout <1x" << kInt4Group
+                       << ", bf16, k>";
+  if (int4 && shape.back() % kInt4Group != 0)
+    return emitError() << "int4 tensor needs whole groups of " << kInt4Group
+                       << " columns, has " << shape.back();
   if (getStorage() == Storage::Stack && shape.size() != 3)
     return emitError() << "a stack has rank 3 (count, rows, columns), got rank "
                        << shape.size();
@@ -422,7 +436,8 @@ bool hadal::dsv3::hasValidLayout(Type type) {
   // With a layout, verifyEncoding has checked it against the shape.
   if (getLayout(type))
     return true;
-  return !tensor.getEncoding() && tensor.hasStaticShape() && !isFP8(type);
+  return !tensor.getEncoding() && tensor.hasStaticShape() &&
+         !isQuantized(type);
 }
 
 bool hadal::dsv3::isFloatTensor(Type type) {
@@ -433,6 +448,15 @@ bool hadal::dsv3::isFloatTensor(Type type) {
 bool hadal::dsv3::isFP8(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
   return tensor && isa<Float8E4M3FNType>(tensor.getElementType());
+}
+
+bool hadal::dsv3::isInt4(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.getElementType().isInteger(4);
+}
+
+bool hadal::dsv3::isQuantized(Type type) {
+  return isFP8(type) || isInt4(type);
 }
 
 RankedTensorType hadal::dsv3::withElement(RankedTensorType type, Type element,
@@ -519,7 +543,7 @@ hadal::dsv3::getRowsType(Extent extent, ArrayRef<int64_t> inner, Type element) {
 SmallVector<int64_t> hadal::dsv3::getScaleShape(RankedTensorType type) {
   SmallVector<int64_t> shape(type.getShape());
   LayoutAttr layout = getLayout(type);
-  assert(layout && layout.getScale() && "not an FP8 tensor");
+  assert(layout && layout.getScale() && "not a quantised tensor");
   ScaleAttr scale = layout.getScale();
   auto divide = [](int64_t &extent, int64_t block) {
     if (!ShapedType::isDynamic(extent))

@@ -132,8 +132,8 @@ LogicalResult ParameterOp::verify() {
       llvm::any_of(getAccepts().getAsValueRange<TypeAttr>(),
                    [&](Type t) { return t != type.getElementType(); }))
     return emitOpError("a mapped parameter may accept its element type only");
-  if (isFP8(type) && !getScale())
-    return emitOpError("an FP8 parameter needs 'scale'");
+  if (isQuantized(type) && !getScale())
+    return emitOpError("an FP8 or int4 parameter needs 'scale'");
   if (!getScale())
     return success();
   bool dequantised = type.getElementType().isBF16() && type.getRank() == 2 &&
@@ -141,9 +141,9 @@ LogicalResult ParameterOp::verify() {
                      getPlace() == Placement::Copy &&
                      llvm::all_of(getAccepts().getAsValueRange<TypeAttr>(),
                                   llvm::IsaPred<Float8E4M3FNType>);
-  if (!isFP8(type) && !dequantised)
-    return emitOpError("'scale' belongs to FP8 parameters and to bf16 copies of "
-                       "FP8 matrices only");
+  if (!isQuantized(type) && !dequantised)
+    return emitOpError("'scale' belongs to FP8 and int4 parameters and to bf16 "
+                       "copies of FP8 matrices only");
   auto scale = dyn_cast_or_null<ParameterOp>(
       SymbolTable::lookupNearestSymbolFrom(*this, getScaleAttr()));
   if (!scale)
@@ -156,10 +156,14 @@ LogicalResult ParameterOp::verify() {
   else
     shape = getScaleShape(type);
   auto scaleType = dyn_cast<RankedTensorType>(scale.getType());
-  if (!scaleType || !scaleType.getElementType().isF32() ||
+  Type element = isInt4(type) ? Type(BFloat16Type::get(getContext()))
+                              : Float32Type::get(getContext());
+  if (!scaleType || scaleType.getElementType() != element ||
       scaleType.getShape() != ArrayRef(shape)) {
     InFlightDiagnostic diag = emitOpError()
-                              << "scale parameter must be f32 of shape [";
+                              << "scale parameter must be "
+                              << (isInt4(type) ? "bf16" : "f32")
+                              << " of shape [";
     llvm::interleaveComma(shape, diag);
     return diag << "], got " << scale.getType();
   }

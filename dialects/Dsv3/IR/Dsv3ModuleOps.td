@@ -9,7 +9,9 @@ def Dsv3_ParameterOp : Dsv3_Op<"parameter", [Symbol]> {
     with `part_rows` rows each. `accepts` lists the dtypes allowed in the file;
     `place map` uses the file's bytes and needs the file's dtype to equal the
     element type, `place copy` converts at load. `scale` names the parameter
-    that holds the scales of an FP8 weight: float32, one row per 128 rows. A
+    that holds the scales of an FP8 weight: float32, one row per 128 rows; or of an
+    int4 weight: bfloat16, one row per row, each group of 32 columns. int4 codes
+    are of the file's I32 words, eight in a word, the lowest bits first. A
     whole bf16 matrix with a `scale` is stored as FP8 in the file and dequantised
     at load: `place copy`, accepting f8E4M3FN alone.
     `check` is what the loader verifies of the values. `split` is the part of each

@@ -156,10 +156,12 @@ class Tile_Type<string name, string typeMnemonic>
 }
 
 def Tile_ViewType : Tile_Type<"View", "view"> {
-  let summary = "Typed memory: extents, element type, and the FP8 scale layout.";
+  let summary = "Typed memory: extents, element type, and the layout of scales.";
   let description = [{
     Row-major memory. Extents are static, or `?` (one 8-byte launch argument
-    each). An `f8E4M3FN` view carries its scale layout `scale<RxC>`: an f32
+    each). An `i4` view, of weights, packs two codes a byte, the low half first;
+    its scale layout is `scale<1x32>`: a bf16 view of [rows, cols/32] travels
+    with it, and an element is (code - 8) * scale. An `f8E4M3FN` view carries its scale layout `scale<RxC>`: an f32
     view of [ceil(rows/R), ceil(cols/C)] over the two innermost dimensions
     travels with it (its own pointer). Kinds: `dense`; `stack`: the outermost
     dimension indexes a table of pointers (experts); `segments<N>`: a table
@@ -171,6 +173,7 @@ def Tile_ViewType : Tile_Type<"View", "view"> {
     !tile.view<?x7168xf8E4M3FN, scale<1x128>>
     !tile.view<256x2048x7168xf8E4M3FN, stack, scale<128x128>>
     !tile.view<2112x7168xf8E4M3FN, segments<128>, scale<128x128>>
+    !tile.view<384x2048x7168xi4, stack, scale<1x32>>
     ```
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$shape,

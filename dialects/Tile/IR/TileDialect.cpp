@@ -148,8 +148,16 @@ LogicalResult ViewType::verify(function_ref<InFlightDiagnostic()> emitError,
   if (isFp8 && (scaleRows <= 0 || scaleCols <= 0))
     return emitError() << "an f8E4M3FN view needs its scale layout, e.g. "
                           "scale<128x128>";
-  if (!isFp8 && (scaleRows != 0 || scaleCols != 0))
-    return emitError() << "only an f8E4M3FN view has a scale layout";
+  if (isInt4(elementType)) {
+    if (scaleRows != 1 || scaleCols != kInt4Group)
+      return emitError() << "an i4 view needs the scale layout scale<1x"
+                         << kInt4Group << ">";
+    if (shape.size() < 2 || shape.back() < 0 || shape.back() % kInt4Group != 0)
+      return emitError() << "an i4 view needs rows of whole groups of "
+                         << kInt4Group;
+  } else if (!isFp8 && (scaleRows != 0 || scaleCols != 0)) {
+    return emitError() << "only an f8E4M3FN or i4 view has a scale layout";
+  }
   if (isFp8 && shape.size() < 2)
     return emitError() << "an f8E4M3FN view needs two dimensions or more";
   if (kind == ViewKind::Segments && (segmentRows <= 0 || shape.size() != 2))
@@ -163,10 +171,14 @@ LogicalResult ViewType::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+int64_t hadal::tile::scaleBytes(ViewType view) {
+  return isInt4(view.getElementType()) ? 2 : 4;
+}
+
 int64_t hadal::tile::rowPitchBytes(Type element, int64_t rank,
                                    int64_t columns) {
   int64_t bytes =
-      columns * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+      llvm::divideCeil(columns * element.getIntOrFloatBitWidth(), 8);
   bool padded = rank >= 2 && (element.isBF16() || isa<Float8E4M3FNType>(element));
   return padded ? llvm::alignTo(bytes, 16) : bytes;
 }

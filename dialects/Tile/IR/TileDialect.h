@@ -23,6 +23,16 @@
 
 namespace hadal::tile {
 
+/// Columns of a row of i4 codes that share a scale.
+inline constexpr int64_t kInt4Group = 32;
+
+/// True for the element type of weights of four bits.
+inline bool isInt4(mlir::Type element) { return element.isInteger(4); }
+
+/// Bytes of a scale in the memory of |view|, a scaled one: bf16 for i4 codes,
+/// else f32.
+int64_t scaleBytes(ViewType view);
+
 /// Bytes from one innermost row to the next of memory of |rank| dimensions with
 /// |columns| elements of |element| in a row, on a GPU: rows of bf16 and e4m3fn
 /// matrices start at multiples of 16 bytes, as its bulk copies need; everything

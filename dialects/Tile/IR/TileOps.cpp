@@ -389,8 +389,11 @@ LogicalResult DequantizeOp::verify() {
   if (q.size() != 2 || s.size() != 2 || shapeOf(getResult()) != q)
     return emitOpError("operands and result must have rank 2 and the codes' "
                        "shape");
-  if (!isa<Float8E4M3FNType>(tileType(getCodes()).getElementType()))
-    return emitOpError("codes must be e4m3fn");
+  Type element = tileType(getCodes()).getElementType();
+  if (!isa<Float8E4M3FNType>(element) && !isInt4(element))
+    return emitOpError("codes must be e4m3fn or i4");
+  if (isInt4(element) && !tileType(getResult()).getElementType().isBF16())
+    return emitOpError("the elements of i4 codes are bf16");
   if (q[0] % s[0] != 0 || q[1] % s[1] != 0)
     return emitOpError("scales ") << s[0] << "x" << s[1]
                                   << " do not divide the codes " << q[0] << "x"

@@ -363,7 +363,8 @@ def Tile_DequantizeOp : Tile_Op<"dequantize", [Pure]> {
   let description = [{
     codes e4m3fn [M,K], scales f32 [sr, sc]: element (i, j) takes scale
     (i / (M/sr), j / (K/sc)). The result is f32, or bf16 (product in f32, then
-    one rounding; model-spec 3.2).
+    one rounding; model-spec 3.2). Codes i4 are offset binary, (code - 8) * scale,
+    and the result is bf16.
   }];
   let arguments = (ins Tile_Tile:$codes, StaticShapeTensorOf<[F32]>:$scales);
   let results = (outs Tile_FloatTile:$result);

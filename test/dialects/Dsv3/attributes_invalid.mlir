@@ -7,8 +7,44 @@ func.func private @f(tensor<?x128xf8E4M3FN, #dsv3.layout<[tokens]>>)
 
 // -----
 
-// Scales belong to FP8 only.
-// expected-error@+1 {{scale layout on a tensor of 'bf16', which is not f8E4M3FN}}
+// int4 codes neither.
+// expected-error@+1 {{int4 tensor needs a scale layout}}
+func.func private @f(tensor<4x64xi4, #dsv3.layout<stack>>)
+
+// -----
+
+// Their scales are bf16 of 32 columns.
+// expected-error@+1 {{int4 tensor needs the scale layout <1x32, bf16, k>}}
+func.func private @f(tensor<4x64xi4, #dsv3.layout<scale = <1x32, f32, k>>>)
+
+// -----
+
+// No other group is known.
+// expected-error@+1 {{int4 tensor needs the scale layout <1x32, bf16, k>}}
+func.func private @f(tensor<4x128xi4, #dsv3.layout<scale = <1x128, bf16, k>>>)
+
+// -----
+
+// Groups are whole.
+// expected-error@+1 {{int4 tensor needs whole groups of 32 columns, has 48}}
+func.func private @f(tensor<4x48xi4, #dsv3.layout<scale = <1x32, bf16, k>>>)
+
+// -----
+
+// Groups lie along a row of a matrix.
+// expected-error@+1 {{int4 tensor needs at least two dimensions, has 1}}
+func.func private @f(tensor<64xi4, #dsv3.layout<scale = <1x32, bf16, k>>>)
+
+// -----
+
+// bf16 scales are int4's.
+// expected-error@+1 {{FP8 tensor has scales of f32 or ue8m0, got bf16}}
+func.func private @f(tensor<128x128xf8E4M3FN, #dsv3.layout<scale = <128x128, bf16, k>>>)
+
+// -----
+
+// Scales belong to codes only.
+// expected-error@+1 {{scale layout on a tensor of 'bf16', which is neither f8E4M3FN nor i4}}
 func.func private @f(tensor<?x128xbf16, #dsv3.layout<[tokens], scale = <1x128, f32, k>>>)
 
 // -----
@@ -56,7 +92,7 @@ func.func private @f(tensor<4x4xf8E4M3FN, #dsv3.layout<scale = <0x128, f32, k>>>
 // -----
 
 // Scale formats are a closed list.
-// expected-error@+1 {{'f16' is not a scale format (f32, ue8m0)}}
+// expected-error@+1 {{'f16' is not a scale format (f32, ue8m0, bf16)}}
 func.func private @f(tensor<4x4xf8E4M3FN, #dsv3.layout<scale = <1x128, f16, k>>>)
 
 // -----

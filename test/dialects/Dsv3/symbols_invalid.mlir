@@ -62,13 +62,26 @@ dsv3.parameter @w : tensor<4x4xbf16> from ["a"] accepts [bf16, f32] place map
 // -----
 
 // FP8 names its scales.
-// expected-error@+1 {{an FP8 parameter needs 'scale'}}
+// expected-error@+1 {{an FP8 or int4 parameter needs 'scale'}}
 dsv3.parameter @w : tensor<4x4xf8E4M3FN, #dsv3.layout<scale = <128x128, f32, k>>> from ["a"] accepts [f8E4M3FN] place map
 
 // -----
 
-// Only FP8 has scales, or what was FP8 in the file.
-// expected-error@+1 {{'scale' belongs to FP8 parameters and to bf16 copies of FP8 matrices only}}
+// So does int4.
+// expected-error@+1 {{an FP8 or int4 parameter needs 'scale'}}
+dsv3.parameter @w : tensor<4x64xi4, #dsv3.layout<scale = <1x32, bf16, k>>> from ["a"] accepts [i4] place map
+
+// -----
+
+// int4 scales are bf16, one for 32 columns of a row.
+dsv3.parameter @s : tensor<4x2xf32> from ["s"] accepts [f32] place map
+// expected-error@+1 {{scale parameter must be bf16 of shape [4, 2], got 'tensor<4x2xf32>'}}
+dsv3.parameter @w : tensor<4x64xi4, #dsv3.layout<scale = <1x32, bf16, k>>> from ["a"] accepts [i4] place map scale @s
+
+// -----
+
+// Only FP8 and int4 have scales, or what was FP8 in the file.
+// expected-error@+1 {{'scale' belongs to FP8 and int4 parameters and to bf16 copies of FP8 matrices only}}
 dsv3.parameter @w : tensor<4x4xbf16> from ["a"] accepts [bf16] place map scale @s
 
 // -----

@@ -28,8 +28,29 @@ tile.kernel @k(%x: !tile.view<8x8xf8E4M3FN>) domain(%m = 8 by 8) {
 
 // -----
 
-// Only FP8 is scaled.
-// expected-error @+1 {{only an f8E4M3FN view has a scale layout}}
+// Nor does int4.
+// expected-error @+1 {{an i4 view needs the scale layout scale<1x32>}}
+tile.kernel @k(%x: !tile.view<8x64xi4>) domain(%m = 8 by 8) {
+}
+
+// -----
+
+// Its groups are of 32 columns.
+// expected-error @+1 {{an i4 view needs the scale layout scale<1x32>}}
+tile.kernel @k(%x: !tile.view<8x128xi4, scale<1x128>>) domain(%m = 8 by 8) {
+}
+
+// -----
+
+// And whole.
+// expected-error @+1 {{an i4 view needs rows of whole groups of 32}}
+tile.kernel @k(%x: !tile.view<8x48xi4, scale<1x32>>) domain(%m = 8 by 8) {
+}
+
+// -----
+
+// Only codes are scaled.
+// expected-error @+1 {{only an f8E4M3FN or i4 view has a scale layout}}
 tile.kernel @k(%x: !tile.view<8x8xf32, scale<1x8>>) domain(%m = 8 by 8) {
 }
 

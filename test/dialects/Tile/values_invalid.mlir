@@ -212,11 +212,21 @@ tile.kernel @k(%x: !tile.view<?x8xf32>, %i: !tile.view<4xi32>, %w: !tile.view<8x
 
 // -----
 
-// Codes are FP8.
+// What int4 codes stand for is bf16.
+tile.kernel @k(%x: !tile.view<?x8xf32>, %i: !tile.view<4xi32>, %w: !tile.view<8x8xf8E4M3FN, scale<4x8>>, %st: !tile.view<2x8xf32, stack>, %sz: !tile.sizes) domain(%m = 8 by 8) {
+  %q = arith.constant dense<0> : tensor<4x32xi4>
+  %s = arith.constant dense<0.0> : tensor<4x1xf32>
+  // expected-error @+1 {{'tile.dequantize' op the elements of i4 codes are bf16}}
+  %r = tile.dequantize %q, %s : tensor<4x32xi4>, tensor<4x1xf32> -> tensor<4x32xf32>
+}
+
+// -----
+
+// Codes are FP8 or int4.
 tile.kernel @k(%x: !tile.view<?x8xf32>, %i: !tile.view<4xi32>, %w: !tile.view<8x8xf8E4M3FN, scale<4x8>>, %st: !tile.view<2x8xf32, stack>, %sz: !tile.sizes) domain(%m = 8 by 8) {
   %q = arith.constant dense<0.0> : tensor<4x8xf32>
   %s = arith.constant dense<0.0> : tensor<1x1xf32>
-  // expected-error @+1 {{'tile.dequantize' op codes must be e4m3fn}}
+  // expected-error @+1 {{'tile.dequantize' op codes must be e4m3fn or i4}}
   %r = tile.dequantize %q, %s : tensor<4x8xf32>, tensor<1x1xf32> -> tensor<4x8xf32>
 }
 

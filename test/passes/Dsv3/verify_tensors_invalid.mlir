@@ -320,6 +320,15 @@ dsv3.parameter @w : tensor<192x128xf8E4M3FN, #dsv3.layout<scale = <128x128, f32,
 
 // -----
 
+// Of int4 codes whole groups.
+module attributes {dsv3.mesh = #dsv3.mesh<tp 2, dp 1, ep 1, node 8, slots 0>} {
+dsv3.parameter @s : tensor<192x2xbf16> from ["s"] accepts [bf16] place copy split <cols by tp of 1>
+// expected-error@+1 {{H2001: 'dsv3.parameter' op has scales that are not split as it is}}
+dsv3.parameter @w : tensor<192x64xi4, #dsv3.layout<scale = <1x32, bf16, k>>> from ["w"] accepts [i4] place copy scale @s split <rows by tp of 64>
+}
+
+// -----
+
 // And whole heads.
 module attributes {dsv3.mesh = #dsv3.mesh<tp 2, dp 1, ep 1, node 8, slots 0>} {
 // expected-error@+1 {{H2001: 'dsv3.parameter' op has 192 columns a rank, which are no whole units of 128}}

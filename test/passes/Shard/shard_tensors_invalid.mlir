@@ -121,6 +121,29 @@ func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<
 
 // -----
 
+// And in whole groups of int4 codes.
+!x = tensor<?x256xbf16, #dsv3.layout<[tokens]>>
+!w = tensor<256x96xi4, #dsv3.layout<scale = <1x32, bf16, k>>>
+module attributes {dsv3.mesh = #dsv3.mesh<tp 2, dp 1, ep 1, node 8, slots 0>} {
+dsv3.parameter @q : tensor<256x256xbf16> from ["q"] accepts [bf16] place map
+dsv3.parameter @kv : tensor<224x128xbf16> from ["kv"] accepts [bf16] place map
+dsv3.parameter @s : tensor<256x3xbf16> from ["s"] accepts [bf16] place map
+// expected-error@+1 {{H2006: 'dsv3.parameter' op has 48 columns a rank, which cut a group of 32}}
+dsv3.parameter @o : !w from ["o"] accepts [i4] place map scale @s
+func.func @f(%q: tensor<?x256xbf16, #dsv3.layout<[tokens]>>, %x: !x, %t: tensor<64x32x2xf32>, %c: !dsv3.cache<128 + 64 x bf16>, %b: !dsv3.batch) -> !x {
+  %qw = dsv3.get_parameter @q : tensor<256x256xbf16>
+  %k = dsv3.get_parameter @kv : tensor<224x128xbf16>
+  %o = dsv3.get_parameter @o : !w
+  %p = dsv3.linear %x, %qw : (!x, tensor<256x256xbf16>) -> !x
+  %r = dsv3.rope %p, %t, %b heads 2 rope 64 : (!x, tensor<64x32x2xf32>, !dsv3.batch) -> !x
+  %m = dsv3.mla %r, %k over %c, %b heads 2 nope 64 value 48 scale 0.1 : (!x, tensor<224x128xbf16>, !dsv3.cache<128 + 64 x bf16>, !dsv3.batch) -> tensor<?x96xbf16, #dsv3.layout<[tokens]>>
+  %y = dsv3.linear %m, %o : (tensor<?x96xbf16, #dsv3.layout<[tokens]>>, !w) -> !x
+  return %y : !x
+}
+}
+
+// -----
+
 // A matrix of one tensor.
 !x = tensor<?x256xbf16, #dsv3.layout<[tokens]>>
 module attributes {dsv3.mesh = #dsv3.mesh<tp 2, dp 1, ep 1, node 8, slots 0>} {

@@ -68,6 +68,8 @@ const std::vector<Case> &cases() {
        "page_size 12 is not a power of two"},
       {"PageSizeZero", [](auto &a) { a.model->page_size = 0; }, "page_size 0"},
       {"Bos", [](auto &a) { a.model->bos_token_id = 64; }, "bos_token_id 64"},
+      {"Media", [](auto &a) { a.model->media_token_id = 64; },
+       "media_token_id 64 is outside"},
       {"Eos", [](auto &a) { a.model->eos_token_ids = {-1}; },
        "eos_token_id -1"},
       {"Activations", [](auto &a) { a.model->activations = DType::i32; },

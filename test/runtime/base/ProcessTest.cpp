@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "runtime/base/CpuCount.h"
+#include "runtime/base/ProcessMemory.h"
 #include "runtime/base/Interrupt.h"
 #include "runtime/base/OutputFile.h"
 #include "test/runtime/TempDirectory.h"
@@ -132,8 +133,10 @@ struct Groups {
     directory.write(name, text);
   }
   unsigned cpus(const std::string &membership) {
-    return cgroupCpus(directory.path(),
-                      directory.write("membership", membership));
+    return cgroupCpus(of(membership));
+  }
+  ControlGroups of(const std::string &membership) {
+    return {directory.path(), directory.write("membership", membership)};
   }
 };
 
@@ -155,7 +158,38 @@ TEST(CpuCountTest, followsControlGroupsOfVersion2) {
   g.write("cpu.max", "nonsense");
   EXPECT_EQ(g.cpus("0::/\n"), 0u);
   EXPECT_EQ(g.cpus("nonsense\n\n:\n"), 0u);
-  EXPECT_EQ(cgroupCpus("/none", "/none"), 0u);
+  EXPECT_EQ(cgroupCpus({"/none", "/none"}), 0u);
+}
+
+TEST(MemoryLimitTest, isWhatControlGroupsLeave) {
+  Groups g;
+  EXPECT_EQ(cgroupMemoryLeft(g.of("0::/a/b\n")), std::nullopt);
+  g.write("a/b/memory.max", "max\n");
+  g.write("a/b/memory.current", "70\n");
+  EXPECT_EQ(cgroupMemoryLeft(g.of("0::/a/b\n")), std::nullopt);
+  g.write("a/memory.max", "1000\n");
+  EXPECT_EQ(cgroupMemoryLeft(g.of("0::/a/b\n")), std::nullopt)
+      << "nothing says what is used";
+  g.write("a/memory.current", "700\n");
+  EXPECT_EQ(cgroupMemoryLeft(g.of("0::/a/b\n")), 300u);
+  g.write("a/memory.stat", "anon 100\ninactive_file 250\nactive_file 350\n");
+  EXPECT_EQ(cgroupMemoryLeft(g.of("0::/a/b\n")), 550u)
+      << "files that nobody reads go first";
+  g.write("a/b/memory.max", "80\n");
+  EXPECT_EQ(cgroupMemoryLeft(g.of("0::/a/b\n")), 10u) << "the least counts";
+  g.write("a/b/memory.current", "90\n");
+  EXPECT_EQ(cgroupMemoryLeft(g.of("0::/a/b\n")), 0u);
+  // Version 1 has a number for no limit.
+  const std::string version1 = "4:memory:/c\n";
+  g.write("memory/c/memory.limit_in_bytes", "9223372036854771712\n");
+  g.write("memory/c/memory.usage_in_bytes", "90\n");
+  EXPECT_EQ(cgroupMemoryLeft(g.of(version1)), std::nullopt);
+  g.write("memory/c/memory.limit_in_bytes", "190\n");
+  g.write("memory/c/memory.stat", "inactive_file 1\ntotal_inactive_file 30\n");
+  EXPECT_EQ(cgroupMemoryLeft(g.of(version1)), 130u);
+  auto available = readAvailableMemory(g.of(version1));
+  ASSERT_TRUE(available.ok());
+  EXPECT_EQ(*available, 130u);
 }
 
 TEST(CpuCountTest, followsControlGroupsOfVersion1) {
@@ -185,11 +219,11 @@ TEST(CpuCountTest, isTheLesserOfAffinityAndGroups) {
       << "this test is for machines of at most 1024 CPUs";
   const auto all = static_cast<unsigned>(CPU_COUNT(&before));
   EXPECT_EQ(affinityCpus(), all);
-  EXPECT_EQ(usableCpus("/none", "/none"), all);
+  EXPECT_EQ(usableCpus({"/none", "/none"}), all);
   g.write("cpu.max", "100000 100000\n");
-  EXPECT_EQ(usableCpus(g.directory.path(), membership), 1u);
+  EXPECT_EQ(usableCpus({g.directory.path(), membership}), 1u);
   g.write("cpu.max", "99900000 100000\n");
-  EXPECT_EQ(usableCpus(g.directory.path(), membership), std::min(all, 999u));
+  EXPECT_EQ(usableCpus({g.directory.path(), membership}), std::min(all, 999u));
   CPU_ZERO(&one);
   for (int cpu = 0; cpu < CPU_SETSIZE && !CPU_COUNT(&one); ++cpu)
     if (CPU_ISSET(cpu, &before))

@@ -4,6 +4,7 @@
 // test: timing is not asserted.
 //
 //   CpuFormsBench [uniform] [THREADS] [ROUNDS]
+//   CpuFormsBench [uniform] gemv THREADS ROUNDS (one row of activations alone)
 //   CpuFormsBench [uniform] panel ROUNDS M N K BM... (panels alone, one thread)
 //
 // The image is this machine's best, or what HADAL_CPU_VARIANT says. Codes are
@@ -159,10 +160,23 @@ uint8_t codeBelow(float value) {
 
 struct Weights {
   int64_t n, k;
+  Elt elt; // fp8 or int4
   Aligned codes, scales;
-  Weights(int64_t n, int64_t k, Codes kind)
-      : n(n), k(k), codes(n * k), scales((n / 128 + 1) * (k / 128) * 4) {
+  Weights(int64_t n, int64_t k, Elt elt, Codes kind)
+      : n(n), k(k), elt(elt), codes(bytesOf(elt, n * k)),
+        scales(scaleBytesOf(n + 127)) {
     std::mt19937_64 random(1);
+    if (elt == Elt::int4) {
+      for (int64_t i = 0; i < bytes(n); i += 8) {
+        uint64_t word = random();
+        std::memcpy(codes.data + i, &word, 8);
+      }
+      for (int64_t i = 0; i < n * k / kInt4Group; ++i) {
+        uint16_t scale = encodeBf16(0.01f);
+        std::memcpy(scales.data + 2 * i, &scale, 2);
+      }
+      return;
+    }
     // The largest of a block of 128 x 128 normal values is about four of them.
     std::normal_distribution<float> normal(0, 448 / 4.0f);
     std::vector<uint8_t> drawn(1 << 16);
@@ -180,6 +194,16 @@ struct Weights {
     for (int64_t i = 0; i < (n / 128 + 1) * (k / 128); ++i)
       s[i] = 0.01f;
   }
+  int64_t bytes(int64_t rows) const { return bytesOf(elt, rows * k); }
+  int64_t scaleRows() const { return elt == Elt::int4 ? 1 : 128; }
+  int64_t scaleStride() const {
+    return elt == Elt::int4 ? k / kInt4Group : k / 128;
+  }
+  int64_t scaleBytesOf(int64_t rows) const {
+    return rows / scaleRows() * scaleStride() * (elt == Elt::int4 ? 2 : 4);
+  }
+  uint8_t *row(int64_t r) { return codes.data + bytes(r); }
+  uint8_t *scaleRow(int64_t r) { return scales.data + scaleBytesOf(r); }
 };
 
 /// Memory of a worker, in huge pages as the CPU driver asks for them.
@@ -221,7 +245,9 @@ struct Activations {
   }
 };
 
-const char *nameOf(Elt elt) { return elt == Elt::fp8 ? "W8A8" : "W8A16"; }
+const char *nameOf(Elt x, Elt w) {
+  return x == Elt::fp8 ? "W8A8" : w == Elt::int4 ? "W4A16" : "W8A16";
+}
 
 /// What a run measures.
 struct Setup {
@@ -230,12 +256,12 @@ struct Setup {
 };
 
 void benchGemv(const Setup &setup, int threads, int rounds, int64_t k, Elt elt,
-               int m) {
+               Elt wElt, int m) {
   int64_t tile = 64, n = (int64_t(256) << 20) / k / (tile * 2) * (tile * 2);
-  Weights w(n, k, setup.codes);
+  Weights w(n, k, wElt, setup.codes);
   Activations x(m, k, elt);
-  FormKey pack{FormKind::packRow, elt, Elt::fp8, kTuning},
-      gemv{FormKind::gemv, elt, Elt::fp8, kTuning, m};
+  FormKey pack{FormKind::packRow, elt, wElt, kTuning},
+      gemv{FormKind::gemv, elt, wElt, kTuning, m};
   FormImage image({pack, gemv}, setup.variant);
   int64_t blocks = k / 128, share = n / threads, rowStride = k * 4;
   std::vector<float> y(m * n);
@@ -247,24 +273,26 @@ void benchGemv(const Setup &setup, int threads, int rounds, int64_t k, Elt elt,
         image.call(pack, x.row(i), x.scaleRow(i), k, packed.data + i * rowStride,
                    scales.data + i * blocks * 4);
       image.call(gemv, packed.data, scales.data, rowStride, blocks,
-                 w.codes.data + row * k, k,
-                 w.scales.data + row / 128 * blocks * 4, blocks, row % 128,
-                 int64_t(128), tile, k, y.data() + row, n, work.data);
+                 w.row(row), w.bytes(1), w.scaleRow(row), w.scaleStride(),
+                 row % w.scaleRows(), w.scaleRows(), tile, k, y.data() + row, n,
+                 work.data);
     }
   };
   std::vector<double> fractions, rates;
   for (int r = 0; r < rounds; ++r) {
     auto plain = [&] {
       return timed(threads, [&](int t) {
-        readAll(setup.variant, w.codes.data + t * share * k, share * k);
+        readAll(setup.variant, w.row(t * share), w.bytes(share));
+        if (wElt == Elt::int4)
+          readAll(setup.variant, w.scaleRow(t * share), w.scaleBytesOf(share));
       });
     };
     double before = plain(), time = timed(threads, run), after = plain();
     fractions.push_back(std::min(before, after) / time);
-    rates.push_back(n * k / time * 1e-9);
+    rates.push_back((w.bytes(n) + w.scaleBytesOf(n)) / time * 1e-9);
   }
   std::printf("gemv  %-5s m=%d k=%ld threads=%d: %6.1f GB/s, %.2f of plain read\n",
-              nameOf(elt), m, long(k), threads, median(rates),
+              nameOf(elt, wElt), m, long(k), threads, median(rates),
               median(fractions));
 }
 
@@ -275,13 +303,14 @@ double quartile(std::vector<double> &times) {
 }
 
 void benchPanel(const Setup &setup, int rounds, int64_t m, int64_t n,
-                int64_t k, Elt elt, const std::vector<int64_t> &tiles) {
-  Weights w(n, k, setup.codes);
+                int64_t k, Elt elt, Elt wElt,
+                const std::vector<int64_t> &tiles) {
+  Weights w(n, k, wElt, setup.codes);
   Activations x(m, k, elt);
-  FormKey pack{FormKind::packPanel, elt, Elt::fp8, kTuning},
-      panel{FormKind::panel, elt, Elt::fp8, kTuning};
+  FormKey pack{FormKind::packPanel, elt, wElt, kTuning},
+      panel{FormKind::panel, elt, wElt, kTuning};
   FormImage image({pack, panel}, setup.variant);
-  int64_t blocks = k / 128, bn = 128;
+  int64_t bn = 128;
   std::vector<double> peaks;
   double operations = 0;
   std::vector<std::vector<double>> packs(tiles.size()), panels(tiles.size());
@@ -304,9 +333,8 @@ void benchPanel(const Setup &setup, int rounds, int64_t m, int64_t n,
         for (int64_t n0 = 0; n0 < n; n0 += bn) {
           double start = threadSeconds();
           image.call(panel, packed.data, scales.data, bm,
-                     w.codes.data + n0 * k, k,
-                     w.scales.data + n0 / 128 * blocks * 4, blocks, int64_t(0),
-                     int64_t(128), bn, k, y.data, int64_t(1),
+                     w.row(n0), w.bytes(1), w.scaleRow(n0), w.scaleStride(),
+                     int64_t(0), w.scaleRows(), bn, k, y.data, int64_t(1),
                      bn, bm, int64_t(0), work.data);
           panels[i].push_back(threadSeconds() - start);
         }
@@ -325,11 +353,16 @@ void benchPanel(const Setup &setup, int rounds, int64_t m, int64_t n,
     double whole = alone + quartile(packs[i]) / (n / bn);
     std::printf("panel %-5s n=%ld k=%ld bm=%-3ld: %5.1f GFLOP/s a thread, %.3f "
                 "of the peak, %.3f with packing\n",
-                nameOf(elt), long(n), long(k), long(tiles[i]),
+                nameOf(elt, wElt), long(n), long(k), long(tiles[i]),
                 flops / alone * 1e-9, flops / alone * 1e-9 / peak,
                 flops / whole * 1e-9 / peak);
   }
 }
+
+/// Activations and weights.
+constexpr std::pair<Elt, Elt> kPairs[] = {{Elt::bf16, Elt::fp8},
+                                          {Elt::fp8, Elt::fp8},
+                                          {Elt::bf16, Elt::int4}};
 
 } // namespace
 
@@ -352,8 +385,8 @@ int main(int argc, char **argv) {
               setup.codes == Codes::normal ? "normal" : "uniform");
   auto panels = [&](int rounds, int64_t m, int64_t n, int64_t k,
                     const std::vector<int64_t> &tiles) {
-    for (Elt elt : {Elt::bf16, Elt::fp8})
-      benchPanel(setup, rounds, m, n, k, elt, tiles);
+    for (auto [x, w] : kPairs)
+      benchPanel(setup, rounds, m, n, k, x, w, tiles);
   };
   if (words.size() > 5 && words[0] == "panel") {
     std::vector<int64_t> tiles;
@@ -362,12 +395,18 @@ int main(int argc, char **argv) {
     panels(number(1, 0), number(2, 0), number(3, 0), number(4, 0), tiles);
     return 0;
   }
+  bool isOneRow = !words.empty() && words[0] == "gemv";
+  if (isOneRow)
+    words.erase(words.begin());
   int threads = number(0, 1), rounds = number(1, 9);
-  for (Elt elt : {Elt::bf16, Elt::fp8})
+  for (auto [x, w] : kPairs)
     for (int64_t k : {7168, 2048})
-      benchGemv(setup, threads, rounds, k, elt, 1);
-  for (int m : {2, 4, 8})
-    benchGemv(setup, threads, rounds, 7168, Elt::bf16, m);
+      benchGemv(setup, threads, rounds, k, x, w, 1);
+  if (isOneRow)
+    return 0;
+  for (Elt w : {Elt::fp8, Elt::int4})
+    for (int m : {2, 4, 8})
+      benchGemv(setup, threads, rounds, 7168, Elt::bf16, w, m);
   panels(rounds, 64, 4096, 7168, {16, 64});
   panels(rounds, 512, 2048, 7168, {64, 128, 256});
   panels(rounds, 512, 7168, 2048, {64, 128, 256});

@@ -14,11 +14,17 @@ using namespace hadal::cpu;
 namespace {
 
 const char *nameOf(Elt elt) {
-  return elt == Elt::bf16 ? "bf16" : elt == Elt::f32 ? "f32" : "fp8";
+  return elt == Elt::bf16   ? "bf16"
+         : elt == Elt::f32  ? "f32"
+         : elt == Elt::int4 ? "int4"
+                            : "fp8";
 }
 
-int64_t sizeOf(Elt elt) {
-  return elt == Elt::f32 ? 4 : elt == Elt::bf16 ? 2 : 1;
+/// The value of an int4 code by the specification: the product in float64, and
+/// one rounding to bf16.
+double decodeInt4(int64_t code, double scale) {
+  double exact = double(code - 8) * scale; // of 8 + 4 bits
+  return decodeBf16(encodeBf16(static_cast<float>(exact)));
 }
 
 /// A random [rows, cols] matrix as stored, and as numbers.
@@ -27,14 +33,20 @@ struct Matrix {
   int64_t rows, cols, stride; // stride in bytes
   std::vector<uint8_t> bytes;
   std::vector<double> values;
+  std::vector<uint16_t> groups; // of int4: bf16 [rows][cols / 32]
 
   Matrix(Elt elt, int64_t rows, int64_t cols, unsigned seed)
-      : elt(elt), rows(rows), cols(cols), stride(cols * sizeOf(elt)),
+      : elt(elt), rows(rows), cols(cols), stride(bytesOf(elt, cols)),
         bytes(rows * stride), values(rows * cols) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal;
+    if (elt == Elt::int4)
+      for (int64_t i = 0; i < rows * cols / kInt4Group; ++i)
+        groups.push_back(encodeBf16(normal(random)));
     for (int64_t i = 0; i < rows * cols; ++i) {
-      if (elt == Elt::fp8) {
+      if (elt == Elt::int4) {
+        set(i, random() & 15);
+      } else if (elt == Elt::fp8) {
         uint8_t code = random() & 0xFF;
         set(i, (code & 0x7F) == 0x7F ? 0x33 : code);
       } else {
@@ -43,6 +55,12 @@ struct Matrix {
     }
   }
   void set(int64_t i, uint8_t code) {
+    if (elt == Elt::int4) {
+      int shift = i % 2 * 4; // the low half first
+      bytes[i / 2] = (bytes[i / 2] & ~(15 << shift)) | (code << shift);
+      values[i] = decodeInt4(code, decodeBf16(groups[i / kInt4Group]));
+      return;
+    }
     bytes[i] = code;
     values[i] = decodeE4M3(code);
   }
@@ -64,8 +82,15 @@ struct Problem {
   int64_t m, n, k, blocks, rowInBlock;
   std::vector<float> sx, sw; // [m][blocks], [ceil][blocks]
 
-  Problem(Elt xElt, Elt wElt, int64_t m, int64_t n, int64_t k, int64_t inBlock)
-      : x(xElt, m, k, 1), w(wElt, n, k, 2), m(m), n(n), k(k),
+  /// An int4 row is whole groups: |k| is rounded up to them.
+  static int64_t wholeGroups(Elt w, int64_t k) {
+    return w == Elt::int4 ? (k + kInt4Group - 1) / kInt4Group * kInt4Group : k;
+  }
+
+  Problem(Elt xElt, Elt wElt, int64_t m, int64_t n, int64_t anyK,
+          int64_t inBlock)
+      : x(xElt, m, wholeGroups(wElt, anyK), 1),
+        w(wElt, n, wholeGroups(wElt, anyK), 2), m(m), n(n), k(x.cols),
         blocks((k + 127) / 128), rowInBlock(inBlock) {
     std::mt19937 random(3);
     std::uniform_real_distribution<float> scale(0.5f, 2.0f);
@@ -76,6 +101,15 @@ struct Problem {
     for (float &s : sw)
       s = scale(random);
   }
+  // Of the weights: the scales, how many a row of them has, and rows of each.
+  const void *weightScales() const {
+    return w.elt == Elt::int4 ? static_cast<const void *>(w.groups.data())
+                              : sw.data();
+  }
+  int64_t weightScaleStride() const {
+    return w.elt == Elt::int4 ? k / kInt4Group : blocks;
+  }
+  int64_t weightScaleRows() const { return w.elt == Elt::int4 ? 1 : 128; }
   double expect(int64_t i, int64_t j, double *absolute) {
     double sum = 0;
     *absolute = 0;
@@ -111,7 +145,8 @@ struct Pair {
 const Pair kPairs[] = {{Elt::fp8, Elt::fp8},   {Elt::bf16, Elt::fp8},
                        {Elt::f32, Elt::fp8},   {Elt::bf16, Elt::bf16},
                        {Elt::f32, Elt::bf16},  {Elt::bf16, Elt::f32},
-                       {Elt::f32, Elt::f32}};
+                       {Elt::f32, Elt::f32},   {Elt::bf16, Elt::int4},
+                       {Elt::f32, Elt::int4}};
 
 std::vector<float> runGemv(const FormImage &image, Problem &p, int rows,
                            const FormTuning &tuning = kTuning) {
@@ -125,8 +160,8 @@ std::vector<float> runGemv(const FormImage &image, Problem &p, int rows,
                packed.data + m * rowStride, scales.data + m * p.blocks * 4);
   std::vector<float> y(rows * p.n, NAN);
   image.call(gemv, packed.data, scales.data, rowStride, p.blocks, p.w.row(0),
-             p.w.stride, p.sw.data(), p.blocks, p.rowInBlock, int64_t(128), p.n,
-             p.k, y.data(), p.n, work.data);
+             p.w.stride, p.weightScales(), p.weightScaleStride(), p.rowInBlock,
+             p.weightScaleRows(), p.n, p.k, y.data(), p.n, work.data);
   return y;
 }
 
@@ -147,8 +182,9 @@ std::vector<float> runPanel(const FormImage &image, Problem &p,
              scales.data, nullptr);
   std::vector<float> y(p.m * p.n, NAN);
   image.call(panel, packed.data, scales.data, mPad, p.w.row(0), p.w.stride,
-             p.sw.data(), p.blocks, p.rowInBlock, int64_t(128), p.n, p.k,
-             y.data(), int64_t(1), p.n, p.m, int64_t(0), work.data);
+             p.weightScales(), p.weightScaleStride(), p.rowInBlock,
+             p.weightScaleRows(), p.n, p.k, y.data(), int64_t(1), p.n, p.m,
+             int64_t(0), work.data);
   return y;
 }
 
@@ -192,14 +228,36 @@ const FormImage &formsOf(Pair p, Variant variant,
                                  {FormKind::panel, p.x, p.w, tuning}};
     for (int m : {1, 2, 4, 8})
       keys.push_back({FormKind::gemv, p.x, p.w, tuning, m});
-    if (p.x != Elt::fp8 && p.w != Elt::fp8)
+    if (p.x != Elt::fp8 && p.w != Elt::fp8 && p.w != Elt::int4)
       keys.push_back({FormKind::packColumns, p.x, p.w, tuning});
-    if (p.x != Elt::fp8)
+    if (p.x != Elt::fp8 && p.w != Elt::int4)
       keys.push_back({FormKind::gemvColumns, p.x, p.w, tuning});
     image = std::make_unique<FormImage>(keys, variant);
   }
   return *image;
 }
+
+/// A copy of bytes that ends where a page begins that must not be touched.
+class Guarded {
+public:
+  Guarded(const void *bytes, int64_t size)
+      : size(size), pages((size + 4095) / 4096 * 4096),
+        memory(static_cast<uint8_t *>(
+            mmap(nullptr, pages + 4096, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {
+    mprotect(memory + pages, 4096, PROT_NONE);
+    if (size > 0)
+      std::memcpy(memory + pages - size, bytes, size);
+  }
+  ~Guarded() { munmap(memory, pages + 4096); }
+  Guarded(const Guarded &) = delete;
+  Guarded &operator=(const Guarded &) = delete;
+  uint8_t *data() { return memory + pages - size; }
+
+private:
+  int64_t size, pages;
+  uint8_t *memory;
+};
 
 class FormsTest : public ::testing::TestWithParam<std::tuple<Variant, Pair>> {
 protected:
@@ -285,6 +343,7 @@ TEST_P(FormsTest, ARowIsBitEqualAloneAndInABatch) {
   std::copy_n(all.x.row(5), all.x.stride, one.x.row(0));
   std::copy_n(all.sx.begin() + 5 * all.blocks, all.blocks, one.sx.begin());
   one.sw = all.sw;
+  one.w = all.w;
   std::vector<float> batch = runGemv(rows, all, 8), alone = runGemv(rows, one, 1);
   std::vector<float> wide = runPanel(panel, all), thin = runPanel(panel, one);
   for (int64_t j = 0; j < 40; ++j) {
@@ -337,18 +396,78 @@ TEST_P(FormsTest, EveryCodeIsExactAtEveryPosition) {
   }
 }
 
+// All 16 codes, at every position of a block of groups, with scales that make
+// products round: one weight row per code and one activation that is 1 at one
+// position. The other elements of a row are other codes.
+TEST_P(FormsTest, EveryInt4CodeIsExactAtEveryPosition) {
+  if (pair().w != Elt::int4)
+    GTEST_SKIP() << "no codes of four bits";
+  const FormImage &image = formsOf(pair(), variant());
+  Problem p(pair().x, pair().w, 128, 16, 128, 0);
+  std::fill(p.x.bytes.begin(), p.x.bytes.end(), 0);
+  for (int64_t m = 0; m < 128; ++m)
+    p.x.setValue(m * 128 + m, 1.0f);
+  for (int64_t n = 0; n < 16; ++n) {
+    for (int64_t g = 0; g < 4; ++g)
+      p.w.groups[n * 4 + g] = 0x3F81 + 0x1D * n + 0x2B * g; // above 1
+    for (int64_t c = 0; c < 128; ++c)
+      p.w.set(n * 128 + c, (n + c) % 16);
+  }
+  std::vector<float> wide = runPanel(image, p);
+  for (int64_t m = 0; m < 128; ++m) {
+    Problem one(pair().x, pair().w, 1, 16, 128, 0);
+    std::copy_n(p.x.row(m), p.x.stride, one.x.row(0));
+    one.w = p.w;
+    std::vector<float> thin = runGemv(image, one, 1);
+    for (int64_t n = 0; n < 16; ++n) {
+      float expected = p.w.values[n * 128 + m];
+      ASSERT_EQ(wide[m * 16 + n], expected) << m << " " << n;
+      ASSERT_EQ(thin[n], expected) << m << " " << n;
+    }
+  }
+}
+
+// Every bf16 scale that is finite and normal, times every code, is rounded as
+// the reference does.
+TEST_P(FormsTest, EveryInt4ProductIsRoundedOnce) {
+  if (pair().w != Elt::int4)
+    GTEST_SKIP() << "no codes of four bits";
+  const FormImage &image = formsOf(pair(), variant());
+  // A row has one scale and all codes twice; 0 but for one code's element.
+  Problem p(pair().x, pair().w, 16, 256, 32, 0);
+  std::fill(p.x.bytes.begin(), p.x.bytes.end(), 0);
+  for (int64_t code = 0; code < 16; ++code)
+    p.x.setValue(code * 32 + code, 1.0f);
+  for (uint32_t high = 0; high < 256; ++high) {
+    for (uint32_t n = 0; n < 256; ++n) {
+      uint16_t bits = high << 8 | n;
+      // Products stay normal and finite; what vdpbf16ps reads of bf16 denormals
+      // is zero.
+      int exponent = bits >> 7 & 255;
+      p.w.groups[n] = exponent >= 1 && exponent < 251 ? bits : 0x3F80;
+      for (int64_t c = 0; c < 32; ++c)
+        p.w.set(n * 32 + c, c % 16);
+    }
+    std::vector<float> y = runPanel(image, p);
+    for (int64_t code = 0; code < 16; ++code)
+      for (int64_t n = 0; n < 256; ++n)
+        ASSERT_EQ(y[code * 256 + n], float(p.w.values[n * 32 + code]))
+            << "code " << code << " scale " << p.w.groups[n];
+  }
+}
+
 // Weights end at a page that must not be touched.
 TEST_P(FormsTest, NothingIsReadBeyondTheOperands) {
   const FormImage &rows = formsOf(pair(), variant());
   const FormImage &panel = formsOf(pair(), variant());
-  for (int64_t k : {70, 128, 200}) {
-    Problem p(pair().x, pair().w, 1, 3, k, 0);
-    int64_t size = p.w.bytes.size(), pages = (size + 4095) / 4096 * 4096;
-    auto *memory = static_cast<uint8_t *>(
-        mmap(nullptr, pages + 4096, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    mprotect(memory + pages, 4096, PROT_NONE);
-    std::memcpy(memory + pages - size, p.w.bytes.data(), size);
+  for (int64_t anyK : {70, 128, 200}) {
+    Problem p(pair().x, pair().w, 1, 3, anyK, 0);
+    int64_t k = p.k;
+    Guarded weights(p.w.bytes.data(), p.w.bytes.size());
+    Guarded groups(p.w.groups.data(), p.w.groups.size() * 2);
+    const void *scalesOfW = p.w.elt == Elt::int4
+                                ? static_cast<const void *>(groups.data())
+                                : p.weightScales();
     FormKey pack{FormKind::packRow, p.x.elt, p.w.elt, kTuning};
     int64_t mPad = 16;
     Aligned packed(packedBytes(1, k)), scales(packedScaleBytes(1, k)),
@@ -357,9 +476,9 @@ TEST_P(FormsTest, NothingIsReadBeyondTheOperands) {
     rows.call(pack, p.x.row(0), p.sx.data(), k, packed.data, scales.data);
     rows.call(FormKey{FormKind::gemv, p.x.elt, p.w.elt, kTuning, 1},
               packed.data, scales.data, int64_t(0), p.blocks,
-              memory + pages - size, p.w.stride, p.sw.data(), p.blocks,
-              int64_t(0), int64_t(128), int64_t(3), k, y.data(), int64_t(3),
-              work.data);
+              weights.data(), p.w.stride, scalesOfW, p.weightScaleStride(),
+              int64_t(0), p.weightScaleRows(), int64_t(3), k, y.data(),
+              int64_t(3), work.data);
     p.check(y, "guarded gemv");
     std::vector<uint8_t *> pointers(mPad, nullptr);
     std::vector<float *> scalePointers(mPad, nullptr);
@@ -369,18 +488,17 @@ TEST_P(FormsTest, NothingIsReadBeyondTheOperands) {
                pointers.data(), scalePointers.data(), mPad, k, packed.data,
                scales.data, nullptr);
     panel.call(FormKey{FormKind::panel, p.x.elt, p.w.elt, kTuning}, packed.data,
-               scales.data, mPad, memory + pages - size, p.w.stride,
-               p.sw.data(), p.blocks, int64_t(0), int64_t(128), int64_t(3), k,
-               z.data(), int64_t(1), int64_t(3), int64_t(1), int64_t(0),
-               work.data);
+               scales.data, mPad, weights.data(), p.w.stride, scalesOfW,
+               p.weightScaleStride(), int64_t(0), p.weightScaleRows(),
+               int64_t(3), k, z.data(), int64_t(1), int64_t(3), int64_t(1),
+               int64_t(0), work.data);
     p.check(z, "guarded panel");
-    munmap(memory, pages + 4096);
   }
 }
 
 // b [K,N] packed by columns: the plain dot of attention.
 TEST_P(FormsTest, ColumnPackMatchesForRaggedShapes) {
-  if (pair().x == Elt::fp8 || pair().w == Elt::fp8)
+  if (pair().x == Elt::fp8 || pair().w == Elt::fp8 || pair().w == Elt::int4)
     GTEST_SKIP() << "columns are packed from bf16 and f32 only";
   const FormImage &image = formsOf(pair(), variant());
   for (int64_t k : {1, 64, 192, 45})
@@ -404,8 +522,8 @@ TEST_P(FormsTest, ColumnPackMatchesForRaggedShapes) {
 
 // Its first row may lie anywhere in a block of scales.
 TEST_P(FormsTest, GemvColumnsMatchesInEveryScaleBlock) {
-  if (pair().x == Elt::fp8)
-    GTEST_SKIP() << "its activations are not quantised";
+  if (pair().x == Elt::fp8 || pair().w == Elt::int4)
+    GTEST_SKIP() << "its activations are not quantised, nor its weights int4";
   const FormImage &image = formsOf(pair(), variant());
   for (int64_t k : {1, 3, 32, 128, 130})
     for (int64_t n : {128, 512})
@@ -486,7 +604,7 @@ TEST_P(FormsTest, NoTuningChangesABit) {
 }
 
 TEST_P(FormsTest, NoTuningChangesABitOfColumns) {
-  if (pair().x == Elt::fp8 || pair().w == Elt::fp8)
+  if (pair().x == Elt::fp8 || pair().w == Elt::fp8 || pair().w == Elt::int4)
     GTEST_SKIP() << "as above";
   const FormImage &image = formsOf(pair(), variant());
   for (const FormTuning &tuning : kOtherTunings) {
