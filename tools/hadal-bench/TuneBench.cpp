@@ -233,10 +233,10 @@ void report(const PlannedKernel &kernel, const tune::KernelResult &result,
 
 Status runTuneBench(Driver &driver, const Artifact &artifact,
                     const TuneBenchOptions &options, Json &json) {
-  if (!driver.sharesHostMemory() || driver.name() != "cpu")
+  if (!driver.sharesHostMemory())
     return error(5011,
-                 "--tune-plan times by the host's clock, in the host's memory: "
-                 "give --device cpu, not {}",
+                 "--tune-plan times by the host's clock what runs in the host's "
+                 "memory, which device '{}' does not",
                  driver.name());
   HADAL_ASSIGN_OR_RETURN(std::vector<PlannedKernel> plan,
                          tune::readPlan(options.plan));
