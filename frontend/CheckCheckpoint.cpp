@@ -49,10 +49,11 @@ std::optional<int64_t> layerOf(StringRef name, StringRef &rest,
 /// Why a graph leaves tensors out, and how many of each.
 class LeftOut {
 public:
-  /// |indexers|: tensors of the sparse attention indexers.
+  /// |indexers|: tensors of the sparse attention indexers. |drafts|: the graph has
+  /// the first layer of multi-token prediction.
   LeftOut(const ModelConfig &config, const Checkpoint &checkpoint,
-          const llvm::StringSet<> &indexers)
-      : config(config), indexers(indexers) {
+          const llvm::StringSet<> &indexers, bool drafts)
+      : config(config), indexers(indexers), drafts(drafts) {
     for (const auto &entry : checkpoint.tensors)
       if (std::optional<int64_t> layer = layerOf(entry.getKey(), rest, config.tensorPrefix))
         if (*layer >= config.layers && isMtpModule(rest))
@@ -66,6 +67,8 @@ public:
       ++rotary;
     else if (indexers.contains(name))
       ++indexer;
+    else if (drafts && layer == config.layers)
+      return isCopy(rest) && ++copies;
     else if (llvm::any_of(config.leftOutPrefixes, [&](StringRef prefix) {
                return name.starts_with(prefix);
              }))
@@ -85,6 +88,7 @@ public:
     std::string text;
     for (auto [number, what] :
          {std::pair(mtp, "of multi-token prediction layers"),
+          std::pair(copies, "copies of the embedding and the head"),
           std::pair(rotary, "rotary tables"),
           std::pair(indexer, "of sparse attention indexers"),
           std::pair(media, "of vision parts (vision input is not supported)"),
@@ -95,7 +99,7 @@ public:
     if (text.empty())
       return text;
     return llvm::formatv("left out {0} tensors: {1}",
-                         mtp + rotary + indexer + media + unlisted, text);
+                         mtp + copies + rotary + indexer + media + unlisted, text);
   }
 
 private:
@@ -108,11 +112,19 @@ private:
            module == "shared_head" || module == "embed_tokens";
   }
 
+  /// A layer of multi-token prediction works with the model's own.
+  static bool isCopy(StringRef rest) {
+    return rest == "embed_tokens.weight" || rest == "embed.weight" ||
+           rest == "shared_head.head.weight";
+  }
+
   const ModelConfig &config;
   const llvm::StringSet<> &indexers;
+  const bool drafts;
   std::set<int64_t> mtpLayers;
   StringRef rest;
-  int64_t mtp = 0, rotary = 0, indexer = 0, media = 0, unlisted = 0;
+  int64_t mtp = 0, copies = 0, rotary = 0, indexer = 0, media = 0,
+          unlisted = 0;
 };
 
 /// The tensors of the sparse attention indexers, which are not read: up to
@@ -241,11 +253,34 @@ llvm::Error checkParameter(ParameterOp parameter, const Checkpoint &checkpoint,
   return llvm::Error::success();
 }
 
+/// That the layer of multi-token prediction is there at all.
+llvm::Error checkMtpLayer(const ModelConfig &config,
+                          const Checkpoint &checkpoint) {
+  StringRef rest;
+  for (const auto &entry : checkpoint.tensors)
+    if (layerOf(entry.getKey(), rest, config.tensorPrefix) == config.layers)
+      return llvm::Error::success();
+  return makeError(
+      1007,
+      "{0}: no tensor of layer {1} is there, the layer of multi-token "
+      "prediction that --mtp compiles; {2}compile without --mtp",
+      checkpoint.directory, config.layers,
+      TensorNames(&checkpoint, config.tensorPrefix).areConverted()
+          ? "DeepSeek's convert.py leaves it out: take the checkpoint as it was "
+            "published, or "
+          : "");
+}
+
 } // namespace
 
 llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
                                    const Checkpoint &checkpoint,
                                    std::string &skipped) {
+  auto model = module->getAttrOfType<DictionaryAttr>(kModelAttr);
+  const bool drafts = model && model.contains(kMaxDraftsKey);
+  if (drafts)
+    if (llvm::Error error = checkMtpLayer(config, checkpoint))
+      return error;
   llvm::StringSet<> used;
   for (ParameterOp parameter : module.getOps<ParameterOp>())
     if (llvm::Error error = checkParameter(parameter, checkpoint, used))
@@ -256,7 +291,7 @@ llvm::Error hadal::checkCheckpoint(ModuleOp module, const ModelConfig &config,
     return error;
 
   std::string head = TensorNames(&checkpoint, config.tensorPrefix)("lm_head.weight");
-  LeftOut leftOut(config, checkpoint, indexers);
+  LeftOut leftOut(config, checkpoint, indexers, drafts);
   std::vector<StringRef> extra;
   for (const auto &entry : checkpoint.tensors) {
     StringRef name = entry.getKey();

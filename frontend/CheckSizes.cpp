@@ -13,8 +13,10 @@ static constexpr double kMaxRows = 65536;
 
 llvm::Error hadal::checkSizes(const ModelConfig &c, const ImportOptions &o) {
   // In double: nothing wraps, and a bound does not need the last bit.
-  double hidden = c.hidden, heads = c.heads, layers = c.layers;
-  double moeLayers = c.numMoeLayers(), experts = c.experts;
+  const bool drafts = o.maxDrafts > 0;
+  double hidden = c.hidden, heads = c.heads, layers = c.layers + drafts;
+  double moeLayers = c.numMoeLayers() + (drafts && c.isMoe(c.layers)),
+         experts = c.experts;
   double q = heads * c.headWidth(), kv = heads * (double(c.nope) + c.value);
   double latent = double(c.kvLoraRank) + c.rope;
   double attention = hidden * (c.qLoraRank + latent) +
@@ -35,6 +37,7 @@ llvm::Error hadal::checkSizes(const ModelConfig &c, const ImportOptions &o) {
                 "hidden_size, vocab_size, the other widths, the layers and "
                 "the experts",
                 4 * (2 * hidden * c.vocab + layers * attention +
+                     drafts * 2 * hidden * hidden +
                      (layers - moeLayers) * ffn + moeLayers * moe)},
                {"latent cache",
                 "--max-batch-size, --max-seq-len, the layers, "

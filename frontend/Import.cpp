@@ -48,12 +48,19 @@ public:
   func::FuncOp func;
 };
 
-/// A layer's function and the operands of its call in @forward.
+/// A layer's function and what its calls bind to the arguments behind the
+/// residual stream, the batch and the rotary table.
 struct Layer {
   FunctionBuilder fn;
   std::string prefix; // of its tensors, "model.layers.3."
-  SmallVector<Value> operands;
+  SmallVector<Operation *> symbols; // parameters and states
   Value batch, table;
+};
+
+/// A function that calls layers, and the values that every layer takes.
+struct Caller {
+  FunctionBuilder fn;
+  Value tokens, batch, table;
 };
 
 class Importer {
@@ -74,9 +81,9 @@ private:
   RankedTensorType routed(int64_t columns) {
     return getRowsType(Extent::Routed, columns, act);
   }
-  /// A new argument of |layer|, bound to |parameter| at the call.
+  /// A new argument of |layer|, bound to |parameter| at its calls.
   Value use(Layer &layer, StringRef name, ParameterOp parameter);
-  /// A new argument of |layer|, bound to a new state |symbol| at the call.
+  /// A new argument of |layer|, bound to a new state |symbol| at its calls.
   Value useState(Layer &layer, StringRef name, std::string symbol, Type type);
   Value linear(Layer &layer, StringRef name, Value x, ParameterOp w);
   Value norm(Layer &layer, StringRef name, Value x, int64_t width, double eps);
@@ -85,8 +92,21 @@ private:
   Value mlp(Layer &layer, StringRef name, Value x, int64_t width);
   Value attention(Layer &layer, int64_t index, Value x);
   Value moe(Layer &layer, int64_t index, Value x);
-  void buildLayer(int64_t index);
-  func::FuncOp buildHead();
+  /// The layer whose tensors are named |prefix|...; |index| numbers its states.
+  Layer buildLayer(int64_t index, StringRef prefix);
+  Value callLayer(Caller &caller, Layer &layer, Value residual);
+  /// A public function with the arguments of every body.
+  Caller beginBody(StringRef name);
+  Value get(FunctionBuilder &fn, ParameterOp parameter) {
+    return GetParameterOp::create(fn.b, fn.symbolLoc(parameter.getSymName()),
+                                  parameter.getType(), parameter.getSymName());
+  }
+  /// Logits of rows of a hidden state; |norm| is the name of its norm.
+  func::FuncOp buildHead(StringRef name, StringRef norm);
+  /// The functions that draft.
+  void buildDrafts(SmallVectorImpl<func::FuncOp> &functions);
+  func::FuncOp buildDraft(StringRef name, StringRef norm, Layer &layer,
+                          ParameterOp ehProj);
   void setModelAttribute();
 
   const ModelConfig &c;
@@ -95,26 +115,20 @@ private:
   OpBuilder b; // at the end of the module
   Type act;
   ParameterBuilder parameters;
-  // @forward: its builder and the values that every layer takes.
-  std::optional<FunctionBuilder> forward;
-  Value residual, batch, table;
+  Type tableType;
 };
 
 } // namespace
 
 Value Importer::use(Layer &layer, StringRef name, ParameterOp parameter) {
-  Type type = parameter.getType();
-  layer.operands.push_back(GetParameterOp::create(
-      forward->b, forward->symbolLoc(parameter.getSymName()), type,
-      parameter.getSymName()));
-  return layer.fn.argument(name, type);
+  layer.symbols.push_back(parameter);
+  return layer.fn.argument(name, parameter.getType());
 }
 
 Value Importer::useState(Layer &layer, StringRef name, std::string symbol,
                          Type type) {
-  Location loc = forward->symbolLoc(symbol);
-  StateOp::create(parameters.getBuilder(), loc, symbol, type);
-  layer.operands.push_back(GetStateOp::create(forward->b, loc, type, symbol));
+  layer.symbols.push_back(StateOp::create(
+      parameters.getBuilder(), layer.fn.symbolLoc(symbol), symbol, type));
   return layer.fn.argument(name, type);
 }
 
@@ -278,19 +292,17 @@ Value Importer::moe(Layer &layer, int64_t index, Value x) {
   return h;
 }
 
-void Importer::buildLayer(int64_t index) {
-  std::string n = std::to_string(index);
-  Layer layer{FunctionBuilder(b, "layer_" + n,
+Layer Importer::buildLayer(int64_t index, StringRef prefix) {
+  Layer layer{FunctionBuilder(b, "layer_" + std::to_string(index),
                               c.isMoe(index) ? "moe_layer" : "dense_layer",
                               /*isPrivate=*/true),
-              "model.layers." + n + ".",
+              prefix.str(),
               {},
               {},
               {}};
-  Value x = layer.fn.argument("x", residual.getType());
-  layer.batch = layer.fn.argument("batch", batch.getType());
-  layer.table = layer.fn.argument("rope_table", table.getType());
-  layer.operands = {residual, batch, table};
+  Value x = layer.fn.argument("x", tokens(c.hidden));
+  layer.batch = layer.fn.argument("batch", BatchType::get(b.getContext()));
+  layer.table = layer.fn.argument("rope_table", tableType);
 
   Value h = norm(layer, "input_layernorm", x, c.hidden, c.normEps);
   x = add(layer, "attn_residual", x, attention(layer, index, h));
@@ -299,40 +311,102 @@ void Importer::buildLayer(int64_t index) {
                      : mlp(layer, "mlp", h, c.intermediate);
   x = add(layer, "ffn_residual", x, h);
   layer.fn.finish(x);
-
-  auto call = func::CallOp::create(forward->b, forward->loc("layer_" + n),
-                                   layer.fn.func, layer.operands);
-  residual = call.getResult(0);
+  return layer;
 }
 
-func::FuncOp Importer::buildHead() {
-  FunctionBuilder fn(b, "head", "head", /*isPrivate=*/false);
-  Value hidden = fn.argument("hidden", residual.getType());
+Value Importer::callLayer(Caller &caller, Layer &layer, Value residual) {
+  FunctionBuilder &fn = caller.fn;
+  SmallVector<Value> operands = {residual, caller.batch, caller.table};
+  for (Operation *symbol : layer.symbols) {
+    if (auto parameter = dyn_cast<ParameterOp>(symbol)) {
+      operands.push_back(get(fn, parameter));
+      continue;
+    }
+    auto state = cast<StateOp>(symbol);
+    operands.push_back(
+        GetStateOp::create(fn.b, fn.symbolLoc(state.getSymName()),
+                           state.getType(), state.getSymName()));
+  }
+  return func::CallOp::create(fn.b, fn.loc(layer.fn.func.getSymName()),
+                              layer.fn.func, operands)
+      .getResult(0);
+}
+
+Caller Importer::beginBody(StringRef name) {
+  Caller caller{
+      FunctionBuilder(b, name, name, /*isPrivate=*/false), {}, {}, {}};
+  FunctionBuilder &fn = caller.fn;
+  caller.tokens =
+      fn.argument("tokens", getRowsType(Extent::Tokens, {}, b.getI32Type()));
+  caller.batch = fn.argument("batch", BatchType::get(b.getContext()));
+  caller.table = GetParameterOp::create(fn.b, fn.symbolLoc("rope_table"),
+                                        tableType, "rope_table");
+  return caller;
+}
+
+func::FuncOp Importer::buildHead(StringRef name, StringRef norm) {
+  FunctionBuilder fn(b, name, name, /*isPrivate=*/false);
+  Value hidden = fn.argument("hidden", tokens(c.hidden));
   Type i32 = b.getI32Type();
   Value rows = fn.argument("logit_rows", getRowsType(Extent::Logits, {}, i32));
-  auto get = [&](ParameterOp p) -> Value {
-    return GetParameterOp::create(fn.b, fn.symbolLoc(p.getSymName()),
-                                  p.getType(), p.getSymName());
-  };
   Value x = GatherRowsOp::create(fn.b, fn.loc("gather"),
                                  getRowsType(Extent::Logits, c.hidden, act),
                                  hidden, rows);
-  Value w = get(parameters.vector("model.norm.weight", c.hidden));
+  Value w = get(fn, parameters.vector(norm, c.hidden));
   x = RmsNormOp::create(fn.b, fn.loc("norm"), x.getType(), x, w,
                         llvm::APFloat(c.normEps));
-  Value head;
-  if (c.tiedEmbeddings) {
-    auto embed = module->lookupSymbol<ParameterOp>("embed_tokens");
-    head = get(embed);
-  } else {
-    head = get(parameters.matrix("lm_head", c.vocab, c.hidden,
-                                 /*quantizable=*/false));
-  }
+  StringRef symbol = c.tiedEmbeddings ? "embed_tokens" : "lm_head";
+  auto head = module->lookupSymbol<ParameterOp>(symbol);
+  if (!head)
+    head = parameters.matrix(symbol, c.vocab, c.hidden,
+                             /*quantizable=*/false);
   x = LinearOp::create(fn.b, fn.loc("logits"),
                        getRowsType(Extent::Logits, c.vocab, b.getF32Type()), x,
-                       head);
+                       get(fn, head));
   fn.finish(x);
   return fn.func;
+}
+
+// Model-spec 4.3: z = eh_proj [enorm(embedding) ; hnorm(h)], the layer over z.
+func::FuncOp Importer::buildDraft(StringRef name, StringRef norm, Layer &layer,
+                                  ParameterOp ehProj) {
+  Caller caller = beginBody(name);
+  FunctionBuilder &fn = caller.fn;
+  Value hidden = fn.argument("hidden", tokens(c.hidden));
+  Value rows = fn.argument("hidden_rows", caller.tokens.getType());
+  auto vector = [&](StringRef tensor) -> Value {
+    auto known = module->lookupSymbol<ParameterOp>(symbolOf(tensor));
+    return get(fn, known ? known : parameters.vector(tensor, c.hidden));
+  };
+  Value embedding = get(fn, module->lookupSymbol<ParameterOp>("embed_tokens"));
+  Value enorm = vector(layer.prefix + "enorm.weight");
+  Value normWeight = vector(norm);
+  Value hnorm = vector(layer.prefix + "hnorm.weight");
+  Value z = MtpInputOp::create(fn.b, fn.loc("mtp_input"), tokens(2 * c.hidden),
+                               caller.tokens, embedding, enorm, hidden, rows,
+                               normWeight, hnorm, llvm::APFloat(c.normEps));
+  z = LinearOp::create(fn.b, fn.loc("eh_proj"), tokens(c.hidden), z,
+                       get(fn, ehProj));
+  fn.finish(callLayer(caller, layer, z));
+  return fn.func;
+}
+
+void Importer::buildDrafts(SmallVectorImpl<func::FuncOp> &functions) {
+  std::string prefix = "model.layers." + std::to_string(c.layers) + ".";
+  std::string norm = prefix + "shared_head.norm.weight";
+  // Checkpoints store the embedding and the head again.
+  auto embed = module->lookupSymbol<ParameterOp>("embed_tokens");
+  auto head = module->lookupSymbol<ParameterOp>("lm_head");
+  parameters.addCopy(embed, prefix + "embed_tokens.weight");
+  parameters.addCopy(head ? head : embed, prefix + "shared_head.head.weight");
+  // bf16 in an FP8 checkpoint too.
+  ParameterOp ehProj = parameters.matrix(prefix + "eh_proj", c.hidden,
+                                         2 * c.hidden, /*quantizable=*/false);
+  Layer layer = buildLayer(c.layers, prefix);
+  functions.push_back(buildDraft("draft", "model.norm.weight", layer, ehProj));
+  functions.push_back(buildHead("draft_head", norm));
+  if (o.maxDrafts > 1)
+    functions.push_back(buildDraft("draft_next", norm, layer, ehProj));
 }
 
 void Importer::setModelAttribute() {
@@ -360,6 +434,10 @@ void Importer::setModelAttribute() {
     integer("media_token_id", c.mediaToken);
   string("activations", o.f32Activations ? "f32" : "bf16");
   string("activation_scale_format", c.ue8m0Activations ? "ue8m0" : "f32");
+  if (o.maxDrafts > 0) {
+    integer("mtp_depth", 1);
+    integer(kMaxDraftsKey, o.maxDrafts);
+  }
   if (o.deterministic)
     facts.push_back(b.getNamedAttr(kDeterministic, b.getUnitAttr()));
   (*module)->setAttr(kModelAttr, b.getDictionaryAttr(facts));
@@ -368,29 +446,27 @@ void Importer::setModelAttribute() {
 llvm::Expected<OwningOpRef<ModuleOp>> Importer::run() {
   OpBuilder &pb = parameters.getBuilder();
   std::vector<float> invFreq = c.invFreq();
-  auto tableType = RankedTensorType::get(
+  tableType = RankedTensorType::get(
       {o.maxSeqLen, static_cast<int64_t>(invFreq.size()), 2}, b.getF32Type());
-  auto tableOp = RopeTableOp::create(
+  RopeTableOp::create(
       pb, NameLoc::get(b.getStringAttr("rope_table")), "rope_table", tableType,
       invFreq, llvm::APFloat(static_cast<float>(c.ropeScale())));
 
-  forward.emplace(b, "forward", "forward", /*isPrivate=*/false);
-  Type ids = getRowsType(Extent::Tokens, {}, b.getI32Type());
-  Value tokenIds = forward->argument("tokens", ids);
-  batch = forward->argument("batch", BatchType::get(b.getContext()));
-  table = GetParameterOp::create(forward->b, forward->symbolLoc("rope_table"),
-                                 tableType, tableOp.getSymName());
+  Caller forward = beginBody("forward");
   ParameterOp embed = parameters.matrix("model.embed_tokens", c.vocab, c.hidden,
                                         /*quantizable=*/false);
-  Value embedding =
-      GetParameterOp::create(forward->b, forward->symbolLoc("embed_tokens"),
-                             embed.getType(), embed.getSymName());
-  residual = EmbedOp::create(forward->b, forward->loc("embed"),
-                             tokens(c.hidden), tokenIds, embedding);
-  for (int64_t i = 0; i < c.layers; ++i)
-    buildLayer(i);
-  forward->finish(residual);
-  func::FuncOp head = buildHead();
+  Value residual =
+      EmbedOp::create(forward.fn.b, forward.fn.loc("embed"), tokens(c.hidden),
+                      forward.tokens, get(forward.fn, embed));
+  for (int64_t i = 0; i < c.layers; ++i) {
+    Layer layer = buildLayer(i, "model.layers." + std::to_string(i) + ".");
+    residual = callLayer(forward, layer, residual);
+  }
+  forward.fn.finish(residual);
+  SmallVector<func::FuncOp> entries = {
+      forward.fn.func, buildHead("head", "model.norm.weight")};
+  if (o.maxDrafts > 0)
+    buildDrafts(entries);
   setModelAttribute();
   // For the reader: symbols, then the layers, then what calls them.
   Block *body = module->getBody();
@@ -398,7 +474,7 @@ llvm::Expected<OwningOpRef<ModuleOp>> Importer::run() {
   for (func::FuncOp func : body->getOps<func::FuncOp>())
     if (func.isPrivate())
       functions.push_back(func);
-  functions.append({forward->func, head});
+  functions.append(entries);
   for (func::FuncOp func : functions)
     func->moveBefore(body, body->end());
   if (llvm::Error e = parameters.takeError())
@@ -406,10 +482,25 @@ llvm::Expected<OwningOpRef<ModuleOp>> Importer::run() {
   return std::move(module);
 }
 
+/// Whether there is one layer to draft with.
+static llvm::Error checkDrafts(const ModelConfig &config,
+                               const ImportOptions &options) {
+  if (options.maxDrafts == 0 || config.mtpLayers == 1)
+    return llvm::Error::success();
+  return makeError(
+      1005,
+      "--mtp {0} needs one layer of multi-token prediction, and config.json "
+      "announces {1} ('num_nextn_predict_layers'); {2}compile without --mtp",
+      options.maxDrafts, config.mtpLayers,
+      config.mtpLayers ? "more than one is not implemented: " : "");
+}
+
 llvm::Expected<OwningOpRef<ModuleOp>>
 hadal::importModel(MLIRContext *context, const ModelConfig &config,
                    const ImportOptions &options, const Checkpoint *checkpoint) {
   if (llvm::Error error = checkMaxSeqLen(config, options.maxSeqLen))
+    return std::move(error);
+  if (llvm::Error error = checkDrafts(config, options))
     return std::move(error);
   if (llvm::Error error = checkSizes(config, options))
     return std::move(error);

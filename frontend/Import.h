@@ -14,16 +14,23 @@ struct ImportOptions {
   int64_t pageSize = 64;       ///< tokens per page of the latent cache
   bool f32Activations = false; ///< element type A: f32, else bf16
   bool deterministic = false;  ///< dsv3::kDeterministic
+  /// Most tokens that a layer of multi-token prediction drafts; 0: the layer is
+  /// left out.
+  int64_t maxDrafts = 0;
   /// Matrices in float32 are rounded to bf16 when they are loaded, for a target
   /// whose matrix units take no float32.
   bool roundF32Matrices = false;
 };
 
 /// Builds the module: parameters, states, one private function per layer
-/// (@layer_0, ...), @forward and @head. Weight dtypes come from |checkpoint|
+/// (@layer_0, ...), @forward and @head; with |maxDrafts| also @draft, which runs
+/// the layer of multi-token prediction over rows of the hidden state, @draft_head,
+/// and for more than one draft @draft_next, which runs it over its own. Weight
+/// dtypes come from |checkpoint|
 /// where given, else from the configuration. Needs the dsv3 and func dialects
 /// loaded. H1010 for a dtype that no kernel reads, H1005 for a length beyond
-/// which the model needs an indexer (checkMaxSeqLen), H2003 for sizes that no
+/// which the model needs an indexer (checkMaxSeqLen) and for |maxDrafts| of a model
+/// that has no such layer or several, H2003 for sizes that no
 /// machine holds (checkSizes).
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>>
 importModel(mlir::MLIRContext *context, const ModelConfig &config,

@@ -83,7 +83,7 @@ struct ModelConfig {
   std::vector<std::string> unpackedModules;
   bool ue8m0Activations = false; ///< scale_fmt of dynamic activation scales
   bool tiedEmbeddings = false;
-  int64_t mtpLayers = 0; ///< announced, stored after the main layers, left out
+  int64_t mtpLayers = 0; ///< announced, stored after the main layers
   int64_t bosToken = -1;
   std::vector<int64_t> eosTokens;
   /// Of a model inside a multi-modal one: what the names of its tensors begin

@@ -189,3 +189,11 @@ ParameterOp ParameterBuilder::vector(StringRef tensor, int64_t size) {
                              Placement::Copy, ValueCheck::Finite,
                              FlatSymbolRefAttr());
 }
+
+void ParameterBuilder::addCopy(ParameterOp parameter, StringRef tensor) {
+  SmallVector<Attribute> copies;
+  if (ArrayAttr known = parameter.getCopiesAttr())
+    llvm::append_range(copies, known);
+  copies.push_back(b.getStringAttr(nameInFile(tensor)));
+  parameter.setCopiesAttr(b.getArrayAttr(copies));
+}

@@ -37,6 +37,8 @@ public:
   /// A float32 vector of |tensor| (a norm weight, the router's bias), checked
   /// to be finite at load.
   dsv3::ParameterOp vector(llvm::StringRef tensor, int64_t size);
+  /// Says that |tensor| is a copy of |parameter|, where a checkpoint has it.
+  void addCopy(dsv3::ParameterOp parameter, llvm::StringRef tensor);
   /// The element type of |name|.weight in the file.
   mlir::Type elementOf(llvm::StringRef name, bool quantizable = true);
 

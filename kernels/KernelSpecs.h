@@ -112,6 +112,27 @@ struct EmbedSpec : Common {
   }
 };
 
+/// y[t, :D] = RMSNorm(table[tokens[t]]) * enorm, y[t, D:] =
+/// RMSNorm(RMSNorm(h[rows[t]]) * norm) * hnorm, in f32. Arguments: tokens i32[?],
+/// table [V,D], enorm f32[D], h act[?,D], rows i32[?], norm f32[D], hnorm f32[D],
+/// y act[?,2D], sizes. Bound: tokens.
+struct MtpInputSpec : Common {
+  static constexpr std::string_view kKind = "mtp_input";
+  static constexpr std::string_view kSymbol = "mtp_input_{vocab}x{hidden}";
+  int64_t vocab, hidden;
+  double eps = 1e-6;
+  Weight table = Weight::bf16;
+
+  template <typename Spec, typename Visitor>
+  static constexpr void fields(Spec &s, Visitor &&v) {
+    Common::fields(s, v);
+    v("vocab", s.vocab);
+    v("hidden", s.hidden);
+    v("eps", s.eps);
+    v("table", s.table);
+  }
+};
+
 /// y = RMSNorm(x [+ delta]) * w; the sum and the norm in f32 (the norm sees the
 /// unrounded sum, the quantisation the unrounded norm). Arguments:
 /// x act[?,width], [delta act or f32 [?,width]], w f32[width],
@@ -659,7 +680,8 @@ struct SiluMulSpec : Common {
   X(MoeReceive)                                                                \
   X(MoeReturnRows)                                                             \
   X(CopyRows)                                                                  \
-  X(JoinColumns)
+  X(JoinColumns)                                                               \
+  X(MtpInput)
 
 namespace detail {
 template <typename, typename... Specs> struct VariantOf {

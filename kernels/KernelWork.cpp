@@ -34,6 +34,9 @@ struct WorkVisitor {
   LaunchWork operator()(const EmbedSpec &s) const {
     return {b.slice * d(s.hidden) * (of(s.table) + of(s.act)), 0, false};
   }
+  LaunchWork operator()(const MtpInputSpec &s) const {
+    return {b.tokens * d(s.hidden) * (of(s.table) + 3 * of(s.act)), 0, false};
+  }
   LaunchWork operator()(const NormQuantSpec &s) const {
     const double a = of(s.act);
     const double delta = s.delta ? a + (s.f32Delta ? 4 : a) : 0;

@@ -34,6 +34,9 @@ struct CompileOptions {
   std::vector<int64_t> decodeBuckets = {1, 4, 16, 64};
   std::vector<int64_t> prefillBuckets = {64, 512};
   std::vector<int64_t> headBuckets = {1, 16, 64};
+  /// --mtp K: most tokens that the layer of multi-token prediction drafts for a
+  /// step; 0: it is left out.
+  int64_t maxDrafts = 0;
   // How ranks share the model: tp * dp of them.
   int64_t tp = 1; ///< ranks that share the heads of a sequence
   int64_t dp = 1; ///< groups with sequences of their own

@@ -193,6 +193,9 @@ private:
     auto name = string(op.getSymName());
     auto acceptsTable = b.CreateVector(accepts);
     auto parts = strings(op.getParts());
+    Strings copies;
+    if (op.getCopies())
+      copies = strings(*op.getCopies());
     auto rows = numbers(op.getRows()), inner = numbers(op.getInner());
     fb::Offset<schema::Slice> slice;
     if (op.getAxis())
@@ -223,6 +226,8 @@ private:
     if (op.getAxis())
       p.add_slice(slice);
     p.add_layer(op.getLayer().value_or(-1));
+    if (op.getCopies())
+      p.add_copies(copies);
     return p.Finish();
   }
 

@@ -178,6 +178,7 @@ llvm::Error CompileRun::import() {
   importOptions.deterministic = options.deterministic;
   importOptions.maxBatchSize = options.maxBatchSize;
   importOptions.pageSize = options.pageSize;
+  importOptions.maxDrafts = options.maxDrafts;
   importOptions.roundF32Matrices = target->roundsF32Matrices;
   auto imported = importModel(&context, *config, importOptions, tensors);
   if (!imported)

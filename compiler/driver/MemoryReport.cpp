@@ -146,15 +146,18 @@ private:
     const uint64_t pages =
         llvm::divideCeil(number("max_seq_len"),
                          std::max<uint64_t>(number("page_size"), 1));
-    uint64_t tokens = 0, rows = 0, logitRows = 0;
+    uint64_t tokens = 0, rows = 0, logitRows = 0, fed = 0;
     for (auto entry : module.getOps<exec::EntryOp>()) {
       tokens = std::max<uint64_t>(tokens, entry.getTokens().value_or(0));
+      if (entry.getKind() == exec::EntryKind::Draft ||
+          entry.getKind() == exec::EntryKind::DraftPrefill)
+        fed = std::max<uint64_t>(fed, *entry.getTokens());
       rows = std::max<uint64_t>(rows, entry.getRows().value_or(0));
       logitRows = std::max<uint64_t>(logitRows, entry.getLogitRows().value_or(0));
     }
-    // tokens and positions i32, slot i64; q_start, kv_len and the pages of each
+    // tokens and positions i32, slot i64, of drafts hidden_rows i32; q_start, kv_len and the pages of each
     // row; logit_rows and the logits.
-    uint64_t bytes = sizes.times(tokens, 16);
+    uint64_t bytes = sizes.plus(sizes.times(tokens, 16), sizes.times(fed, 4));
     bytes = sizes.plus(bytes, sizes.times(rows, 4 * (2 + pages)));
     bytes = sizes.plus(
         bytes, sizes.times(sizes.times(logitRows, 4), 1 + number("vocab_size")));

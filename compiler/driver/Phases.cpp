@@ -12,6 +12,7 @@
 #include "passes/Overlap/Passes.h"
 #include "passes/Quantize/Passes.h"
 #include "passes/Shard/Passes.h"
+#include "runtime/schemas/InputLayout.h"
 
 using namespace mlir;
 
@@ -164,6 +165,9 @@ void storeOptions(ModuleOp module, const CompileOptions &options) {
       b.getNamedAttr("prefill_buckets", list(options.prefillBuckets)),
       b.getNamedAttr("target", b.getStringAttr(options.target)),
   };
+  if (options.maxDrafts > 0)
+    attributes.push_back(
+        b.getNamedAttr("mtp", b.getI64IntegerAttr(options.maxDrafts)));
   if (options.deterministic)
     attributes.push_back(b.getNamedAttr("deterministic", b.getBoolAttr(true)));
   if (!options.chip.empty())
@@ -252,6 +256,8 @@ llvm::Expected<CompileOptions> loadOptions(ModuleOp module) {
   // Absent: no, and of older files.
   if (auto deterministic = dictionary.getAs<BoolAttr>("deterministic"))
     options.deterministic = deterministic.getValue();
+  if (auto drafts = dictionary.getAs<IntegerAttr>("mtp"))
+    options.maxDrafts = drafts.getInt();
   if (auto schedules = dictionary.getAs<ArrayAttr>("schedules"))
     for (Attribute schedule : schedules)
       if (auto given = dyn_cast<StringAttr>(schedule))
@@ -328,6 +334,14 @@ llvm::Error resolveOptions(CompileOptions &options) {
                      "--redundant-experts takes a number from 0 to 65536, "
                      "found {0}",
                      options.redundantExperts);
+  if (options.maxDrafts < 0 || options.maxDrafts > artifact::kMaxDrafts)
+    return makeError(2002, "--mtp takes a number from 0 to {0}, found {1}",
+                     artifact::kMaxDrafts, options.maxDrafts);
+  if (options.maxDrafts > 0 && options.ranks() > 1)
+    return makeError(2002,
+                     "--mtp {0} is for one rank, --tp and --dp ask for {1}; "
+                     "compile without --mtp",
+                     options.maxDrafts, options.ranks());
   int64_t capacity = 0;
   if (options.capacity != "auto" && options.capacity != "worst" &&
       (StringRef(options.capacity).getAsInteger(10, capacity) || capacity < 1))

@@ -2,6 +2,7 @@
 #include "mlir/IR/SymbolTable.h"
 #include "passes/Dsv3/Passes.h"
 #include "passes/Dsv3/Rungs.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace hadal {
 #define GEN_PASS_DEF_INSTANTIATEBUCKETS
@@ -42,16 +43,26 @@ struct InstantiateBucketsPass
     auto head = module.lookupSymbol<func::FuncOp>("head");
     if (!forward || !head)
       return emitCodedOpError(module, 2001) << "needs @forward and @head";
+    auto model = module->getAttrOfType<DictionaryAttr>(kModelAttr);
+    if (auto drafts =
+            model ? model.getAs<IntegerAttr>(kMaxDraftsKey) : IntegerAttr())
+      maxDrafts = drafts.getInt();
+    if (maxDrafts > 0 && getMesh(module))
+      return emitCodedError(module, 2002)
+             << "several ranks do not run a layer of multi-token prediction; "
+                "compile without --mtp";
     SmallVector<BucketAttr> buckets, heads;
     if (failed(makeBuckets(buckets, heads)))
       return failure();
 
-    // The originals, callees first.
-    SmallVector<func::FuncOp> functions;
+    // The originals.
+    SmallVector<func::FuncOp> callers = {forward, head}, callees;
     for (func::FuncOp func : module.getOps<func::FuncOp>())
       if (func.isPrivate())
-        functions.push_back(func);
-    functions.push_back(forward);
+        callees.push_back(func);
+      else if (maxDrafts > 0 && func.getSymName().starts_with("draft"))
+        callers.push_back(func);
+    SmallVector<func::FuncOp> functions = withCallees(forward);
     OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
     bool isSecondRung = false;
     for (BucketAttr bucket : buckets) {
@@ -60,9 +71,70 @@ struct InstantiateBucketsPass
     }
     for (BucketAttr bucket : heads)
       instantiate(b, head, bucket);
-    for (func::FuncOp func : llvm::reverse(functions))
-      func.erase();
-    head.erase();
+    if (maxDrafts > 0 && failed(instantiateDrafts(b, buckets, heads)))
+      return failure();
+    for (SmallVector<func::FuncOp> *list : {&callers, &callees})
+      for (func::FuncOp func : *list)
+        func.erase();
+    return success();
+  }
+
+  /// What |func| calls, in the order of the module, and |func|.
+  SmallVector<func::FuncOp> withCallees(func::FuncOp func) {
+    llvm::StringSet<> called;
+    func.walk([&](func::CallOp call) { called.insert(call.getCallee()); });
+    SmallVector<func::FuncOp> functions;
+    for (auto callee : getOperation().getOps<func::FuncOp>())
+      if (called.contains(callee.getSymName()))
+        functions.push_back(callee);
+    functions.push_back(func);
+    return functions;
+  }
+
+  /// The layer of multi-token prediction behind each of |bodies| that needs it,
+  /// and its head for the rows of a step.
+  LogicalResult instantiateDrafts(OpBuilder &b, ArrayRef<BucketAttr> bodies,
+                                  ArrayRef<BucketAttr> heads) {
+    ModuleOp module = getOperation();
+    auto find = [&](StringRef name) {
+      auto func = module.lookupSymbol<func::FuncOp>(name);
+      if (!func)
+        emitCodedOpError(module, 2001)
+            << "drafts " << maxDrafts << " tokens and has no @" << name;
+      return func;
+    };
+    auto draft = find("draft"), draftHead = find("draft_head"),
+         next = maxDrafts > 1 ? find("draft_next") : draft;
+    if (!draft || !draftHead || !next)
+      return failure();
+    auto like = [&](BucketKind kind, BucketAttr bucket, int64_t queries) {
+      const int64_t rows = bucket.getRows();
+      return BucketAttr::get(&getContext(), kind,
+                             kind == BucketKind::DraftNext ? rows
+                                                           : bucket.getTokens(),
+                             rows, queries, 0);
+    };
+    for (BucketAttr body : bodies) {
+      const int64_t queries = body.getQueries();
+      if (body.getKind() == BucketKind::Prefill) {
+        instantiate(b, withCallees(draft),
+                    like(BucketKind::DraftPrefill, body, queries));
+      } else if (queries > 1) {
+        instantiate(b, withCallees(draft),
+                    like(BucketKind::Draft, body, queries));
+        if (maxDrafts > 1)
+          instantiate(b, withCallees(next),
+                      like(BucketKind::DraftNext, body, 1));
+      }
+    }
+    // A draft needs the logits of one token a row.
+    for (BucketAttr head : heads) {
+      instantiate(b, draftHead,
+                  BucketAttr::get(&getContext(), BucketKind::DraftHead, 0, 0, 0,
+                                  head.getLogits()));
+      if (head.getLogits() >= maxBatchSize)
+        break;
+    }
     return success();
   }
 
@@ -111,6 +183,12 @@ struct InstantiateBucketsPass
     for (int64_t n : chosen)
       if (failed(add(BucketAttr::get(ctx, BucketKind::Decode, n, n, 1, 0))))
         return failure();
+    if (maxDrafts > 0)
+      for (int64_t n : chosen)
+        if (failed(add(BucketAttr::get(ctx, BucketKind::Decode,
+                                       n * (maxDrafts + 1), n, maxDrafts + 1,
+                                       0))))
+          return failure();
     for (int64_t n : prefillSizes)
       if (failed(add(BucketAttr::get(ctx, BucketKind::Prefill, n, maxBatchSize,
                                      n, 0))))
@@ -148,10 +226,13 @@ struct InstantiateBucketsPass
     std::string suffix = getBucketName(bucket);
     if (isSecondRung)
       suffix += "_worst";
-    bool isHead = bucket.getKind() == BucketKind::Head;
+    // What is called has a name of its own; an entry is its bucket, but of
+    // @forward there are two kinds.
     for (func::FuncOp func : functions)
       names[func.getSymName()] =
-          isHead ? suffix : (func.getSymName() + "_" + suffix).str();
+          func.isPrivate() || func.getSymName() == "forward"
+              ? (func.getSymName() + "_" + suffix).str()
+              : suffix;
     for (func::FuncOp func : functions) {
       auto clone = cast<func::FuncOp>(b.clone(*func));
       clone.setSymName(names[func.getSymName()]);
@@ -163,6 +244,9 @@ struct InstantiateBucketsPass
       });
     }
   }
+
+  /// K; 0 without a layer of multi-token prediction.
+  int64_t maxDrafts = 0;
 };
 
 } // namespace

@@ -27,7 +27,10 @@ def InstantiateBuckets : Pass<"hadal-instantiate-buckets", "::mlir::ModuleOp"> {
     the originals are gone. Decode bucket b is {b tokens, b rows, 1 query per
     row} for the batch sizes up to the first that holds `max-batch-size`;
     prefill bucket c is {c tokens, max-batch-size rows, c queries}; `@head` is
-    cloned by rows of logits. Types keep their dynamic extents: a bucket is a
+    cloned by rows of logits. Of a model that drafts K tokens (`max_drafts` of
+    `dsv3.model`) there is also the decode bucket {b(K + 1), b, K + 1}, which
+    verifies them, and clones of `@draft` for it and for each prefill bucket, of
+    `@draft_next` {b, b, 1} for K > 1, and of `@draft_head`. Types keep their dynamic extents: a bucket is a
     capacity, true sizes are read at run time. Separate from the attention form,
     which is chosen per bucket afterwards.
 

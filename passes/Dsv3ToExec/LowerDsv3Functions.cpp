@@ -57,9 +57,8 @@ LogicalResult FunctionLowering::bindResult() {
   auto ret = cast<func::ReturnOp>(source.front().getTerminator());
   if (ret.getNumOperands() != 1)
     return ret.emitError("a function of a bucket returns one value");
-  bool isHead = functionBucket.getKind() == dsv3::BucketKind::Head;
   Storage result;
-  if (isHead) {
+  if (dsv3::isHead(functionBucket.getKind())) {
     result.data =
         exec::OutputOp::create(b, getSymbolLoc(b.getContext(), "logits"),
                                exec::Output::Logits);
@@ -69,8 +68,9 @@ LogicalResult FunctionLowering::bindResult() {
       if (isActivation(arg))
         result = storages.lookup(arg);
   } else {
+    StringRef state = hiddenWrittenBy(functionBucket.getKind());
     result.data = exec::GetStateOp::create(
-        b, getSymbolLoc(b.getContext(), kHidden), kHidden);
+        b, getSymbolLoc(b.getContext(), state), state);
   }
   Value value = ret.getOperand(0);
   while (auto call = value.getDefiningOp<func::CallOp>()) {

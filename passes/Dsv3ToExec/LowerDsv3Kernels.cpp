@@ -47,7 +47,7 @@ Weight weightOf(Value value) {
 /// one for all buckets of a family (docs/numerics.md). Rows of logits are few,
 /// whoever asks for them.
 static Sums sumsOf(dsv3::BucketKind kind) {
-  return kind == dsv3::BucketKind::Prefill ? Sums::panel : Sums::rows;
+  return dsv3::isPrompt(kind) ? Sums::panel : Sums::rows;
 }
 
 //===----------------------------------------------------------------------===//

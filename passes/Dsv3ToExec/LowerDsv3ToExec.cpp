@@ -16,6 +16,12 @@ namespace hadal {
 #define GEN_PASS_DEF_LOWERDSV3TOEXEC
 #include "passes/Dsv3ToExec/Passes.h.inc"
 
+// A bucket's kind is its entry's, number for number.
+static_assert(static_cast<int>(dsv3::BucketKind::Decode) ==
+                  static_cast<int>(exec::EntryKind::Decode) &&
+              static_cast<int>(dsv3::BucketKind::DraftPrefill) ==
+                  static_cast<int>(exec::EntryKind::DraftPrefill));
+
 namespace {
 
 using lower::FunctionLowering;
@@ -104,7 +110,7 @@ exec::ParameterOp lowerParameter(ProgramContext &context, dsv3::ParameterOp op,
                                             : exec::Placement::Copy,
       storedElement(type.getElementType()), rows, inner, op.getParts(),
       b.getArrayAttr(accepts), check, scaleParts, scaleAccepts, scaleBlock, pitch, axis,
-      sliceDim, sliceUnit, layer);
+      sliceDim, sliceUnit, layer, op.getCopiesAttr());
 }
 
 class LowerDsv3ToExecPass
@@ -234,7 +240,8 @@ private:
       if (!bucket)
         return func.emitError("function '")
                << func.getSymName() << "' has no bucket";
-      if (bucket.getKind() != dsv3::BucketKind::Head)
+      context.drafts |= bucket.getKind() == dsv3::BucketKind::DraftHead;
+      if (!dsv3::isHead(bucket.getKind()))
         context.hiddenRows =
             std::max(context.hiddenRows,
                      bucket.getTokens() * dsv3::getMicroBatches(func));
@@ -283,10 +290,13 @@ private:
       }
     }
     lowerCommunicators(context);
-    exec::StateOp::create(b, context.module.getLoc(), lower::kHidden,
-                          exec::StateKind::Buffer, IntegerAttr(), TypeAttr(),
-                          b.getI64IntegerAttr(hiddenBytes(context)),
-                          IntegerAttr());
+    for (StringRef state : {lower::kHidden, lower::kHiddenDraft})
+      if (state == lower::kHidden || context.drafts)
+        exec::StateOp::create(b, context.module.getLoc(), state,
+                              exec::StateKind::Buffer, IntegerAttr(),
+                              TypeAttr(),
+                              b.getI64IntegerAttr(hiddenBytes(context)),
+                              IntegerAttr());
     for (auto op : context.module.getOps<dsv3::StateOp>()) {
       if (auto cache = dyn_cast<dsv3::CacheType>(op.getType()))
         exec::StateOp::create(
@@ -387,14 +397,11 @@ private:
   LogicalResult lowerEntry(ProgramContext &context, func::FuncOp func) {
     OpBuilder &b = context.program;
     auto bucket = func->getAttrOfType<dsv3::BucketAttr>(dsv3::kBucketAttr);
-    bool isHead = bucket.getKind() == dsv3::BucketKind::Head;
+    bool isHead = dsv3::isHead(bucket.getKind());
     auto number = [&](int64_t value, bool present) {
       return present ? b.getI64IntegerAttr(value) : IntegerAttr();
     };
-    exec::EntryKind kind = isHead ? exec::EntryKind::Head
-                           : bucket.getKind() == dsv3::BucketKind::Prefill
-                               ? exec::EntryKind::Prefill
-                               : exec::EntryKind::Decode;
+    auto kind = static_cast<exec::EntryKind>(bucket.getKind());
     bool exchanges = bucket.getCapacity() > 0;
     exec::RungAttr rung;
     if (exchanges)
@@ -419,26 +426,34 @@ private:
     Block *body = &entry.getBody().emplaceBlock();
     FunctionLowering lowering(context, func, bucket, body);
     OpBuilder inside = OpBuilder::atBlockEnd(body);
+    // Of the arguments that are numbers, in their order.
+    SmallVector<exec::Input> inputs;
+    if (isHead)
+      inputs = {exec::Input::LogitRows};
+    else
+      inputs = {exec::Input::Tokens, exec::Input::HiddenRows};
+    size_t nextInput = 0;
     for (BlockArgument arg : func.getArguments()) {
       if (isa<dsv3::BatchType>(arg.getType()))
         continue;
       auto type = dyn_cast<RankedTensorType>(arg.getType());
-      if (!type || type.hasStaticShape())
+      bool isInput = type && type.getElementType().isInteger(32);
+      if (!type || type.hasStaticShape() ||
+          (isInput && nextInput == inputs.size()))
         return func.emitError("argument ")
                << arg.getArgNumber()
                << " of an entry is neither an input nor the hidden state";
       Storage storage;
-      exec::Input input =
-          isHead ? exec::Input::LogitRows : exec::Input::Tokens;
-      if (!type.getElementType().isInteger(32))
-        storage.data =
-            exec::GetStateOp::create(
-                inside, getSymbolLoc(b.getContext(), lower::kHidden),
-                lower::kHidden);
-      else
+      if (!isInput) {
+        StringRef state = lower::hiddenReadBy(bucket.getKind());
+        storage.data = exec::GetStateOp::create(
+            inside, getSymbolLoc(b.getContext(), state), state);
+      } else {
+        exec::Input input = inputs[nextInput++];
         storage.data = exec::InputOp::create(
             inside, getSymbolLoc(b.getContext(), exec::stringifyInput(input)),
             input);
+      }
       lowering.bind(arg, storage);
     }
     return lowering.run();

@@ -52,6 +52,8 @@ struct ProgramContext {
   dsv3::MeshAttr mesh;
   /// Rows of the state `hidden`: the largest bucket.
   int64_t hiddenRows = 0;
+  /// There is a layer of multi-token prediction.
+  bool drafts = false;
   /// Some linear reads quantised rows.
   bool quantizesActivations = false;
   int64_t numLaunches = 0;
@@ -84,6 +86,21 @@ exec::Axis axisOf(dsv3::Axis axis);
 
 /// Name of the state that holds the residual stream.
 inline constexpr llvm::StringLiteral kHidden = "hidden";
+/// The same of the layer of multi-token prediction.
+inline constexpr llvm::StringLiteral kHiddenDraft = "hidden_draft";
+/// What entries of |kind| read rows of an earlier call from.
+inline llvm::StringRef hiddenReadBy(dsv3::BucketKind kind) {
+  return kind == dsv3::BucketKind::DraftNext ||
+                 kind == dsv3::BucketKind::DraftHead
+             ? kHiddenDraft
+             : kHidden;
+}
+/// What entries of |kind|, which computes no logits, leave their rows in.
+inline llvm::StringRef hiddenWrittenBy(dsv3::BucketKind kind) {
+  return kind == dsv3::BucketKind::Decode || kind == dsv3::BucketKind::Prefill
+             ? kHidden
+             : kHiddenDraft;
+}
 
 /// A kernel's view argument: what it points to and its dynamic extents.
 struct Operand {

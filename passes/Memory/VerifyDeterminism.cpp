@@ -30,7 +30,8 @@ class LaunchVerifier {
 public:
   LaunchVerifier(exec::EntryOp entry, SymbolTable &symbols)
       : entry(entry), symbols(symbols),
-        expected(entry.getKind() == exec::EntryKind::Prefill
+        expected(entry.getKind() == exec::EntryKind::Prefill ||
+                         entry.getKind() == exec::EntryKind::DraftPrefill
                      ? kernels::Sums::panel
                      : kernels::Sums::rows) {}
 

@@ -229,6 +229,9 @@ private:
                   p.rows()->size());
     if (p.kind() != ParameterKind::segments && parts != 1)
       return fail("parameter '{}' has {} parts, its kind takes one", n, parts);
+    if (p.copies() && p.copies()->size() &&
+        p.kind() != ParameterKind::tensor)
+      return fail("parameter '{}' has copies, which only a tensor has", n);
     if (p.kind() == ParameterKind::stack &&
         (!p.count() || p.parts()->Get(0)->string_view().find("{e}") ==
                            std::string_view::npos))

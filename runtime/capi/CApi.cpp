@@ -174,10 +174,7 @@ Status loadModel(const char *artifact, const char *weights,
   HADAL_ASSIGN_OR_RETURN(
       result.model,
       Model::load(std::move(driver), std::move(opened), modelOptions));
-  std::error_code ignored;
-  if (!options.no_tokenizer &&
-      std::filesystem::exists(std::filesystem::path(weights) / "tokenizer.json",
-                              ignored)) {
+  if (!options.no_tokenizer && Tokenizer::isIn(weights)) {
     HADAL_ASSIGN_OR_RETURN(result.tokenizer, Tokenizer::load(weights));
   }
   return {};

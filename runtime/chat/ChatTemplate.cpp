@@ -53,11 +53,18 @@ StatusOr<std::string> joinParts(const OrderedJson &content, size_t index) {
     if (!part.is_object() || !part.contains("type") ||
         !part["type"].is_string())
       return failAt(index, where + ": expected an object with a type");
-    if (part["type"] != "text")
-      return failAt(index, where + fmt::format(".type: expected \"text\", "
-                                               "found {}: the model reads "
-                                               "nothing else",
-                                               part["type"].dump()));
+    if (part["type"] != "text") {
+      const std::string &type = part["type"].get_ref<const std::string &>();
+      const bool isVision = type.starts_with("image") ||
+                            type.starts_with("video") ||
+                            type.starts_with("input_image");
+      return failAt(index, where + fmt::format(
+                                       ".type: expected \"text\", found {}: {}",
+                                       part["type"].dump(),
+                                       isVision
+                                           ? "vision input is not supported"
+                                           : "the model reads nothing else"));
+    }
     if (!part.contains("text") || !part["text"].is_string())
       return failAt(index, where + ".text: expected a string");
     text += (i ? "\n" : "") + part["text"].get<std::string>();

@@ -179,7 +179,7 @@ void Api::offload(std::function<std::function<void()>()> work) {
 void Api::tokenize(HttpRequest &request, std::shared_ptr<Exchange> exchange) {
   if (!served.tokenizer)
     return respond(*exchange,
-                   errorResponse(400, 5028, "the model has no tokenizer.json"));
+                   errorResponse(400, 5028, "the model has no tokenizer"));
   offload([this, text = std::move(request.body), exchange,
            &tokenizer = *served.tokenizer]() -> std::function<void()> {
     auto body = parseTokenize(text);
@@ -204,7 +204,7 @@ void Api::tokenize(HttpRequest &request, std::shared_ptr<Exchange> exchange) {
 void Api::detokenize(HttpRequest &request, std::shared_ptr<Exchange> exchange) {
   if (!served.tokenizer)
     return respond(*exchange,
-                   errorResponse(400, 5028, "the model has no tokenizer.json"));
+                   errorResponse(400, 5028, "the model has no tokenizer"));
   offload([this, text = std::move(request.body), exchange,
            &tokenizer = *served.tokenizer]() -> std::function<void()> {
     auto body = parseDetokenize(text, served.limits.vocabulary);
@@ -244,7 +244,7 @@ Status encodePrompts(const CompletionBody &body, const Served &served,
             echo, served.tokenizer->decode(*ids, body.request.skipSpecial));
       }
     } else if (!served.tokenizer) {
-      return error(5028, "the model has no tokenizer.json: give the prompt as "
+      return error(5028, "the model has no tokenizer: give the prompt as "
                          "a list of ids");
     } else {
       const std::string &text = std::get<std::string>(prompt);

@@ -61,6 +61,9 @@ std::vector<ParameterSpec> parameterSpecs(const schema::Artifact &artifact,
       spec.fileDtypes.push_back(static_cast<DType>(p->file_dtypes()->Get(i)));
     for (const flatbuffers::String *part : *p->parts())
       spec.parts.push_back(part->str());
+    if (p->copies())
+      for (const flatbuffers::String *copy : *p->copies())
+        spec.copies.push_back(copy->str());
     spec.count = p->count();
     spec.rows.assign(p->rows()->begin(), p->rows()->end());
     spec.inner.assign(p->inner()->begin(), p->inner()->end());

@@ -36,8 +36,9 @@ BytePairEncoder::Merge BytePairEncoder::find(int32_t left,
   return table_[slotOf(pairKey(left, right))];
 }
 
-void BytePairEncoder::addMerge(int32_t left, int32_t right, int32_t merged) {
-  if (2 * (size_t{numMerges_} + 1) > table_.size()) {
+void BytePairEncoder::addMerge(int32_t left, int32_t right, int32_t merged,
+                               uint32_t rank) {
+  if (2 * (++numMerges_) > table_.size()) {
     std::vector<Merge> old(2 * table_.size());
     old.swap(table_);
     for (const Merge &merge : old)
@@ -45,7 +46,7 @@ void BytePairEncoder::addMerge(int32_t left, int32_t right, int32_t merged) {
         table_[slotOf(merge.pair)] = merge;
   }
   uint64_t pair = pairKey(left, right);
-  table_[slotOf(pair)] = {pair, numMerges_++, merged};
+  table_[slotOf(pair)] = {pair, rank, merged};
 }
 
 void BytePairEncoder::encode(std::string_view word,

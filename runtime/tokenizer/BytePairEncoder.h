@@ -19,8 +19,9 @@ public:
   BytePairEncoder(const std::array<int32_t, 256> &byteIds,
                   size_t expectedMerges);
 
-  /// Adds the next merge; a pair given twice takes its last rank.
-  void addMerge(int32_t left, int32_t right, int32_t merged);
+  /// Adds a merge; a pair given twice takes its last |rank|, which is below
+  /// 2^32 - 1. Pairs that make the same token may have the same.
+  void addMerge(int32_t left, int32_t right, int32_t merged, uint32_t rank);
 
   /// Appends the tokens of |word| to |ids|.
   void encode(std::string_view word, std::vector<int32_t> &ids) const;
@@ -42,7 +43,7 @@ private:
 
   std::array<int32_t, 256> byteIds_ = {};
   std::vector<Merge> table_; // open addressing; a power of two, half empty
-  uint32_t numMerges_ = 0;
+  size_t numMerges_ = 0;
 };
 
 } // namespace hadal

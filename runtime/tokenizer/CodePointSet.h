@@ -23,6 +23,8 @@ public:
   /// A general category by its short name ("Lu") or the first letter of several
   /// ("L"); nullopt for any other name.
   static std::optional<CodePointSet> category(std::string_view name);
+  /// The script Han.
+  static CodePointSet han();
   /// White_Space.
   static CodePointSet space();
   /// What `\w` matches: letters, marks, decimal and letter numbers, connector

@@ -262,9 +262,11 @@ private:
     if (take("^"))
       negated = !negated;
     std::string_view name = rest_.substr(0, rest_.find('}'));
-    std::optional<CodePointSet> set = CodePointSet::category(name);
+    std::optional<CodePointSet> set =
+        name == "Han" ? CodePointSet::han() : CodePointSet::category(name);
     if (!set) {
-      fail("the property '{}'; expected a general category such as L or Lu",
+      fail("the property '{}'; expected a general category such as L or Lu, or "
+           "Han",
            name);
       return CodePointSet();
     }

@@ -14,7 +14,7 @@ namespace hadal {
 
 /// A compiled expression. Alternatives are tried in order and repeats are
 /// greedy, lazy or possessive, as written. Supported: literals, classes with
-/// ranges, categories (\p{L}), \s \d \w and their complements, nested classes
+/// ranges, categories (\p{L}), \p{Han}, \s \d \w and their complements, nested classes
 /// and `&&`, `.`, `^ $ \A \z`, groups, (?i:...) of ASCII, `|`, `? * + {n,m}`,
 /// and look-ahead of one character. A lookbehind, a reference, anything else is
 /// refused by name, as is a pattern that matches the empty text.

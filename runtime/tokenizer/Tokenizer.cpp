@@ -7,6 +7,7 @@
 
 #include "runtime/base/MappedFile.h"
 #include "runtime/tokenizer/Normalizer.h"
+#include "runtime/tokenizer/Tiktoken.h"
 #include "runtime/tokenizer/TokenizerModel.h"
 #include "runtime/tokenizer/Unicode.h"
 
@@ -175,22 +176,32 @@ Tokenizer::Tokenizer(Tokenizer &&) noexcept = default;
 Tokenizer &Tokenizer::operator=(Tokenizer &&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
+bool Tokenizer::isIn(const std::string &directory) {
+  std::error_code failure;
+  return fs::exists(fs::path(directory) / "tokenizer.json", failure) ||
+         fs::exists(fs::path(directory) / "tiktoken.model", failure);
+}
+
 StatusOr<Tokenizer> Tokenizer::load(const std::string &directory) {
   fs::path path(directory);
   std::error_code failure;
-  if (!fs::exists(path / "tokenizer.json", failure))
-    for (const char *other : {"tiktoken.model", "tokenizer.model"})
-      if (fs::exists(path / other, failure))
-        return error(5009,
-                     "'{}' has no tokenizer.json but {}: tiktoken and "
-                     "SentencePiece vocabularies are not supported; convert it "
-                     "to tokenizer.json or give token ids",
-                     directory, other);
-  HADAL_ASSIGN_OR_RETURN(MappedFile tokenizer,
-                         MappedFile::open((path / "tokenizer.json").string()));
+  if (!isIn(directory) && fs::exists(path / "tokenizer.model", failure))
+    return error(5009,
+                 "'{}' has tokenizer.model but neither tokenizer.json nor "
+                 "tiktoken.model: SentencePiece vocabularies are not supported; "
+                 "convert it to tokenizer.json or give token ids",
+                 directory);
   TokenizerFiles files;
-  files.tokenizer = viewOf(tokenizer);
   files.name = directory;
+  const bool isTiktoken = !fs::exists(path / "tokenizer.json", failure) &&
+                          fs::exists(path / "tiktoken.model", failure);
+  const char *vocabulary = isTiktoken ? "tiktoken.model" : "tokenizer.json";
+  HADAL_ASSIGN_OR_RETURN(MappedFile tokenizer,
+                         MappedFile::open((path / vocabulary).string()));
+  (isTiktoken ? files.tiktoken : files.tokenizer) = viewOf(tokenizer);
+  if (isTiktoken && tokenizer.size() == 0)
+    return error(5009, "'{}' is empty: expected a token and its rank a line",
+                 tokenizer.path());
   MappedFile others[3];
   std::string_view *views[] = {&files.config, &files.specialMap,
                                &files.addedTokens};
@@ -284,17 +295,24 @@ StatusOr<std::vector<int32_t>> Tokenizer::encodeText(
     }
     model_->encoder.encode(word, ids);
   };
-  std::deque<std::string> storage;
   Segment whole{text, -1, {}};
   for (auto [begin, end] : trusted)
     whole.trusted.push_back({begin, end});
-  for (const Segment &segment :
-       segmentsOf(*model_, whole, options.addedTokens, storage)) {
-    if (segment.id >= 0)
-      ids.push_back(segment.id);
-    else
-      model_->preTokenizer.split(segment.text, encodeWord);
-  }
+  auto encodeSegment = [&](const Segment &all) {
+    std::deque<std::string> storage;
+    for (const Segment &segment :
+         segmentsOf(*model_, all, options.addedTokens, storage))
+      if (segment.id >= 0)
+        ids.push_back(segment.id);
+      else
+        model_->preTokenizer.split(segment.text, encodeWord);
+  };
+  if (model_->isTiktoken)
+    cutLongText(text, [&](size_t begin, size_t end) {
+      encodeSegment(whole.part(begin, end));
+    });
+  else
+    encodeSegment(whole);
   if (isWrapped)
     ids.insert(ids.end(), model_->suffix.begin(), model_->suffix.end());
   return ids;

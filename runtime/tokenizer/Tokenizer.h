@@ -1,4 +1,5 @@
-// Byte-level BPE from a Hugging Face tokenizer.json.
+// Byte-level BPE from a Hugging Face tokenizer.json, or from a tiktoken
+// vocabulary as Kimi-K2 and Moonlight have it.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +18,11 @@ namespace hadal {
 
 struct TokenizerModel;
 
-/// The texts of a checkpoint's tokenizer files; all but the first may be empty:
-/// not there.
+/// The texts of a checkpoint's tokenizer files, empty where a file is not there.
+/// There is a tokenizer.json or a tiktoken.model.
 struct TokenizerFiles {
   std::string_view tokenizer;   // tokenizer.json
+  std::string_view tiktoken;    // tiktoken.model; counts if that is empty
   std::string_view config;      // tokenizer_config.json
   std::string_view specialMap;  // special_tokens_map.json
   std::string_view addedTokens; // added_tokens.json
@@ -53,8 +55,11 @@ public:
   Tokenizer &operator=(Tokenizer &&) noexcept;
   ~Tokenizer();
 
-  /// Reads tokenizer.json and, where present, the other tokenizer files of
-  /// |directory|. H5009 for what is malformed, or changes ids and is not
+  /// Whether |directory| has a vocabulary that load() reads.
+  static bool isIn(const std::string &directory);
+
+  /// Reads tokenizer.json or, without one, tiktoken.model, and, where present,
+  /// the other tokenizer files of |directory|. H5009 for what is malformed, or changes ids and is not
   /// supported, by name. Where files disagree tokenizer.json decides on ids,
   /// then tokenizer_config.json, then special_tokens_map.json.
   static StatusOr<Tokenizer> load(const std::string &directory);

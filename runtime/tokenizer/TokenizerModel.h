@@ -1,5 +1,4 @@
-// What tokenizer.json and tokenizer_config.json hold, checked; private to this
-// directory.
+// What the tokenizer files hold, checked; private to this directory.
 #pragma once
 
 #include <array>
@@ -41,8 +40,13 @@ struct TokenizerModel {
 
   /// The reference looks for tokens that are not `normalized` first, then for
   /// the others in what is left.
-  std::array<AddedTokenMatcher, 2> added;
+  std::array<AddedTokenMatcher, 2> added; ///< by `normalized`
   std::unordered_set<int32_t> addedIds;
+
+  /// Of a tiktoken vocabulary, whose wrapper cuts long texts before anything
+  /// else sees them: text between the cuts is encoded alone.
+  bool isTiktoken = false;
+  size_t numRanks = 0; ///< tokens of it
 
   std::optional<int32_t> bos, eos;
   bool addBos = false;

@@ -7,6 +7,7 @@
 #include "runtime/base/Json.h"
 #include "runtime/tokenizer/ByteLevel.h"
 #include "runtime/tokenizer/Normalizer.h"
+#include "runtime/tokenizer/Tiktoken.h"
 #include "runtime/tokenizer/TokenizerModel.h"
 #include "runtime/tokenizer/Unicode.h"
 
@@ -86,6 +87,33 @@ public:
         note("{} is token {} here and token {} in the files before it, which "
              "decide",
              key, *here, **id);
+    }
+    return Status();
+  }
+
+  /// The vocabulary |text| of a tiktoken.model, whose pattern is not in it.
+  Status parseTiktokenVocabulary(std::string_view text) {
+    Status status = parseTiktoken(text, model_);
+    return status.ok() ? status : fail("{}", status.message());
+  }
+
+  /// Of a tiktoken vocabulary: that the wrapper around it is the one whose
+  /// pattern is known, and the places behind it that no file names.
+  Status settleTiktoken(const Json *config) {
+    const std::string *wrapper =
+        config ? asString(findMember(*config, "tokenizer_class")) : nullptr;
+    if (!wrapper || *wrapper != kTiktokenWrapper)
+      return fail("tokenizer_class {} around a tiktoken.model: its pattern is "
+                  "not known; expected \"{}\" (Kimi-K2), or convert the "
+                  "vocabulary to tokenizer.json",
+                  wrapper ? show(Json(*wrapper)) : "(none)", kTiktokenWrapper);
+    for (size_t id = model_.numRanks; id < model_.numRanks + kTiktokenReserved;
+         ++id) {
+      if (id < model_.tokens.size() && model_.tokens[id].exists)
+        continue;
+      const Json number = id, flags = {{"special", true}};
+      HADAL_RETURN_IF_ERROR(addAddedToken(
+          fmt::format("<|reserved_token_{}|>", id), &number, flags));
     }
     return Status();
   }
@@ -422,7 +450,8 @@ private:
                     show(!ids[0]   ? left
                          : !ids[1] ? right
                                    : left + right));
-      model_.encoder.addMerge(*ids[0], *ids[1], *ids[2]);
+      model_.encoder.addMerge(*ids[0], *ids[1], *ids[2],
+                              static_cast<uint32_t>(i));
     }
     return Status();
   }
@@ -462,6 +491,10 @@ private:
     token.stripsLeft = values[2];
     token.stripsRight = values[3];
     token.singleWord = values[4];
+    // tiktoken knows no flags.
+    if (model_.isTiktoken)
+      token.stripsLeft = token.stripsRight = token.singleWord = values[1] =
+          false;
     model_.added[values[1]].add(
         values[1] && model_.normalizes ? normalizeNfc(content) : content,
         number);
@@ -594,14 +627,25 @@ StatusOr<TokenizerModel> parseTokenizerModel(const TokenizerFiles &files) {
       {"tokenizer_config.json", files.config, &Parser::parseConfig},
       {"special_tokens_map.json", files.specialMap, &Parser::parseSpecialMap},
       {"added_tokens.json", files.addedTokens, &Parser::parseAddedTokensFile}};
+  const bool isTiktoken = files.tokenizer.empty() && !files.tiktoken.empty();
+  if (isTiktoken)
+    HADAL_RETURN_IF_ERROR(Parser(model, files.name + "/tiktoken.model")
+                              .parseTiktokenVocabulary(files.tiktoken));
+  std::optional<Json> config;
   for (const auto &[file, text, parse] : steps) {
-    if (text.empty() && text.data() != files.tokenizer.data())
+    const bool isVocabulary = text.data() == files.tokenizer.data();
+    if (isVocabulary ? isTiktoken : text.empty())
       continue;
     std::string path = files.name + "/" + file;
     HADAL_ASSIGN_OR_RETURN(Json root, parseJson(text, 5009, path, limits));
     Parser parser(model, path);
     HADAL_RETURN_IF_ERROR((parser.*parse)(root));
+    if (text.data() == files.config.data())
+      config = std::move(root);
   }
+  if (isTiktoken)
+    HADAL_RETURN_IF_ERROR(Parser(model, files.name + "/tokenizer_config.json")
+                              .settleTiktoken(config ? &*config : nullptr));
   HADAL_RETURN_IF_ERROR(
       Parser(model, files.name + "/tokenizer_config.json").settleBos());
   if (files.hasChatTemplate)

@@ -32,6 +32,7 @@ struct ParameterSpec {
   std::vector<uint64_t> rows;     // leading extent of each part
   std::vector<uint64_t> inner;    // the other extents
   uint32_t segmentRows = 0;       // segments
+  std::vector<std::string> copies; // of a tensor: others with its values
   bool isScale = false;
   bool isFinite = false;
   Generator generator = Generator::none;

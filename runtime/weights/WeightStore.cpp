@@ -230,6 +230,45 @@ struct WeightStore::Loader {
     return data;
   }
 
+  /// H5003 if a copy of |spec|'s tensor that the files have is none: of bytes
+  /// that are equal in 16 pages spread over it, the first and the last among
+  /// them. The whole would be read from the disk for nothing.
+  Status checkCopies(const ParameterSpec &spec) {
+    for (const std::string &name : spec.copies) {
+      StatusOr<CheckpointIndex::Entry> copy = store.checkpoint_.find(name);
+      if (!copy.ok())
+        continue;
+      HADAL_ASSIGN_OR_RETURN(const CheckpointIndex::Entry own,
+                             store.checkpoint_.find(spec.parts[0]));
+      auto refuse = [&](const std::string &what) {
+        return error(5003,
+                     "'{}': tensor {} is to be a copy of {}, {}; is this the "
+                     "checkpoint the artifact was compiled for? Compiled "
+                     "without --mtp it needs no copy",
+                     copy->file->path(), name, spec.parts[0], what);
+      };
+      if (copy->tensor->dtype != own.tensor->dtype ||
+          copy->tensor->shape != own.tensor->shape)
+        return refuse(fmt::format(
+            "of {} [{}], found {} [{}]", safetensorsDTypeName(own.tensor->dtype),
+            fmt::join(own.tensor->shape, ", "),
+            safetensorsDTypeName(copy->tensor->dtype),
+            fmt::join(copy->tensor->shape, ", ")));
+      const std::span<const uint8_t> a = own.file->data(*own.tensor),
+                                     b = copy->file->data(*copy->tensor);
+      constexpr uint64_t kPage = 4096, kPages = 16;
+      const uint64_t bytes = std::min<uint64_t>(kPage, a.size());
+      for (uint64_t i = 0; i < kPages; ++i) {
+        const uint64_t at = (a.size() - bytes) / (kPages - 1) * i +
+                            (i + 1 == kPages ? (a.size() - bytes) % (kPages - 1)
+                                             : 0);
+        if (std::memcmp(a.data() + at, b.data() + at, bytes) != 0)
+          return refuse(fmt::format("and differs from it behind byte {}", at));
+      }
+    }
+    return Status();
+  }
+
   /// Makes |table| what the argument of the last parameter points to.
   void useTable(std::vector<const uint8_t *> table) {
     store.statistics_.tableBytes += table.size() * sizeof(table[0]);
@@ -309,7 +348,7 @@ struct WeightStore::Loader {
       HADAL_ASSIGN_OR_RETURN(const uint8_t *data,
                              resolvePart(spec, spec.parts[0], spec.rows[0]));
       useData(data);
-      return Status();
+      return checkCopies(spec);
     }
     case ParameterKind::stack: {
       std::vector<const uint8_t *> table;

@@ -94,6 +94,11 @@ const Space<EmbedSpec> &cpuSpace(const EmbedSpec *) {
   return space;
 }
 
+const Space<MtpInputSpec> &cpuSpace(const MtpInputSpec *) {
+  static const Space<MtpInputSpec> space;
+  return space;
+}
+
 const Space<NormQuantSpec> &cpuSpace(const NormQuantSpec *) {
   static const Space<NormQuantSpec> space;
   return space;

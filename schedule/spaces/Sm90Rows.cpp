@@ -12,6 +12,12 @@ const Space<EmbedSpec> &sm90aSpace(const EmbedSpec *) {
   return space;
 }
 
+const Space<MtpInputSpec> &sm90aSpace(const MtpInputSpec *) {
+  static const Space<MtpInputSpec> space = {threadsWord<MtpInputSpec>(
+      +[](const Facts<MtpInputSpec> &f) { return f.spec.hidden; })};
+  return space;
+}
+
 const Space<NormQuantSpec> &sm90aSpace(const NormQuantSpec *) {
   static const Space<NormQuantSpec> space = {
       threadsWord<NormQuantSpec>(+[](const Facts<NormQuantSpec> &f) {

@@ -310,9 +310,25 @@ BEYOND = {
 }
 
 
+# With a layer of multi-token prediction: as V3 has it, with no width that is a
+# multiple of 16, in FP8 (eh_proj is not), behind a dense model, with the embedding
+# as head.
+DRAFTS = {
+    "mtp": (v3(rope_scaling=YARN, num_nextn_predict_layers=1), {}),
+    "mtp-odd": (dict(CONFIGS["v3-odd"][0], num_nextn_predict_layers=1), {}),
+    "mtp-fp8": (dict(CONFIGS["v3-fp8"][0], num_nextn_predict_layers=1), {}),
+    "mtp-dense": (dict(
+        CONFIGS["dense"][0], first_k_dense_replace=3,
+        num_nextn_predict_layers=1), {}),
+    "mtp-tied": (v3(
+        tie_word_embeddings=True, num_hidden_layers=2, first_k_dense_replace=0,
+        num_nextn_predict_layers=1), {"embed": 0.1}),
+}
+
+
 def find(name):
     """Returns (config, make) of configuration `name`."""
-    return {**CONFIGS, **SPLIT, **BEYOND, **PACKED}[name]
+    return {**CONFIGS, **SPLIT, **BEYOND, **PACKED, **DRAFTS}[name]
 
 
 def seed_of(name):
@@ -435,10 +451,11 @@ def make_tensors(name):
         if layer >= layers:
             norm(at + "enorm.weight", hidden)
             norm(at + "hnorm.weight", hidden)
-            linear(at + "eh_proj.weight", hidden, 2 * hidden)
+            eh = rng.normal((hidden, 2 * hidden), 1 / math.sqrt(2 * hidden))
+            tensors[at + "eh_proj.weight"] = ("BF16", formats.to_bf16(eh))
             norm(at + "shared_head.norm.weight", hidden)
-            for copy in ("embed_tokens.weight", "shared_head.head.weight"):
-                tensors[at + copy] = tensors["model.embed_tokens.weight"]
+            embedding = tensors["model.embed_tokens.weight"]
+            tensors[at + "embed_tokens.weight"] = embedding
         norm(at + "input_layernorm.weight", hidden)
         attn = at + "self_attn."
         small = make.get("latent", 1.0)
@@ -477,6 +494,9 @@ def make_tensors(name):
         head = rng.normal((vocab, hidden), 2.0 / math.sqrt(hidden))
         head[:2] = 0
         tensors["lm_head.weight"] = ("BF16", formats.to_bf16(head))
+    for layer in range(layers, layers + config.get("num_nextn_predict_layers", 0)):
+        tensors[f"model.layers.{layer}.shared_head.head.weight"] = tensors.get(
+            "lm_head.weight", tensors["model.embed_tokens.weight"])
     if fp8 and not ue8m0:
         part_ties(tensors, config)
     return tensors

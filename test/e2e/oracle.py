@@ -336,6 +336,41 @@ class Oracle:
         return dict(logits=logits, hidden=hidden, margin=margin,
                     loads=self.loads, past=caches)
 
+    def draft(self, ids, hidden, past=None, norm="model.norm.weight"):
+        """Runs the layer of multi-token prediction (model-spec 4.3).
+
+        hidden [T, D] is the residual stream behind the last layer, run()'s
+        hidden[-1]; ids [T] is the token *after* that of each row. With norm
+        self.draft_norm, hidden is what draft() returned. Returns a dict as run()
+        does: logits [T, V] of the token after ids, hidden, margin, past.
+        """
+        at = f"model.layers.{self.config['num_hidden_layers']}."
+        eps = self.config["rms_norm_eps"]
+        start = 0 if past is None else len(past[2])
+        self.loads = []
+        embedding = self.tensor("model.embed_tokens.weight")[list(ids)]
+        e = self.norm(at + "enorm.weight", embedding, eps)
+        h = self.norm(at + "hnorm.weight", self.norm(norm, hidden, eps), eps)
+        z = self.store(self.linear(
+            at + "eh_proj.weight", self.store(self.draft_input(e, h))))
+        u, margin, kept = self.layer(
+            self.config["num_hidden_layers"], z,
+            np.arange(start, start + len(ids)), past)
+        x = self.store(self.norm(self.draft_norm, u, eps))
+        tied = self.config.get("tie_word_embeddings")
+        head = "model.embed_tokens.weight" if tied else "lm_head.weight"
+        return dict(logits=x @ self.tensor(head).T, hidden=u, margin=margin,
+                    past=kept)
+
+    def draft_input(self, e, h):
+        """Returns what eh_proj is fed: the embedding's half first."""
+        return np.concatenate([e, h], -1)
+
+    @property
+    def draft_norm(self):
+        layer = self.config["num_hidden_layers"]
+        return f"model.layers.{layer}.shared_head.norm.weight"
+
     def greedy(self, ids, count):
         """Returns (`count` ids chosen greedily after `ids`, smallest gap between
         the two largest logits on the way)."""

@@ -50,6 +50,63 @@ TEST(Embed, gathersRowsAndSkipsPadding) {
   }
 }
 
+// Halves of different origin: the second starts where no vector may, rows of the
+// hidden state are in another order, and capacities differ.
+TEST(MtpInput, matchesTheReference) {
+  for (Mode mode : kModes)
+    for (auto [act, table, width] :
+         {std::tuple(Act::f32, Weight::bf16, 45), std::tuple(Act::bf16, Weight::bf16, 128),
+          std::tuple(Act::bf16, Weight::f32, 33)}) {
+      SCOPED_TRACE(width);
+      Random random(width);
+      MtpInputSpec spec{{act}, 37, width};
+      spec.eps = 1e-3;
+      spec.table = table;
+      Executable kernel(builderOf(spec), mode);
+      const int64_t capacity = 5, count = 3, hiddenRows = 7;
+      Buffer weight = random.matrix(
+          table == Weight::bf16 ? Format::bf16 : Format::f32, 37, width);
+      Buffer h = random.matrix(formatOf(act), hiddenRows, width);
+      Buffer enorm = random.matrix(Format::f32, 1, width),
+             norm = random.matrix(Format::f32, 1, width),
+             hnorm = random.matrix(Format::f32, 1, width);
+      Buffer tokens(Format::i32, capacity, 1), rows(Format::i32, capacity, 1),
+          y(formatOf(act), capacity, 2 * width);
+      for (int i = 0; i < capacity; ++i) {
+        tokens.set(i, 0, (i * 17 + 36) % 37);
+        rows.set(i, 0, 6 - 2 * i < 0 ? 0 : 6 - 2 * i);
+      }
+      std::vector<int32_t> sizes = makeSizes(count);
+      kernel.run(Slots()
+                     .view(tokens, {capacity})
+                     .view(weight)
+                     .view(enorm)
+                     .view(h, {hiddenRows})
+                     .view(rows, {capacity})
+                     .view(norm)
+                     .view(hnorm)
+                     .view(y, {capacity})
+                     .sizes(sizes),
+                 capacity);
+      std::vector<Row> expected;
+      for (int64_t m = 0; m < count; ++m) {
+        Row row = rmsNorm(rowOf(weight, (m * 17 + 36) % 37, 0, width),
+                          rowOf(enorm, 0, 0, width), spec.eps);
+        const Row state = rmsNorm(rmsNorm(rowOf(h, 6 - 2 * m, 0, width),
+                                          rowOf(norm, 0, 0, width), spec.eps),
+                                  rowOf(hnorm, 0, 0, width), spec.eps);
+        row.insert(row.end(), state.begin(), state.end());
+        expected.push_back(row);
+      }
+      HADAL_EXPECT_CLOSE(
+          compare(y, count,
+                  [&](int64_t m, int64_t i) { return expected[m][i]; }),
+          toleranceOf(act));
+      EXPECT_TRUE(y.untouched(count));
+      EXPECT_TRUE(y.guardIntact());
+    }
+}
+
 struct NormCase {
   int64_t width;
   Act act;

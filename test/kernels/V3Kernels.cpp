@@ -43,6 +43,7 @@ bool buildV3Kernels(mlir::OpBuilder &builder, int64_t rows, Act act,
   int64_t head = kNope + kRope;
 
   append(EmbedSpec{common, 129280, kHidden, plain});
+  append(MtpInputSpec{common, 129280, kHidden, 1e-6, plain});
   NormQuantSpec norm{common, kHidden};
   norm.delta = true;
   norm.quantize = quantize;

@@ -93,6 +93,11 @@ cl::list<int64_t> prefillBuckets("prefill-buckets", cl::CommaSeparated,
                                  cl::desc("chunk sizes (64,512; sm_90a: and "
                                        "4096)"),
                                  cl::value_desc("N,..."), cl::cat(category));
+cl::opt<int64_t> mtp(
+    "mtp",
+    cl::desc("most tokens that the model's layer of multi-token prediction "
+             "drafts for a step, 0 to 3 (0: the layer is left out)"),
+    cl::value_desc("K"), cl::init(0), cl::cat(category));
 cl::opt<int64_t> dp("dp",
                     cl::desc("ranks with sequences of their own (1); sizes "
                              "and buckets count for each"),
@@ -310,6 +315,7 @@ int main(int argc, char **argv) {
                                  std::addressof(decodeBuckets),
                                  std::addressof(prefillBuckets),
                                  std::addressof(schedules),
+                                 &mtp,
                                  &tp,
                                  &dp,
                                  &ep,
@@ -352,6 +358,7 @@ int main(int argc, char **argv) {
   if (!prefillBuckets.empty())
     options.prefillBuckets.assign(prefillBuckets.begin(),
                                   prefillBuckets.end());
+  options.maxDrafts = mtp;
   options.tp = tp;
   options.dp = dp;
   options.splitVocabulary = vocab == Vocab::tp;

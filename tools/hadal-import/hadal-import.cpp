@@ -7,6 +7,7 @@
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/Verifier.h"
 #include "passes/Identity/Names.h"
+#include "runtime/schemas/InputLayout.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
@@ -41,6 +42,10 @@ int main(int argc, char **argv) {
       "allow-unknown-keys",
       cl::desc("warn of keys of config.json that are not known"),
       cl::cat(category));
+  cl::opt<int64_t> mtp(
+      "mtp", cl::desc("most tokens that the layer of multi-token prediction "
+                      "drafts (0: the layer is left out)"),
+      cl::value_desc("K"), cl::init(0), cl::cat(category));
   cl::opt<int64_t> maxBatch("max-batch-size", cl::init(16), cl::cat(category));
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv, "config.json -> dsv3 IR\n");
@@ -50,6 +55,10 @@ int main(int argc, char **argv) {
   if (maxSeqLen < 1 || maxBatch < 1)
     return report(
         makeError(2002, "--max-seq-len and --max-batch-size must be positive"));
+
+  if (mtp < 0 || mtp > artifact::kMaxDrafts)
+    return report(makeError(2002, "--mtp takes a number from 0 to {0}, found {1}",
+                            artifact::kMaxDrafts, mtp.getValue()));
 
   auto config =
       loadModelConfig(path, {.allowUnknownKeys = allowUnknownKeys});
@@ -74,6 +83,7 @@ int main(int argc, char **argv) {
   options.f32Activations = activations == "f32";
   options.maxSeqLen = maxSeqLen;
   options.maxBatchSize = maxBatch;
+  options.maxDrafts = mtp;
   auto module = importModel(&context, *config, options,
                             checkpoint ? &*checkpoint : nullptr);
   if (!module)

@@ -5,6 +5,7 @@
 #include "kernels/SpecText.h"
 #include "runtime/device/GpuProgram.h"
 #include "runtime/device/Program.h"
+#include "runtime/schemas/EntryKinds.h"
 #include "runtime/session/MemoryPlan.h"
 #include "tools/common/ParameterBytes.h"
 #include "tools/hadal-predict/LayerChain.h"
@@ -46,7 +47,7 @@ public:
     HADAL_RETURN_IF_ERROR(parseSpecs());
     HADAL_RETURN_IF_ERROR(planMemory());
     for (const schema::Entry *entry : *artifact.root().entries())
-      if (entry->kind() != schema::EntryKind::head)
+      if (!artifact::isHead(entry->kind()))
         HADAL_RETURN_IF_ERROR(predictEntry(*entry));
     return std::move(result);
   }
@@ -126,7 +127,7 @@ private:
     const schema::Model &model = artifact.model();
     const double parts = entry.micro_batches();
     StepShape shape;
-    shape.decode = entry.kind() == schema::EntryKind::decode;
+    shape.decode = isGenerated(entry.kind());
     shape.tokens =
         (options.tokens > 0 ? options.tokens : entry.tokens()) / parts;
     shape.rows = entry.rows() / parts;
@@ -249,6 +250,8 @@ private:
     const schema::Entry *best = nullptr;
     for (const schema::Entry *entry : *artifact.root().entries())
       if (entry->kind() == whole.kind() && entry->micro_batches() == 1 &&
+          (!isGenerated(whole.kind()) ||
+           entry->max_queries_per_row() == whole.max_queries_per_row()) &&
           entry->tokens() * 2 == whole.tokens() &&
           (!best || entry->rung() == whole.rung()))
         best = entry;
@@ -277,11 +280,25 @@ private:
     return {};
   }
 
-  /// The smallest head for |rows| rows, else the largest.
-  const schema::Entry *headFor(uint32_t rows) const {
+  /// Whether the tokens of entries of |kind| were generated, not a prompt's.
+  static bool isGenerated(schema::EntryKind kind) {
+    return kind == schema::EntryKind::decode ||
+           kind == schema::EntryKind::draft ||
+           kind == schema::EntryKind::draft_next;
+  }
+
+  /// The logits that are wanted of a full call of |entry|: one of a row, or
+  /// those of all drafts that it verifies.
+  static uint32_t logitRowsOf(const schema::Entry &entry) {
+    return entry.kind() == schema::EntryKind::decode ? entry.tokens()
+                                                     : entry.rows();
+  }
+
+  /// The smallest entry of |kind|, a head, for |rows| rows, else the largest.
+  const schema::Entry *headFor(schema::EntryKind kind, uint32_t rows) const {
     const schema::Entry *best = nullptr;
     for (const schema::Entry *entry : *artifact.root().entries()) {
-      if (entry->kind() != schema::EntryKind::head)
+      if (entry->kind() != kind)
         continue;
       const bool fits = entry->logit_rows() >= rows;
       const bool bestFits = best && best->logit_rows() >= rows;
@@ -297,7 +314,7 @@ private:
   StatusOr<std::vector<PricedCommand>>
   predictBody(const schema::Entry &schemaEntry, EntryPrediction &entry) {
     entry.name = schemaEntry.name()->str();
-    entry.decode = schemaEntry.kind() == schema::EntryKind::decode;
+    entry.decode = isGenerated(schemaEntry.kind());
     entry.worst = schemaEntry.rung() == schema::Rung::worst;
     const StepCost step =
         costOf(schemaEntry, /*beside=*/schemaEntry.micro_batches() > 1);
@@ -316,8 +333,11 @@ private:
                            predictBody(schemaEntry, entry));
     HADAL_RETURN_IF_ERROR(decideOverlap(schemaEntry, commands, entry));
     StepCost step = costOf(schemaEntry, /*beside=*/false);
-    const uint32_t logitRows = schemaEntry.rows();
-    if (const schema::Entry *head = headFor(logitRows)) {
+    const uint32_t logitRows = logitRowsOf(schemaEntry);
+    const schema::EntryKind headKind = artifact::isDraft(schemaEntry.kind())
+                                            ? schema::EntryKind::draft_head
+                                            : schema::EntryKind::head;
+    if (const schema::Entry *head = headFor(headKind, logitRows)) {
       step.setLogitRows(std::min(logitRows, head->logit_rows()));
       HADAL_ASSIGN_OR_RETURN(std::vector<PricedCommand> headCommands,
                              commandsOf(*head, step, entry));

@@ -146,8 +146,7 @@ private:
     progress("weights are being loaded");
     HADAL_ASSIGN_OR_RETURN(model,
                            cli::loadModel(flags.load, flags.engine.maxRows));
-    if (std::filesystem::exists(
-            std::filesystem::path(flags.load.weights) / "tokenizer.json")) {
+    if (Tokenizer::isIn(flags.load.weights)) {
       HADAL_ASSIGN_OR_RETURN(Tokenizer loaded,
                              Tokenizer::load(flags.load.weights));
       tokenizer.emplace(std::move(loaded));
@@ -204,7 +203,7 @@ private:
     if (!flags.toolParser.empty())
       chatOptions.toolFormat = chat::toolFormatNamed(flags.toolParser);
     if (!tokenizer) {
-      noChat = error(5028, "the checkpoint has no tokenizer.json; a chat needs "
+      noChat = error(5028, "the checkpoint has no tokenizer; a chat needs "
                            "one, /v1/completions takes ids");
       return {};
     }

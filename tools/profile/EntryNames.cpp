@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "runtime/device/Program.h"
+#include "runtime/schemas/EntryKinds.h"
 
 namespace hadal::profile {
 
@@ -28,7 +29,7 @@ EntryNames namesOf(const schema::Artifact &artifact,
   const LaunchList list = flatten(artifact, entry, bindings);
   EntryNames names;
   names.name = entry.name()->str();
-  names.isHead = entry.kind() == schema::EntryKind::head;
+  names.isHead = artifact::isHead(entry.kind());
   const auto *keys = artifact.op_names();
   for (const Launch &launch : list.launches) {
     const bool hasKey = keys && launch.op >= 0 &&

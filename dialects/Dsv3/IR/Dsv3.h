@@ -59,8 +59,21 @@ MeshAttr getMesh(mlir::Operation *module);
 BucketAttr getBucket(mlir::Operation *func);
 /// How many micro-batches of its bucket the entry of |func| runs.
 int64_t getMicroBatches(mlir::Operation *func);
-/// "decode_4", "prefill_512", "head_16".
+/// Of the model attribute: most drafted tokens that a row's step verifies;
+/// absent without a layer of multi-token prediction.
+inline constexpr llvm::StringLiteral kMaxDraftsKey = "max_drafts";
+/// "decode_4", "prefill_512", "head_16"; rows and queries where one number would
+/// name two buckets, "decode_4x2", "draft_4x2".
 std::string getBucketName(BucketAttr bucket);
+/// Whether buckets of |kind| compute logits: they have rows of them alone.
+inline bool isHead(BucketKind kind) {
+  return kind == BucketKind::Head || kind == BucketKind::DraftHead;
+}
+/// Whether the tokens of buckets of |kind| are of prompts: of a deterministic
+/// program they have other forms than those that were generated.
+inline bool isPrompt(BucketKind kind) {
+  return kind == BucketKind::Prefill || kind == BucketKind::DraftPrefill;
+}
 /// What the entry of |func|'s bucket is called: the bucket's name, of two
 /// micro-batches that of both and "_x2", of the worst of two rungs
 /// "decode_4_worst".

@@ -72,7 +72,13 @@ def Dsv3_Storage : Dsv3_Enum<"Storage", "how a weight lies in memory", [
 def Dsv3_BucketKind : Dsv3_Enum<"BucketKind", "what an entry computes", [
   I32EnumAttrCase<"Decode", 0, "decode">,
   I32EnumAttrCase<"Prefill", 1, "prefill">,
-  I32EnumAttrCase<"Head", 2, "head">]>;
+  I32EnumAttrCase<"Head", 2, "head">,
+  // Of the layer of multi-token prediction: behind a decode entry, behind a draft,
+  // its logits, behind a prefill entry.
+  I32EnumAttrCase<"Draft", 3, "draft">,
+  I32EnumAttrCase<"DraftNext", 4, "draft_next">,
+  I32EnumAttrCase<"DraftHead", 5, "draft_head">,
+  I32EnumAttrCase<"DraftPrefill", 6, "draft_prefill">]>;
 
 def Dsv3_Placement : Dsv3_Enum<"Placement", "where a weight's bytes live", [
   I32EnumAttrCase<"Map", 0, "map">,           // the file's bytes, in place
@@ -164,8 +170,11 @@ def Dsv3_BucketAttr : Dsv3_Attr<"Bucket", "bucket"> {
   let description = [{
     `#dsv3.bucket<decode tokens 4 rows 4 queries 1>`: at most `tokens` rows of
     `rows` sequences, at most `queries` of them from one sequence.
-    `#dsv3.bucket<head logits 16>`: at most 16 rows of logits. True sizes never
-    exceed these; kernels read them from the batch.
+    `#dsv3.bucket<head logits 16>`: at most 16 rows of logits; so has a
+    `draft_head`. A decode bucket of `queries` K + 1 verifies K drafts of each row;
+    `draft` has its extents, `draft_prefill` those of a prefill bucket, `draft_next`
+    one query per row. True sizes never exceed these; kernels read them from the
+    batch.
 
     Where ranks share experts, `capacity C pairs C2 rung R` follows: a rank sends
     another at most C rows, which are C2 (row, expert) pairs. The `worst` rung holds

@@ -301,21 +301,23 @@ LayoutAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
 // #dsv3.bucket and types
 //===----------------------------------------------------------------------===//
 
-// bucket ::= `<` (`decode`|`prefill`) `tokens` n `rows` n `queries` n
+// bucket ::= `<` (`decode`|`prefill`|`draft`|`draft_next`|`draft_prefill`)
+//            `tokens` n `rows` n `queries` n
 //            (`capacity` n `pairs` n `rung` (`worst`|`expected`))? `>`
-//          | `<` `head` `logits` n `>`
+//          | `<` (`head`|`draft_head`) `logits` n `>`
 Attribute BucketAttr::parse(AsmParser &p, Type) {
   SMLoc loc = p.getCurrentLocation();
   if (p.parseLess())
     return {};
   auto kind = parseEnum<BucketKind>(p, symbolizeBucketKind,
-                                    "a bucket (decode, prefill, head)");
+                                    "a bucket (decode, prefill, head, draft, "
+                                    "draft_next, draft_head, draft_prefill)");
   if (failed(kind))
     return {};
   int64_t tokens = 0, rows = 0, queries = 0, logits = 0;
   int64_t capacity = 0, pairs = 0;
   Rung rung = Rung::Worst;
-  if (*kind == BucketKind::Head) {
+  if (isHead(*kind)) {
     if (p.parseKeyword("logits") || p.parseInteger(logits))
       return {};
   } else if (p.parseKeyword("tokens") || p.parseInteger(tokens) ||
@@ -341,7 +343,7 @@ Attribute BucketAttr::parse(AsmParser &p, Type) {
 
 void BucketAttr::print(AsmPrinter &p) const {
   p << "<" << stringifyBucketKind(getKind());
-  if (getKind() == BucketKind::Head)
+  if (isHead(getKind()))
     p << " logits " << getLogits();
   else
     p << " tokens " << getTokens() << " rows " << getRows() << " queries "
@@ -356,7 +358,7 @@ LogicalResult BucketAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  BucketKind kind, int64_t tokens, int64_t rows,
                                  int64_t queries, int64_t logits,
                                  int64_t capacity, int64_t pairs, Rung rung) {
-  if (kind == BucketKind::Head) {
+  if (isHead(kind)) {
     if (logits <= 0)
       return emitError() << "a head bucket needs at least one row of logits";
     if (capacity || pairs || rung != Rung::Worst)
@@ -491,9 +493,15 @@ BucketAttr hadal::dsv3::getBucket(Operation *func) {
 }
 
 std::string hadal::dsv3::getBucketName(BucketAttr bucket) {
-  int64_t size = bucket.getKind() == BucketKind::Head ? bucket.getLogits()
-                                                      : bucket.getTokens();
-  return (stringifyBucketKind(bucket.getKind()) + "_" + Twine(size)).str();
+  std::string kind = stringifyBucketKind(bucket.getKind()).str() + "_";
+  // Both numbers where one would name two buckets.
+  if ((bucket.getKind() == BucketKind::Decode && bucket.getQueries() > 1) ||
+      bucket.getKind() == BucketKind::Draft)
+    return (kind + Twine(bucket.getRows()) + "x" + Twine(bucket.getQueries()))
+        .str();
+  return (kind + Twine(isHead(bucket.getKind()) ? bucket.getLogits()
+                                                : bucket.getTokens()))
+      .str();
 }
 
 int64_t hadal::dsv3::getMicroBatches(Operation *func) {

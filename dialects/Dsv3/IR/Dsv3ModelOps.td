@@ -13,6 +13,31 @@ def Dsv3_EmbedOp : Dsv3_Op<"embed", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Dsv3_MtpInputOp : Dsv3_Op<"mtp_input", [Pure]> {
+  let summary = "What the layer of multi-token prediction is fed (4.3): embedding and hidden state, each normalised, side by side.";
+  let description = [{
+    y [T, 2D] of A:
+
+        y[t, :D] = RMSNorm(table[tokens[t]], enorm)
+        y[t, D:] = RMSNorm(RMSNorm(hidden[rows[t]], norm), hnorm)
+
+    in f32, one rounding. The embedding's half comes first. tokens i32[T]: the token
+    *after* the one of row t; hidden [?, D] of A, the residual stream of an earlier
+    call, of which row t takes row rows[t]; norm f32[D]: the model's last norm, or
+    where `hidden` is the layer's own residual stream its `shared_head.norm`. eh_proj is
+    the linear behind it. One kernel.
+  }];
+  let arguments = (ins Dsv3_IndexTensor:$tokens, Dsv3_FloatTensor:$table,
+    Dsv3_F32Tensor:$enorm, Dsv3_FloatTensor:$hidden, Dsv3_IndexTensor:$rows,
+    Dsv3_F32Tensor:$norm, Dsv3_F32Tensor:$hnorm, F64Attr:$eps);
+  let results = (outs Dsv3_FloatTensor:$result);
+  let assemblyFormat = [{
+    $tokens `,` $table `,` $enorm `,` $hidden `rows` $rows `,` $norm `,` $hnorm
+    `eps` $eps attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
 def Dsv3_AddOp : Dsv3_Op<"add", [Pure,
     AllTypesMatch<["lhs", "result"]>]> {
   let summary = "Elementwise sum in f32, rounded once (residual stream).";

@@ -239,6 +239,32 @@ LogicalResult EmbedOp::verify() {
                    tensorOf(getTable()).getDimSize(1), "result columns");
 }
 
+LogicalResult MtpInputOp::verify() {
+  if (failed(checkRank(*this, getTokens(), 1, "tokens")) ||
+      failed(checkRank(*this, getTable(), 2, "table")) ||
+      failed(checkRank(*this, getHidden(), 2, "hidden")) ||
+      failed(checkRank(*this, getRows(), 1, "rows")) ||
+      failed(checkRank(*this, getResult(), 2, "result")) ||
+      failed(checkSameRows(*this, getTokens(), getRows(), "tokens and rows")) ||
+      failed(
+          checkSameRows(*this, getTokens(), getResult(), "tokens and result")))
+    return failure();
+  int64_t width = tensorOf(getTable()).getDimSize(1);
+  if (tensorOf(getHidden()).getElementType() !=
+      tensorOf(getResult()).getElementType())
+    return emitOpError() << "hidden and result have one element type, got "
+                         << getHidden().getType() << " and "
+                         << getResult().getType();
+  if (failed(checkSize(*this, tensorOf(getHidden()).getDimSize(1), width,
+                       "hidden columns")) ||
+      failed(checkVector(*this, getEnorm(), width, "enorm weight")) ||
+      failed(checkVector(*this, getNorm(), width, "norm weight")) ||
+      failed(checkVector(*this, getHnorm(), width, "hnorm weight")))
+    return failure();
+  return checkSize(*this, tensorOf(getResult()).getDimSize(1), 2 * width,
+                   "result columns");
+}
+
 LogicalResult hadal::dsv3::detail::checkAddend(Operation *op, Value addend,
                                                Type sum) {
   auto type = cast<RankedTensorType>(sum);

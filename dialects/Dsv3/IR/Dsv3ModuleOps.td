@@ -17,7 +17,9 @@ def Dsv3_ParameterOp : Dsv3_Op<"parameter", [Symbol]> {
     `check` is what the loader verifies of the values. `split` is the part of each
     tensor that a rank holds; the type and `part_rows` are then the rank's own. A
     stack of `slots` has as many arrays as a rank holds experts, of those of
-    `layer` that its placement says; `{e}` still runs over all experts.
+    `layer` that its placement says; `{e}` still runs over all experts. `copied as`
+    names tensors that hold the same values: where a checkpoint has them, the loader
+    looks whether they do.
 
     ```mlir
     dsv3.parameter @layers.0.self_attn.o_proj : tensor<7168x16384xf8E4M3FN, #fp8_block>
@@ -31,11 +33,11 @@ def Dsv3_ParameterOp : Dsv3_Op<"parameter", [Symbol]> {
     Dsv3_Placement:$place,
     DefaultValuedAttr<Dsv3_ValueCheck, "::hadal::dsv3::ValueCheck::None">:$check,
     OptionalAttr<FlatSymbolRefAttr>:$scale, OptionalAttr<Dsv3_SplitAttr>:$split,
-    OptionalAttr<I64Attr>:$layer);
+    OptionalAttr<I64Attr>:$layer, OptionalAttr<StrArrayAttr>:$copies);
   let assemblyFormat = [{
     $sym_name `:` $type `from` $parts (`rows` $part_rows^)? `accepts` $accepts
     `place` $place (`check` $check^)? (`scale` $scale^)? (`split` $split^)?
-    (`layer` $layer^)? attr-dict
+    (`layer` $layer^)? (`copied` `as` $copies^)? attr-dict
   }];
   let builders = [OpBuilder<(ins "::llvm::StringRef":$sym_name,
     "::mlir::Type":$type, "::mlir::ArrayAttr":$parts,
@@ -43,7 +45,8 @@ def Dsv3_ParameterOp : Dsv3_Op<"parameter", [Symbol]> {
     "Placement":$place, "ValueCheck":$check,
     "::mlir::FlatSymbolRefAttr":$scale), [{
       build($_builder, $_state, sym_name, type, parts, part_rows, accepts, place,
-            check, scale, /*split=*/SplitAttr(), /*layer=*/::mlir::IntegerAttr());
+            check, scale, /*split=*/SplitAttr(), /*layer=*/::mlir::IntegerAttr(),
+            /*copies=*/::mlir::ArrayAttr());
     }]>];
   let extraClassDeclaration = [{
     /// The declared type, always a ranked tensor.

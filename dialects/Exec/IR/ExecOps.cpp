@@ -533,7 +533,8 @@ LogicalResult FuncOp::verify() {
 }
 
 LogicalResult EntryOp::verify() {
-  bool isHead = getKind() == EntryKind::Head;
+  bool isHead =
+      getKind() == EntryKind::Head || getKind() == EntryKind::DraftHead;
   if (isHead != getLogitRows().has_value() || isHead == getTokens().has_value())
     return emitOpError(isHead ? "of a head takes logit_rows alone"
                               : "takes tokens, rows and queries");
@@ -548,9 +549,11 @@ LogicalResult EntryOp::verify() {
       return emitOpError("has an impossible bucket: ")
              << *getTokens() << " tokens, " << *getRows() << " rows, "
              << *getQueries() << " queries per row";
-    if (getKind() == EntryKind::Decode && *getQueries() != 1)
-      return emitOpError("of decode has ") << *getQueries()
-                                           << " queries per row, expected 1";
+    if (getKind() == EntryKind::Decode &&
+        *getQueries() * *getRows() != *getTokens())
+      return emitOpError("of decode has ")
+             << *getTokens() << " tokens, expected " << *getQueries()
+             << " for each of its " << *getRows() << " rows";
     if (getAttention() != "absorbed" && getAttention() != "expanded")
       return emitOpError("needs its attention form, absorbed or expanded");
   }

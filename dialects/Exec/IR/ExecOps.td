@@ -29,6 +29,8 @@ def Exec_ParameterOp : Exec_Op<"parameter", [Symbol]> {
     with the scale of each `block` of rows and columns, by which FP8 codes become
     bf16; `pitch` is the bytes from one innermost row to the next.
 
+    `copied as`: tensors that hold the same values, which the loader compares in part.
+
     Of several ranks: `rows`, `inner` and `count` are what one rank holds. `slice
     tp dim 0 unit 192`: a share of the tensor's rows (`dim` 1: columns), in whole
     units of so many. `slice ep dim 0 unit 1 layer 3`: the arrays of a stack that the
@@ -57,14 +59,14 @@ def Exec_ParameterOp : Exec_Op<"parameter", [Symbol]> {
     OptionalAttr<DenseI64ArrayAttr>:$scale_block,
     OptionalAttr<Exec_I64>:$pitch, OptionalAttr<Exec_Axis>:$axis,
     OptionalAttr<Exec_I64>:$slice_dim, OptionalAttr<Exec_I64>:$slice_unit,
-    OptionalAttr<Exec_I64>:$layer);
+    OptionalAttr<Exec_I64>:$layer, OptionalAttr<StrArrayAttr>:$copies);
   let assemblyFormat = [{
     $sym_name $kind (`of` $count^)? $place $dtype `rows` $rows `inner` $inner
     `from` $parts `accepts` $accepts (`check` $check^)?
     (`dequantised` `by` $scale_parts^ `accepts` $scale_accepts
      `block` $scale_block)?
     (`pitch` $pitch^)? (`slice` $axis^ `dim` $slice_dim `unit` $slice_unit)?
-    (`layer` $layer^)? attr-dict
+    (`layer` $layer^)? (`copied` `as` $copies^)? attr-dict
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
@@ -348,7 +350,7 @@ def Exec_EntryOp : Exec_Op<"entry", [Symbol, IsolatedFromAbove, SingleBlock,
   let summary = "One bucket: what the host calls.";
   let description = [{
     At most `tokens` rows of `rows` sequences, at most `queries` of one
-    sequence; a head entry takes `logit_rows` rows of the hidden state. `arena`
+    sequence; a head or draft_head entry takes `logit_rows` rows of the hidden state. `arena`
     is the size of the activation arena, known after `hadal-plan-buffers`.
 
     A bucket of several ranks has a `rung`: a rank sends at most `capacity` rows

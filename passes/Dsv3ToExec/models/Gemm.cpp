@@ -24,7 +24,7 @@ static void describeGemm(GemmSpec &spec, Value input, Value weight, Value begin,
     spec.topk = static_cast<double>(f.program().topk) / f.program().ep();
   }
   spec.gather = static_cast<bool>(gather);
-  spec.logitRows = f.bucket().getKind() == dsv3::BucketKind::Head;
+  spec.logitRows = dsv3::isHead(f.bucket().getKind());
   // An expert gets a token at most once, of whichever rank.
   if (begin) {
     spec.rows = f.program().ep() * f.sliceTokens();

@@ -19,6 +19,24 @@ static FailureOr<KernelLaunch> describe(dsv3::EmbedOp op, FunctionLowering &f) {
                       f.rows(op.getResult())};
 }
 
+static FailureOr<KernelLaunch> describe(dsv3::MtpInputOp op,
+                                        FunctionLowering &f) {
+  MtpInputSpec spec;
+  spec.act = f.program().act;
+  spec.vocab = typeOf(op.getTable()).getDimSize(0);
+  spec.hidden = columns(op.getTable());
+  spec.eps = op.getEps().convertToDouble();
+  spec.table = weightOf(op.getTable());
+  // Rows of an earlier call, of whichever bucket it was.
+  Operand hidden{f.storageOf(op.getHidden()), {f.program().hiddenRows}};
+  return KernelLaunch{spec,
+                      {f.rowsOf(op.getTokens()), f.whole(op.getTable()),
+                       f.whole(op.getEnorm()), hidden, f.rowsOf(op.getRows()),
+                       f.whole(op.getNorm()), f.whole(op.getHnorm()),
+                       f.define(op.getResult())},
+                      f.rows(op.getResult())};
+}
+
 static FailureOr<KernelLaunch> describe(dsv3::AddOp op, FunctionLowering &f) {
   AddSpec spec;
   spec.act = f.program().act;
@@ -136,6 +154,10 @@ static FailureOr<KernelLaunch> describe(dsv3::JoinColumnsOp op,
 
 void attachEmbedModel(MLIRContext &context) {
   attachModel<dsv3::EmbedOp, describe>(context);
+}
+
+void attachMtpInputModel(MLIRContext &context) {
+  attachModel<dsv3::MtpInputOp, describe>(context);
 }
 
 void attachAddModel(MLIRContext &context) {

@@ -146,7 +146,7 @@ func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<head logits 0>}
 // -----
 
 // Buckets are a closed list.
-// expected-error@+1 {{'train' is not a bucket (decode, prefill, head)}}
+// expected-error@+1 {{'train' is not a bucket (decode, prefill, head, draft, draft_next, draft_head, draft_prefill)}}
 func.func private @f() attributes {dsv3.bucket = #dsv3.bucket<train tokens 1 rows 1 queries 1>}
 
 // -----

@@ -470,3 +470,120 @@ func.func @f(%x: tensor<?x256xbf16, #dsv3.layout<[tokens]>>) {
   %0 = dsv3.quantize_tiles %x floor 1.0e-4 : (tensor<?x256xbf16, #dsv3.layout<[tokens]>>) -> tensor<?x256xbf16, #dsv3.layout<[tokens]>>
   return
 }
+
+// -----
+
+// What is drafted from: ids are a vector.
+func.func @f(%i: tensor<?x4xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<4xf32>, %h: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[tokens]>>, %n: tensor<4xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{tokens must have rank 1}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?x4xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<4xf32>, tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x8xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// A table has rows and columns.
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8xbf16>, %e: tensor<4xf32>, %h: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[tokens]>>, %n: tensor<4xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{table must have rank 2}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8xbf16>, tensor<4xf32>, tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x8xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// A hidden state has rows and columns.
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<4xf32>, %h: tensor<?xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[tokens]>>, %n: tensor<4xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{hidden must have rank 2}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<4xf32>, tensor<?xbf16, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x8xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// Rows are a vector.
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<4xf32>, %h: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?x2xi32, #dsv3.layout<[tokens]>>, %n: tensor<4xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{rows must have rank 1}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<4xf32>, tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?x2xi32, #dsv3.layout<[tokens]>>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x8xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// The result has rows and columns.
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<4xf32>, %h: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[tokens]>>, %n: tensor<4xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{result must have rank 2}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<4xf32>, tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<4xf32>, tensor<4xf32>) -> tensor<?xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// A token has a row that feeds it.
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<4xf32>, %h: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[logits]>>, %n: tensor<4xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{tokens and rows must have the same rows}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<4xf32>, tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[logits]>>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x8xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// A token has a row of the result.
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<4xf32>, %h: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[tokens]>>, %n: tensor<4xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{tokens and result must have the same rows}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<4xf32>, tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x8xbf16, #dsv3.layout<[logits]>>
+  return
+}
+
+// -----
+
+// Rows are not converted.
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<4xf32>, %h: tensor<?x4xf32, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[tokens]>>, %n: tensor<4xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{hidden and result have one element type, got}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<4xf32>, tensor<?x4xf32, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x8xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// The hidden state has the table's width.
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<4xf32>, %h: tensor<?x8xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[tokens]>>, %n: tensor<4xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{hidden columns must be 4, got 8}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<4xf32>, tensor<?x8xbf16, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x8xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// Each norm has the table's width: the embedding's,
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<2xf32>, %h: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[tokens]>>, %n: tensor<4xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{enorm weight must be 4, got 2}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<2xf32>, tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x8xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// the model's,
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<4xf32>, %h: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[tokens]>>, %n: tensor<2xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{norm weight must be 4, got 2}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<4xf32>, tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<2xf32>, tensor<4xf32>) -> tensor<?x8xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// the hidden state's.
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<4xf32>, %h: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[tokens]>>, %n: tensor<4xf32>, %g: tensor<2xf32>) {
+  // expected-error@+1 {{hnorm weight must be 4, got 2}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<4xf32>, tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<4xf32>, tensor<2xf32>) -> tensor<?x8xbf16, #dsv3.layout<[tokens]>>
+  return
+}
+
+// -----
+
+// Two halves.
+func.func @f(%i: tensor<?xi32, #dsv3.layout<[tokens]>>, %t: tensor<8x4xbf16>, %e: tensor<4xf32>, %h: tensor<?x4xbf16, #dsv3.layout<[tokens]>>, %r: tensor<?xi32, #dsv3.layout<[tokens]>>, %n: tensor<4xf32>, %g: tensor<4xf32>) {
+  // expected-error@+1 {{result columns must be 8, got 4}}
+  %0 = dsv3.mtp_input %i, %t, %e, %h rows %r, %n, %g eps 0.5 : (tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<8x4xbf16>, tensor<4xf32>, tensor<?x4xbf16, #dsv3.layout<[tokens]>>, tensor<?xi32, #dsv3.layout<[tokens]>>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x4xbf16, #dsv3.layout<[tokens]>>
+  return
+}

@@ -52,6 +52,25 @@ func.func @symbols() attributes {dsv3.bucket = #dsv3.bucket<decode tokens 4 rows
 // CHECK: dsv3.bucket = #dsv3.bucket<head logits 16>
 func.func private @head() attributes {dsv3.bucket = #dsv3.bucket<head logits 16>}
 
+// Buckets of multi-token prediction.
+// CHECK: dsv3.bucket = #dsv3.bucket<decode tokens 8 rows 4 queries 2>
+func.func private @verify() attributes {dsv3.bucket = #dsv3.bucket<decode tokens 8 rows 4 queries 2>}
+// CHECK: dsv3.bucket = #dsv3.bucket<draft tokens 8 rows 4 queries 2>
+func.func private @draft() attributes {dsv3.bucket = #dsv3.bucket<draft tokens 8 rows 4 queries 2>}
+// CHECK: dsv3.bucket = #dsv3.bucket<draft_next tokens 4 rows 4 queries 1>
+func.func private @draft_next() attributes {dsv3.bucket = #dsv3.bucket<draft_next tokens 4 rows 4 queries 1>}
+// CHECK: dsv3.bucket = #dsv3.bucket<draft_prefill tokens 64 rows 4 queries 64>
+func.func private @draft_prefill() attributes {dsv3.bucket = #dsv3.bucket<draft_prefill tokens 64 rows 4 queries 64>}
+// CHECK: dsv3.bucket = #dsv3.bucket<draft_head logits 4>
+func.func private @draft_head() attributes {dsv3.bucket = #dsv3.bucket<draft_head logits 4>}
+
+// CHECK-LABEL: func @mtp_input
+func.func @mtp_input(%ids: tensor<?xi32, #tokens>, %table: tensor<32x256xbf16>, %w: tensor<256xf32>, %h: tensor<?x256xbf16, #tokens>) {
+  // CHECK: dsv3.mtp_input %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} rows %{{.*}}, %{{.*}}, %{{.*}} eps 1.250000e-01 :
+  %0 = dsv3.mtp_input %ids, %table, %w, %h rows %ids, %w, %w eps 0.125 : (tensor<?xi32, #tokens>, tensor<32x256xbf16>, tensor<256xf32>, tensor<?x256xbf16, #tokens>, tensor<?xi32, #tokens>, tensor<256xf32>, tensor<256xf32>) -> tensor<?x512xbf16, #tokens>
+  return
+}
+
 // Operations of the frontend.
 // CHECK-LABEL: func @model
 func.func @model(%ids: tensor<?xi32, #tokens>, %table: tensor<32x256xbf16>, %x: tensor<?x256xbf16, #tokens>, %n: tensor<256xf32>, %w: tensor<64x256xbf16>, %batch: !dsv3.batch, %rope: tensor<16x2x2xf32>, %cache: !dsv3.cache<128 + 4 x bf16>, %wkv: tensor<48x128xbf16>, %counts: !dsv3.counts<4>, %bias: tensor<4xf32>, %experts: tensor<4x64x256xbf16, #stack>, %rows: tensor<?xi32, #logits>) {

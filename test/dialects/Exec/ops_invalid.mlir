@@ -260,7 +260,7 @@ exec.entry @p prefill tokens 1 rows 4 queries 1 attention "absorbed" {}
 
 // -----
 
-// expected-error @+1 {{of decode has 2 queries per row, expected 1}}
+// expected-error @+1 {{of decode has 4 tokens, expected 2 for each of its 4 rows}}
 exec.entry @d decode tokens 4 rows 4 queries 2 attention "absorbed" {}
 
 // -----

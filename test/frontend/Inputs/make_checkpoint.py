@@ -6,7 +6,7 @@ frontend. Options damage it, one tensor at a time:
   --reshape NAME A,B     give it another shape
   --retype NAME DTYPE    give it another dtype
   --add NAME             one more tensor, f32[1]
-  --mtp                  add the tensors of the announced MTP layer
+  --mtp                  add some tensors of the announced MTP layer; --mtp=whole: all
   --converted            names of DeepSeek's converter (model-spec 4.2), in
   --file NAME            this file
   --field NAME JSON      set a field of config.json; null removes it
@@ -80,6 +80,11 @@ def table(c, mtp):
         p = f"model.layers.{c['num_hidden_layers']}."
         bf16(p + "enorm.weight", d)
         bf16(p + "eh_proj.weight", d, 2 * d)
+        if mtp == "whole":
+            bf16(p + "hnorm.weight", d)
+            bf16(p + "shared_head.norm.weight", d)
+            bf16(p + "shared_head.head.weight", c["vocab_size"], d)
+            bf16(p + "embed_tokens.weight", c["vocab_size"], d)
     return tensors
 
 
@@ -130,7 +135,7 @@ def main():
     parser.add_argument("--reshape", nargs=2)
     parser.add_argument("--retype", nargs=2)
     parser.add_argument("--add")
-    parser.add_argument("--mtp", action="store_true")
+    parser.add_argument("--mtp", nargs="?", const="part")
     parser.add_argument("--converted", action="store_true")
     parser.add_argument("--file", default="model.safetensors")
     parser.add_argument("--field", nargs=2)

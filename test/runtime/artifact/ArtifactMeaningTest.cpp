@@ -115,6 +115,12 @@ const std::vector<Case> &cases() {
          a.parameters[0]->parts = {"e{e}"};
        },
        "needs a count and a pattern"},
+      {"CopiesOfAStack",
+       [](auto &a) {
+         a.parameters[0]->kind = ParameterKind::stack;
+         a.parameters[0]->copies = {"w"};
+       },
+       "parameter 'w.0' has copies, which only a tensor has"},
       {"SegmentRows",
        [](auto &a) { a.parameters[0]->kind = ParameterKind::segments; },
        "segment_rows 0"},

@@ -223,7 +223,10 @@ TEST(NormalizeMessagesTest, joinsPartsAndNamesWhatIsWrong) {
       {R"([{"content": ""}])", "messages[0].role: expected a string"},
       {R"([{"role": "u", "content": 1}])", "messages[0].content: expected"},
       {R"([{"role": "u", "content": [{"type": "image_url"}]}])",
-       "messages[0].content[0].type: expected \"text\", found \"image_url\""},
+       "messages[0].content[0].type: expected \"text\", found \"image_url\": vision "
+       "input is not supported"},
+      {R"([{"role": "u", "content": [{"type": "input_audio"}]}])",
+       "found \"input_audio\": the model reads nothing else"},
       {R"([{"role": "u", "content": [{"type": "text"}]}])",
        "content[0].text: expected a string"}};
   for (const auto &[text, message] : cases) {

@@ -105,7 +105,9 @@ TEST(SplitRegexTest, refusesByName) {
       {"[z-a]", "a range that ends before it begins"},
       {"[a-\\d]", "a range that ends in a class"},
       {"[[:alpha:]]", "a POSIX class"},
-      {"\\p{Han}", "the property 'Han'; expected a general category"},
+      {"\\p{Greek}",
+       "the property 'Greek'; expected a general category such as L or Lu, or "
+       "Han"},
       {"\\p{L", "a property without its '}'"},
       {"\\k", "the escape '\\k'"},
       {"\\b", "the escape '\\b'"},

@@ -504,9 +504,9 @@ TEST(TokenizerParserTest, refusesDirectoriesWithoutATokenizer) {
   TempDirectory directory;
   expectError(Tokenizer::load(directory.path()).status(), 5001,
               {"tokenizer.json"});
-  directory.write("tiktoken.model", "IQ== 0\n");
+  directory.write("tokenizer.model", "x");
   expectError(Tokenizer::load(directory.path()).status(), 5009,
-              {directory.path(), "tiktoken.model", "not supported"});
+              {directory.path(), "tokenizer.model", "not supported"});
   directory.write("tokenizer.json", "");
   expectError(Tokenizer::load(directory.path()).status(), 5009,
               {"tokenizer.json", "not valid JSON"});

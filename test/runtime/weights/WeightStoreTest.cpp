@@ -235,6 +235,44 @@ TEST_F(WeightStoreTest, refusesValuesThatTheModelCannotUse) {
       5004, {"element 1"});
 }
 
+/// A copy that a checkpoint stores beside a tensor: not needed, but of its values
+/// where it is there. The first and the last byte are looked at, and pages between.
+TEST_F(WeightStoreTest, looksWhetherACopyIsOne) {
+  constexpr uint64_t kElements = 1 << 20;
+  ParameterSpec spec = tensorSpec("w", DType::f32, kElements);
+  spec.copies = {"copy", "other"};
+  std::vector<float> values(kElements);
+  for (uint64_t i = 0; i < kElements; ++i)
+    values[i] = static_cast<float>(i);
+  auto with = [&](const std::vector<float> &copy) {
+    return load(SafetensorsBuilder()
+                    .add("w", "F32", {kElements}, bytesOf(values))
+                    .add("other", "F32", {copy.size()}, bytesOf(copy)),
+                {spec})
+        .status();
+  };
+  EXPECT_TRUE(load(SafetensorsBuilder().add("w", "F32", {kElements},
+                                            bytesOf(values)),
+                   {spec})
+                  .ok());
+  EXPECT_TRUE(with(values).ok());
+  // 15 equal steps from the first page to the last.
+  const uint64_t step = (4 * kElements - 4096) / 15 / 4;
+  for (uint64_t at : {uint64_t(0), kElements - 1, 7 * step + 100,
+                      14 * step + 900}) {
+    std::vector<float> other = values;
+    other[at] += 1;
+    expectError(with(other), 5003,
+                {path(), "tensor other is to be a copy of w", "differs from it"});
+  }
+  // Between the pages nobody looks.
+  std::vector<float> other = values;
+  other[1024 + 100] += 1;
+  EXPECT_TRUE(with(other).ok());
+  other.pop_back();
+  expectError(with(other), 5003, {"of F32 [1048576], found F32 [1048575]"});
+}
+
 TEST_F(WeightStoreTest, takesZeroAsAScale) {
   ParameterSpec scale = tensorSpec("s", DType::f32, 3);
   scale.isScale = true;

@@ -67,6 +67,7 @@ std::vector<AnySpec> specs() {
   gate.groups = 4;
   gate.topkGroups = 2;
   return {EmbedSpec{{}, 32, 24},
+          MtpInputSpec{{}, 32, 24},
           norm,
           quantised,
           QuantizeSpec{{}, 160},

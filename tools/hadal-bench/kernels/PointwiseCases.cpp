@@ -38,6 +38,46 @@ void buildEmbedCase(CaseBuilder &b, const EmbedSpec &spec) {
                     dtypeSize(dtypeOf(spec.act));
 }
 
+void buildMtpInputCase(CaseBuilder &b, const MtpInputSpec &spec) {
+  const uint64_t width = spec.hidden;
+  const Tensor &table =
+      b.random("table", b.weight(spec.table, spec.vocab, width));
+  const Tensor &h = b.random("h", b.act("h", spec.act, width));
+  auto vector = [&](const char *name) -> const Tensor & {
+    return b.random(name, Tensor(DType::f32, 1, width));
+  };
+  const Tensor &enorm = vector("enorm"), &norm = vector("norm"),
+               &hnorm = vector("hnorm");
+  auto indices = [&](const char *name, uint64_t below) -> const Tensor & {
+    Tensor values(DType::i32, b.rowsOf(name), 1);
+    for (uint64_t t = 0; t < values.rows; ++t)
+      values.set(t, 0, b.rng.below(below));
+    return b.output(name, std::move(values));
+  };
+  const Tensor &tokens = indices("tokens", spec.vocab),
+               &rows = indices("rows", h.rows);
+  b.output("y", b.act("y", spec.act, 2 * width));
+  b.expect({"y", CaseBuilder::firstRows(b.bucket.tokens),
+            [=, &table, &h, &enorm, &norm, &hnorm, &tokens,
+             &rows](uint64_t row, const std::vector<uint64_t> &columns) {
+              auto normalise = [&](const Row &x, const Tensor &w) {
+                return rmsNorm(x, rowOf(w, 0, 0, width), spec.eps);
+              };
+              auto gather = [&](const Tensor &from, const Tensor &index) {
+                return rowOf(from, static_cast<uint64_t>(index.at(row, 0)), 0,
+                             width);
+              };
+              Row values = normalise(gather(table, tokens), enorm);
+              const Row state =
+                  normalise(normalise(gather(h, rows), norm), hnorm);
+              values.insert(values.end(), state.begin(), state.end());
+              return pick(values, columns);
+            },
+            kindOf(spec.act)});
+  b.result->bytes = static_cast<double>(b.bucket.tokens) * width * 4 *
+                    dtypeSize(dtypeOf(spec.act));
+}
+
 void buildNormQuantCase(CaseBuilder &b, const NormQuantSpec &spec) {
   const uint64_t width = spec.width;
   const Tensor &x = b.random("x", b.act("x", spec.act, width));

@@ -164,7 +164,7 @@ struct Weights {
   Aligned codes, scales;
   Weights(int64_t n, int64_t k, Elt elt, Codes kind)
       : n(n), k(k), elt(elt), codes(bytesOf(elt, n * k)),
-        scales(scaleBytesOf(n + 127)) {
+        scales(scaleBytesOf(n + 128)) {
     std::mt19937_64 random(1);
     if (elt == Elt::int4) {
       for (int64_t i = 0; i < bytes(n); i += 8) {

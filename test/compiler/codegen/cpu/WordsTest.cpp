@@ -348,6 +348,7 @@ TEST(CpuWords, OfRowsChangeWhatTheyMay) {
 // All kinds are above, or have no word.
 TEST(CpuWords, OtherKernelsHaveNone) {
   EXPECT_TRUE(schedule::spaceOf<EmbedSpec>(Target::cpu).empty());
+  EXPECT_TRUE(schedule::spaceOf<MtpInputSpec>(Target::cpu).empty());
   EXPECT_TRUE(schedule::spaceOf<NormQuantSpec>(Target::cpu).empty());
   EXPECT_TRUE(schedule::spaceOf<LatentNormRopeCacheSpec>(Target::cpu).empty());
   EXPECT_TRUE(schedule::spaceOf<GateTopkSpec>(Target::cpu).empty());

@@ -171,6 +171,24 @@ TEST(SimtOracle, embed) {
   }
 }
 
+TEST(SimtOracle, mtpInput) {
+  Random random(3);
+  for (int64_t width : widths(random, 7168)) {
+    SCOPED_TRACE(width);
+    Buffer ids(Format::i32, 4, 1), which(Format::i32, 4, 1);
+    for (int i = 0; i < 4; ++i) {
+      ids.set(i, 0, random.below(40));
+      which.set(i, 0, random.below(6));
+    }
+    auto weight = [&] { return fixed(random.matrix(Format::f32, 1, width)); };
+    check({builderOf(MtpInputSpec{kBF16, 40, width, 1e-6, Weight::bf16}),
+           {rowsIn(ids), fixed(random.matrix(Format::bf16, 40, width)), weight(),
+            pool(random.matrix(Format::bf16, 6, width)), rowsIn(which), weight(),
+            weight(), rowsOut(Format::bf16, 4, 2 * width)}},
+          3);
+  }
+}
+
 TEST(SimtOracle, normQuant) {
   Random random(2);
   int form = 0;
