@@ -31,7 +31,7 @@ const std::vector<KnownRefusal> kKnown = {};
 /// How many schedules of each target: HADAL_RANDOM_SCHEDULES, or few.
 unsigned wanted() {
   const char *given = std::getenv("HADAL_RANDOM_SCHEDULES");
-  return given ? static_cast<unsigned>(std::atoi(given)) : 32;
+  return given ? static_cast<unsigned>(std::atoi(given)) : 16;
 }
 
 /// A random legal schedule; none where words before leave one nothing legal.

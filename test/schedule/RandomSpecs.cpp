@@ -11,7 +11,8 @@ GemmSpec RandomSpecs::gemm() {
   spec.n = pick({24, 64, 128, 192, 256, 384, 512, 2112});
   spec.k = pick({128, 256, 512, 1024, 1536, 7168});
   spec.rows = pick({1, 2, 4, 7, 16, 33, 64, 100, 512});
-  spec.weight = weight();
+  // sm_90a takes no codes of four bits.
+  spec.weight = !isGpu && chance(4) ? Weight::int4 : weight();
   spec.quantizedInput = spec.weight == Weight::fp8 && chance(2);
   spec.f32Output = chance(4);
   spec.sums = sums();
