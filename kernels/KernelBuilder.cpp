@@ -31,6 +31,24 @@ tile::KernelOp buildScheduled(OpBuilder &builder, Location loc, StringRef name,
   return {};
 }
 
+int64_t itemsOf(tile::KernelOp built, tile::KernelOp kernel,
+                const AnySpec &spec, int64_t items) {
+  int64_t step = kernel.getDim(0).getStep();
+  // A contraction's spec holds the capacity of its launches; the rows of the
+  // others are steps of one.
+  int64_t capacity = items / kernel.getNumItems(step) * step;
+  std::visit(
+      [&](const auto &s) {
+        using Spec = std::decay_t<decltype(s)>;
+        if constexpr (std::is_same_v<Spec, GemmSpec> ||
+                      std::is_same_v<Spec, AbsorbQSpec> ||
+                      std::is_same_v<Spec, AbsorbVSpec>)
+          capacity = s.rows;
+      },
+      spec);
+  return built.getNumItems(capacity);
+}
+
 //===----------------------------------------------------------------------===//
 // Declaration
 //===----------------------------------------------------------------------===//

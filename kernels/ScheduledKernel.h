@@ -13,4 +13,9 @@ tile::KernelOp buildScheduled(mlir::OpBuilder &builder, mlir::Location loc,
                               schedule::Target target, const nvptx::Chip *chip,
                               const schedule::Words &given = {});
 
+/// The work items of a launch of |built| that does what one of |kernel| with
+/// |items| does; both of |spec|, with schedules that may differ.
+int64_t itemsOf(tile::KernelOp built, tile::KernelOp kernel,
+                const AnySpec &spec, int64_t items);
+
 } // namespace hadal::kernels

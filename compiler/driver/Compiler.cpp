@@ -98,6 +98,9 @@ private:
   llvm::Error resume();
   llvm::Error checkSchedules();
   llvm::Error runPhase(Phase phase);
+  llvm::Error edit() {
+    return request.edit ? request.edit(*module) : llvm::Error::success();
+  }
   llvm::Error generate();
   llvm::Error plan();
   /// "6-fuse".
@@ -372,6 +375,9 @@ llvm::Error CompileRun::run() {
     generator = std::move(*prepared);
   }
   Phase done = request.resumed.value_or(Phase::Import);
+  if (done == Phase::Lower)
+    if (llvm::Error error = edit())
+      return error;
   for (const PhaseInfo &info : allPhases()) {
     if (info.phase <= done || info.phase > last ||
         info.phase == Phase::Artifact)
@@ -380,6 +386,9 @@ llvm::Error CompileRun::run() {
       lowered = cast<ModuleOp>((*module)->clone());
     if (llvm::Error error = runPhase(info.phase))
       return error;
+    if (info.phase == Phase::Lower)
+      if (llvm::Error error = edit())
+        return error;
   }
   if (request.planOnly)
     return plan();

@@ -33,6 +33,8 @@ struct CompileRequest {
   // What --ptxas and --kernel-cache were given ("": the default).
   std::string ptxas, kernelCache;
   TuningRequest tuning;
+  // Changes the module that phase Lower leaves, before the phases behind it.
+  std::function<llvm::Error(mlir::ModuleOp)> edit;
   // Of a run that stops before Artifact: takes the module, which it may not
   // keep; no IR file is written then.
   std::function<llvm::Error(mlir::ModuleOp)> consume;

@@ -3,7 +3,7 @@
 
 #include "dialects/Diagnostics.h"
 #include "dialects/Exec/IR/Exec.h"
-#include "kernels/Kernels.h"
+#include "kernels/ScheduledKernel.h"
 #include "kernels/SpecAttr.h"
 #include "mlir/IR/SymbolTable.h"
 #include "passes/Dsv3ToExec/ReadTarget.h"
@@ -88,24 +88,11 @@ private:
   /// Gives the launches of |kernel| the items of |built|.
   void updateLaunches(tile::KernelOp kernel, tile::KernelOp built,
                       const kernels::AnySpec &spec) {
-    int64_t step = kernel.getDim(0).getStep();
-    int64_t perStep = kernel.getNumItems(step);
     getOperation().walk([&](exec::LaunchOp launch) {
       if (launch.getKernel() != kernel.getSymName())
         return;
-      // A contraction's spec holds the capacity of its launches; the rows of
-      // the others are steps of one.
-      int64_t capacity = launch.getItems() / perStep * step;
-      std::visit(
-          [&](const auto &s) {
-            using Spec = std::decay_t<decltype(s)>;
-            if constexpr (std::is_same_v<Spec, kernels::GemmSpec> ||
-                          std::is_same_v<Spec, kernels::AbsorbQSpec> ||
-                          std::is_same_v<Spec, kernels::AbsorbVSpec>)
-              capacity = s.rows;
-          },
-          spec);
-      launch.setItems(built.getNumItems(capacity));
+      launch.setItems(
+          kernels::itemsOf(built, kernel, spec, launch.getItems()));
     });
   }
 

@@ -23,6 +23,8 @@ struct BenchFlags {
   std::string cluster; ///< of several ranks: its links; empty: measured
   std::optional<std::string> kernels;
   bool checkOnly = false;
+  std::string tunePlan; ///< file
+  double budget = 0;    ///< seconds, of the plan
   uint64_t seed = 1;
 };
 

@@ -8,63 +8,16 @@
 
 #include <fmt/format.h>
 
-#include "runtime/artifact/Verify.h"
 #include "cost/Chip.h"
 #include "tools/common/SpecJson.h"
 #include "tools/common/SpecOf.h"
-#include "tools/hadal-bench/DeviceArguments.h"
+#include "tools/hadal-bench/KernelLaunch.h"
 #include "tools/hadal-bench/MachineRates.h"
 #include "tools/hadal-bench/Statistics.h"
 
 namespace hadal::bench {
 
 namespace {
-
-/// The launch of a kernel in the largest bucket that has it.
-struct Sample {
-  const schema::Entry *entry = nullptr;
-  uint64_t items = 0;
-  std::vector<uint64_t> args;
-};
-
-std::vector<Sample> sampleLaunches(const schema::Artifact &root) {
-  std::vector<Sample> samples(root.kernels()->size());
-  Bindings bindings;
-  bindings.parameters.resize(root.parameters()->size());
-  bindings.states.resize(root.states()->size());
-  for (const schema::Entry *entry : *root.entries()) {
-    LaunchList list = flatten(root, *entry, bindings);
-    for (const Launch &launch : list.launches) {
-      Sample &sample = samples[launch.kernel];
-      if (sample.entry && launch.items <= sample.items)
-        continue;
-      const uint64_t *args = list.args.data() + launch.firstArg;
-      sample = {entry, launch.items,
-                {args, args + root.kernels()->Get(launch.kernel)->num_args()}};
-    }
-  }
-  return samples;
-}
-
-Bucket bucketOf(const schema::Artifact &artifact, const schema::Kernel &kernel,
-                const Sample &sample) {
-  const schema::Model &model = *artifact.model();
-  Bucket bucket;
-  bucket.tokens = std::max<uint64_t>(sample.entry->tokens(), 1);
-  bucket.rows = std::max<uint64_t>(sample.entry->rows(), 1);
-  bucket.logitRows = std::max<uint64_t>(sample.entry->logit_rows(), 1);
-  bucket.maxSeqLen = model.max_seq_len();
-  bucket.experts = artifact::localExperts(artifact);
-  bucket.topk = model.num_experts_per_token();
-  bucket.extent = [&](std::string_view argument, unsigned dim) -> uint64_t {
-    const std::string name = fmt::format("{}.extent{}", argument, dim);
-    for (unsigned i = 0; i < kernel.arg_names()->size(); ++i)
-      if (kernel.arg_names()->Get(i)->string_view() == name)
-        return sample.args[i];
-    return 0;
-  };
-  return bucket;
-}
 
 /// One kernel with its inputs on the device, ready to be launched.
 struct Prepared {
@@ -204,42 +157,15 @@ private:
   }
 
   StatusOr<Prepared> prepare(unsigned index) {
-    const schema::Kernel &kernel = *artifact.root().kernels()->Get(index);
     Prepared p;
-    p.name = kernel.name()->str();
+    p.name = artifact.root().kernels()->Get(index)->name()->str();
     p.sample = &samples[index];
-    const kernels::ParsedSpec spec = specOf(kernel);
-    if (!spec.spec)
-      return error(4002,
-                   "kernel '{}' of '{}' cannot be measured: {}; compile the "
-                   "model with this version",
-                   p.name, artifact.path(), spec.error);
-    if (!p.sample->entry)
-      return error(5014, "kernel '{}' of '{}' is never launched", p.name,
-                   artifact.path());
-    if (const auto *gemm = std::get_if<kernels::GemmSpec>(&*spec.spec);
-        gemm && gemm->weight == kernels::Weight::int4)
-      return error(5014,
-                   "kernel '{}' of '{}' cannot be measured alone: its weights "
-                   "are int4, of which no input is made; leave it out with "
-                   "--kernels, or measure whole steps",
-                   p.name, artifact.path());
-    const Bucket bucket = bucketOf(artifact.root(), kernel, *p.sample);
-    p.test = makeKernelCase(*spec.spec, bucket, options.seed + index);
+    HADAL_ASSIGN_OR_RETURN(
+        p.test, makeCaseOf(artifact, index, *p.sample, options.seed + index));
     HADAL_ASSIGN_OR_RETURN(
         p.device, DeviceArguments::create(driver, p.test->arguments));
-    p.list.args = p.sample->args;
-    for (unsigned i = 0; i < kernel.arg_names()->size(); ++i) {
-      std::string_view slot = kernel.arg_names()->Get(i)->string_view();
-      if (slot.find(".extent") != std::string_view::npos)
-        continue;
-      std::optional<uint64_t> address = p.device->slot(slot);
-      if (!address)
-        return error(5014, "kernel '{}': argument '{}' has no input", p.name,
-                     slot);
-      p.list.args[i] = *address;
-    }
-    p.list.launches.push_back({index, 0, p.sample->items});
+    HADAL_RETURN_IF_ERROR(
+        addLaunch(artifact, index, *p.sample, *p.device, p.list));
     return p;
   }
 

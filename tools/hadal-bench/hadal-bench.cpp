@@ -3,6 +3,7 @@
 // communication costs beside what it should; or kernels alone.
 #include "tools/hadal-bench/Bench.h"
 #include "tools/hadal-bench/KernelBench.h"
+#include "tools/hadal-bench/TuneBench.h"
 
 using namespace hadal;
 using bench::BenchFlags;
@@ -17,6 +18,17 @@ Status benchKernels(const BenchFlags &flags) {
                          createDriver(flags.load.device, artifact));
   Json report = {{"artifact", flags.load.artifact},
                  {"device", driver->description()}};
+  if (!flags.tunePlan.empty()) {
+    bench::TuneBenchOptions tuning;
+    tuning.plan = flags.tunePlan;
+    tuning.seed = flags.seed;
+    tuning.budget = flags.budget;
+    tuning.checkpoint = [&] { return bench::writeJson(flags.json, report); };
+    tuning.interrupt = &interruptFlag();
+    Status status = bench::runTuneBench(*driver, artifact, tuning, report);
+    HADAL_RETURN_IF_ERROR(bench::writeJson(flags.json, report));
+    return status;
+  }
   bench::KernelBenchOptions options;
   options.pattern = *flags.kernels;
   options.seed = flags.seed;
@@ -86,10 +98,19 @@ int main(int argc, char **argv) {
          "'kind=gemm .*n=2112 ') this regular expression is found")
       ->expected(0, 1);
   app.add_flag("--check-only", flags.checkOnly, "--kernels: do not time");
-  app.add_option("--seed", flags.seed, "--kernels: of the inputs")
+  app.add_option("--tune-plan", flags.tunePlan,
+                 "of an artifact of hadal-tune --compile-only: checks and "
+                 "times the candidates of this plan, which hadal-tune prints "
+                 "with --format=json")
+      ->type_name("FILE");
+  app.add_option("--budget", flags.budget,
+                 "--tune-plan: seconds after which no kernel begins; 0: no "
+                 "limit")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--seed", flags.seed, "--kernels, --tune-plan: of the inputs")
       ->capture_default_str();
   return cli::run(app, argc, argv, [&]() -> Status {
-    if (flags.kernels)
+    if (flags.kernels || !flags.tunePlan.empty())
       return benchKernels(flags);
     if (flags.load.weights.empty())
       return error(5011, "--weights is required without --kernels");

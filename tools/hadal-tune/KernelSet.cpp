@@ -4,7 +4,6 @@
 #include <regex>
 
 #include "compiler/codegen/Target.h"
-#include "compiler/driver/Compiler.h"
 #include "cost/Chip.h"
 #include "dialects/Tile/IR/TileDialect.h"
 #include "frontend/Error.h"
@@ -32,60 +31,16 @@ Status findMachine(const std::string &target, const std::string &chip,
   return {};
 }
 
-Status readModule(mlir::ModuleOp module, KernelSet &set) {
-  auto options = loadOptions(module);
-  if (!options)
-    return error(2005, "{}", llvm::toString(options.takeError()));
-  HADAL_RETURN_IF_ERROR(findMachine(options->target, options->chip, set));
-  for (tile::KernelOp kernel : module.getOps<tile::KernelOp>()) {
-    if (!kernel.getSpecAttr()) {
-      ++set.specless;
-      continue;
-    }
-    mlir::FailureOr<kernels::AnySpec> spec = kernels::readSpec(kernel);
-    std::string problem;
-    auto schedule = schedule::fromAttribute(kernel.getSchedule(), problem);
-    if (mlir::failed(spec) || !schedule)
-      return error(3008, "kernel '{}': {}", kernel.getSymName().str(),
-                   problem.empty() ? "its spec is none" : problem);
-    set.kernels.push_back({kernel.getSymName().str(), *spec, schedule->words});
-  }
-  return {};
-}
-
-Status statusOf(llvm::Error failure) {
-  Status status;
-  llvm::handleAllErrors(
-      std::move(failure),
-      [&](const CodedError &coded) {
-        status = Status(coded.getCode(), coded.getMessage());
-      },
-      [&](const llvm::ErrorInfoBase &other) {
-        status = Status(2004, other.message());
-      });
-  return status;
-}
-
-StatusOr<KernelSet> readCompiled(const InputOptions &options, bool isIr) {
-  CompileRequest request;
-  request.input = options.input;
+StatusOr<KernelSet> readCompiled(const InputOptions &options) {
+  CompileRequest request = requestOf(options);
   request.last = Phase::Lower;
-  if (isIr)
-    request.resumed = Phase::Lower;
-  if (const TargetInfo *known = findTarget(options.target))
-    request.options = known->defaults();
-  else
-    request.options.target = options.target;
-  if (!options.chip.empty())
-    request.options.chip = options.chip;
   KernelSet set;
   Status read;
   request.consume = [&](mlir::ModuleOp module) {
     read = readModule(module, set);
     return llvm::Error::success();
   };
-  HADAL_RETURN_IF_ERROR(
-      statusOf(compile(request, options.quiet ? llvm::nulls() : llvm::errs())));
+  HADAL_RETURN_IF_ERROR(runCompiler(request, options.quiet));
   HADAL_RETURN_IF_ERROR(read);
   return set;
 }
@@ -127,7 +82,61 @@ StatusOr<KernelSet> readArtifact(const std::string &path) {
 
 } // namespace
 
-StatusOr<KernelSet> readKernels(const InputOptions &options) {
+Status readModule(mlir::ModuleOp module, KernelSet &set) {
+  auto options = loadOptions(module);
+  if (!options)
+    return error(2005, "{}", llvm::toString(options.takeError()));
+  HADAL_RETURN_IF_ERROR(findMachine(options->target, options->chip, set));
+  for (tile::KernelOp kernel : module.getOps<tile::KernelOp>()) {
+    if (!kernel.getSpecAttr()) {
+      ++set.specless;
+      continue;
+    }
+    mlir::FailureOr<kernels::AnySpec> spec = kernels::readSpec(kernel);
+    std::string problem;
+    auto schedule = schedule::fromAttribute(kernel.getSchedule(), problem);
+    if (mlir::failed(spec) || !schedule)
+      return error(3008, "kernel '{}': {}", kernel.getSymName().str(),
+                   problem.empty() ? "its spec is none" : problem);
+    set.kernels.push_back({kernel.getSymName().str(), *spec, schedule->words});
+  }
+  return {};
+}
+
+bool isCompiled(const InputOptions &options) {
+  const std::filesystem::path path = options.input;
+  return path.extension() == ".mlir" || path.extension() == ".json" ||
+         std::filesystem::is_directory(path);
+}
+
+CompileRequest requestOf(const InputOptions &options) {
+  CompileRequest request;
+  request.input = options.input;
+  if (std::filesystem::path(options.input).extension() == ".mlir")
+    request.resumed = Phase::Lower;
+  if (const TargetInfo *known = findTarget(options.target))
+    request.options = known->defaults();
+  else
+    request.options.target = options.target;
+  if (!options.chip.empty())
+    request.options.chip = options.chip;
+  return request;
+}
+
+Status runCompiler(const CompileRequest &request, bool quiet) {
+  Status status;
+  llvm::handleAllErrors(
+      compile(request, quiet ? llvm::nulls() : llvm::errs()),
+      [&](const CodedError &coded) {
+        status = Status(coded.getCode(), coded.getMessage());
+      },
+      [&](const llvm::ErrorInfoBase &other) {
+        status = Status(2004, other.message());
+      });
+  return status;
+}
+
+Status selectKernels(const InputOptions &options, KernelSet &set) {
   std::regex pattern;
   try {
     pattern.assign(options.only);
@@ -135,18 +144,6 @@ StatusOr<KernelSet> readKernels(const InputOptions &options) {
     return error(5011, "--only '{}' is not a regular expression: {}",
                  options.only, e.what());
   }
-  const std::filesystem::path path = options.input;
-  const bool isIr = path.extension() == ".mlir";
-  const bool isModel =
-      path.extension() == ".json" || std::filesystem::is_directory(path);
-  if (!isModel && !(options.target.empty() && options.chip.empty()))
-    return error(5011,
-                 "--target and --chip are of a model directory; '{}' says "
-                 "itself what it was compiled for",
-                 options.input);
-  HADAL_ASSIGN_OR_RETURN(KernelSet set, isIr || isModel
-                                            ? readCompiled(options, isIr)
-                                            : readArtifact(options.input));
   const size_t all = set.kernels.size();
   std::erase_if(set.kernels, [&](const TunedKernel &kernel) {
     return !std::regex_search(kernel.name, pattern);
@@ -154,6 +151,22 @@ StatusOr<KernelSet> readKernels(const InputOptions &options) {
   if (set.kernels.empty())
     return error(5011, "--only '{}' selects none of the {} kernels of '{}'",
                  options.only, all, options.input);
+  return {};
+}
+
+StatusOr<KernelSet> readKernels(const InputOptions &options) {
+  const bool compiled = isCompiled(options);
+  const bool isIr =
+      std::filesystem::path(options.input).extension() == ".mlir";
+  if ((!compiled || isIr) && !(options.target.empty() && options.chip.empty()))
+    return error(5011,
+                 "--target and --chip are of a model directory; '{}' says "
+                 "itself what it was compiled for",
+                 options.input);
+  HADAL_ASSIGN_OR_RETURN(KernelSet set, compiled
+                                            ? readCompiled(options)
+                                            : readArtifact(options.input));
+  HADAL_RETURN_IF_ERROR(selectKernels(options, set));
   return set;
 }
 

@@ -1,6 +1,7 @@
 // The kernels that a tuning session is about.
 #pragma once
 
+#include "compiler/driver/Compiler.h"
 #include "kernels/KernelSpecs.h"
 #include "runtime/base/Status.h"
 #include "schedule/Space.h"
@@ -35,5 +36,17 @@ struct InputOptions {
 /// expression or matches none; else the errors of compiler and artifact. The
 /// compiler's progress goes to stderr unless |quiet|.
 StatusOr<KernelSet> readKernels(const InputOptions &options);
+
+/// Whether the compiler makes |options|.input into kernels: no artifact.
+bool isCompiled(const InputOptions &options);
+/// What the compiler is asked for of such an input.
+CompileRequest requestOf(const InputOptions &options);
+/// Runs the compiler; its error.
+Status runCompiler(const CompileRequest &request, bool quiet);
+/// Adds the kernels of |module|, which has been through phase lower.
+Status readModule(mlir::ModuleOp module, KernelSet &set);
+/// Leaves those that |options|.only matches. H5011 where it is no regular
+/// expression or matches none.
+Status selectKernels(const InputOptions &options, KernelSet &set);
 
 } // namespace hadal::tune

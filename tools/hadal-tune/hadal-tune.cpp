@@ -2,6 +2,7 @@
 // than the default ones. Each mode is a file of its own.
 #include "schedule/spaces/CpuForms.h"
 #include "tools/common/RunTool.h"
+#include "tools/hadal-tune/CompileOnly.h"
 #include "tools/hadal-tune/DryRun.h"
 #include "tools/hadal-tune/MergeMode.h"
 
@@ -12,7 +13,8 @@ int main(int argc, char **argv) {
     return tune::runMergeMode(argc - 1, argv + 1);
   tune::InputOptions input;
   tune::DryRunOptions dry;
-  bool isDry = false;
+  tune::CandidateOptions candidates;
+  bool isDry = false, isCompileOnly = false;
   int vectorBits = 512;
   std::string bits = "any", format = "text";
   CLI::App app("Looks for faster schedules of a model's kernels.",
@@ -52,18 +54,44 @@ int main(int argc, char **argv) {
       ->capture_default_str();
   app.add_flag("--dry-run", isDry,
                "print what would be tried, and why not the rest");
+  auto *compileOnly = app.add_flag(
+      "--compile-only", isCompileOnly,
+      "write an artifact of the candidates, which hadal-bench measures");
+  app.add_option("-o,--output", candidates.output,
+                 "--compile-only: the artifact to write")
+      ->needs(compileOnly)
+      ->type_name("FILE");
+  app.add_option("--images", candidates.images,
+                 "--compile-only: of the cpu target, as of hadal-compile; "
+                 "native: this machine's alone")
+      ->needs(compileOnly);
+  app.add_option("-j,--jobs", candidates.threads,
+                 "--compile-only: threads; 0: one per core")
+      ->needs(compileOnly)
+      ->check(cli::nonNegative())
+      ->capture_default_str();
   app.add_option("--format", format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
   app.add_flag("-q,--quiet", input.quiet, "no progress on stderr");
   return cli::run(app, argc, argv, [&]() -> Status {
-    if (!isDry)
-      return error(5011, "no mode is given: --dry-run");
-    HADAL_ASSIGN_OR_RETURN(tune::KernelSet set, tune::readKernels(input));
+    if (isDry == isCompileOnly)
+      return error(5011, "give one mode: --dry-run or --compile-only");
     dry.space.sameBits = bits == "same";
     dry.space.fixed = schedule::wordsOfOtherImages(vectorBits);
     dry.vectorBits = vectorBits;
     dry.json = format == "json";
+    if (isCompileOnly) {
+      if (candidates.output.empty())
+        return error(5011, "--compile-only writes an artifact: -o FILE");
+      candidates.space = dry.space;
+      candidates.rank = dry.rank;
+      candidates.vectorBits = vectorBits;
+      HADAL_ASSIGN_OR_RETURN(
+          std::string text, tune::compileOnly(input, candidates, dry.json));
+      return cli::writeStdout(text);
+    }
+    HADAL_ASSIGN_OR_RETURN(tune::KernelSet set, tune::readKernels(input));
     HADAL_ASSIGN_OR_RETURN(std::string text, tune::dryRun(set, dry));
     return cli::writeStdout(text);
   });

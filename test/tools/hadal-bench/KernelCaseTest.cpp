@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "cost/Chip.h"
-#include "tools/hadal-bench/kernels/KernelCase.h"
+#include "test/tools/hadal-bench/RightOutputs.h"
 
 using namespace hadal;
 using namespace hadal::bench;
@@ -97,33 +97,6 @@ std::vector<AnySpec> specs() {
           CopyRowsSpec{{}, 24},
           CopyRowsSpec{{}, 1, Moved::i32, true},
           JoinColumnsSpec{{}, 24, 2, 5}};
-}
-
-/// The outputs that the case itself expects.
-Arguments rightOutputs(const KernelCase &test) {
-  Arguments outputs;
-  for (const Expected &output : test.expected) {
-    Tensor tensor = test.arguments.find(output.output)->second;
-    std::vector<uint64_t> columns;
-    for (uint64_t c = 0; c < tensor.cols; ++c)
-      columns.push_back(c);
-    std::map<uint64_t, std::vector<double>> rows;
-    double most = 0;
-    for (uint64_t row : output.rows) {
-      rows[row] = output.values(row, columns);
-      for (double value : rows[row])
-        most = std::max(most, std::fabs(value));
-    }
-    // One scale for all, so that a code is value / scale.
-    const double scale = tensor.blockRows ? most / 448 : 1;
-    for (float &s : tensor.scales)
-      s = static_cast<float>(scale);
-    for (const auto &[row, values] : rows)
-      for (uint64_t c : columns)
-        tensor.set(row, c, values[c] / scale);
-    outputs.insert_or_assign(output.output, std::move(tensor));
-  }
-  return outputs;
 }
 
 } // namespace

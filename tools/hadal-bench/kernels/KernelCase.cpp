@@ -11,26 +11,6 @@ namespace hadal::bench {
 
 namespace {
 
-struct Bound {
-  double relative, cosine;
-};
-
-/// docs/numerics.md: the bounds of one kernel. An f32 result of an FP8 or bf16
-/// contraction keeps the tensor core's accumulation error.
-Bound boundOf(Expected::Kind kind) {
-  switch (kind) {
-  case Expected::Kind::exact:
-    return {0, 1e-12};
-  case Expected::Kind::f32:
-    return {1e-3, 1e-6};
-  case Expected::Kind::act:
-    return {1.0 / 128, 1e-5};
-  case Expected::Kind::quantised:
-    return {0.08, 1e-3};
-  }
-  return {};
-}
-
 /// All columns of a narrow row; else its first and last and some between, or
 /// some of one random group.
 std::vector<uint64_t> sampleColumns(uint64_t count, uint64_t group,
@@ -66,6 +46,22 @@ std::vector<uint64_t> sampleRows(std::vector<uint64_t> rows, Random &random) {
 }
 
 } // namespace
+
+// An f32 result of an FP8 or bf16 contraction keeps the tensor core's
+// accumulation error.
+Bound boundOf(Expected::Kind kind) {
+  switch (kind) {
+  case Expected::Kind::exact:
+    return {0, 1e-12};
+  case Expected::Kind::f32:
+    return {1e-3, 1e-6};
+  case Expected::Kind::act:
+    return {1.0 / 128, 1e-5};
+  case Expected::Kind::quantised:
+    return {0.08, 1e-3};
+  }
+  return {};
+}
 
 Deviation KernelCase::check(const Arguments &actual, Random &random) const {
   Deviation worst;

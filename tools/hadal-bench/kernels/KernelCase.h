@@ -49,6 +49,13 @@ struct Expected {
   uint64_t group = 0;
 };
 
+/// How far a right kernel may be off: its largest error over the largest value,
+/// and 1 - cosine (docs/numerics.md).
+struct Bound {
+  double relative, cosine;
+};
+Bound boundOf(Expected::Kind kind);
+
 /// The arguments of one kernel by name, and what it must compute.
 struct KernelCase {
   /// As in the manifest's arg_names without suffixes; "sizes" is i32
