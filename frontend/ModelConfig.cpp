@@ -171,8 +171,8 @@ Expected<ModelConfig> hadal::loadModelConfig(StringRef path,
   if (!buffer && isDirectory && llvm::sys::fs::exists(mistral))
     return makeError(1005,
                      "{0}: Mistral's own format is not supported: it needs "
-                     "queries scaled by position; expected a config.json",
-                     mistral.str());
+                     "{1}; expected a config.json",
+                     mistral.str(), missingOperators("mistral4"));
   if (!buffer)
     return makeError(1001,
                      "{0}: cannot be read: {1}; a model directory holds "

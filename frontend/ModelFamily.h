@@ -20,6 +20,8 @@ enum class HeadDim {
 /// reference class, which the row holds.
 struct ModelFamily {
   llvm::StringLiteral modelType;
+  /// The published models that it has, for people.
+  llvm::StringLiteral models;
   /// A mixture of experts; else dense, and expert keys contradict the row.
   bool experts = true;
   /// Router: `scoring_func`, `topk_method`, `norm_topk_prob`,
@@ -47,6 +49,18 @@ struct ModelFamily {
   llvm::StringLiteral textPrefix = "";
 };
 
+/// A model that is taken for a member of the family.
+struct OutsideModel {
+  /// A name that ends with '*' is a prefix.
+  llvm::StringLiteral modelType;
+  /// The operators that it needs and this compiler does not have.
+  llvm::StringLiteral missing;
+};
+
+/// Every row, by name.
+llvm::ArrayRef<ModelFamily> modelFamilies();
+llvm::ArrayRef<OutsideModel> outsideModels();
+
 /// What the names of the tensors of a multi-modal model's other parts begin
 /// with.
 llvm::ArrayRef<llvm::StringLiteral> multiModalPrefixes();
@@ -56,6 +70,9 @@ const ModelFamily *findModelFamily(llvm::StringRef modelType);
 
 /// The `model_type` of every row, for messages.
 std::string knownModelTypes();
+
+/// The rows and the models outside them, as the page docs/models.md.
+std::string modelListPage();
 
 /// The operators that a model outside the family needs, for messages; empty for
 /// a model that nothing is known of.

@@ -20,6 +20,7 @@ config.environment["XDG_CACHE_HOME"] = os.path.join(config.hadal_binary_dir,
                                                     "test-cache")
 # No pass may lose the name of a model operation (hadal-compile --verify-each).
 config.environment["HADAL_VERIFY_EACH"] = "1"
+config.substitutions.append(("%docs", os.path.join(config.hadal_source_dir, "docs")))
 config.substitutions.append(("%models", os.path.join(config.hadal_source_dir, "models")))
 
 if shutil.which("ptxas", path=config.environment["PATH"]):

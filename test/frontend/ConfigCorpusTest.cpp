@@ -2,6 +2,7 @@
 // each of which parses without a warning or is refused with a code and a field.
 #include "frontend/Error.h"
 #include "frontend/ModelConfig.h"
+#include "frontend/ModelFamily.h"
 #include "test/Paths.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
@@ -165,4 +166,30 @@ TEST(ConfigCorpus, UnknownKeysMayBeAllowedOutsideOfTheInnerObjects) {
   expectRefusal(parse(std::move(config), {.allowUnknownKeys = true}), 1005,
                 "unknown key 'rope_scaling.short_factor': what it changes is "
                 "not known; remove it only if it changes nothing at inference");
+}
+
+TEST(ConfigCorpus, EachModelOfTheListIsTakenOrRefusedAsItSays) {
+  for (const ModelFamily &family : modelFamilies()) {
+    SCOPED_TRACE(family.modelType.str());
+    EXPECT_EQ(findModelFamily(family.modelType), &family);
+    EXPECT_EQ(missingOperators(family.modelType), "");
+    EXPECT_FALSE(family.models.empty());
+  }
+  for (const OutsideModel &model : outsideModels()) {
+    llvm::StringRef name = model.modelType;
+    std::string type =
+        name.consume_back("*") ? name.str() + "_next" : name.str();
+    SCOPED_TRACE(type);
+    EXPECT_EQ(findModelFamily(type), nullptr);
+    expectRefusal(parse(json::Object{{"model_type", type}}), 1005,
+                  "'model_type' \"" + type + "\" is not supported: it needs " +
+                      model.missing.str());
+  }
+}
+
+TEST(ConfigCorpus, TheListIsThePageOfTheManual) {
+  auto page = llvm::MemoryBuffer::getFile(HADAL_SOURCE_DIR "/docs/models.md");
+  ASSERT_TRUE(static_cast<bool>(page));
+  EXPECT_TRUE((*page)->getBuffer() == modelListPage())
+      << "write it with hadal-compile --list-models > docs/models.md";
 }

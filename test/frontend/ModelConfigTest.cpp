@@ -408,7 +408,8 @@ TEST(ModelConfig, RefusesWhatOtherFilesAnnounce) {
   write("params.json", "{}");
   expectBad("H1005: " + (directory + "/params.json").str() +
             ": Mistral's own format is not supported: it needs queries scaled "
-            "by position; expected a config.json");
+            "by position and a softmax scale that its references disagree on; "
+            "expected a config.json");
   std::string text;
   llvm::raw_string_ostream(text) << json::Value(base());
   write("config.json", text);

@@ -5,6 +5,7 @@
 #include "compiler/driver/Compiler.h"
 #include "cost/Cluster.h"
 #include "frontend/Error.h"
+#include "frontend/ModelFamily.h"
 #include "runtime/base/CpuCount.h"
 #include "runtime/base/Interrupt.h"
 #include "runtime/base/MappedFile.h"
@@ -222,6 +223,11 @@ cl::opt<bool> allowUnknownKeys(
     cl::desc("warn of keys of config.json that are not known, instead of "
              "refusing the model"),
     cl::cat(category));
+cl::opt<bool> listModels(
+    "list-models",
+    cl::desc("print the models that are compiled, and those that are refused "
+             "with the operator that is missing, and stop"),
+    cl::cat(category));
 cl::opt<unsigned> threads("codegen-threads",
                           cl::desc("code generation threads (one per usable CPU)"),
                           cl::init(0), cl::cat(category));
@@ -261,6 +267,17 @@ int report(llvm::Error error) {
   return code;
 }
 
+int printModels() {
+  llvm::raw_fd_ostream &os = llvm::outs();
+  os << modelListPage();
+  os.flush();
+  if (!os.has_error())
+    return 0;
+  std::string why = os.error().message();
+  os.clear_error(); // else the stream ends the process
+  return report(makeError(5015, "cannot write to standard output: {0}", why));
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -283,6 +300,12 @@ int main(int argc, char **argv) {
           &problemStream)) {
     llvm::errs() << problems;
     return kUsageError;
+  }
+
+  if (listModels) {
+    if (!input.empty())
+      return usage("--list-models takes no model directory");
+    return printModels();
   }
 
   CompileRequest request;
