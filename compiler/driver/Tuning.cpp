@@ -234,7 +234,7 @@ llvm::Expected<bool> Tuning::dropStale(ModuleOp planned, ModuleOp lowered,
       firstStale = kernel.getSymName().str();
     log << llvm::formatv(
         "hadal-compile: kernel '{0}': its tuned schedule is stale: {1} on {2}; "
-        "the rules' is used, hadal-tune --revalidate measures again\n",
+        "the rules' is used; measure it again (docs/tuning.md)\n",
         kernel.getSymName(), changed, entry->day);
     if (!lowered)
       return makeError(2005,
@@ -294,8 +294,8 @@ llvm::Error Tuning::report(ModuleOp module, const CompileOptions &options) {
   if (request.staleIsError && numStale)
     return makeError(3009,
                      "{0} tuned schedules are stale ('{1}' and so on), "
-                     "--stale-tuning=error; hadal-tune --revalidate measures "
-                     "again",
+                     "--stale-tuning=error; measure them again "
+                     "(docs/tuning.md)",
                      numStale, firstStale);
   return llvm::Error::success();
 }
