@@ -382,7 +382,8 @@ TEST_P(TuningTest, StaleSchedulesGiveWayToTheRules) {
     request.tuning.staleIsError = true;
     EXPECT_EQ(compiled(request), "");
     EXPECT_EQ(failure, 3009) << log;
-    expectSaid("' and so on), --stale-tuning=error; measure them again");
+    expectSaid("' and so on), --stale-tuning=error; measure them again "
+               "(docs/tuning.md)");
   }
 }
 
