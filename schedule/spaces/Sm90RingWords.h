@@ -37,8 +37,18 @@ template <typename Spec> Word<Spec> warpgroupsWord(FoldOf<Spec> of) {
 /// last of this one.
 template <typename Spec> Word<Spec> ctasWord(FoldOf<Spec> of) {
   using F = Facts<Spec>;
-  auto limit = [=](const F &f, int64_t ctas) {
-    return unfitCtas(of(f), f.number("warpgroups"), ctas);
+  auto limit = [=](const F &f, int64_t ctas) -> Check {
+    const Fold fold = of(f);
+    if (Check unfits = unfitCtas(fold, f.number("warpgroups"), ctas))
+      return unfits;
+    // Each has a ring, which works from two stages on.
+    const int64_t bytes = 2 * (stageBytes(fold) + 16) + 1024;
+    const int64_t room = ringBytes(*f.chip, fold, ctas);
+    if (ctas > 1 && fold.steps > 1 && bytes > room)
+      return Broken{Prune::P06, std::to_string(ctas) + " CTAs of 2 stages: " +
+                                    std::to_string(bytes) + " bytes of " +
+                                    std::to_string(room)};
+    return std::nullopt;
   };
   return {.name = "ctas",
           .meaning = "CTAs that share a multiprocessor",

@@ -379,12 +379,14 @@ TEST(CpuWords, TablesRefuseWhatTheyDoNotDeclare) {
             "the schedule has no word 'chunk_bytes'; words of this kernel: bm, "
             "bn, form, bk, prefetch, unroll, row_group");
   EXPECT_EQ(refusalOfTables(spec, {{"form", std::string("gemv")}}),
-            "the word 'form' is gemv; legal values: rows, panel, loops");
+            "the word 'form' is gemv; legal values: rows, panel, loops "
+            "(P16: gemv of tiles of 64 rows)");
   EXPECT_EQ(refusalOfTables(spec, {{"bm", int64_t(3)}}),
             "the word 'bm' is 3; legal values: 1, 4, 8, 16, 64, 128, 256");
   // The whole tile must be decoded.
   EXPECT_EQ(refusalOfTables(spec, {{"panel_rows", int64_t(12)}}),
-            "the word 'panel_rows' is 12; legal values: 1, 2, 4, 8");
+            "the word 'panel_rows' is 12; legal values: 1, 2, 4, 8 "
+            "(P01: tile of 12 x 2, 32 decoded rows)");
   EXPECT_EQ(refusalOfTables(spec, {{"panel_rows", int64_t(12)},
                                    {"decoded_rows", int64_t(48)}}),
             "legal");
